@@ -1,0 +1,110 @@
+//! A SecretProviderClass, parsed: what is wrong is said here, and nothing wrong gets further.
+
+mod file_path;
+mod mode;
+mod objects;
+mod parameters;
+mod request_path;
+
+use std::collections::BTreeMap;
+
+pub use file_path::FilePath;
+
+use crate::plan::Request;
+use crate::settings::Settings;
+use crate::vault::Target;
+use crate::{Error, Secret};
+
+/// The parameters of a SecretProviderClass with everything resolved: what to read, from where, as which role.
+#[derive(Debug)]
+pub struct Class {
+    /// The Vault server.
+    pub target: Target,
+    /// Vault namespace; none for the root namespace.
+    pub namespace: Option<String>,
+    /// Path of the auth method.
+    pub auth_mount: String,
+    /// The role to log in with.
+    pub role: String,
+    /// Audience of the service account token, where the class names one.
+    pub audience: Option<String>,
+    /// What to read, in the class's order; never empty, no two with one file.
+    pub objects: Vec<Object>,
+    /// What looks like a mistake and is not an error, for the incumbent takes it.
+    pub warnings: Vec<String>,
+}
+
+/// One object of a class: one file.
+#[derive(Debug)]
+pub struct Object {
+    /// Where the file goes, below the mount.
+    pub file: FilePath,
+    /// The request to Vault.
+    pub request: Request,
+    /// The key whose value is the file; without one, the file is the whole response.
+    pub key: Option<String>,
+    /// The file's mode, where the object sets one.
+    pub mode: Option<u32>,
+    /// How Vault's text becomes the file's bytes.
+    pub encoding: Encoding,
+    /// The object as the incumbent hashes it into a version.
+    pub fingerprint: Secret,
+}
+
+/// How a value in Vault stands for the file's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// The text is the file.
+    Utf8,
+    /// The text is base64 (RFC 4648, with padding) of the file.
+    Base64,
+    /// The text is hexadecimal of the file.
+    Hex,
+}
+
+impl Class {
+    /// Parses a class's parameters over the process's settings.
+    ///
+    /// # Errors
+    /// `InvalidClass`, naming the parameter, and for a mistake in `objects` the object and the line in it.
+    pub fn parse(parameters: &BTreeMap<String, String>, settings: &Settings) -> Result<Self, Error> {
+        let parameters = parameters::Parameters::new(parameters);
+        let (objects, mut warnings) = objects::parse(parameters.required("objects")?)?;
+        warnings.splice(0..0, parameters.warnings());
+        Ok(Self {
+            target: Target {
+                address: parameters.address(settings)?,
+                tls: parameters.tls(settings)?,
+            },
+            namespace: parameters.namespace(settings)?,
+            auth_mount: parameters.auth_mount(settings)?,
+            role: parameters.required("RoleName")?.to_owned(),
+            audience: parameters
+                .get("Audience")
+                .map(|(_, audience)| audience.to_owned()),
+            objects,
+            warnings,
+        })
+    }
+}
+
+/// The known name that `unknown` was probably meant to be.
+fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&unknown, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, name)| name)
+}
+
+fn unknown_field(what: &str, unknown: &str, known: &[&str]) -> String {
+    match nearest(unknown, known.iter().copied()) {
+        Some(name) => format!("unknown {what} {unknown:?} is ignored: did you mean {name:?}?"),
+        None => format!("unknown {what} {unknown:?} is ignored"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

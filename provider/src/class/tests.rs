@@ -1,0 +1,296 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{Class, Encoding};
+use crate::plan::{Method, Plan};
+use crate::{Address, Error, ErrorKind, Settings};
+
+const OBJECTS: &str = "- objectName: a\n  secretPath: secret/data/a\n";
+
+fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let defaults = [("roleName", "app"), ("objects", OBJECTS)];
+    defaults
+        .iter()
+        .chain(pairs)
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+fn class(pairs: &[(&str, &str)]) -> Result<Class, Error> {
+    Class::parse(&parameters(pairs), &Settings::default())
+}
+
+fn objects(text: &str) -> Result<Class, Error> {
+    class(&[("objects", text)])
+}
+
+fn refusal(pairs: &[(&str, &str)]) -> String {
+    let error = class(pairs).expect_err("a mistake");
+    assert_eq!(error.kind, ErrorKind::InvalidClass);
+    error.to_string()
+}
+
+#[test]
+fn settings_hold_where_the_class_says_nothing() {
+    let class = class(&[]).expect("a class");
+    assert_eq!(class.target.address, Settings::default().address);
+    assert_eq!(
+        (class.auth_mount.as_str(), class.role.as_str()),
+        ("kubernetes", "app")
+    );
+    assert_eq!((class.namespace, class.audience), (None, None));
+    assert_eq!(class.warnings, [""; 0]);
+}
+
+#[test]
+fn openbaos_names_are_taken_and_the_first_prefix_counts() {
+    let class = class(&[
+        ("vaultAddress", "http://vault:1"),
+        ("baoAddress", "http://bao:1"),
+        ("openbaoRoleName", "by-prefix"),
+        ("baoNamespace", "team"),
+        ("openbaoAuthMountPath", "/auth-jwt/"),
+        ("audience", "me"),
+    ])
+    .expect("a class");
+    assert_eq!(
+        class.target.address,
+        Address::parse("http://bao:1").expect("an address")
+    );
+    assert_eq!(class.role, "by-prefix");
+    assert_eq!(class.namespace.as_deref(), Some("team"));
+    assert_eq!(class.auth_mount, "auth-jwt");
+    assert_eq!(class.audience.as_deref(), Some("me"));
+}
+
+#[test]
+fn a_class_can_undo_a_global_skip_of_verification() {
+    let mut settings = Settings::default();
+    settings.tls.skip_verify = true;
+    let parsed = Class::parse(&parameters(&[("vaultSkipTLSVerify", "false")]), &settings).expect("a class");
+    assert!(!parsed.target.tls.skip_verify);
+}
+
+#[test]
+fn mistakes_in_parameters_name_the_parameter() {
+    for (pairs, words) in [
+        (&[("roleName", "")][..], "\"roleName\" is missing"),
+        (&[("objects", "")], "\"objects\" is missing"),
+        (
+            &[("vaultAddress", "vault")],
+            "\"vaultAddress\": \"vault\" is no Vault address",
+        ),
+        (
+            &[("vaultSkipTLSVerify", "yes")],
+            "\"vaultSkipTLSVerify\": \"yes\" is neither",
+        ),
+        (
+            &[("vaultKubernetesMountPath", "a"), ("vaultAuthMountPath", "b")],
+            "\"vaultKubernetesMountPath\" and \"vaultAuthMountPath\" exclude each other",
+        ),
+        (
+            &[("vaultAuthMountPath", "a/../b")],
+            "\"vaultAuthMountPath\": has an empty",
+        ),
+        (
+            &[("vaultNamespace", "a\nX-Vault-Token: t")],
+            "\"vaultNamespace\": ",
+        ),
+        (
+            &[("vaultTLSClientCertPath", "/c")],
+            "\"vaultTLSClientKeyPath\" is missing",
+        ),
+    ] {
+        let said = refusal(pairs);
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn objects_come_in_yaml_flow_yaml_and_json() {
+    for text in [
+        "- objectName: a\n  secretPath: p\n  secretKey: k\n  method: put\n  secretArgs: {x: 1}\n  filePermission: 0600\n  encoding: HEX",
+        "[{objectName: a, secretPath: p, secretKey: k, method: PUT, secretArgs: {x: 1}, filePermission: 384, encoding: hex}]",
+        r#"[{"objectName":"a","secretPath":"p","secretKey":"k","method":"PUT","secretArgs":{"x":1},"filePermission":"0600","encoding":"Hex"}]"#,
+    ] {
+        let object = objects(text).expect(text).objects.remove(0);
+        assert_eq!((object.file.as_str(), object.key.as_deref()), ("a", Some("k")));
+        assert_eq!((object.mode, object.encoding), (Some(0o600), Encoding::Hex));
+        assert_eq!(
+            (object.request.method, object.request.path.as_str()),
+            (Method::Put, "p")
+        );
+        assert_eq!(object.request.body.expect("a body").expose(), b"{\"x\":1}");
+    }
+}
+
+#[test]
+fn scalars_are_text_where_text_is_wanted_as_in_go() {
+    let class = objects("[{objectName: 12, secretPath: true, secretKey: 1.50}]").expect("a class");
+    let object = &class.objects[0];
+    assert_eq!(
+        (object.file.as_str(), object.request.path.as_str()),
+        ("12", "true")
+    );
+    assert_eq!(object.key.as_deref(), Some("1.50"));
+}
+
+#[test]
+fn mistakes_in_objects_name_the_object_and_the_line() {
+    for (text, words) in [
+        (
+            "- objectName: a\n  secretPath: p\n- objectName: ''\n  secretPath: q",
+            "line 3: objectName is empty (object 2 of the list)",
+        ),
+        ("- secretPath: q", "objectName is empty"),
+        (
+            "- objectName: a",
+            "object \"a\": parameter \"objects\", line 1: secretPath is missing",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  filePermission: 888",
+            "line 3: filePermission is no mode",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  encoding: utf8",
+            "line 3: encoding \"utf8\" is none of",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  method: DELETE",
+            "line 3: method \"DELETE\" is none of",
+        ),
+        (
+            "- objectName: ../a\n  secretPath: p",
+            "line 1: objectName starts with",
+        ),
+        (
+            "- objectName: a\n  secretPath: p/../q",
+            "line 2: secretPath has an empty",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  encoding: hex",
+            "line 3: encoding needs a secretKey",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  secretArgs: [1]",
+            "secretArgs is no map",
+        ),
+        (
+            "[{objectName: a, secretPath: p}, {objectName: a, secretPath: q}]",
+            "has the same objectName",
+        ),
+        (
+            "[{objectName: a/b, secretPath: p}, {objectName: a-c, secretPath: p}, {objectName: a, secretPath: q}]",
+            "as a directory",
+        ),
+        ("[]", "lists no object"),
+        ("objectName: a", "not a list of objects"),
+        ("- objectName: [a]\n  secretPath: p", "line 1"),
+        ("- objectName: a\n  objectName: b\n  secretPath: p", "line 2"),
+        ("- a: &x\n - b", "not a list"),
+    ] {
+        let said = refusal(&[("objects", text)]);
+        assert!(said.contains(words), "{text}\n{said}");
+        assert!(!said.contains('\n'), "{said}");
+    }
+}
+
+#[test]
+fn a_mistake_never_repeats_an_argument() {
+    for text in [
+        "- objectName: a\n  secretPath: p\n  secretArgs: {key: hunter2, key: hunter2}",
+        "- objectName: a\n  secretPath: p\n  secretArgs: hunter2",
+        "- objectName: a\n  secretPath: p\n  secretArgs: {key: \"hunter2}",
+        "- objectName: a\n  secretPath: p\n  secretArgs: {key: !!int hunter2}",
+        "- objectName: a\n  secretPath: p\n  secretArgs: {hunter2",
+    ] {
+        let error = objects(text).expect_err(text);
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn alias_bombs_are_refused() {
+    let mut bomb =
+        String::from("- objectName: a\n  secretPath: p\n  secretArgs:\n    x0: &x0 [1,1,1,1,1,1,1,1,1,1]\n");
+    for n in 1..10 {
+        let list = vec![format!("*x{}", n - 1); 10].join(",");
+        bomb.push_str(&format!("    x{n}: &x{n} [{list}]\n"));
+    }
+    assert!(objects(&bomb).is_err());
+    let deep = format!(
+        "- objectName: a\n  secretPath: p\n  secretArgs: {{x: {}1{}}}",
+        "[".repeat(100),
+        "]".repeat(100)
+    );
+    assert!(objects(&deep).is_err());
+}
+
+#[test]
+fn unknown_names_are_warned_about_with_the_nearest_known() {
+    let class = class(&[
+        ("vaultAdress", "http://v"),
+        ("somethingElse", "x"),
+        ("csi.storage.k8s.io/pod.name", "pod"),
+        (
+            "objects",
+            "- objectName: a\n  secretpath: q\n  secretPath: p\n  secretArgs: {a: 1}",
+        ),
+    ])
+    .expect("a class");
+    assert_eq!(
+        class.warnings,
+        [
+            "unknown parameter \"somethingElse\" is ignored",
+            "unknown parameter \"vaultAdress\" is ignored: did you mean \"vaultAddress\"?",
+            "object \"a\", line 2: unknown field \"secretpath\" is ignored: did you mean \"secretPath\"?",
+            "object \"a\": secretArgs are not sent with GET: Vault reads none there",
+        ]
+    );
+}
+
+#[test]
+fn the_fingerprint_is_the_incumbents_struct_as_go_prints_it() {
+    let class = objects(
+        "- {objectName: a, secretPath: 'p?x=<1>', secretKey: k, secretArgs: {b: 1.0, a: [~, true]}, filePermission: 0644}\n\
+         - {objectName: b, secretPath: /v1/q, method: get}",
+    )
+    .expect("a class");
+    let fingerprint =
+        |n: usize| String::from_utf8(class.objects[n].fingerprint.expose().to_vec()).expect("UTF-8");
+    assert_eq!(
+        fingerprint(0),
+        r#"{"ObjectName":"a","SecretPath":"p?x=\u003c1\u003e","SecretKey":"k","Method":"","SecretArgs":{"a":[null,true],"b":1},"FilePermission":420,"Encoding":""}"#
+    );
+    assert_eq!(
+        fingerprint(1),
+        r#"{"ObjectName":"b","SecretPath":"/v1/q","SecretKey":"","Method":"get","SecretArgs":null,"FilePermission":0,"Encoding":""}"#
+    );
+}
+
+#[test]
+fn objects_share_a_request_only_where_vault_could_not_tell_them_apart() {
+    let class = objects(
+        "- {objectName: user, secretPath: database/creds/r, secretKey: username}\n\
+         - {objectName: password, secretPath: /v1/database/creds/r, secretKey: password}\n\
+         - {objectName: cert1, secretPath: pki/issue/r, method: PUT, secretArgs: {common_name: a}}\n\
+         - {objectName: cert2, secretPath: pki/issue/r, method: PUT, secretArgs: {common_name: b}}\n\
+         - {objectName: v1, secretPath: 'secret/data/x?version=1'}\n\
+         - {objectName: v2, secretPath: 'secret/data/x?version=2'}\n\
+         - {objectName: list, secretPath: database/creds/r, method: LIST}",
+    )
+    .expect("a class");
+    let plan = Plan::new(&class.objects);
+    assert_eq!(plan.request_of, [0, 0, 1, 2, 3, 4, 5]);
+    assert_eq!(plan.requests.iter().filter(|request| request.issues()).count(), 2);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic_or_print_two_lines(text in "[-a-z{}\\[\\]:&*!|>'\" \n\t0-9]{0,80}") {
+        if let Err(error) = objects(&text) {
+            prop_assert!(!error.to_string().contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Objects become requests to Vault, each distinct one made once a read.
+
+use crate::Secret;
+use crate::class::Object;
+
+/// The requests that a class needs, and which of them each object takes its file from.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The distinct requests, in the order of the objects.
+    pub requests: Vec<&'a Request>,
+    /// For each object the index of its request.
+    pub request_of: Vec<usize>,
+}
+
+/// One request to Vault. Requests are the same only where everything that Vault sees is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// HTTP method.
+    pub method: Method,
+    /// Path below `/v1/`, decoded.
+    pub path: String,
+    /// Query parameters, sorted.
+    pub query: Vec<(String, String)>,
+    /// JSON body.
+    pub body: Option<Secret>,
+}
+
+/// The methods that a class may use. DELETE and PATCH are none of them: a mount is repeated for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads; the default.
+    Get,
+    /// Lists keys.
+    List,
+    /// Issues something.
+    Post,
+    /// Issues something.
+    Put,
+}
+
+impl<'a> Plan<'a> {
+    /// Plans the requests of a class's objects.
+    #[must_use]
+    pub fn new(objects: &'a [Object]) -> Self {
+        let mut requests: Vec<&Request> = Vec::new();
+        let request_of = objects
+            .iter()
+            .map(|object| {
+                requests
+                    .iter()
+                    .position(|known| **known == object.request)
+                    .unwrap_or_else(|| {
+                        requests.push(&object.request);
+                        requests.len() - 1
+                    })
+            })
+            .collect();
+        Self { requests, request_of }
+    }
+}
+
+impl Request {
+    /// Whether Vault makes something new at this request, so that it must not be repeated.
+    #[must_use]
+    pub fn issues(&self) -> bool {
+        self.method.has_body()
+    }
+}
+
+impl Method {
+    /// Parses a class's `method`, in any case; an empty one is GET.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text.to_ascii_uppercase().as_str() {
+            "" | "GET" => Self::Get,
+            "LIST" => Self::List,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            _ => return None,
+        })
+    }
+
+    /// Whether arguments are sent with it, as a JSON body.
+    #[must_use]
+    pub fn has_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put)
+    }
+
+    /// The method's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::List => "LIST",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}

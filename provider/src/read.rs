@@ -1,0 +1,203 @@
+//! The one read path, from parameters to files.
+
+use std::sync::Arc;
+
+use tokio::time::timeout_at;
+
+use crate::class::{Class, Object};
+use crate::fetch::fetch;
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use crate::render::render;
+use crate::request::{ReadRequest, TokenMinter};
+use crate::session::{Login, Session, SessionKey, Sessions};
+use crate::settings::Settings;
+use crate::vault::{Answer, TargetHandle, Targets, Vault};
+use crate::version::{Key, PodSeen, VersionKey};
+use crate::{Clock, Error, ErrorKind, Secret};
+
+/// Reads what classes name. One for the whole process; it keeps connections and tokens.
+pub struct Provider {
+    settings: Settings,
+    targets: Targets,
+    sessions: Sessions,
+    clock: Arc<dyn Clock>,
+    minter: Arc<dyn TokenMinter>,
+    version_key: Arc<dyn VersionKey>,
+    metrics: Arc<Metrics>,
+}
+
+/// What the process lends to the read path.
+pub struct Ports {
+    /// Mints service account tokens.
+    pub minter: Arc<dyn TokenMinter>,
+    /// Holds the key of the versions.
+    pub version_key: Arc<dyn VersionKey>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The files of a class: all of them, never some.
+#[derive(Debug)]
+pub struct Bundle {
+    /// One file an object, in the class's order.
+    pub files: Vec<File>,
+}
+
+/// One file.
+#[derive(Debug)]
+pub struct File {
+    /// Path below the mount; also the id of the version.
+    pub path: String,
+    /// Mode bits, 0 to 0777.
+    pub mode: u32,
+    /// The bytes.
+    pub contents: Secret,
+    /// Changes when the contents do, and only then; never empty.
+    pub version: String,
+}
+
+impl Provider {
+    /// A provider with the process's settings.
+    #[must_use]
+    pub fn new(settings: Settings, ports: Ports) -> Self {
+        let Ports {
+            minter,
+            version_key,
+            clock,
+            metrics,
+        } = ports;
+        Self {
+            targets: Targets::new(settings.clone()),
+            sessions: Sessions::new(settings.cache_size, Arc::clone(&clock)),
+            settings,
+            clock,
+            minter,
+            version_key,
+            metrics,
+        }
+    }
+
+    /// Reads every object of a class, or says why it cannot.
+    ///
+    /// # Errors
+    /// [`Error`] names what failed and where; it ends by the request's deadline.
+    pub async fn read(&self, request: &ReadRequest) -> Result<Bundle, Error> {
+        let began = self.clock.now();
+        let class = Class::parse(&request.parameters, &self.settings)?;
+        let plan = Plan::new(&class.objects);
+        let target = self.targets.handle(&class.target)?;
+        let Ok(Ok(_turn)) = timeout_at(request.deadline, target.reads.acquire()).await else {
+            return Err(queued_out(&target));
+        };
+        let session = self.session(&class, request);
+        let key = self.version_key(&session, request).await?;
+        let login = Login {
+            vault: Vault {
+                target: &target,
+                namespace: class.namespace.as_deref(),
+                deadline: request.deadline,
+                metrics: &self.metrics,
+            },
+            began,
+            tokens: &request.tokens,
+            default_audience: &self.settings.audience,
+            minter: &*self.minter,
+            metrics: &self.metrics,
+        };
+        let fetched = timeout_at(request.deadline, fetch(&plan, &session, &login)).await;
+        let answers = match fetched {
+            Ok(answers) => answers.map_err(|(n, error)| name_object(error, n, &plan, &class.objects))?,
+            Err(_) => {
+                return Err(Error::new(
+                    ErrorKind::TimedOut,
+                    format!("reading from {} took too long", class.target.address),
+                ));
+            }
+        };
+        let objects = class.objects.iter().zip(&plan.request_of);
+        let files = objects
+            .map(|(object, request_of)| {
+                file(
+                    object,
+                    &answers[*request_of],
+                    &session,
+                    &key,
+                    request.default_mode,
+                )
+            })
+            .collect::<Result<_, _>>()?;
+        session.mark_served();
+        Ok(Bundle { files })
+    }
+
+    fn session(&self, class: &Class, request: &ReadRequest) -> Arc<Session> {
+        let (session, kept) = self.sessions.session(SessionKey {
+            target: class.target.clone(),
+            namespace: class.namespace.clone(),
+            auth_mount: class.auth_mount.clone(),
+            role: class.role.clone(),
+            audience: class.audience.clone(),
+            identity: request.identity.clone(),
+        });
+        self.metrics.sessions(kept);
+        if !session.was_served() {
+            let namespace = &request.identity.namespace;
+            let pod = request.identity.pod.as_ref().map(|pod| pod.name.as_str());
+            for warning in &class.warnings {
+                tracing::warn!(namespace, pod, "SecretProviderClass: {warning}");
+            }
+        }
+        session
+    }
+
+    async fn version_key(&self, session: &Session, request: &ReadRequest) -> Result<Arc<Key>, Error> {
+        let pod = if session.was_served() {
+            PodSeen::Before
+        } else {
+            PodSeen::New
+        };
+        let no_key = |_| Error::new(ErrorKind::NoVersionKey, "the key for the versions took too long");
+        timeout_at(request.deadline, self.version_key.key(pod))
+            .await
+            .map_err(no_key)?
+    }
+}
+
+fn file(
+    object: &Object,
+    answer: &Answer,
+    session: &Session,
+    key: &Key,
+    default_mode: u32,
+) -> Result<File, Error> {
+    let rendered = render(object, answer, &session.earlier)?;
+    Ok(File {
+        path: object.file.as_str().to_owned(),
+        mode: object.mode.unwrap_or(default_mode),
+        version: key.version(
+            object.fingerprint.expose(),
+            &rendered.contents.expose()[rendered.hashed],
+        ),
+        contents: rendered.contents,
+    })
+}
+
+fn name_object(error: Error, request: usize, plan: &Plan<'_>, objects: &[Object]) -> Error {
+    match plan.request_of.iter().position(|n| *n == request) {
+        Some(first) => error.with_object(objects[first].file.as_str()),
+        None => error,
+    }
+}
+
+fn queued_out(target: &TargetHandle) -> Error {
+    Error::new(
+        ErrorKind::TimedOut,
+        format!(
+            "waited too long behind other mounts that read from {}; is that Vault slow?",
+            target.target.address
+        ),
+    )
+}

@@ -1,0 +1,142 @@
+use ::http::HeaderMap;
+
+use super::{Earlier, Rendered, render};
+use crate::class::Class;
+use crate::vault::Answer;
+use crate::{Error, ErrorKind, Secret, Settings};
+
+fn rendered(fields: &str, body: &str, earlier: &Earlier) -> Result<Rendered, Error> {
+    let objects = format!("[{{objectName: f, secretPath: p, {fields}}}]");
+    let parameters = [("roleName", "r"), ("objects", &objects)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let class = Class::parse(&parameters.into(), &Settings::default()).expect("a class");
+    let answer = Answer::new(200, &HeaderMap::new(), Secret::from(body), None, &[]).expect("an answer");
+    render(&class.objects[0], &answer, earlier)
+}
+
+fn contents(fields: &str, body: &str) -> Result<String, Error> {
+    let rendered = rendered(fields, body, &Earlier::default())?;
+    Ok(String::from_utf8(rendered.contents.expose().to_vec()).expect("UTF-8"))
+}
+
+fn value(key: &str, data: &str) -> Result<String, Error> {
+    contents(&format!("secretKey: {key}"), &format!(r#"{{"data":{data}}}"#))
+}
+
+#[test]
+fn a_string_is_written_plainly_anything_else_as_json() {
+    let data =
+        r#"{"s":"a\"b<","n":1.50,"big":12345678901234567890,"l":["<",{"b":1,"a":2}],"z":null,"t":true}"#;
+    for (key, expected) in [
+        ("s", "a\"b<"),
+        ("n", "1.50"),
+        ("big", "12345678901234567890"),
+        ("l", r#"["\u003c",{"a":2,"b":1}]"#),
+        ("z", "null"),
+        ("t", "true"),
+    ] {
+        assert_eq!(value(key, data).expect(key), expected);
+    }
+}
+
+#[test]
+fn keys_are_found_in_kv_v2_kv_v1_and_elsewhere() {
+    let v2 = r#"{"data":{"k":"inner"},"metadata":{"version":1}}"#;
+    assert_eq!(value("k", v2).expect("a value"), "inner");
+    assert_eq!(
+        value("metadata", v2).expect_err("no key").kind,
+        ErrorKind::NotFound
+    );
+    // a KV v1 secret with a key called data, which the incumbent misreads
+    let v1 = r#"{"data":{"k":"inner"},"k":"outer","other":"o"}"#;
+    assert_eq!(value("k", v1).expect("a value"), "outer");
+    assert_eq!(value("other", v1).expect("a value"), "o");
+    assert_eq!(value("data", v1).expect("a value"), r#"{"k":"inner"}"#);
+    // what the incumbent finds is still found
+    assert_eq!(value("k", r#"{"data":{"k":"inner"}}"#).expect("a value"), "inner");
+}
+
+#[test]
+fn a_missing_key_says_so_and_nothing_of_the_secret() {
+    let error = value("pasword", r#"{"password":"hunter2"}"#).expect_err("no key");
+    assert_eq!(
+        error.to_string(),
+        "object \"f\" (p): the secret has no key \"pasword\". Check secretKey"
+    );
+    assert!(
+        contents("secretKey: k", "{}")
+            .expect_err("no data")
+            .message
+            .contains("no data")
+    );
+}
+
+#[test]
+fn encodings_decode_as_gos_do() {
+    assert_eq!(
+        contents("secretKey: k, encoding: base64", r#"{"data":{"k":"aGVs\nbG8="}}"#).expect("text"),
+        "hello"
+    );
+    assert_eq!(
+        contents("secretKey: k, encoding: HEX", r#"{"data":{"k":"68656C6c6f"}}"#).expect("text"),
+        "hello"
+    );
+    for (encoding, text) in [
+        ("base64", "aGVsbG8"),
+        ("base64", "a-b_"),
+        ("base64", "hunter2!"),
+        ("hex", "abc"),
+        ("hex", "zz"),
+    ] {
+        let body = format!(r#"{{"data":{{"k":"{text}"}}}}"#);
+        let error = contents(&format!("secretKey: k, encoding: {encoding}"), &body).expect_err(text);
+        assert_eq!(error.kind, ErrorKind::BadAnswer);
+        assert!(!error.to_string().contains(text), "{error}");
+    }
+}
+
+#[test]
+fn a_whole_response_has_the_fields_of_vaults_client_in_its_order() {
+    assert_eq!(
+        contents(
+            "secretKey: ''",
+            r#"{"warnings":null,"data":{"b":1,"a":"<"},"request_id":"r","mount_type":"kv","other":1}"#
+        )
+        .expect("JSON"),
+        r#"{"request_id":"r","lease_id":"","lease_duration":0,"renewable":false,"data":{"a":"\u003c","b":1},"warnings":null,"mount_type":"kv"}"#
+    );
+    assert_eq!(
+        contents("secretKey: ''", r#"{"auth":{"client_token":"t","renewable":true,"token_type":"service"},"wrap_info":{"ttl":60},"warnings":["w"]}"#)
+            .expect("JSON"),
+        concat!(
+            r#"{"request_id":"","lease_id":"","lease_duration":0,"renewable":false,"data":null,"warnings":["w"],"#,
+            r#""auth":{"client_token":"t","accessor":"","policies":null,"token_policies":null,"identity_policies":null,"metadata":null,"#,
+            r#""orphan":false,"entity_id":"","lease_duration":0,"renewable":true,"mfa_requirement":null},"#,
+            r#""wrap_info":{"token":"","accessor":"","ttl":60,"creation_time":"0001-01-01T00:00:00Z","creation_path":"","wrapped_accessor":""}}"#
+        )
+    );
+}
+
+#[test]
+fn a_whole_response_keeps_its_bytes_while_its_data_does() {
+    let earlier = Earlier::default();
+    let body = |id: &str, data: &str| format!(r#"{{"request_id":"{id}","data":{{"k":"{data}"}}}}"#);
+    let text = |id, data| {
+        rendered("secretKey: ''", &body(id, data), &earlier)
+            .expect("JSON")
+            .contents
+    };
+    let first = text("1", "a");
+    assert_eq!(text("2", "a"), first);
+    assert_ne!(text("3", "b"), first);
+}
+
+#[test]
+fn the_version_of_a_whole_response_is_made_of_its_data_alone() {
+    let rendered = rendered(
+        "secretKey: ''",
+        r#"{"request_id":"r","data":{"k":"v"}}"#,
+        &Earlier::default(),
+    )
+    .expect("JSON");
+    assert_eq!(&rendered.contents.expose()[rendered.hashed], br#"{"k":"v"}"#);
+}

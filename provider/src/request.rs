@@ -1,0 +1,58 @@
+//! What a door asks for: one read of one class as one identity.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use crate::{Error, Secret};
+
+/// One read: the parameters of a SecretProviderClass, and who reads. It has no `Debug`, for parameters may
+/// hold arguments that are secret.
+pub struct ReadRequest {
+    /// The class's `parameters`, as they stand (overlaid by a volume's attributes where a driver calls).
+    pub parameters: BTreeMap<String, String>,
+    /// Who reads.
+    pub identity: Identity,
+    /// Service account tokens sent along, by audience; `""` is the API server's default audience.
+    pub tokens: BTreeMap<String, Secret>,
+    /// Mode of a file whose object names none.
+    pub default_mode: u32,
+    /// When the read must have ended, with an answer or an error.
+    pub deadline: Instant,
+}
+
+/// Who reads: a service account, and the pod that it reads for.
+///
+/// Everything that Vault can tell apart in a service account token is in here, since tokens and answers
+/// are kept by it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Namespace of pod and service account.
+    pub namespace: String,
+    /// Name of the service account.
+    pub service_account: String,
+    /// The pod; none where a service account reads by itself.
+    pub pod: Option<Pod>,
+}
+
+/// A pod, by name and uid: a new pod of an old name is someone else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pod {
+    /// `metadata.name`
+    pub name: String,
+    /// `metadata.uid`
+    pub uid: String,
+}
+
+/// Port: mints a service account token where none was sent along
+/// (TokenRequest, <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>).
+pub trait TokenMinter: Send + Sync {
+    /// A token of `identity`'s service account, bound to its pod, for `audience`; without one, for the API
+    /// server's default audience. The error's kind is `NoToken` and says what is missing.
+    fn mint<'a>(
+        &'a self,
+        identity: &'a Identity,
+        audience: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Secret, Error>>;
+}

@@ -1,0 +1,101 @@
+//! What holds where a class says nothing: Vault's address, TLS, and limits.
+
+mod environment;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use environment::BadVariable;
+
+use crate::vault::{Address, Tls, header_text};
+
+/// Settings of the process, below every class. Weakest to strongest: the defaults here, the environment,
+/// the command line, the class.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Vault's address.
+    pub address: Address,
+    /// Vault namespace; none for the root namespace.
+    pub namespace: Option<String>,
+    /// Path of the auth method.
+    pub auth_mount: String,
+    /// Audience of the tokens that a driver sends along, where the class names none.
+    pub audience: String,
+    /// TLS towards Vault.
+    pub tls: Tls,
+    /// The time for one request to Vault.
+    pub request_timeout: Duration,
+    /// How often a GET is tried again.
+    pub max_retries: usize,
+    /// Requests a second to one Vault target.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether Vault's redirects are followed.
+    pub follow_redirects: bool,
+    /// HTTP proxy in front of Vault.
+    pub proxy: Option<Proxy>,
+    /// Identities whose tokens are kept, at most.
+    pub cache_size: usize,
+    /// Directories whose files a class's TLS parameters may not name.
+    pub protected_directories: Vec<PathBuf>,
+}
+
+/// A token bucket: `per_second` requests, at most `burst` at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateLimit {
+    /// Requests a second.
+    pub per_second: f64,
+    /// Requests at once.
+    pub burst: u32,
+}
+
+/// An HTTP proxy and the hosts that are reached without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// For `http://` addresses.
+    pub http: Option<String>,
+    /// For `https://` addresses.
+    pub https: Option<String>,
+    /// `NO_PROXY`; does not apply to a proxy that is set for Vault alone.
+    pub except: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            address: Address::parse("https://127.0.0.1:8200")
+                .unwrap_or_else(|_| unreachable!("a valid address")),
+            namespace: None,
+            auth_mount: "kubernetes".to_owned(),
+            audience: "vault".to_owned(),
+            tls: Tls::default(),
+            request_timeout: Duration::from_secs(60),
+            max_retries: 2,
+            rate_limit: None,
+            follow_redirects: true,
+            proxy: None,
+            cache_size: 1000,
+            protected_directories: ["/var/run/secrets", "/proc"].map(PathBuf::from).to_vec(),
+        }
+    }
+}
+
+/// `strconv.ParseBool` of Go, which the incumbent reads booleans by.
+///
+/// # Errors
+/// What is accepted instead.
+pub fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+/// A namespace, which is sent as a header.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn namespace(text: &str) -> Result<String, String> {
+    let reason = || format!("{text:?} is no namespace: one line of plain text");
+    header_text(text).then(|| text.to_owned()).ok_or_else(reason)
+}

@@ -1,0 +1,254 @@
+//! What Vault answers: the envelope that all its answers share, read without copying a secret.
+
+use std::time::Duration;
+
+use ::http::HeaderMap;
+use ::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::failure::{Failure, Refusal};
+use crate::Secret;
+use crate::go_json::{self, RawObject};
+
+/// Longest text of Vault's own words in an error.
+const MAX_WORDS: usize = 400;
+
+/// A successful answer: the body, and its share of the memory for bodies.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    body: Secret,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// The fields of an answer, borrowed from its body.
+pub(crate) struct Envelope<'a> {
+    fields: RawObject<'a>,
+}
+
+/// What a login answers, as far as it matters here.
+pub(crate) struct Login {
+    pub(crate) token: Secret,
+    /// How long the token lives; none where it does not end.
+    pub(crate) ttl: Option<Duration>,
+    /// How many requests the token is good for; 0 is any number.
+    pub(crate) uses: u64,
+}
+
+impl Answer {
+    /// Sorts out success from refusal; `secrets` are cut from Vault's words, should they repeat one.
+    pub(crate) fn new(
+        status: u16,
+        headers: &HeaderMap,
+        body: Secret,
+        share: Option<OwnedSemaphorePermit>,
+        secrets: &[&Secret],
+    ) -> Result<Self, Failure> {
+        if !(200..300).contains(&status) {
+            return Err(Failure::Refused(refusal(status, headers, &body, secrets)));
+        }
+        if body.expose().trim_ascii().is_empty() {
+            return Err(Failure::Empty(status));
+        }
+        let answer = Self { body, _share: share };
+        match answer.fields() {
+            Some(_) => Ok(answer),
+            None => Err(Failure::NotVault(match content_type(headers) {
+                Some(kind) if !kind.contains("json") => format!("{kind}, not JSON"),
+                _ => "something that is no JSON object".to_owned(),
+            })),
+        }
+    }
+
+    /// The envelope's fields.
+    pub(crate) fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            fields: self.fields().unwrap_or_default(),
+        }
+    }
+
+    fn fields(&self) -> Option<RawObject<'_>> {
+        let raw: &RawValue = serde_json::from_slice(self.body.expose()).ok()?;
+        go_json::object(raw)
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// A field that is there and not null.
+    pub(crate) fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields
+            .get(name)
+            .copied()
+            .filter(|value| value.get() != "null")
+    }
+
+    /// Whether the answer brought a lease: a KV v1 answer has a `lease_duration`, but no `lease_id`.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.field("lease_id").is_some_and(|id| id.get() != "\"\"")
+    }
+
+    /// The login in an answer; nothing where it holds no token.
+    pub(crate) fn login(&self) -> Option<Login> {
+        #[derive(Deserialize)]
+        struct Lifetime {
+            #[serde(default)]
+            lease_duration: u64,
+            #[serde(default)]
+            num_uses: u64,
+        }
+
+        let auth = self.field("auth")?;
+        let token = go_json::string(go_json::object(auth)?.get("client_token")?)?;
+        let lifetime: Lifetime = serde_json::from_str(auth.get()).ok()?;
+        let ttl = Some(Duration::from_secs(lifetime.lease_duration)).filter(|ttl| !ttl.is_zero());
+        let usable = token.expose_str().is_some_and(super::header_text);
+        usable.then_some(Login {
+            token,
+            ttl,
+            uses: lifetime.num_uses,
+        })
+    }
+}
+
+fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[&Secret]) -> Refusal {
+    let retry_after = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let fields = serde_json::from_slice::<&RawValue>(body.expose())
+        .ok()
+        .and_then(go_json::object);
+    Refusal {
+        status,
+        words: fields.as_ref().and_then(|fields| words(fields, secrets)),
+        retry_after: retry_after.map(Duration::from_secs),
+        deleted: fields.as_ref().filter(|_| status == 404).and_then(deleted),
+    }
+}
+
+/// Vault's `errors`, on one line, shortened, without any of `secrets`.
+fn words(fields: &RawObject<'_>, secrets: &[&Secret]) -> Option<String> {
+    let errors: Vec<String> = serde_json::from_str(fields.get("errors")?.get()).ok()?;
+    let mut words = errors.join("; ");
+    for secret in secrets
+        .iter()
+        .filter_map(|secret| secret.expose_str())
+        .filter(|secret| !secret.is_empty())
+    {
+        words = words.replace(secret, "[redacted]");
+    }
+    let plain: String = words
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(MAX_WORDS).collect();
+    Some(short).filter(|words| !words.is_empty())
+}
+
+/// KV v2 answers 404 for a deleted or destroyed version, with metadata in place of the data.
+fn deleted(fields: &RawObject<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        version: u64,
+        #[serde(default)]
+        deletion_time: String,
+        #[serde(default)]
+        destroyed: bool,
+    }
+
+    let data = go_json::object(fields.get("data")?)?;
+    let metadata: Metadata = serde_json::from_str(data.get("metadata")?.get()).ok()?;
+    let version = metadata.version;
+    if metadata.destroyed {
+        return Some(format!("version {version} was destroyed"));
+    }
+    let at: String = metadata
+        .deletion_time
+        .chars()
+        .filter(|c| c.is_ascii_graphic())
+        .take(40)
+        .collect();
+    (!at.is_empty()).then(|| format!("version {version} was deleted at {at}"))
+}
+
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next()?.trim();
+    Some(kind.chars().take(60).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ::http::HeaderMap;
+
+    use super::{Answer, Failure};
+    use crate::Secret;
+
+    fn answer(status: u16, body: &str) -> Result<Answer, Failure> {
+        let token = Secret::from("hvs.token");
+        Answer::new(status, &HeaderMap::new(), Secret::from(body), None, &[&token])
+    }
+
+    #[test]
+    fn a_login_needs_a_token() {
+        let login = |body| answer(200, body).expect("an answer").envelope().login();
+        let full =
+            login(r#"{"auth":{"client_token":"t","lease_duration":60,"num_uses":2}}"#).expect("a login");
+        assert_eq!((full.ttl, full.uses), (Some(Duration::from_secs(60)), 2));
+        assert_eq!(
+            login(r#"{"auth":{"client_token":"t","lease_duration":0}}"#)
+                .expect("a login")
+                .ttl,
+            None
+        );
+        for body in [
+            "{}",
+            r#"{"auth":null}"#,
+            r#"{"auth":{}}"#,
+            r#"{"auth":{"client_token":""}}"#,
+            r#"{"auth":{"client_token":"a\nb"}}"#,
+        ] {
+            assert!(login(body).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn vaults_words_come_on_one_line_without_the_token() {
+        let Err(Failure::Refused(refusal)) =
+            answer(400, r#"{"errors":["1 error occurred:\n\t* bad hvs.token\n\n"]}"#)
+        else {
+            panic!("a refusal")
+        };
+        assert_eq!(
+            refusal.words.as_deref(),
+            Some("1 error occurred: * bad [redacted]")
+        );
+    }
+
+    #[test]
+    fn a_deleted_version_is_told_from_a_path_with_nothing() {
+        let refused = |body: &str| match answer(404, body) {
+            Err(failure) => failure.into_error("v").to_string(),
+            Ok(_) => panic!("a refusal"),
+        };
+        let gone = r#"{"data":{"data":null,"metadata":{"version":3,"deletion_time":"2026-01-02T03:04:05Z","destroyed":false}}}"#;
+        assert!(refused(gone).contains("version 3 was deleted at 2026-01-02T03:04:05Z"));
+        assert!(
+            refused(&gone.replace("\"destroyed\":false", "\"destroyed\":true"))
+                .contains("version 3 was destroyed")
+        );
+        assert!(refused(r#"{"errors":[]}"#).contains("nothing at this path"));
+    }
+
+    #[test]
+    fn what_is_no_answer_of_vaults_is_said_to_be_none() {
+        assert_eq!(answer(204, "").expect_err("empty"), Failure::Empty(204));
+        assert_eq!(answer(200, " ").expect_err("empty"), Failure::Empty(200));
+        for body in ["<html>", "[]", "\"x\"", "{", "null"] {
+            assert!(matches!(answer(200, body), Err(Failure::NotVault(_))), "{body}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! One exchange over HTTP: limits, one redirect, a body with an end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use ::http::header::{HOST, LOCATION};
+use ::http::{HeaderMap, StatusCode};
+use reqwest::{Request, Response, Url};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::failure::{Failure, root_cause};
+use super::target::TargetHandle;
+use crate::Secret;
+
+/// Largest body of one answer, in bytes: twice what a driver takes, since JSON is longer than what it says.
+pub(super) const MAX_BODY: usize = 8 << 20;
+
+/// How long an answer waits for memory that other answers hold.
+const MEMORY_WAIT: Duration = Duration::from_secs(5);
+
+/// Status, headers and body of an answer.
+pub(super) struct Exchange {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Secret,
+    pub(super) share: Option<OwnedSemaphorePermit>,
+}
+
+impl TargetHandle {
+    /// Sends a request and reads the whole answer, all before `deadline`.
+    pub(super) async fn exchange(
+        &self,
+        mut request: Request,
+        deadline: Instant,
+    ) -> Result<Exchange, Failure> {
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(HOST, host.clone());
+        }
+        let deadline = deadline.min(Instant::now() + self.request_timeout);
+        let exchange = async {
+            let _turn = self.requests.acquire().await.map_err(|_| Failure::TimedOut)?;
+            if let Some(rate) = &self.rate {
+                rate.turn().await;
+            }
+            let response = self.send(request).await?;
+            self.read(response).await
+        };
+        within(deadline, exchange).await
+    }
+
+    async fn send(&self, request: Request) -> Result<Response, Failure> {
+        let again = request.try_clone();
+        let asked = request.url().clone();
+        let response = self.execute(request).await?;
+        let Some(location) = redirect(&response) else {
+            return Ok(response);
+        };
+        if !self.follow_redirects {
+            return Err(Failure::Redirect(
+                "following is switched off (VAULT_DISABLE_REDIRECTS)".to_owned(),
+            ));
+        }
+        let Some(mut again) = again else {
+            return Err(Failure::Redirect("the request cannot be repeated".to_owned()));
+        };
+        let url = location.map_err(Failure::Redirect)?;
+        if asked.scheme() == "https" && url.scheme() != "https" {
+            return Err(Failure::Redirect(
+                "from https to http, which would show the token".to_owned(),
+            ));
+        }
+        if url.authority() != asked.authority() {
+            again.headers_mut().remove(HOST);
+        }
+        *again.url_mut() = url;
+        let response = self.execute(again).await?;
+        match redirect(&response) {
+            Some(_) => Err(Failure::Redirect("more than once".to_owned())),
+            None => Ok(response),
+        }
+    }
+
+    async fn execute(&self, request: Request) -> Result<Response, Failure> {
+        self.client.execute(request).await.map_err(|error| {
+            if error.is_connect() {
+                Failure::Unreachable(root_cause(&error))
+            } else if error.is_timeout() {
+                Failure::TimedOut
+            } else {
+                Failure::Broken(root_cause(&error))
+            }
+        })
+    }
+
+    /// Reads the body; each byte of it is taken from the memory for all bodies.
+    async fn read(&self, mut response: Response) -> Result<Exchange, Failure> {
+        let announced = response.content_length().unwrap_or(0);
+        if announced > MAX_BODY as u64 {
+            return Err(Failure::TooLarge);
+        }
+        let mut share = self.reserve(None, announced as usize).await?;
+        let mut body = Secret::new(Vec::with_capacity(announced as usize));
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| Failure::Broken(root_cause(&error)))?
+        {
+            let length = body.len() + chunk.len();
+            if length > MAX_BODY {
+                return Err(Failure::TooLarge);
+            }
+            share = self.reserve(share, length).await?;
+            body.push(&chunk);
+        }
+        let status = response.status().as_u16();
+        Ok(Exchange {
+            status,
+            headers: std::mem::take(response.headers_mut()),
+            body,
+            share,
+        })
+    }
+
+    /// Raises a share of the memory to `bytes`.
+    async fn reserve(
+        &self,
+        share: Option<OwnedSemaphorePermit>,
+        bytes: usize,
+    ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let Some(missing) = bytes.checked_sub(held).filter(|missing| *missing > 0) else {
+            return Ok(share);
+        };
+        let more = timeout(MEMORY_WAIT, self.bytes.clone().acquire_many_owned(missing as u32)).await;
+        let Ok(Ok(more)) = more else {
+            return Err(Failure::Crowded);
+        };
+        Ok(Some(match share {
+            Some(mut share) => {
+                share.merge(more);
+                share
+            }
+            None => more,
+        }))
+    }
+}
+
+/// Where a redirect leads to; nothing where the answer is none. `Err` where that is no place to go.
+fn redirect(response: &Response) -> Option<Result<Url, String>> {
+    if !matches!(
+        response.status(),
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::TEMPORARY_REDIRECT
+    ) {
+        return None;
+    }
+    let target = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|location| response.url().join(location.to_str().ok()?).ok())
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    Some(target.ok_or_else(|| "to nowhere".to_owned()))
+}
+
+async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout_at(deadline, work).await.unwrap_or(Err(Failure::TimedOut))
+}

@@ -1,0 +1,64 @@
+//! `VAULT_RATE_LIMIT`: a token bucket, as Vault's own client has one.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::settings::RateLimit;
+
+/// Hands out turns at a steady rate, with a burst allowed after rest.
+pub(super) struct RateLimiter {
+    interval: Duration,
+    burst: u32,
+    /// When the bucket would be full again.
+    full_at: Mutex<Instant>,
+}
+
+impl RateLimiter {
+    pub(super) fn new(limit: RateLimit) -> Self {
+        let interval = Duration::from_secs_f64((1.0 / limit.per_second).min(3600.0));
+        Self {
+            interval,
+            burst: limit.burst,
+            full_at: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Waits for the next turn.
+    pub(super) async fn turn(&self) {
+        let at = self.reserve(Instant::now());
+        tokio::time::sleep_until(at).await;
+    }
+
+    fn reserve(&self, now: Instant) -> Instant {
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *full_at = (*full_at).max(now) + self.interval;
+        (*full_at)
+            .checked_sub(self.interval * self.burst)
+            .map_or(now, |turn| turn.max(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::RateLimiter;
+    use crate::settings::RateLimit;
+
+    #[test]
+    fn a_burst_then_a_steady_rate_and_rest_refills() {
+        let limiter = RateLimiter::new(RateLimit {
+            per_second: 10.0,
+            burst: 2,
+        });
+        let start = Instant::now() + Duration::from_secs(1);
+        let waits: Vec<_> = (0..4).map(|_| limiter.reserve(start) - start).collect();
+        assert_eq!(waits, [0, 0, 100, 200].map(Duration::from_millis));
+        let later = start + Duration::from_secs(5);
+        assert_eq!(limiter.reserve(later), later);
+    }
+}

@@ -1,0 +1,236 @@
+//! A Vault server as one class sees it, and the connections to it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::http::HeaderValue;
+use reqwest::dns::{Name, Resolve, Resolving};
+use reqwest::{Client, NoProxy, Proxy, redirect};
+use tokio::sync::Semaphore;
+
+use super::rate::RateLimiter;
+use super::tls::Stamp;
+use super::{Address, Tls};
+use crate::settings::{self, Settings};
+use crate::{Error, ErrorKind};
+
+/// What makes two classes share connections: the server, and how it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The server.
+    pub address: Address,
+    /// TLS towards it.
+    pub tls: Tls,
+}
+
+/// Reads in progress against one target; more wait. It bounds memory, and each target has its own.
+const READS_AT_ONCE: usize = 32;
+
+/// Requests in flight to one target; more wait.
+const REQUESTS_AT_ONCE: usize = 32;
+
+/// Connections kept open between requests.
+const IDLE_CONNECTIONS: usize = 16;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of answers held in memory at once, over all targets.
+const BYTES_IN_FLIGHT: usize = 32 << 20;
+
+/// Targets that are kept; classes may name any address.
+const MAX_TARGETS: usize = 128;
+
+/// The connections to one target, and its limits.
+pub(crate) struct TargetHandle {
+    pub(crate) target: Target,
+    pub(super) client: Client,
+    pub(super) base: String,
+    /// The `Host` to send where the URL's host is another name, the one that TLS is verified for.
+    pub(super) host: Option<HeaderValue>,
+    pub(super) follow_redirects: bool,
+    pub(super) max_retries: usize,
+    pub(super) request_timeout: Duration,
+    pub(super) requests: Semaphore,
+    pub(super) rate: Option<RateLimiter>,
+    pub(super) bytes: Arc<Semaphore>,
+    pub(crate) reads: Semaphore,
+    stamp: Stamp,
+}
+
+/// All targets in use.
+pub(crate) struct Targets {
+    settings: Settings,
+    bytes: Arc<Semaphore>,
+    known: Mutex<HashMap<Target, (Arc<TargetHandle>, Instant)>>,
+}
+
+impl Targets {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            bytes: Arc::new(Semaphore::new(BYTES_IN_FLIGHT)),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The connections to `target`: made at first use, and made anew when a file behind its TLS changed.
+    pub(crate) fn handle(&self, target: &Target) -> Result<Arc<TargetHandle>, Error> {
+        let stamp = target.tls.stamp();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((handle, used)) = known.get_mut(target)
+            && handle.stamp == stamp
+        {
+            *used = Instant::now();
+            return Ok(Arc::clone(handle));
+        }
+        if known.len() >= MAX_TARGETS {
+            forget_idle(&mut known)?;
+        }
+        let handle = Arc::new(self.connect(target, stamp)?);
+        known.insert(target.clone(), (Arc::clone(&handle), Instant::now()));
+        Ok(handle)
+    }
+
+    fn connect(&self, target: &Target, stamp: Stamp) -> Result<TargetHandle, Error> {
+        let settings = &self.settings;
+        let mut builder = Client::builder()
+            .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(Duration::from_secs(90))
+            .no_proxy();
+        let mut base = target.address.base();
+        let mut host = None;
+        match &target.address {
+            Address::Unix(path) => builder = builder.unix_socket(path.as_path()),
+            Address::Url(url) => {
+                for proxy in proxies(settings.proxy.as_ref())? {
+                    builder = builder.proxy(proxy);
+                }
+                if let Some(name) = target
+                    .tls
+                    .server_name
+                    .as_deref()
+                    .filter(|_| url.scheme() == "https")
+                {
+                    let (real, renamed) = renamed(url, name)?;
+                    base = Address::Url(renamed).base();
+                    host = HeaderValue::from_str(&authority(url)).ok();
+                    // HTTP/2 takes the authority from the URL; HTTP/1.1 lets the header say it
+                    builder = builder
+                        .dns_resolver(Arc::new(Alias {
+                            name: name.to_lowercase(),
+                            real,
+                        }))
+                        .http1_only();
+                }
+                if url.scheme() == "https" {
+                    builder = target.tls.apply(builder, &settings.protected_directories)?;
+                }
+            }
+        }
+        if !base.starts_with("https") {
+            // no need to read the system's authorities
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| {
+            Error::class(format!(
+                "cannot set up TLS for {}: {}",
+                target.address,
+                super::failure::root_cause(&error)
+            ))
+        })?;
+        Ok(TargetHandle {
+            target: target.clone(),
+            client,
+            base,
+            host,
+            follow_redirects: settings.follow_redirects,
+            max_retries: settings.max_retries,
+            request_timeout: settings.request_timeout,
+            requests: Semaphore::new(REQUESTS_AT_ONCE),
+            rate: settings.rate_limit.map(RateLimiter::new),
+            bytes: Arc::clone(&self.bytes),
+            reads: Semaphore::new(READS_AT_ONCE),
+            stamp,
+        })
+    }
+}
+
+/// Makes room by the target that was used longest ago and is not in use.
+fn forget_idle(known: &mut HashMap<Target, (Arc<TargetHandle>, Instant)>) -> Result<(), Error> {
+    let idle = known
+        .iter()
+        .filter(|(_, (handle, _))| Arc::strong_count(handle) == 1);
+    let oldest = idle
+        .min_by_key(|(_, (_, used))| *used)
+        .map(|(target, _)| target.clone());
+    match oldest {
+        Some(target) => {
+            known.remove(&target);
+            Ok(())
+        }
+        None => Err(Error::new(
+            ErrorKind::Unavailable,
+            format!(
+                "{MAX_TARGETS} Vault addresses are in use at once on this node; the mount is tried again"
+            ),
+        )),
+    }
+}
+
+fn proxies(proxy: Option<&settings::Proxy>) -> Result<Vec<Proxy>, Error> {
+    let Some(settings::Proxy { http, https, except }) = proxy else {
+        return Ok(Vec::new());
+    };
+    let except = except.as_deref().and_then(NoProxy::from_string);
+    let http = http.as_ref().map(Proxy::http);
+    let https = https.as_ref().map(Proxy::https);
+    http.into_iter()
+        .chain(https)
+        .map(|proxy| proxy.map(|proxy| proxy.no_proxy(except.clone())))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::class("the proxy of the environment (VAULT_PROXY_ADDR, HTTPS_PROXY…) is no URL"))
+}
+
+/// The URL with the name to verify as its host, and the real host to connect to.
+fn renamed(url: &reqwest::Url, name: &str) -> Result<(String, reqwest::Url), Error> {
+    let real = url
+        .host_str()
+        .unwrap_or_default()
+        .trim_matches(['[', ']'])
+        .to_owned();
+    let mut renamed = url.clone();
+    renamed
+        .set_host(Some(name))
+        .map_err(|_| Error::class(format!("the TLS server name {name:?} is no host name")))?;
+    Ok((real, renamed))
+}
+
+fn authority(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Resolves the name that TLS is verified for to the real host's addresses, every other name as usual.
+struct Alias {
+    name: String,
+    real: String,
+}
+
+impl Resolve for Alias {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = if name.as_str() == self.name {
+            self.real.clone()
+        } else {
+            name.as_str().to_owned()
+        };
+        Box::pin(async move {
+            let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
