@@ -1,0 +1,180 @@
+//! The driver's request: attributes, tokens and permission, parsed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use coffer_proto::v1alpha1::MountRequest;
+use coffer_provider::{Error, ErrorKind, Identity, Pod, ReadRequest, Secret};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+const POD_NAME: &str = "csi.storage.k8s.io/pod.name";
+const POD_NAMESPACE: &str = "csi.storage.k8s.io/pod.namespace";
+const POD_UID: &str = "csi.storage.k8s.io/pod.uid";
+const SERVICE_ACCOUNT: &str = "csi.storage.k8s.io/serviceAccount.name";
+const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
+
+/// Mode of a file where neither object nor driver says one, as the driver's own default.
+const DEFAULT_MODE: u32 = 0o644;
+
+/// Parses a mount request.
+///
+/// # Errors
+/// `InvalidRequest`, which holds nothing of the attributes: they carry tokens.
+pub(crate) fn parse(request: MountRequest, deadline: Instant) -> Result<ReadRequest, Error> {
+    let mut parameters: BTreeMap<String, String> = json("attributes", &request.attributes)?;
+    let in_attributes = parameters.remove(TOKENS).map(Secret::new);
+    let tokens = match in_attributes {
+        Some(tokens) => Some(tokens),
+        None => tokens_in_secrets(&request.secrets)?,
+    };
+    let field = |name: &str| {
+        let value = parameters.get(name).filter(|value| !value.is_empty()).cloned();
+        value.ok_or_else(|| {
+            invalid(format!(
+                "attribute {name:?} is missing: is the CSIDriver's podInfoOnMount set?"
+            ))
+        })
+    };
+    let identity = Identity {
+        namespace: field(POD_NAMESPACE)?,
+        service_account: field(SERVICE_ACCOUNT)?,
+        pod: Some(Pod {
+            name: field(POD_NAME)?,
+            uid: field(POD_UID)?,
+        }),
+    };
+    Ok(ReadRequest {
+        identity,
+        tokens: tokens
+            .map(|tokens| by_audience(&tokens))
+            .transpose()?
+            .unwrap_or_default(),
+        default_mode: permission(&request.permission)?,
+        parameters,
+        deadline,
+    })
+}
+
+/// Drivers from 1.6 pass the tokens here as well, and with `serviceAccountTokenInSecrets` here alone.
+fn tokens_in_secrets(secrets: &str) -> Result<Option<Secret>, Error> {
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    let secrets: Option<BTreeMap<String, String>> = json("secrets", secrets)?;
+    Ok(secrets.unwrap_or_default().remove(TOKENS).map(Secret::new))
+}
+
+fn by_audience(tokens: &Secret) -> Result<BTreeMap<String, Secret>, Error> {
+    #[derive(Deserialize)]
+    struct Token {
+        token: String,
+    }
+
+    if tokens.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let parsed: BTreeMap<String, Token> = json(TOKENS, tokens.expose_str().unwrap_or_default())?;
+    Ok(parsed
+        .into_iter()
+        .map(|(audience, Token { token })| (audience, Secret::new(token)))
+        .collect())
+}
+
+fn permission(text: &str) -> Result<u32, Error> {
+    if text.is_empty() {
+        return Ok(DEFAULT_MODE);
+    }
+    let mode = text.trim().parse().ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| invalid("permission is no file mode as a decimal number"))
+}
+
+fn json<'a, T: Deserialize<'a>>(what: &str, text: &'a str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        invalid(format!(
+            "{what}: not the JSON that the driver sends (line {line}, column {column})"
+        ))
+    })
+}
+
+fn invalid(message: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use coffer_proto::v1alpha1::MountRequest;
+    use coffer_provider::{Error, ReadRequest};
+    use tokio::time::Instant;
+
+    use super::parse;
+
+    const POD: &str = r#""csi.storage.k8s.io/pod.name":"p","csi.storage.k8s.io/pod.namespace":"ns","csi.storage.k8s.io/pod.uid":"u","csi.storage.k8s.io/serviceAccount.name":"sa""#;
+    const TOKENS: &str = r#""csi.storage.k8s.io/serviceAccount.tokens":"{\"vault\":{\"token\":\"jwt\",\"expirationTimestamp\":\"2026-01-01T00:00:00Z\"},\"\":{\"token\":\"other\"}}""#;
+
+    fn request(attributes: &str, secrets: &str, permission: &str) -> Result<ReadRequest, Error> {
+        let request = MountRequest {
+            attributes: attributes.to_owned(),
+            secrets: secrets.to_owned(),
+            permission: permission.to_owned(),
+            ..MountRequest::default()
+        };
+        parse(request, Instant::now())
+    }
+
+    #[test]
+    fn tokens_come_in_attributes_or_secrets_and_leave_the_parameters() {
+        for (attributes, secrets) in [
+            (format!("{{{POD},{TOKENS}}}"), "null".to_owned()),
+            (format!("{{{POD},{TOKENS}}}"), format!("{{{TOKENS}}}")),
+            (format!("{{{POD}}}"), format!("{{{TOKENS}}}")),
+        ] {
+            let read = request(&attributes, &secrets, "420").expect("a request");
+            assert_eq!(read.tokens["vault"].expose(), b"jwt");
+            assert_eq!(read.tokens[""].expose(), b"other");
+            assert!(!read.parameters.values().any(|value| value.contains("jwt")));
+            assert_eq!(
+                (read.identity.namespace.as_str(), read.default_mode),
+                ("ns", 0o644)
+            );
+        }
+    }
+
+    #[test]
+    fn no_tokens_are_none() {
+        for secrets in ["", "null", "{}"] {
+            assert!(
+                request(&format!("{{{POD}}}"), secrets, "")
+                    .expect("a request")
+                    .tokens
+                    .is_empty()
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes_hold_nothing_of_what_was_sent() {
+        for (attributes, secrets, permission) in [
+            ("{hunter2", "", ""),
+            (r#"{"k":{"hunter2":1}}"#, "", ""),
+            (
+                r#"{"csi.storage.k8s.io/serviceAccount.tokens":"hunter2"}"#,
+                "",
+                "",
+            ),
+            ("[]", "", ""),
+            ("", "", ""),
+            ("{}", "hunter2", ""),
+            (&format!("{{{POD}}}"), "", "hunter2"),
+            (&format!("{{{POD}}}"), "", "1000"),
+            (&format!("{{{POD}}}").replace("\"u\"", "\"\""), "", ""),
+        ] {
+            let error = request(attributes, secrets, permission)
+                .err()
+                .expect(attributes)
+                .to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

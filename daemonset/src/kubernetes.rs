@@ -1,0 +1,83 @@
+//! kube-apiserver, as far as the node agent needs it: connected to at first use, since many mounts never do.
+
+mod key_secret;
+mod token_request;
+
+use std::future::Future;
+use std::time::Duration;
+
+use kube::{Client, Config};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// No call to kube-apiserver takes longer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The connection to kube-apiserver.
+#[derive(Default)]
+pub(crate) struct Kubernetes {
+    connected: OnceCell<Connected>,
+}
+
+struct Connected {
+    client: Client,
+    /// The namespace that this process runs in.
+    namespace: String,
+}
+
+/// A failed call: what kube-apiserver or the network said.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    #[error("no connection to kube-apiserver: {0}")]
+    NotConnected(String),
+    #[error("kube-apiserver did not answer within {} seconds", CALL_TIMEOUT.as_secs())]
+    TimedOut,
+    #[error("kube-apiserver answered {code} ({message})")]
+    Refused { code: u16, message: String },
+    #[error("kube-apiserver cannot be reached: {0}")]
+    Unreachable(String),
+}
+
+impl CallError {
+    fn is_code(&self, expected: u16) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == expected)
+    }
+}
+
+impl Kubernetes {
+    async fn connected(&self) -> Result<&Connected, CallError> {
+        self.connected.get_or_try_init(connect).await
+    }
+}
+
+async fn connect() -> Result<Connected, CallError> {
+    let mut config = Config::infer()
+        .await
+        .map_err(|error| CallError::NotConnected(root_cause(&error)))?;
+    config.connect_timeout = Some(Duration::from_secs(3));
+    config.read_timeout = Some(CALL_TIMEOUT);
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).map_err(|error| CallError::NotConnected(root_cause(&error)))?;
+    Ok(Connected { client, namespace })
+}
+
+/// Bounds a call and keeps of its error what can be shown.
+async fn call<T>(work: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match timeout(CALL_TIMEOUT, work).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(CallError::Refused {
+            code: status.code,
+            message: status.message.clone(),
+        }),
+        Ok(Err(error)) => Err(CallError::Unreachable(root_cause(&error))),
+        Err(_) => Err(CallError::TimedOut),
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,125 @@
+//! Metrics of the process, in Prometheus' text format.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_provider::ErrorKind;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::hmac_key::HeldKey;
+
+/// Counts of the node agent, beside those of the read path.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    mounts: Family<MountLabels, Counter>,
+    seconds: Seconds,
+    /// Mounts that were asked for and are not answered yet.
+    pub(crate) in_progress: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MountLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone)]
+struct Seconds(Histogram);
+
+impl Default for Seconds {
+    fn default() -> Self {
+        Self(Histogram::new([
+            0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+        ]))
+    }
+}
+
+/// How a mount ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outcome {
+    Mounted,
+    Failed(ErrorKind),
+}
+
+impl Metrics {
+    /// A registry with everything that is counted.
+    pub(crate) fn registry(&self, read_path: &coffer_provider::Metrics, key: &Arc<HeldKey>) -> Registry {
+        let mut registry = Registry::with_prefix("coffer");
+        registry.register("mounts", "Mounts by outcome", self.mounts.clone());
+        registry.register_with_unit(
+            "mount_duration",
+            "Time of a mount",
+            Unit::Seconds,
+            self.seconds.0.clone(),
+        );
+        registry.register(
+            "mounts_in_progress",
+            "Mounts not answered yet",
+            self.in_progress.clone(),
+        );
+        read_path.register(&mut registry);
+        registry.register_collector(Box::new(KeyAge(Arc::clone(key))));
+        registry
+    }
+
+    pub(crate) fn mounted(&self, outcome: Outcome, time: Duration) {
+        self.mounts
+            .get_or_create(&MountLabels {
+                outcome: outcome.label(),
+            })
+            .inc();
+        self.seconds.0.observe(time.as_secs_f64());
+    }
+}
+
+impl Outcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Mounted => "mounted",
+            Self::Failed(kind) => match kind {
+                ErrorKind::InvalidRequest => "invalid_request",
+                ErrorKind::InvalidClass => "invalid_class",
+                ErrorKind::NoToken => "no_token",
+                ErrorKind::LoginRefused => "login_refused",
+                ErrorKind::Denied => "denied",
+                ErrorKind::NotFound => "not_found",
+                ErrorKind::BadAnswer => "bad_answer",
+                ErrorKind::Unavailable => "unavailable",
+                ErrorKind::TimedOut => "timed_out",
+                ErrorKind::TooLarge => "too_large",
+                ErrorKind::NoVersionKey => "no_version_key",
+                ErrorKind::Internal => "internal",
+            },
+        }
+    }
+}
+
+struct KeyAge(Arc<HeldKey>);
+
+impl std::fmt::Debug for KeyAge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyAge")
+    }
+}
+
+impl Collector for KeyAge {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let Some(age) = self.0.age_seconds() else {
+            return Ok(());
+        };
+        let gauge = ConstGauge::new(age);
+        let help = "Time since the key of the versions was last read";
+        let metric = encoder.encode_descriptor(
+            "version_key_age",
+            help,
+            Some(&Unit::Seconds),
+            EncodeMetric::metric_type(&gauge),
+        )?;
+        gauge.encode(metric)
+    }
+}

@@ -1,0 +1,137 @@
+//! The process's life: bind, serve, drain, end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
+use coffer_provider::{MonotonicClock, Ports, Provider};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tonic::transport::Server;
+
+use crate::config::{Config, KeyPlace};
+use crate::health;
+use crate::hmac_key::{HeldKey, KeySource};
+use crate::kubernetes::Kubernetes;
+use crate::metrics::Metrics;
+use crate::service::Service;
+use crate::socket::{BindError, Listener};
+
+/// How long mounts in progress may go on after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// How long the answers to those that did not end may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Starting,
+    Serving,
+    /// No new connections; mounts in progress go on.
+    Draining,
+    /// Mounts in progress are answered now, with an error.
+    Ending,
+}
+
+/// Why the process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("no runtime: {0}")]
+    Runtime(io::Error),
+    #[error("cannot listen for the driver: {0}")]
+    Bind(#[from] BindError),
+    #[error("cannot serve health and metrics: {0}")]
+    Health(io::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+    #[error("cannot serve the driver: {0}")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// Whatever keeps the socket from being served; nothing about Vault or kube-apiserver, which may come later.
+pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let (phase, _) = watch::channel(Phase::Starting);
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+
+    let kubernetes = Arc::new(Kubernetes::default());
+    let key = Arc::new(HeldKey::new(match config.key {
+        KeyPlace::File(path) => KeySource::File(path),
+        KeyPlace::Secret(name) => KeySource::Secret {
+            kubernetes: Arc::clone(&kubernetes),
+            name,
+        },
+    }));
+    let metrics = Arc::new(Metrics::default());
+    let read_metrics = Arc::new(coffer_provider::Metrics::default());
+    let registry = metrics.registry(&read_metrics, &key);
+    let health = match config.health_address {
+        Some(address) => {
+            let listener = health::listen(address).await.map_err(ServeError::Health)?;
+            Some(tokio::spawn(health::serve(listener, registry, phase.subscribe())))
+        }
+        None => None,
+    };
+    let listener = Listener::bind(&config.endpoint)?;
+    tracing::info!(endpoint = %config.endpoint.display(), vault = %config.settings.address, "serving");
+
+    let provider = Provider::new(
+        config.settings,
+        Ports {
+            minter: kubernetes,
+            version_key: key,
+            clock: Arc::new(MonotonicClock),
+            metrics: read_metrics,
+        },
+    );
+    let service = CsiDriverProviderServer::new(Service {
+        provider: Arc::new(provider),
+        metrics,
+        max_response_bytes: config.max_response_bytes,
+        phase: phase.subscribe(),
+    })
+    // the service itself answers what is too large, with a code that kubelet takes as final
+    .max_encoding_message_size(usize::MAX);
+    phase.send_replace(Phase::Serving);
+
+    let drain = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("draining");
+        phase.send_replace(Phase::Draining);
+    };
+    let mut ending = phase.subscribe();
+    let server = Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(listener.connections(), drain);
+    tokio::select! {
+        ended = server => ended?,
+        () = last_call(&mut ending, &phase) => tracing::warn!("some connections did not end in time"),
+    }
+    if let Some(health) = health {
+        health.abort();
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Ends by itself some time after draining began, having told the mounts in progress to answer.
+async fn last_call(ending: &mut watch::Receiver<Phase>, phase: &watch::Sender<Phase>) {
+    let draining = ending.wait_for(|phase| *phase == Phase::Draining).await.is_ok();
+    if draining {
+        let _ = timeout(DRAIN, std::future::pending::<()>()).await;
+        phase.send_replace(Phase::Ending);
+    }
+    let _ = timeout(FAREWELL, std::future::pending::<()>()).await;
+}

@@ -1,0 +1,152 @@
+//! The socket's file in every state a node can be found in.
+
+use std::{
+    os::unix::{fs::PermissionsExt, net},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use futures_util::StreamExt;
+use nix::sys::stat::umask;
+use tempfile::{TempDir, tempdir};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+fn place() -> (TempDir, PathBuf) {
+    let directory = tempdir().expect("a directory");
+    let path = directory.path().join("vault.sock");
+    (directory, path)
+}
+
+fn bind(path: &Path) -> Listener {
+    Listener::bind(path).expect("a socket")
+}
+
+fn names(directory: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("the directory");
+    entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn only_the_owner_may_connect_whatever_the_umask() {
+    let (directory, path) = place();
+    let before = umask(Mode::empty());
+    let _listener = bind(&path);
+    umask(before);
+    let metadata = fs::symlink_metadata(&path).expect("the socket");
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
+    assert_eq!(names(&directory), ["vault.sock"]);
+}
+
+#[tokio::test]
+async fn a_socket_left_behind_is_replaced() {
+    let (directory, path) = place();
+    drop(net::UnixListener::bind(&path).expect("a socket"));
+    net::UnixStream::connect(&path).expect_err("nobody listens");
+    let listener = bind(&path);
+    UnixStream::connect(&path).await.expect("somebody listens");
+    drop(listener);
+    assert!(names(&directory).is_empty());
+}
+
+#[tokio::test]
+async fn there_is_always_a_socket_while_one_replaces_another() {
+    let (_directory, path) = place();
+    let mut listener = bind(&path);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                fs::symlink_metadata(&path).expect("a socket at any time");
+            }
+        });
+        for _ in 0..200 {
+            listener = bind(&path);
+        }
+        done.store(true, Ordering::Relaxed);
+        watcher.join().expect("never without a socket");
+    });
+    drop(listener);
+}
+
+#[tokio::test]
+async fn what_is_no_socket_stays() {
+    let (directory, path) = place();
+    fs::write(&path, "kept").expect("a file");
+    assert!(matches!(Listener::bind(&path), Err(BindError::Occupied(at)) if at == path));
+    assert_eq!(fs::read(&path).expect("the file"), b"kept");
+    assert_eq!(names(&directory), ["vault.sock"]);
+}
+
+#[tokio::test]
+async fn a_missing_directory_is_told() {
+    let (directory, _) = place();
+    let path = directory.path().join("none/vault.sock");
+    let error = Listener::bind(&path).expect_err("no directory");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the socket's directory {}/none is not there",
+            directory.path().display()
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_path_too_long_for_the_kernel_is_told() {
+    let (directory, _) = place();
+    let room = LONGEST_PATH - directory.path().as_os_str().len() - 1;
+    bind(&directory.path().join("s".repeat(room)));
+    let error = Listener::bind(&directory.path().join("s".repeat(room + 1))).expect_err("too long");
+    assert!(matches!(error, BindError::TooLong(_)), "{error}");
+    assert!(names(&directory).is_empty());
+}
+
+#[tokio::test]
+async fn a_successor_keeps_its_file() {
+    let (directory, path) = place();
+    let first = bind(&path);
+    let second = bind(&path);
+    first.unlink();
+    drop(first);
+    assert_eq!(names(&directory), ["vault.sock"]);
+    let (client, _) = tokio::join!(UnixStream::connect(&path), second.accept());
+    client.expect("the second one listens");
+    drop(second);
+    assert!(names(&directory).is_empty());
+}
+
+#[tokio::test]
+async fn connections_of_our_own_user_come_in_until_the_stream_is_dropped() {
+    let (directory, path) = place();
+    let mut connections = Box::pin(bind(&path).connections());
+    for _ in 0..2 {
+        let mut client = UnixStream::connect(&path).await.expect("a listener");
+        client.write_all(b"PRI").await.expect("a reader");
+        let Some(Ok(mut connection)) = connections.next().await else {
+            panic!("it has no end")
+        };
+        let mut read = [0; 3];
+        connection.read_exact(&mut read).await.expect("what was sent");
+        assert_eq!(&read, b"PRI");
+    }
+    drop(connections);
+    assert!(names(&directory).is_empty());
+}
+
+#[test]
+fn only_root_and_our_own_user_may_connect() {
+    assert!(may_connect(0, 1000));
+    assert!(may_connect(1000, 1000));
+    assert!(!may_connect(1001, 1000));
+    assert!(!may_connect(1000, 0));
+}

@@ -1,0 +1,53 @@
+//! The read path's error as a gRPC status.
+
+use coffer_provider::{Error, ErrorKind};
+use tonic::{Code, Status};
+
+/// Longest message: it ends in a Pod event, which Kubernetes cuts at 1 KiB with the driver's own words around it.
+const MAX_MESSAGE: usize = 800;
+
+/// Maps an error to its status.
+///
+/// Never one of CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, RESOURCE_EXHAUSTED and ABORTED: kubelet takes those for a
+/// mount that may still be going on, keeps the target directory, and the driver then takes that for mounted: the
+/// pod starts with an empty volume.
+pub(crate) fn status(error: &Error) -> Status {
+    let code = match error.kind {
+        ErrorKind::InvalidRequest | ErrorKind::InvalidClass => Code::InvalidArgument,
+        ErrorKind::NoToken | ErrorKind::LoginRefused => Code::Unauthenticated,
+        ErrorKind::Denied => Code::PermissionDenied,
+        ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::BadAnswer
+        | ErrorKind::Unavailable
+        | ErrorKind::TimedOut
+        | ErrorKind::TooLarge
+        | ErrorKind::NoVersionKey => Code::FailedPrecondition,
+        ErrorKind::Internal => Code::Internal,
+    };
+    Status::new(code, shortened(error.to_string()))
+}
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let end = (0..=MAX_MESSAGE)
+            .rev()
+            .find(|at| message.is_char_boundary(*at))
+            .unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let cut = shortened("é".repeat(1000));
+        assert_eq!(cut.chars().count(), 401);
+        assert!(cut.ends_with('…'));
+        assert_eq!(shortened("short".to_owned()), "short");
+    }
+}
