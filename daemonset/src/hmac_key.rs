@@ -40,8 +40,8 @@ pub(crate) struct HeldKey {
 struct Shared {
     source: KeySource,
     held: Mutex<Option<Held>>,
-    /// Held over a read of the source, so that many mounts at once make one.
-    reading: tokio::sync::Mutex<()>,
+    /// Held over a read of the source, so that many mounts at once make one; the last failure and its time.
+    reading: tokio::sync::Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Clone)]
@@ -114,10 +114,14 @@ impl Shared {
 
     /// The key, read again where the source was last asked longer ago than `age`.
     async fn fresher_than(&self, age: Duration) -> Result<Arc<Key>, Error> {
-        let _reading = self.reading.lock().await;
+        let asked = Instant::now();
+        let mut failure = self.reading.lock().await;
         let held = self.held();
         if let Some(held) = held.as_ref().filter(|held| held.tried.elapsed() <= age) {
             return Ok(Arc::clone(&held.key));
+        }
+        if let Some((_, reason)) = failure.as_ref().filter(|(at, _)| *at >= asked) {
+            return Err(no_key(reason));
         }
         let read = self.source.read().await;
         let now = Instant::now();
@@ -144,7 +148,11 @@ impl Shared {
                 );
                 Held { tried: now, ..held }
             }
-            (Err(reason), None) => return Err(no_key(&reason)),
+            (Err(reason), None) => {
+                let error = no_key(&reason);
+                *failure = Some((now, reason));
+                return Err(error);
+            }
         };
         let key = Arc::clone(&next.key);
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);

@@ -15,6 +15,9 @@ use crate::Secret;
 /// How deep answers may nest; Go's own limit is 10,000, no secret comes near this one.
 const MAX_DEPTH: usize = 64;
 
+/// Shorter strings are in every other sentence.
+const TELLING_LENGTH: usize = 4;
+
 /// A JSON object whose values are still text: borrowed, so that no copy of a secret is left behind.
 pub(crate) type RawObject<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
@@ -44,6 +47,26 @@ pub(crate) fn string(raw: &RawValue) -> Option<Secret> {
     }
     let text: String = serde_json::from_str(raw.get()).ok()?;
     Some(Secret::new(text))
+}
+
+/// The strings in a JSON text that are long enough to be told from chance: what must not be repeated elsewhere.
+pub(crate) fn strings(json: &Secret) -> Vec<Secret> {
+    fn collect(raw: &RawValue, depth: usize, found: &mut Vec<Secret>) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        if let Some(members) = object(raw) {
+            members.values().for_each(|value| collect(value, depth, found));
+        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
+            items.iter().for_each(|item| collect(item, depth, found));
+        } else if let Some(text) = string(raw).filter(|text| text.len() >= TELLING_LENGTH) {
+            found.push(text);
+        }
+    }
+
+    let mut found = Vec::new();
+    if let Ok(raw) = serde_json::from_slice(json.expose()) {
+        collect(raw, MAX_DEPTH, &mut found);
+    }
+    found
 }
 
 /// Appends `raw` as Go would write it after reading it into an `interface{}`.
@@ -179,7 +202,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::value::RawValue;
 
-    use super::{BadJson, go_float, write, write_value};
+    use super::{BadJson, go_float, strings, write, write_value};
     use crate::Secret;
 
     fn rewritten(json: &str) -> Result<String, BadJson> {
@@ -202,6 +225,14 @@ mod tests {
     #[test]
     fn the_last_of_equal_keys_wins() {
         assert_eq!(rewritten(r#"{"a":1,"\u0061":2}"#).expect("JSON"), r#"{"a":2}"#);
+    }
+
+    #[test]
+    fn finds_the_strings_that_must_not_be_repeated() {
+        let found = strings(&Secret::from(
+            r#"{"a":"hunter2","b":[{"c":"d\u0065ep"},1,"x"],"longer key":null}"#,
+        ));
+        assert_eq!(found, [Secret::from("hunter2"), Secret::from("deep")]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is counted on the read path. No label is made from what a tenant writes.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,7 +16,7 @@ pub struct Metrics {
 }
 
 /// What a request to Vault is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     Login,
     Read,
@@ -27,27 +27,22 @@ pub(crate) enum RequestKind {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    kind: RequestKind,
+    kind: &'static str,
     status: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoginLabels {
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Outcome {
-    Success,
-    Failure,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
-    source: TokenSource,
+    source: &'static str,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+/// Where a read's token came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenSource {
     Kept,
     Login,
@@ -75,20 +70,27 @@ impl Metrics {
     }
 
     pub(crate) fn vault_request(&self, kind: RequestKind, status: Option<u16>) {
+        let kind = match kind {
+            RequestKind::Login => "login",
+            RequestKind::Read => "read",
+            RequestKind::Issue => "issue",
+            RequestKind::Lookup => "lookup",
+            RequestKind::Revoke => "revoke",
+        };
         let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.requests.get_or_create(&RequestLabels { kind, status }).inc();
     }
 
     pub(crate) fn login(&self, success: bool) {
-        let outcome = if success {
-            Outcome::Success
-        } else {
-            Outcome::Failure
-        };
+        let outcome = if success { "success" } else { "failure" };
         self.logins.get_or_create(&LoginLabels { outcome }).inc();
     }
 
     pub(crate) fn token(&self, source: TokenSource) {
+        let source = match source {
+            TokenSource::Kept => "kept",
+            TokenSource::Login => "login",
+        };
         self.tokens.get_or_create(&TokenLabels { source }).inc();
     }
 

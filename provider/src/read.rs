@@ -1,6 +1,7 @@
 //! The one read path, from parameters to files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout_at;
 
@@ -59,6 +60,9 @@ pub struct File {
     pub version: String,
 }
 
+/// What is kept of a read's time for the answer: what hangs is then named by its own step.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 impl Provider {
     /// A provider with the process's settings.
     #[must_use]
@@ -98,7 +102,10 @@ impl Provider {
             vault: Vault {
                 target: &target,
                 namespace: class.namespace.as_deref(),
-                deadline: request.deadline,
+                deadline: request
+                    .deadline
+                    .checked_sub(LAST_WORDS)
+                    .unwrap_or(request.deadline),
                 metrics: &self.metrics,
             },
             began,

@@ -43,7 +43,7 @@ impl Answer {
         headers: &HeaderMap,
         body: Secret,
         share: Option<OwnedSemaphorePermit>,
-        secrets: &[&Secret],
+        secrets: &[Secret],
     ) -> Result<Self, Failure> {
         if !(200..300).contains(&status) {
             return Err(Failure::Refused(refusal(status, headers, &body, secrets)));
@@ -111,7 +111,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[&Secret]) -> Refusal {
+fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[Secret]) -> Refusal {
     let retry_after = headers
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -127,7 +127,7 @@ fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[&Secret])
 }
 
 /// Vault's `errors`, on one line, shortened, without any of `secrets`.
-fn words(fields: &RawObject<'_>, secrets: &[&Secret]) -> Option<String> {
+fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
     let errors: Vec<String> = serde_json::from_str(fields.get("errors")?.get()).ok()?;
     let mut words = errors.join("; ");
     for secret in secrets
@@ -189,7 +189,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<Answer, Failure> {
         let token = Secret::from("hvs.token");
-        Answer::new(status, &HeaderMap::new(), Secret::from(body), None, &[&token])
+        Answer::new(status, &HeaderMap::new(), Secret::from(body), None, &[token])
     }
 
     #[test]

@@ -30,33 +30,17 @@ pub(crate) struct Vault<'a> {
     pub(crate) metrics: &'a Metrics,
 }
 
-/// Who asks: nobody yet (a login), or the owner of a token.
-type Caller<'a> = Option<&'a Secret>;
-
 impl Vault<'_> {
-    /// Makes a request of a class. GET and LIST are tried again after a failure that may pass, the others
-    /// only where no connection was made.
+    /// Makes a request of a class.
     pub(crate) async fn read(&self, request: &Request, token: &Secret) -> Result<Answer, Failure> {
         let kind = if request.issues() {
             RequestKind::Issue
         } else {
             RequestKind::Read
         };
-        let secrets = [Some(token), request.body.as_ref()];
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(FIRST_BACKOFF)
-            .with_max_delay(LONGEST_BACKOFF)
-            .with_max_times(self.target.max_retries)
-            .with_jitter();
-        let may_repeat = |failure: &Failure| match failure {
-            Failure::Unreachable(_) => true,
-            other => !request.issues() && other.is_passing(),
-        };
-        (|| self.send(kind, request, Some(token), &secrets))
-            .retry(backoff)
-            .when(may_repeat)
-            .adjust(|failure, wait| self.wait_before_retry(failure, wait))
-            .await
+        let mut secrets = request.body.as_ref().map(go_json::strings).unwrap_or_default();
+        secrets.push(token.clone());
+        self.send_again(kind, request, Some(token), &secrets).await
     }
 
     /// Logs in with a service account token; Kubernetes and JWT auth take the same request
@@ -74,7 +58,7 @@ impl Vault<'_> {
             body: Some(body),
         };
         let answer = self
-            .send(RequestKind::Login, &request, None, &[Some(jwt)])
+            .send_again(RequestKind::Login, &request, None, std::slice::from_ref(jwt))
             .await?;
         answer
             .envelope()
@@ -86,7 +70,12 @@ impl Vault<'_> {
     pub(crate) async fn knows(&self, token: &Secret) -> bool {
         let request = token_request(Method::Get, "auth/token/lookup-self");
         let answer = self
-            .send(RequestKind::Lookup, &request, Some(token), &[Some(token)])
+            .send(
+                RequestKind::Lookup,
+                &request,
+                Some(token),
+                std::slice::from_ref(token),
+            )
             .await;
         !matches!(answer, Err(failure) if failure.is_denied())
     }
@@ -95,12 +84,42 @@ impl Vault<'_> {
     pub(crate) async fn revoke(&self, token: &Secret) -> Result<(), Failure> {
         let request = token_request(Method::Post, "auth/token/revoke-self");
         match self
-            .send(RequestKind::Revoke, &request, Some(token), &[Some(token)])
+            .send(
+                RequestKind::Revoke,
+                &request,
+                Some(token),
+                std::slice::from_ref(token),
+            )
             .await
         {
             Ok(_) | Err(Failure::Empty(_)) => Ok(()),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Sends a request, a GET or LIST again after a failure that may pass, the others only where no connection was
+    /// made.
+    async fn send_again(
+        &self,
+        kind: RequestKind,
+        request: &Request,
+        token: Option<&Secret>,
+        secrets: &[Secret],
+    ) -> Result<Answer, Failure> {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(FIRST_BACKOFF)
+            .with_max_delay(LONGEST_BACKOFF)
+            .with_max_times(self.target.max_retries)
+            .with_jitter();
+        let may_repeat = |failure: &Failure| match failure {
+            Failure::Unreachable(_) => true,
+            other => !request.issues() && other.is_passing(),
+        };
+        (|| self.send(kind, request, token, secrets))
+            .retry(backoff)
+            .when(may_repeat)
+            .adjust(|failure, wait| self.wait_before_retry(failure, wait))
+            .await
     }
 
     /// How long to wait before the next try; nothing where there is no time for it.
@@ -117,25 +136,24 @@ impl Vault<'_> {
         &self,
         kind: RequestKind,
         request: &Request,
-        token: Caller<'_>,
-        secrets: &[Option<&Secret>],
+        token: Option<&Secret>,
+        secrets: &[Secret],
     ) -> Result<Answer, Failure> {
         let request = self.http_request(request, token)?;
         let exchange = self.target.exchange(request, self.deadline).await;
         self.metrics
             .vault_request(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
         let exchange = exchange?;
-        let secrets: Vec<&Secret> = secrets.iter().copied().flatten().collect();
         Answer::new(
             exchange.status,
             &exchange.headers,
             exchange.body,
             exchange.share,
-            &secrets,
+            secrets,
         )
     }
 
-    fn http_request(&self, request: &Request, token: Caller<'_>) -> Result<reqwest::Request, Failure> {
+    fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<reqwest::Request, Failure> {
         let mut middleware = EndpointMiddleware {
             token: token.and_then(Secret::expose_str).unwrap_or_default().to_owned(),
             // the target's base ends in /v1
