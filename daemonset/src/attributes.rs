@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use coffer_proto::v1alpha1::MountRequest;
-use coffer_provider::{Error, ErrorKind, Identity, Pod, ReadRequest, Secret};
+use coffer_provider::{Error, ErrorKind, Identity, Issuing, Pod, ReadRequest, Secret};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -31,27 +31,20 @@ pub(crate) fn parse(request: MountRequest, deadline: Instant) -> Result<ReadRequ
     let field = |name: &str| {
         let value = parameters.get(name).filter(|value| !value.is_empty()).cloned();
         value.ok_or_else(|| {
-            invalid(format!(
-                "attribute {name:?} is missing: is the CSIDriver's podInfoOnMount set?"
-            ))
+            invalid(format!("attribute {name:?} is missing: is the CSIDriver's podInfoOnMount set?"))
         })
     };
     let identity = Identity {
         namespace: field(POD_NAMESPACE)?,
         service_account: field(SERVICE_ACCOUNT)?,
-        pod: Some(Pod {
-            name: field(POD_NAME)?,
-            uid: field(POD_UID)?,
-        }),
+        pod: Some(Pod { name: field(POD_NAME)?, uid: field(POD_UID)? }),
     };
     Ok(ReadRequest {
         identity,
-        tokens: tokens
-            .map(|tokens| by_audience(&tokens))
-            .transpose()?
-            .unwrap_or_default(),
+        tokens: tokens.map(|tokens| by_audience(&tokens)).transpose()?.unwrap_or_default(),
         default_mode: permission(&request.permission)?,
         parameters,
+        issuing: Issuing::Allowed,
         deadline,
     })
 }
@@ -75,10 +68,7 @@ fn by_audience(tokens: &Secret) -> Result<BTreeMap<String, Secret>, Error> {
         return Ok(BTreeMap::new());
     }
     let parsed: BTreeMap<String, Token> = json(TOKENS, tokens.expose_str().unwrap_or_default())?;
-    Ok(parsed
-        .into_iter()
-        .map(|(audience, Token { token })| (audience, Secret::new(token)))
-        .collect())
+    Ok(parsed.into_iter().map(|(audience, Token { token })| (audience, Secret::new(token))).collect())
 }
 
 fn permission(text: &str) -> Result<u32, Error> {
@@ -92,9 +82,7 @@ fn permission(text: &str) -> Result<u32, Error> {
 fn json<'a, T: Deserialize<'a>>(what: &str, text: &'a str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        invalid(format!(
-            "{what}: not the JSON that the driver sends (line {line}, column {column})"
-        ))
+        invalid(format!("{what}: not the JSON that the driver sends (line {line}, column {column})"))
     })
 }
 
@@ -134,22 +122,14 @@ mod tests {
             assert_eq!(read.tokens["vault"].expose(), b"jwt");
             assert_eq!(read.tokens[""].expose(), b"other");
             assert!(!read.parameters.values().any(|value| value.contains("jwt")));
-            assert_eq!(
-                (read.identity.namespace.as_str(), read.default_mode),
-                ("ns", 0o644)
-            );
+            assert_eq!((read.identity.namespace.as_str(), read.default_mode), ("ns", 0o644));
         }
     }
 
     #[test]
     fn no_tokens_are_none() {
         for secrets in ["", "null", "{}"] {
-            assert!(
-                request(&format!("{{{POD}}}"), secrets, "")
-                    .expect("a request")
-                    .tokens
-                    .is_empty()
-            );
+            assert!(request(&format!("{{{POD}}}"), secrets, "").expect("a request").tokens.is_empty());
         }
     }
 
@@ -158,11 +138,7 @@ mod tests {
         for (attributes, secrets, permission) in [
             ("{hunter2", "", ""),
             (r#"{"k":{"hunter2":1}}"#, "", ""),
-            (
-                r#"{"csi.storage.k8s.io/serviceAccount.tokens":"hunter2"}"#,
-                "",
-                "",
-            ),
+            (r#"{"csi.storage.k8s.io/serviceAccount.tokens":"hunter2"}"#, "", ""),
             ("[]", "", ""),
             ("", "", ""),
             ("{}", "hunter2", ""),
@@ -170,10 +146,7 @@ mod tests {
             (&format!("{{{POD}}}"), "", "1000"),
             (&format!("{{{POD}}}").replace("\"u\"", "\"\""), "", ""),
         ] {
-            let error = request(attributes, secrets, permission)
-                .err()
-                .expect(attributes)
-                .to_string();
+            let error = request(attributes, secrets, permission).err().expect(attributes).to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

@@ -8,7 +8,7 @@ mod frames;
 mod hpack;
 mod huffman;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     io::{self, IoSlice},
@@ -53,12 +53,7 @@ enum Stage {
 impl<S> AuthorityFilter<S> {
     /// Filters what is read from the stream, which must be at its beginning.
     pub(crate) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            stage: Stage::Pass(PREFACE),
-            held: Vec::new(),
-            mended: false,
-        }
+        Self { stream, stage: Stage::Pass(PREFACE), held: Vec::new(), mended: false }
     }
 
     /// Hands out what is held, from there on.
@@ -89,11 +84,7 @@ impl<S> AuthorityFilter<S> {
 
     /// Mends the header block in these parts of what is held; says whether there may be another one to mend.
     fn mend(&mut self, parts: &[Range<usize>]) -> bool {
-        let mut block: Vec<u8> = parts
-            .iter()
-            .flat_map(|part| &self.held[part.clone()])
-            .copied()
-            .collect();
+        let mut block: Vec<u8> = parts.iter().flat_map(|part| &self.held[part.clone()]).copied().collect();
         let Ok(authority) = hpack::mend(&mut block) else {
             return false;
         };

@@ -82,17 +82,10 @@ pub(crate) fn parse(
         settings.audience = "openbao".to_owned();
         secret = "openbao-csi-provider-hmac-key";
     }
-    settings
-        .protected_directories
-        .extend(endpoint.parent().map(Path::to_path_buf));
+    settings.protected_directories.extend(endpoint.parent().map(Path::to_path_buf));
     let key = match &flags.hmac_key_file {
         Some(path) => KeyPlace::File(path.clone()),
-        None => KeyPlace::Secret(
-            flags
-                .hmac_secret_name
-                .clone()
-                .unwrap_or_else(|| secret.to_owned()),
-        ),
+        None => KeyPlace::Secret(flags.hmac_secret_name.clone().unwrap_or_else(|| secret.to_owned())),
     };
     let mut config = Config {
         health_address: flags::health_address(&flags.health_addr)?,
@@ -110,19 +103,15 @@ pub(crate) fn parse(
 }
 
 fn socket_path(endpoint: &str) -> Result<PathBuf, ConfigError> {
-    crate::socket::parse_endpoint(endpoint).map_err(|error| ConfigError::Flag {
-        flag: "endpoint",
-        reason: error.to_string(),
-    })
+    crate::socket::parse_endpoint(endpoint)
+        .map_err(|error| ConfigError::Flag { flag: "endpoint", reason: error.to_string() })
 }
 
 fn warnings(lookup: &dyn Fn(&str) -> Option<String>, endpoint: &Path) -> Vec<String> {
     let mut warnings = Vec::new();
     for name in ["VAULT_TOKEN", "BAO_TOKEN"] {
         if lookup(name).is_some_and(|token| !token.is_empty()) {
-            warnings.push(format!(
-                "{name} is ignored: every pod logs in with its own service account"
-            ));
+            warnings.push(format!("{name} is ignored: every pod logs in with its own service account"));
         }
     }
     if !crate::socket::is_discoverable(endpoint) {

@@ -15,12 +15,8 @@ const RESERVE: Duration = Duration::from_secs(5);
 /// The time for a call with this metadata: 60 seconds, or what `grpc-timeout` leaves with 5 in hand (of a short
 /// one, half).
 pub(crate) fn time_for(metadata: &MetadataMap) -> Duration {
-    let asked = metadata
-        .get("grpc-timeout")
-        .and_then(|value| grpc_timeout(value.to_str().ok()?));
-    asked.map_or(LONGEST, |asked| {
-        LONGEST.min((asked.saturating_sub(RESERVE)).max(asked / 2))
-    })
+    let asked = metadata.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
+    asked.map_or(LONGEST, |asked| LONGEST.min((asked.saturating_sub(RESERVE)).max(asked / 2)))
 }
 
 /// `grpc-timeout` as gRPC over HTTP/2 defines it: at most 8 digits and a unit.

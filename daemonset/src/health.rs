@@ -28,10 +28,7 @@ struct Served {
 /// Ready says that the socket is bound and not draining, and nothing of Vault: manifests made for the incumbent use
 /// it for liveness too, and a restart mends no Vault.
 pub(crate) async fn serve(listener: TcpListener, registry: Registry, phase: watch::Receiver<Phase>) {
-    let served = Served {
-        registry: Arc::new(registry),
-        phase,
-    };
+    let served = Served { registry: Arc::new(registry), phase };
     let router = Router::new()
         .route("/health/live", get(|| async { "alive\n" }))
         .route("/health/ready", get(ready))
@@ -67,10 +64,6 @@ async fn metrics(State(served): State<Served>) -> impl IntoResponse {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &served.registry) {
         Ok(()) => (StatusCode::OK, [(CONTENT_TYPE, METRICS_TYPE)], text),
-        Err(_) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            [(CONTENT_TYPE, "text/plain")],
-            String::new(),
-        ),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain")], String::new()),
     }
 }

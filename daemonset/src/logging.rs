@@ -16,9 +16,7 @@ const SILENT: [&str; 6] = ["vaultrs", "rustify", "reqwest", "hyper_util", "h2", 
 pub(crate) fn init(level: LevelFilter, format: LogFormat) {
     let filter = SILENT
         .iter()
-        .fold(Targets::new().with_default(level), |filter, name| {
-            filter.with_target(*name, LevelFilter::OFF)
-        });
+        .fold(Targets::new().with_default(level), |filter, name| filter.with_target(*name, LevelFilter::OFF));
     let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let registry = Registry::default().with(filter);
     match format {

@@ -6,8 +6,6 @@ mod authority;
 mod config;
 mod deadline;
 mod health;
-mod hmac_key;
-mod kubernetes;
 mod logging;
 mod metrics;
 mod server;
@@ -37,10 +35,7 @@ fn main() -> ExitCode {
 fn run(config: Config) -> ExitCode {
     logging::init(config.log_level, config.log_format);
     harden();
-    if rustls::crypto::ring::default_provider()
-        .install_default()
-        .is_err()
-    {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
         unreachable!("nothing installs a crypto provider before main");
     }
     // one thread: the work is waiting, and each worker thread costs a MiB

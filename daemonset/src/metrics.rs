@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use coffer_kubernetes::HeldKey;
 use coffer_provider::ErrorKind;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -11,8 +12,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-
-use crate::hmac_key::HeldKey;
 
 /// Counts of the node agent, beside those of the read path.
 #[derive(Debug, Default)]
@@ -33,9 +32,7 @@ struct Seconds(Histogram);
 
 impl Default for Seconds {
     fn default() -> Self {
-        Self(Histogram::new([
-            0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-        ]))
+        Self(Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]))
     }
 }
 
@@ -57,22 +54,14 @@ impl Metrics {
             Unit::Seconds,
             self.seconds.0.clone(),
         );
-        registry.register(
-            "mounts_in_progress",
-            "Mounts not answered yet",
-            self.in_progress.clone(),
-        );
+        registry.register("mounts_in_progress", "Mounts not answered yet", self.in_progress.clone());
         read_path.register(&mut registry);
         registry.register_collector(Box::new(KeyAge(Arc::clone(key))));
         registry
     }
 
     pub(crate) fn mounted(&self, outcome: Outcome, time: Duration) {
-        self.mounts
-            .get_or_create(&MountLabels {
-                outcome: outcome.label(),
-            })
-            .inc();
+        self.mounts.get_or_create(&MountLabels { outcome: outcome.label() }).inc();
         self.seconds.0.observe(time.as_secs_f64());
     }
 }
@@ -87,6 +76,7 @@ impl Outcome {
                 ErrorKind::NoToken => "no_token",
                 ErrorKind::LoginRefused => "login_refused",
                 ErrorKind::Denied => "denied",
+                ErrorKind::Issues => "issues",
                 ErrorKind::NotFound => "not_found",
                 ErrorKind::BadAnswer => "bad_answer",
                 ErrorKind::Unavailable => "unavailable",

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coffer_kubernetes::{HeldKey, KeySource, Kubernetes};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::{MonotonicClock, Ports, Provider};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,8 +14,6 @@ use tonic::transport::Server;
 
 use crate::config::{Config, KeyPlace};
 use crate::health;
-use crate::hmac_key::{HeldKey, KeySource};
-use crate::kubernetes::Kubernetes;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::socket::{BindError, Listener};
@@ -66,10 +65,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     let kubernetes = Arc::new(Kubernetes::default());
     let key = Arc::new(HeldKey::new(match config.key {
         KeyPlace::File(path) => KeySource::File(path),
-        KeyPlace::Secret(name) => KeySource::Secret {
-            kubernetes: Arc::clone(&kubernetes),
-            name,
-        },
+        KeyPlace::Secret(name) => KeySource::Secret { kubernetes: Arc::clone(&kubernetes), name },
     }));
     let metrics = Arc::new(Metrics::default());
     let read_metrics = Arc::new(coffer_provider::Metrics::default());
@@ -112,9 +108,8 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
         phase.send_replace(Phase::Draining);
     };
     let mut ending = phase.subscribe();
-    let server = Server::builder()
-        .add_service(service)
-        .serve_with_incoming_shutdown(listener.connections(), drain);
+    let server =
+        Server::builder().add_service(service).serve_with_incoming_shutdown(listener.connections(), drain);
     tokio::select! {
         ended = server => ended?,
         () = last_call(&mut ending, &phase) => tracing::warn!("some connections did not end in time"),

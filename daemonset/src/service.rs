@@ -41,12 +41,8 @@ impl CsiDriverProvider for Service {
         // in a task of its own: a driver that hangs up does not stop it halfway, and its panic ends nobody else
         let mount = tokio::spawn(self.clone().mount_in_time(request.into_inner(), time));
         let answer = mount.await.unwrap_or_else(|_| {
-            self.metrics
-                .mounted(Outcome::Failed(ErrorKind::Internal), Duration::ZERO);
-            Err(Error::new(
-                ErrorKind::Internal,
-                "a fault in coffer-csi; its log says where",
-            ))
+            self.metrics.mounted(Outcome::Failed(ErrorKind::Internal), Duration::ZERO);
+            Err(Error::new(ErrorKind::Internal, "a fault in coffer-csi; its log says where"))
         });
         answer.map(Response::new).map_err(|error| status::status(&error))
     }
@@ -69,17 +65,12 @@ impl Service {
             Err(error) => Err(error.clone()),
         };
         let took = began.elapsed();
-        let outcome = answer
-            .as_ref()
-            .map_or_else(|error| Outcome::Failed(error.kind), |_| Outcome::Mounted);
+        let outcome = answer.as_ref().map_or_else(|error| Outcome::Failed(error.kind), |_| Outcome::Mounted);
         self.metrics.mounted(outcome, took);
         match &answer {
-            Ok(answer) => tracing::debug!(
-                about,
-                files = answer.files.len(),
-                ms = took.as_millis(),
-                "mounted"
-            ),
+            Ok(answer) => {
+                tracing::debug!(about, files = answer.files.len(), ms = took.as_millis(), "mounted")
+            }
             Err(error) => tracing::warn!(about, ms = took.as_millis(), "mount failed: {error}"),
         }
         answer
@@ -97,10 +88,7 @@ impl Service {
 fn encode(Bundle { files }: Bundle) -> MountResponse {
     let mut answer = MountResponse::default();
     for file in files {
-        answer.object_version.push(ObjectVersion {
-            id: file.path.clone(),
-            version: file.version,
-        });
+        answer.object_version.push(ObjectVersion { id: file.path.clone(), version: file.version });
         answer.files.push(v1alpha1::File {
             path: file.path,
             mode: file.mode.cast_signed(),
@@ -116,10 +104,7 @@ fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {
         largest.map(|file| format!("; the largest, {:?}, is {} bytes", file.path, file.contents.len()));
     Error::new(
         ErrorKind::TooLarge,
-        format!(
-            "the files are {size} bytes in all, more than {limit}{}",
-            largest.unwrap_or_default()
-        ),
+        format!("the files are {size} bytes in all, more than {limit}{}", largest.unwrap_or_default()),
     )
     .with_advice(
         "Split the class, or raise -max-response-bytes here and --max-call-recv-msg-size at the driver",
@@ -129,10 +114,7 @@ fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {
 /// Namespace, pod and class of a request, for the log.
 fn about(request: &ReadRequest) -> String {
     let pod = request.identity.pod.as_ref().map_or("?", |pod| pod.name.as_str());
-    let class = request
-        .parameters
-        .get("secretProviderClass")
-        .map_or("", String::as_str);
+    let class = request.parameters.get("secretProviderClass").map_or("", String::as_str);
     format!("{}/{pod} {class}", request.identity.namespace)
 }
 

@@ -77,10 +77,7 @@ impl Listener {
     pub(crate) fn bind(path: &Path) -> Result<Self, BindError> {
         check_place(path)?;
         let staged = staged(path);
-        if let Some(path) = [path, &staged]
-            .into_iter()
-            .find(|path| path.as_os_str().len() > LONGEST_PATH)
-        {
+        if let Some(path) = [path, &staged].into_iter().find(|path| path.as_os_str().len() > LONGEST_PATH) {
             return Err(BindError::TooLong(path.to_owned()));
         }
         Self::publish(&staged, path).inspect_err(|_| {
@@ -99,11 +96,7 @@ impl Listener {
         let listener = socket.listen(BACKLOG).map_err(failed("listen on"))?;
         let file = FileId::of(staged).map_err(failed("find"))?;
         fs::rename(staged, path).map_err(failed("publish"))?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            file,
-        })
+        Ok(Self { listener, path: path.to_owned(), file })
     }
 
     /// The connections, without end; the listener lives as long as the stream.
@@ -159,10 +152,7 @@ fn check_place(path: &Path) -> Result<(), BindError> {
 
 /// A hidden name beside the path. In a container our process id tells nobody apart, so it has the time in it too.
 fn staged(path: &Path) -> PathBuf {
-    let time = SystemTime::UNIX_EPOCH
-        .elapsed()
-        .unwrap_or_default()
-        .subsec_nanos();
+    let time = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos();
     directory(path).join(format!(".{:x}.{time:x}", process::id()))
 }
 
@@ -181,10 +171,7 @@ fn is_trusted(stream: &UnixStream) -> bool {
     };
     let trusted = may_connect(uid, geteuid().as_raw());
     if !trusted {
-        warn!(
-            uid,
-            "connection dropped: only root and the provider's own user may connect"
-        );
+        warn!(uid, "connection dropped: only root and the provider's own user may connect");
     }
     trusted
 }
@@ -203,9 +190,6 @@ struct FileId {
 impl FileId {
     fn of(path: &Path) -> io::Result<Self> {
         let metadata = fs::symlink_metadata(path)?;
-        Ok(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        })
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 }

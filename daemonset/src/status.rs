@@ -15,7 +15,7 @@ pub(crate) fn status(error: &Error) -> Status {
     let code = match error.kind {
         ErrorKind::InvalidRequest | ErrorKind::InvalidClass => Code::InvalidArgument,
         ErrorKind::NoToken | ErrorKind::LoginRefused => Code::Unauthenticated,
-        ErrorKind::Denied => Code::PermissionDenied,
+        ErrorKind::Denied | ErrorKind::Issues => Code::PermissionDenied,
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::BadAnswer
         | ErrorKind::Unavailable
@@ -29,10 +29,7 @@ pub(crate) fn status(error: &Error) -> Status {
 
 fn shortened(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
-        let end = (0..=MAX_MESSAGE)
-            .rev()
-            .find(|at| message.is_char_boundary(*at))
-            .unwrap_or(0);
+        let end = (0..=MAX_MESSAGE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
         message.truncate(end);
         message.push('…');
     }

@@ -52,18 +52,8 @@ mod tests {
 
     #[test]
     fn an_answer_prints_no_contents() {
-        let file = File {
-            path: "db/password".into(),
-            mode: 0o644,
-            contents: b"s3cret".to_vec(),
-        };
-        let printed = format!(
-            "{:?}",
-            MountResponse {
-                files: vec![file],
-                ..MountResponse::default()
-            }
-        );
+        let file = File { path: "db/password".into(), mode: 0o644, contents: b"s3cret".to_vec() };
+        let printed = format!("{:?}", MountResponse { files: vec![file], ..MountResponse::default() });
         assert_eq!(
             printed,
             r#"MountResponse { object_version: [], error: None, files: [File { path: "db/password", mode: 0o644, size: 6 }] }"#

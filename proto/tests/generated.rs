@@ -10,11 +10,7 @@ const REFRESH: &str = "COFFER_REGENERATE";
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/generated/v1alpha1.rs");
 const PROTO_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
 /// Messages with tokens or secrets in them: `Debug` for these is written by hand.
-const SECRET: [&str; 3] = [
-    ".v1alpha1.MountRequest",
-    ".v1alpha1.MountResponse",
-    ".v1alpha1.File",
-];
+const SECRET: [&str; 3] = [".v1alpha1.MountRequest", ".v1alpha1.MountResponse", ".v1alpha1.File"];
 
 #[test]
 fn the_committed_code_is_up_to_date() -> Result<()> {
@@ -33,10 +29,7 @@ fn the_committed_code_is_up_to_date() -> Result<()> {
 fn generate() -> Result<String> {
     let out = tempfile::tempdir()?;
     let descriptors = protox::compile(["provider.proto"], [PROTO_DIR])?;
-    tonic_prost_build::configure()
-        .out_dir(out.path())
-        .skip_debug(SECRET)
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().out_dir(out.path()).skip_debug(SECRET).compile_fds(descriptors)?;
     read_only_file(out.path())
 }
 

@@ -72,16 +72,11 @@ impl Class {
         let (objects, mut warnings) = objects::parse(parameters.required("objects")?)?;
         warnings.splice(0..0, parameters.warnings());
         Ok(Self {
-            target: Target {
-                address: parameters.address(settings)?,
-                tls: parameters.tls(settings)?,
-            },
+            target: Target { address: parameters.address(settings)?, tls: parameters.tls(settings)? },
             namespace: parameters.namespace(settings)?,
             auth_mount: parameters.auth_mount(settings)?,
             role: parameters.required("RoleName")?.to_owned(),
-            audience: parameters
-                .get("Audience")
-                .map(|(_, audience)| audience.to_owned()),
+            audience: parameters.get("Audience").map(|(_, audience)| audience.to_owned()),
             objects,
             warnings,
         })

@@ -15,6 +15,8 @@ pub enum ErrorKind {
     LoginRefused,
     /// Vault denied the read to a token that is good.
     Denied,
+    /// Vault would issue something, and the reader did not allow that.
+    Issues,
     /// Nothing lies at the path, or the version was deleted, or the key is not there.
     NotFound,
     /// Vault answered with something that cannot be used.
@@ -53,14 +55,7 @@ pub struct Error {
 impl Error {
     /// An error of this kind; the rest is added by the `with_` functions.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            object: None,
-            path: None,
-            message: message.into(),
-            vault: None,
-            advice: None,
-        }
+        Self { kind, object: None, path: None, message: message.into(), vault: None, advice: None }
     }
 
     /// A mistake in the SecretProviderClass.

@@ -26,11 +26,8 @@ pub(crate) async fn fetch(
     for issuing in [false, true] {
         // collected first: a closure that is held over an await would keep the future from being sent between threads
         let mut due = Vec::new();
-        for (n, request) in plan
-            .requests
-            .iter()
-            .enumerate()
-            .filter(|(_, request)| request.issues() == issuing)
+        for (n, request) in
+            plan.requests.iter().enumerate().filter(|(_, request)| request.issues() == issuing)
         {
             due.push(async move { (n, fetch_one(request, session, login).await) });
         }
@@ -43,7 +40,12 @@ pub(crate) async fn fetch(
     Ok(answers.into_iter().flatten().collect())
 }
 
-async fn fetch_one(request: &Request, session: &Session, login: &Login<'_>) -> Result<Answer, Error> {
+/// Makes one request, with another token where the first one is denied and the second may do better.
+pub(crate) async fn fetch_one(
+    request: &Request,
+    session: &Session,
+    login: &Login<'_>,
+) -> Result<Answer, Error> {
     let token = session.token(login).await?;
     let mut answer = login.vault.read(request, token.secret()).await;
     let mut asked_with = token;
@@ -55,9 +57,8 @@ async fn fetch_one(request: &Request, session: &Session, login: &Login<'_>) -> R
         asked_with = other;
     }
     let answer = answer.map_err(|failure| {
-        let error = failure
-            .into_error(&login.vault.target.target.address.to_string())
-            .with_path(&request.path);
+        let error =
+            failure.into_error(&login.vault.target.target.address.to_string()).with_path(&request.path);
         match error.kind {
             ErrorKind::Denied => error.with_advice(session.advice_on_denial(request)),
             _ => error,

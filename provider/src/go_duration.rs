@@ -15,9 +15,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (digits, tail) = rest.split_at(number);
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (name, next) = tail.split_at(end);
         let seconds = digits.parse::<f64>().ok()? * unit(name)?;
         total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;

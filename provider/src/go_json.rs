@@ -90,9 +90,7 @@ fn write_nested(out: &mut Secret, raw: &RawValue, depth: usize) -> Result<(), Ba
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| BadJson)?;
-            write_list(out, b"[]", items.iter(), |out, item| {
-                write_nested(out, item, depth)
-            })
+            write_list(out, b"[]", items.iter(), |out, item| write_nested(out, item, depth))
         }
         Some(b'"') => {
             let text = string(raw).ok_or(BadJson)?;
@@ -229,9 +227,8 @@ mod tests {
 
     #[test]
     fn finds_the_strings_that_must_not_be_repeated() {
-        let found = strings(&Secret::from(
-            r#"{"a":"hunter2","b":[{"c":"d\u0065ep"},1,"x"],"longer key":null}"#,
-        ));
+        let found =
+            strings(&Secret::from(r#"{"a":"hunter2","b":[{"c":"d\u0065ep"},1,"x"],"longer key":null}"#));
         assert_eq!(found, [Secret::from("hunter2"), Secret::from("deep")]);
     }
 

@@ -62,11 +62,7 @@ impl Metrics {
             "Vault tokens used by reads: kept from before, or of a login",
             self.tokens.clone(),
         );
-        registry.register(
-            "sessions",
-            "Identities whose Vault token is kept",
-            self.sessions.clone(),
-        );
+        registry.register("sessions", "Identities whose Vault token is kept", self.sessions.clone());
     }
 
     pub(crate) fn vault_request(&self, kind: RequestKind, status: Option<u16>) {

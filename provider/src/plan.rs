@@ -46,13 +46,10 @@ impl<'a> Plan<'a> {
         let request_of = objects
             .iter()
             .map(|object| {
-                requests
-                    .iter()
-                    .position(|known| **known == object.request)
-                    .unwrap_or_else(|| {
-                        requests.push(&object.request);
-                        requests.len() - 1
-                    })
+                requests.iter().position(|known| **known == object.request).unwrap_or_else(|| {
+                    requests.push(&object.request);
+                    requests.len() - 1
+                })
             })
             .collect();
         Self { requests, request_of }

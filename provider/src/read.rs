@@ -7,10 +7,11 @@ use tokio::time::timeout_at;
 
 use crate::class::{Class, Object};
 use crate::fetch::fetch;
+use crate::issuing::Engines;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::render::render;
-use crate::request::{ReadRequest, TokenMinter};
+use crate::request::{Issuing, ReadRequest, TokenMinter};
 use crate::session::{Login, Session, SessionKey, Sessions};
 use crate::settings::Settings;
 use crate::vault::{Answer, TargetHandle, Targets, Vault};
@@ -22,6 +23,7 @@ pub struct Provider {
     settings: Settings,
     targets: Targets,
     sessions: Sessions,
+    engines: Engines,
     clock: Arc<dyn Clock>,
     minter: Arc<dyn TokenMinter>,
     version_key: Arc<dyn VersionKey>,
@@ -67,15 +69,11 @@ impl Provider {
     /// A provider with the process's settings.
     #[must_use]
     pub fn new(settings: Settings, ports: Ports) -> Self {
-        let Ports {
-            minter,
-            version_key,
-            clock,
-            metrics,
-        } = ports;
+        let Ports { minter, version_key, clock, metrics } = ports;
         Self {
             targets: Targets::new(settings.clone()),
             sessions: Sessions::new(settings.cache_size, Arc::clone(&clock)),
+            engines: Engines::default(),
             settings,
             clock,
             minter,
@@ -102,10 +100,7 @@ impl Provider {
             vault: Vault {
                 target: &target,
                 namespace: class.namespace.as_deref(),
-                deadline: request
-                    .deadline
-                    .checked_sub(LAST_WORDS)
-                    .unwrap_or(request.deadline),
+                deadline: request.deadline.checked_sub(LAST_WORDS).unwrap_or(request.deadline),
                 metrics: &self.metrics,
             },
             began,
@@ -114,27 +109,19 @@ impl Provider {
             minter: &*self.minter,
             metrics: &self.metrics,
         };
-        let fetched = timeout_at(request.deadline, fetch(&plan, &session, &login)).await;
-        let answers = match fetched {
-            Ok(answers) => answers.map_err(|(n, error)| name_object(error, n, &plan, &class.objects))?,
-            Err(_) => {
-                return Err(Error::new(
-                    ErrorKind::TimedOut,
-                    format!("reading from {} took too long", class.target.address),
-                ));
+        let answers = async {
+            if request.issuing == Issuing::Refused {
+                self.engines.refuse_issuing(&plan, &session, &login).await?;
             }
+            fetch(&plan, &session, &login).await
+        };
+        let answers = match timeout_at(request.deadline, answers).await {
+            Ok(answers) => answers.map_err(|(n, error)| name_object(error, n, &plan, &class.objects))?,
+            Err(_) => return Err(took_too_long(&target)),
         };
         let objects = class.objects.iter().zip(&plan.request_of);
         let files = objects
-            .map(|(object, request_of)| {
-                file(
-                    object,
-                    &answers[*request_of],
-                    &session,
-                    &key,
-                    request.default_mode,
-                )
-            })
+            .map(|(object, n)| file(object, &answers[*n], &session, &key, request.default_mode))
             .collect::<Result<_, _>>()?;
         session.mark_served();
         Ok(Bundle { files })
@@ -161,15 +148,9 @@ impl Provider {
     }
 
     async fn version_key(&self, session: &Session, request: &ReadRequest) -> Result<Arc<Key>, Error> {
-        let pod = if session.was_served() {
-            PodSeen::Before
-        } else {
-            PodSeen::New
-        };
+        let pod = if session.was_served() { PodSeen::Before } else { PodSeen::New };
         let no_key = |_| Error::new(ErrorKind::NoVersionKey, "the key for the versions took too long");
-        timeout_at(request.deadline, self.version_key.key(pod))
-            .await
-            .map_err(no_key)?
+        timeout_at(request.deadline, self.version_key.key(pod)).await.map_err(no_key)?
     }
 }
 
@@ -184,10 +165,7 @@ fn file(
     Ok(File {
         path: object.file.as_str().to_owned(),
         mode: object.mode.unwrap_or(default_mode),
-        version: key.version(
-            object.fingerprint.expose(),
-            &rendered.contents.expose()[rendered.hashed],
-        ),
+        version: key.version(object.fingerprint.expose(), &rendered.contents.expose()[rendered.hashed]),
         contents: rendered.contents,
     })
 }
@@ -207,4 +185,8 @@ fn queued_out(target: &TargetHandle) -> Error {
             target.target.address
         ),
     )
+}
+
+fn took_too_long(target: &TargetHandle) -> Error {
+    Error::new(ErrorKind::TimedOut, format!("reading from {} took too long", target.target.address))
 }

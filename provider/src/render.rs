@@ -27,17 +27,10 @@ pub(crate) fn render(object: &Object, answer: &Answer, earlier: &Earlier) -> Res
     let rendered = match &object.key {
         Some(key) => value(&envelope, key)
             .and_then(|value| decode(value, object.encoding))
-            .map(|contents| Rendered {
-                hashed: 0..contents.len(),
-                contents,
-            }),
+            .map(|contents| Rendered { hashed: 0..contents.len(), contents }),
         None => whole(object, &envelope, earlier),
     };
-    rendered.map_err(|error| {
-        error
-            .with_object(object.file.as_str())
-            .with_path(&object.request.path)
-    })
+    rendered.map_err(|error| error.with_object(object.file.as_str()).with_path(&object.request.path))
 }
 
 /// The value at `key`, a string plainly, anything else as JSON.
@@ -84,20 +77,14 @@ fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error> {
             let mut text = value;
             if text.expose().iter().any(|b| matches!(b, b'\r' | b'\n')) {
                 let mut kept = Secret::new(Vec::with_capacity(text.len()));
-                text.expose()
-                    .split(|b| matches!(b, b'\r' | b'\n'))
-                    .for_each(|line| kept.push(line));
+                text.expose().split(|b| matches!(b, b'\r' | b'\n')).for_each(|line| kept.push(line));
                 text = kept;
             }
             BASE64.decode(text.expose())
         }
         Encoding::Hex => HEXLOWER_PERMISSIVE.decode(value.expose()),
     };
-    let name = if encoding == Encoding::Hex {
-        "hexadecimal"
-    } else {
-        "base64"
-    };
+    let name = if encoding == Encoding::Hex { "hexadecimal" } else { "base64" };
     decoded.map(Secret::new).map_err(|_| {
         Error::new(ErrorKind::BadAnswer, format!("the value is not {name}"))
             .with_advice("Check secretKey and encoding")
@@ -112,9 +99,7 @@ fn whole(object: &Object, envelope: &Envelope<'_>, earlier: &Earlier) -> Result<
         None => data.push(b"null"),
     }
     let frame = earlier.frame(object, &data, || Frame::new(envelope))?;
-    let mut contents = Secret::new(Vec::with_capacity(
-        frame.before.len() + data.len() + frame.after.len(),
-    ));
+    let mut contents = Secret::new(Vec::with_capacity(frame.before.len() + data.len() + frame.after.len()));
     contents.push(frame.before.expose());
     let from = contents.len();
     contents.push(data.expose());
@@ -178,9 +163,7 @@ impl Frame {
 
     fn after(envelope: &Envelope<'_>) -> Result<Secret, BadJson> {
         let mut after = Secret::from(",");
-        write_fields(&mut after, &[("warnings", Some("null"))], |name| {
-            envelope.field(name)
-        })?;
+        write_fields(&mut after, &[("warnings", Some("null"))], |name| envelope.field(name))?;
         for (name, fields) in [("auth", AUTH), ("wrap_info", WRAP_INFO)] {
             if let Some(members) = envelope.field(name).and_then(go_json::object) {
                 after.push(format!(",{name:?}:{{").as_bytes());

@@ -18,8 +18,19 @@ pub struct ReadRequest {
     pub tokens: BTreeMap<String, Secret>,
     /// Mode of a file whose object names none.
     pub default_mode: u32,
+    /// Whether objects that make Vault issue something are read.
+    pub issuing: Issuing,
     /// When the read must have ended, with an answer or an error.
     pub deadline: Instant,
+}
+
+/// What a read does about objects that make Vault issue something: credentials, certificates, leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Issuing {
+    /// They are read as all others.
+    Allowed,
+    /// They are refused, and so is what Vault does not tell about.
+    Refused,
 }
 
 /// Who reads: a service account, and the pod that it reads for.

@@ -86,10 +86,7 @@ mod tests {
     #[test]
     fn prints_nothing_of_its_bytes() {
         assert_eq!(format!("{:?}", Secret::from("hunter2")), "[redacted]");
-        assert_eq!(
-            format!("{:#?}", Some(Secret::from("hunter2"))),
-            "Some(\n    [redacted],\n)"
-        );
+        assert_eq!(format!("{:#?}", Some(Secret::from("hunter2"))), "Some(\n    [redacted],\n)");
     }
 
     #[test]

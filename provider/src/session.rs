@@ -76,11 +76,7 @@ pub(crate) struct Login<'a> {
 
 impl Sessions {
     pub(crate) fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            capacity: capacity.max(1),
-            clock,
-            known: Mutex::default(),
-        }
+        Self { capacity: capacity.max(1), clock, known: Mutex::default() }
     }
 
     /// The session of a key, and how many there are now. Where there is no room, the one goes whose token
@@ -94,9 +90,7 @@ impl Sessions {
             return (session, known.len());
         }
         if known.len() >= self.capacity {
-            let first = known
-                .iter()
-                .min_by_key(|(_, (session, used))| session.leaves_before(*used, now));
+            let first = known.iter().min_by_key(|(_, (session, used))| session.leaves_before(*used, now));
             if let Some(key) = first.map(|(key, _)| key.clone()) {
                 known.remove(&key);
             }
@@ -127,11 +121,7 @@ impl Session {
     /// The kept token, or the one of a login made now.
     pub(crate) async fn token(&self, login: &Login<'_>) -> Result<Arc<Token>, Error> {
         let mut kept = self.kept.lock().await;
-        if let Some(token) = kept
-            .token
-            .as_ref()
-            .filter(|token| token.is_good(self.clock.now()))
-        {
+        if let Some(token) = kept.token.as_ref().filter(|token| token.is_good(self.clock.now())) {
             login.metrics.token(TokenSource::Kept);
             return Ok(Arc::clone(token));
         }
@@ -175,10 +165,7 @@ impl Session {
             Method::List => "list",
             Method::Post | Method::Put => "update",
         };
-        format!(
-            "Allow {capability:?} on {:?} in a policy of role {:?}",
-            request.path, self.key.role
-        )
+        format!("Allow {capability:?} on {:?} in a policy of role {:?}", request.path, self.key.role)
     }
 
     async fn log_in(&self, kept: &mut Kept, login: &Login<'_>) -> Result<Arc<Token>, Error> {
@@ -193,16 +180,8 @@ impl Session {
             (_, 1..) => Some(since),
             (ttl, 0) => ttl.map(|ttl| since + ttl - margin(ttl)),
         };
-        let token = Arc::new(Token {
-            secret: answer.token,
-            since,
-            until,
-            owns: AtomicBool::new(false),
-        });
-        *kept = Kept {
-            token: Some(Arc::clone(&token)),
-            confirmed: None,
-        };
+        let token = Arc::new(Token { secret: answer.token, since, until, owns: AtomicBool::new(false) });
+        *kept = Kept { token: Some(Arc::clone(&token)), confirmed: None };
         *self.expires.lock().unwrap_or_else(PoisonError::into_inner) = until;
         Ok(token)
     }
@@ -222,13 +201,7 @@ impl Session {
     }
 
     fn login_error(&self, failure: Failure) -> Error {
-        let SessionKey {
-            role,
-            auth_mount,
-            identity,
-            target,
-            ..
-        } = &self.key;
+        let SessionKey { role, auth_mount, identity, target, .. } = &self.key;
         let refused =
             matches!(&failure, Failure::Refused(refusal) if matches!(refusal.status, 400..=411 | 413..=428));
         let cause = failure.into_error(&target.address.to_string());

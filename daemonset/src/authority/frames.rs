@@ -91,9 +91,7 @@ mod tests {
     use super::*;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(payload.len())
-            .expect("a short payload")
-            .to_be_bytes();
+        let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
         [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
     }
 
@@ -115,49 +113,27 @@ mod tests {
 
     #[test]
     fn a_block_goes_on_in_continuations_only() {
-        let held = [
-            frame(HEADERS, 0, b"abc"),
-            frame(CONTINUATION, 0, b""),
-            frame(CONTINUATION, 0x2c, b"de"),
-        ];
+        let held = [frame(HEADERS, 0, b"abc"), frame(CONTINUATION, 0, b""), frame(CONTINUATION, 0x2c, b"de")];
         assert_eq!(judge(&held.concat()), Verdict::Block(vec![9..12, 21..21, 30..32]));
-        assert_eq!(
-            judge(&[frame(HEADERS, 0, b"abc"), frame(0, 0, b"de")].concat()),
-            Verdict::Refused
-        );
+        assert_eq!(judge(&[frame(HEADERS, 0, b"abc"), frame(0, 0, b"de")].concat()), Verdict::Refused);
     }
 
     #[test]
     fn other_frames_are_known_by_their_head() {
         assert_eq!(judge(&frame(4, 0, &[0; 6])[..9]), Verdict::Other(6));
-        assert_eq!(
-            judge(&frame(CONTINUATION, END_HEADERS, b"abc")),
-            Verdict::Other(3)
-        );
+        assert_eq!(judge(&frame(CONTINUATION, END_HEADERS, b"abc")), Verdict::Other(3));
     }
 
     #[test]
     fn more_padding_than_payload_is_refused() {
-        assert_eq!(
-            judge(&frame(HEADERS, END_HEADERS | PADDED, &[])),
-            Verdict::Refused
-        );
-        assert_eq!(
-            judge(&frame(HEADERS, END_HEADERS | PADDED, &[3, 0])),
-            Verdict::Refused
-        );
-        assert_eq!(
-            judge(&frame(HEADERS, END_HEADERS | PRIORITY, &[0; 4])),
-            Verdict::Refused
-        );
+        assert_eq!(judge(&frame(HEADERS, END_HEADERS | PADDED, &[])), Verdict::Refused);
+        assert_eq!(judge(&frame(HEADERS, END_HEADERS | PADDED, &[3, 0])), Verdict::Refused);
+        assert_eq!(judge(&frame(HEADERS, END_HEADERS | PRIORITY, &[0; 4])), Verdict::Refused);
     }
 
     #[test]
     fn a_long_block_is_refused_by_its_heads() {
-        assert_eq!(
-            judge(&frame(HEADERS, END_HEADERS, &[0; LIMIT])[..9]),
-            Verdict::Refused
-        );
+        assert_eq!(judge(&frame(HEADERS, END_HEADERS, &[0; LIMIT])[..9]), Verdict::Refused);
         let empty = frame(CONTINUATION, 0, b"").repeat(LIMIT / HEAD);
         assert_eq!(judge(&[frame(HEADERS, 0, b""), empty].concat()), Verdict::Refused);
     }

@@ -28,16 +28,8 @@ pub(super) fn mend(block: &mut [u8]) -> Result<Authority, Malformed> {
         return Ok(Authority::Absent);
     };
     let text = &mut block[range];
-    let replaced = if huffman {
-        huffman::replace_slashes(text)
-    } else {
-        replace_slashes(text)
-    };
-    Ok(if replaced == 0 {
-        Authority::Legal
-    } else {
-        Authority::Mended
-    })
+    let replaced = if huffman { huffman::replace_slashes(text) } else { replace_slashes(text) };
+    Ok(if replaced == 0 { Authority::Legal } else { Authority::Mended })
 }
 
 fn replace_slashes(text: &mut [u8]) -> usize {
@@ -143,7 +135,7 @@ mod tests {
 
     #[test]
     fn other_values_are_not_taken_for_the_authority() {
-        // A path, a new name with its value, a size update and a long index: each holds what looks like one.
+        // A path, a new name with its value, two size updates and two long indices: all but one hold what looks like it.
         let block = [
             &[0x44, 4, 0x41, 2][..],
             b"//",
@@ -151,7 +143,7 @@ mod tests {
             b"//",
             &[3, 0x41, 1],
             b"/",
-            &[0x3f, 0x41, 0xff, 0x41, 0x0f, 0x01, 2],
+            &[0x2f, 0x3f, 0x41, 0xff, 0x41, 0x0f, 0x01, 2],
             b"//",
         ]
         .concat();
@@ -181,9 +173,7 @@ mod tests {
             &[0x41, 0x7f],
             &[0x40, 1, b'a'],
             &[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 1],
-            &[
-                0x41, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
-            ],
+            &[0x41, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
         ] {
             assert_eq!(mended(block), (Err(Malformed), block.to_vec()));
         }

@@ -108,10 +108,7 @@ mod tests {
     #[test]
     fn the_code_is_complete() {
         let symbols: u32 = CODES.iter().map(|(_, count)| count).sum();
-        let space: u64 = CODES
-            .iter()
-            .map(|&(length, count)| u64::from(count) << (32 - length))
-            .sum();
+        let space: u64 = CODES.iter().map(|&(length, count)| u64::from(count) << (32 - length)).sum();
         assert_eq!(symbols, 257);
         assert_eq!(space, 1 << 32);
     }
@@ -129,5 +126,12 @@ mod tests {
         let mut text = [0b0001_1000, 0b0011_1111];
         assert_eq!(replace_slashes(&mut text), 0);
         assert_eq!(text, [0b0001_1000, 0b0011_1111]);
+    }
+    #[test]
+    fn a_slash_that_the_end_cuts_off_is_none() {
+        // `0`, and the first half of a `/`.
+        let mut text = [0b0000_0011];
+        assert_eq!(replace_slashes(&mut text), 0);
+        assert_eq!(text, [0b0000_0011]);
     }
 }

@@ -35,16 +35,11 @@ const DASHED: &str = "41925934d6b46b7859072755abb0f195741c9d7f";
 /// Bytes from the hexadecimal digits in the text.
 pub(super) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).expect("two digits"))
-        .collect()
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).expect("two digits")).collect()
 }
 
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len())
-        .expect("a short payload")
-        .to_be_bytes();
+    let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
     let stream = u8::from(kind != 4);
     [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
 }
@@ -123,10 +118,7 @@ async fn a_legal_authority_stays_and_ends_the_filter() {
 async fn a_mended_connection_is_watched_to_its_end() {
     let blocks = [PATH, LOCALHOST, PATH].map(|authority| frame(1, 4, &block(authority)));
     let mended = [DASHED, LOCALHOST, DASHED].map(|authority| frame(1, 4, &block(authority)));
-    assert_eq!(
-        filtered(&[&call(&blocks.concat())], 4096).await,
-        call(&mended.concat())
-    );
+    assert_eq!(filtered(&[&call(&blocks.concat())], 4096).await, call(&mended.concat()));
 }
 
 #[tokio::test]
@@ -143,10 +135,7 @@ async fn padding_priority_and_continuations_are_seen_through() {
         ];
         [one, three.concat()].concat()
     };
-    assert_eq!(
-        filtered(&[&call(&frames(PATH))], 4096).await,
-        call(&frames(DASHED))
-    );
+    assert_eq!(filtered(&[&call(&frames(PATH))], 4096).await, call(&frames(DASHED)));
 }
 
 #[tokio::test]
@@ -207,10 +196,7 @@ async fn a_server_resets_a_path_but_serves_it_filtered() {
         assert_eq!(kind, HEADERS);
         // `grpc-status: 9`, which is what the provider below says.
         let status = hex("40889acac8b21234da8f817f");
-        assert!(
-            payload.windows(status.len()).any(|field| field == status),
-            "{payload:x?}"
-        );
+        assert!(payload.windows(status.len()).any(|field| field == status), "{payload:x?}");
     }
 }
 
@@ -222,10 +208,7 @@ where
     let (mut client, server) = duplex(64 * 1024);
     let incoming = stream::iter([Ok::<_, Infallible>(wrap(server))]);
     let service = CsiDriverProviderServer::new(Provider);
-    Server::builder()
-        .serve_with_incoming(service, incoming)
-        .await
-        .expect("the connection is taken");
+    Server::builder().serve_with_incoming(service, incoming).await.expect("the connection is taken");
     client.write_all(sent).await.expect("the server reads");
     loop {
         let mut head = [0; 9];
@@ -239,7 +222,7 @@ where
 }
 
 /// Answers every call by an error of its own.
-struct Provider;
+pub(crate) struct Provider;
 
 #[tonic::async_trait]
 impl CsiDriverProvider for Provider {

@@ -74,12 +74,7 @@ pub(super) struct VaultFlags {
     vault_addr: Option<String>,
 
     /// Path of the auth method
-    #[arg(
-        long,
-        alias = "openbao-mount",
-        default_value = "kubernetes",
-        value_name = "PATH"
-    )]
+    #[arg(long, alias = "openbao-mount", default_value = "kubernetes", value_name = "PATH")]
     vault_mount: String,
 
     /// Vault namespace
@@ -126,22 +121,13 @@ impl Flags {
             Err(help) if help.kind() == ErrorKind::DisplayHelp => Ok(Parsed::Help(help.to_string())),
             Err(mistake) => {
                 let text = mistake.to_string();
-                Err(ConfigError::Flags(
-                    text.strip_prefix("error: ")
-                        .unwrap_or(&text)
-                        .trim_end()
-                        .to_owned(),
-                ))
+                Err(ConfigError::Flags(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()))
             }
         }
     }
 
     pub(super) fn level(&self) -> LevelFilter {
-        if self.debug {
-            self.log_level.max(LevelFilter::DEBUG)
-        } else {
-            self.log_level
-        }
+        if self.debug { self.log_level.max(LevelFilter::DEBUG) } else { self.log_level }
     }
 }
 
@@ -150,11 +136,7 @@ impl VaultFlags {
     pub(super) fn overlay(self, settings: &mut Settings) -> Result<(), ConfigError> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let file = |path: Option<PathBuf>| {
-            path.filter(|path| !path.as_os_str().is_empty())
-                .map(|path| TlsFile {
-                    path,
-                    from_class: false,
-                })
+            path.filter(|path| !path.as_os_str().is_empty()).map(|path| TlsFile { path, from_class: false })
         };
         let Self {
             vault_addr,
@@ -184,10 +166,7 @@ impl VaultFlags {
             (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
             (None, None) => {}
             (Some(_), None) => {
-                return Err(flag(
-                    "vault-tls-client-key",
-                    "missing beside the certificate".to_owned(),
-                ));
+                return Err(flag("vault-tls-client-key", "missing beside the certificate".to_owned()));
             }
             (None, Some(_)) => {
                 return Err(flag("vault-tls-client-cert", "missing beside the key".to_owned()));
@@ -203,20 +182,11 @@ pub(super) fn health_address(text: &str) -> Result<Option<SocketAddr>, ConfigErr
     if text.is_empty() {
         return Ok(None);
     }
-    let everywhere = || {
-        text.strip_prefix(':')?
-            .parse()
-            .ok()
-            .map(|port| (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into())
-    };
-    let address: Option<SocketAddr> = text
-        .replacen("localhost:", "127.0.0.1:", 1)
-        .parse()
-        .ok()
-        .or_else(everywhere);
-    address
-        .map(Some)
-        .ok_or_else(|| flag("health-addr", format!("{text:?} is no [HOST]:PORT")))
+    let everywhere =
+        || text.strip_prefix(':')?.parse().ok().map(|port| (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into());
+    let address: Option<SocketAddr> =
+        text.replacen("localhost:", "127.0.0.1:", 1).parse().ok().or_else(everywhere);
+    address.map(Some).ok_or_else(|| flag("health-addr", format!("{text:?} is no [HOST]:PORT")))
 }
 
 fn flag(flag: &'static str, reason: String) -> ConfigError {
@@ -230,8 +200,7 @@ fn two_dashes(arg: String) -> String {
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse()
-        .map_err(|_| "not one of off, error, warn, info, debug and trace".to_owned())
+    text.parse().map_err(|_| "not one of off, error, warn, info, debug and trace".to_owned())
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -20,26 +20,14 @@ fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
 fn the_defaults_are_the_incumbents() {
     let config = config(&[], &[]);
     assert_eq!(config.endpoint.to_str(), Some("/tmp/vault.sock"));
-    assert_eq!(
-        config.health_address.expect("an address").to_string(),
-        "[::]:8080"
-    );
-    assert_eq!(
-        (config.log_level, config.log_format),
-        (LevelFilter::INFO, LogFormat::Text)
-    );
-    assert_eq!(
-        config.key,
-        KeyPlace::Secret("vault-csi-provider-hmac-key".to_owned())
-    );
+    assert_eq!(config.health_address.expect("an address").to_string(), "[::]:8080");
+    assert_eq!((config.log_level, config.log_format), (LevelFilter::INFO, LogFormat::Text));
+    assert_eq!(config.key, KeyPlace::Secret("vault-csi-provider-hmac-key".to_owned()));
     assert_eq!(config.settings.cache_size, 1000);
     assert_eq!(config.max_response_bytes, 4 << 20);
     assert_eq!(config.settings.address.to_string(), "https://127.0.0.1:8200");
     assert_eq!(
-        (
-            config.settings.auth_mount.as_str(),
-            config.settings.audience.as_str()
-        ),
+        (config.settings.auth_mount.as_str(), config.settings.audience.as_str()),
         ("kubernetes", "vault")
     );
 }
@@ -89,28 +77,16 @@ fn flags_beat_the_environment() {
     let from_flags = config(&flags, &env);
     assert_eq!(from_flags.settings.address.to_string(), "http://flag:1");
     assert!(!from_flags.settings.tls.skip_verify);
-    assert!(matches!(
-        from_flags.settings.tls.authorities,
-        Authorities::File(_)
-    ));
+    assert!(matches!(from_flags.settings.tls.authorities, Authorities::File(_)));
     assert_eq!(from_flags.settings.namespace.as_deref(), Some("f"));
 }
 
 #[test]
 fn openbaos_socket_selects_its_defaults_and_its_flags_are_taken() {
-    let config = config(
-        &[
-            "-endpoint=/tmp/openbao.sock",
-            "-openbao-addr=http://b:1",
-            "-openbao-mount=m",
-        ],
-        &[],
-    );
+    let config =
+        config(&["-endpoint=/tmp/openbao.sock", "-openbao-addr=http://b:1", "-openbao-mount=m"], &[]);
     assert_eq!(config.settings.audience, "openbao");
-    assert_eq!(
-        config.key,
-        KeyPlace::Secret("openbao-csi-provider-hmac-key".to_owned())
-    );
+    assert_eq!(config.key, KeyPlace::Secret("openbao-csi-provider-hmac-key".to_owned()));
     assert_eq!(config.settings.address.to_string(), "http://b:1");
     assert_eq!(config.settings.auth_mount, "m");
 }
@@ -120,18 +96,10 @@ fn mistakes_name_the_flag_or_the_variable() {
     for (args, env, words) in [
         (&["-cache-size=many"][..], &[][..], "--cache-size"),
         (&["-vault-addres=x"], &[], "--vault-addres"),
-        (
-            &["-vault-addr=vault:8200"],
-            &[],
-            "-vault-addr: \"vault:8200\" is no Vault address",
-        ),
+        (&["-vault-addr=vault:8200"], &[], "-vault-addr: \"vault:8200\" is no Vault address"),
         (&["-health-addr=8080"], &[], "-health-addr: \"8080\" is no"),
         (&["-log-level=loud"], &[], "--log-level"),
-        (
-            &["-vault-tls-client-cert=/c"],
-            &[],
-            "-vault-tls-client-key: missing",
-        ),
+        (&["-vault-tls-client-cert=/c"], &[], "-vault-tls-client-key: missing"),
         (&["-debug=maybe"], &[], "--debug"),
         (&["stray"], &[], "stray"),
         (&[], &[("VAULT_MAX_RETRIES", "x")], "VAULT_MAX_RETRIES"),
@@ -158,11 +126,6 @@ fn version_and_help_are_printed() {
 #[test]
 fn a_token_in_the_environment_is_ignored_aloud() {
     let config = config(&[], &[("VAULT_TOKEN", "hvs.secret")]);
-    assert!(
-        config
-            .warnings
-            .iter()
-            .any(|warning| warning.contains("VAULT_TOKEN is ignored"))
-    );
+    assert!(config.warnings.iter().any(|warning| warning.contains("VAULT_TOKEN is ignored")));
     assert!(!format!("{config:?}").contains("hvs.secret"));
 }

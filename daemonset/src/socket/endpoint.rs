@@ -55,11 +55,7 @@ mod tests {
 
     #[test]
     fn a_path_may_be_given_in_three_ways() {
-        for endpoint in [
-            "unix:///run/vault.sock",
-            "unix:/run/vault.sock",
-            "/run/vault.sock",
-        ] {
+        for endpoint in ["unix:///run/vault.sock", "unix:/run/vault.sock", "/run/vault.sock"] {
             assert_eq!(parse_endpoint(endpoint), Ok("/run/vault.sock".into()));
         }
         assert_eq!(parse_endpoint("unix:vault.sock"), Ok("vault.sock".into()));
@@ -87,13 +83,7 @@ mod tests {
         for found in ["/run/vault.sock", "vault_2-b.sock", "/run/.sock", &name(30)] {
             assert!(is_discoverable(Path::new(found)), "{found}");
         }
-        for unseen in [
-            "/run/vault.socket",
-            "/run/vault",
-            "/run/a.b.sock",
-            "/run/é.sock",
-            &name(31),
-        ] {
+        for unseen in ["/run/vault.socket", "/run/vault", "/run/a.b.sock", "/run/é.sock", &name(31)] {
             assert!(!is_discoverable(Path::new(unseen)), "{unseen}");
         }
     }

@@ -2,16 +2,27 @@
 
 use std::{
     os::unix::{fs::PermissionsExt, net},
-    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
+use coffer_proto::v1alpha1::{
+    MountRequest, csi_driver_provider_client::CsiDriverProviderClient,
+    csi_driver_provider_server::CsiDriverProviderServer,
+};
 use futures_util::StreamExt;
 use nix::sys::stat::umask;
 use tempfile::{TempDir, tempdir};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::oneshot,
+};
+use tonic::{
+    Code,
+    transport::{Endpoint, Server},
+};
 
 use super::*;
+use crate::authority::tests::Provider;
 
 fn place() -> (TempDir, PathBuf) {
     let directory = tempdir().expect("a directory");
@@ -25,15 +36,7 @@ fn bind(path: &Path) -> Listener {
 
 fn names(directory: &TempDir) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("the directory");
-    entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect()
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
 #[tokio::test]
@@ -62,18 +65,14 @@ async fn a_socket_left_behind_is_replaced() {
 async fn there_is_always_a_socket_while_one_replaces_another() {
     let (_directory, path) = place();
     let mut listener = bind(&path);
-    let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                fs::symlink_metadata(&path).expect("a socket at any time");
-            }
+            (0..50_000).all(|_| fs::symlink_metadata(&path).is_ok_and(|file| file.file_type().is_socket()))
         });
-        for _ in 0..200 {
+        while !watcher.is_finished() {
             listener = bind(&path);
         }
-        done.store(true, Ordering::Relaxed);
-        watcher.join().expect("never without a socket");
+        assert!(watcher.join().expect("no panic"));
     });
     drop(listener);
 }
@@ -94,10 +93,7 @@ async fn a_missing_directory_is_told() {
     let error = Listener::bind(&path).expect_err("no directory");
     assert_eq!(
         error.to_string(),
-        format!(
-            "the socket's directory {}/none is not there",
-            directory.path().display()
-        )
+        format!("the socket's directory {}/none is not there", directory.path().display())
     );
 }
 
@@ -132,14 +128,31 @@ async fn connections_of_our_own_user_come_in_until_the_stream_is_dropped() {
     for _ in 0..2 {
         let mut client = UnixStream::connect(&path).await.expect("a listener");
         client.write_all(b"PRI").await.expect("a reader");
-        let Some(Ok(mut connection)) = connections.next().await else {
-            panic!("it has no end")
-        };
+        let Some(Ok(mut connection)) = connections.next().await else { panic!("it has no end") };
         let mut read = [0; 3];
         connection.read_exact(&mut read).await.expect("what was sent");
         assert_eq!(&read, b"PRI");
     }
     drop(connections);
+    assert!(names(&directory).is_empty());
+}
+
+#[tokio::test]
+async fn a_server_takes_the_socket_away_when_it_is_told_to_end() {
+    let (directory, path) = place();
+    let (end, ended) = oneshot::channel::<()>();
+    let server = tokio::spawn(Server::builder().serve_with_incoming_shutdown(
+        CsiDriverProviderServer::new(Provider),
+        bind(&path).connections(),
+        async { drop(ended.await) },
+    ));
+    let channel = Endpoint::from_shared(format!("unix://{}", path.display())).expect("an endpoint");
+    let mut client = CsiDriverProviderClient::new(channel.connect_lazy());
+    let status = client.mount(MountRequest::default()).await.expect_err("the provider refuses");
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+    end.send(()).expect("the server listens");
+    drop(client);
+    server.await.expect("no panic").expect("no error");
     assert!(names(&directory).is_empty());
 }
 

@@ -56,10 +56,7 @@ impl FilePath {
     /// Whether `other` would lie below this file, as if it were a directory.
     #[must_use]
     pub fn is_above(&self, other: &Self) -> bool {
-        other
-            .0
-            .strip_prefix(&self.0)
-            .is_some_and(|rest| rest.starts_with('/'))
+        other.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
     }
 }
 

@@ -10,15 +10,8 @@ use super::{Encoding, FilePath, Object, mode, request_path};
 use crate::plan::{Method, Request};
 use crate::{Error, Secret, go_json};
 
-const FIELDS: [&str; 7] = [
-    "objectName",
-    "secretPath",
-    "secretKey",
-    "method",
-    "secretArgs",
-    "filePermission",
-    "encoding",
-];
+const FIELDS: [&str; 7] =
+    ["objectName", "secretPath", "secretKey", "method", "secretArgs", "filePermission", "encoding"];
 
 /// Parses the list; the second value is what looks like a mistake and is none.
 ///
@@ -29,9 +22,7 @@ pub(super) fn parse(text: &str) -> Result<(Vec<Object>, Vec<String>), Error> {
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| unreadable(&error))?;
     let raw = raw.unwrap_or_default();
     if raw.is_empty() {
-        return Err(Error::class(
-            "parameter \"objects\" lists no object: there is nothing to mount",
-        ));
+        return Err(Error::class("parameter \"objects\" lists no object: there is nothing to mount"));
     }
     let mut warnings = Vec::new();
     let mut objects: Vec<(Object, u64)> = Vec::with_capacity(raw.len());
@@ -42,10 +33,9 @@ pub(super) fn parse(text: &str) -> Result<(Vec<Object>, Vec<String>), Error> {
             let error = Error::class(format!("parameter \"objects\", line {line}: {reason}"));
             match &named {
                 Some(name) => error.with_object(name),
-                None => Error {
-                    message: format!("{} (object {} of the list)", error.message, n + 1),
-                    ..error
-                },
+                None => {
+                    Error { message: format!("{} (object {} of the list)", error.message, n + 1), ..error }
+                }
             }
         })?;
         objects.push((object, line));
@@ -56,10 +46,7 @@ pub(super) fn parse(text: &str) -> Result<(Vec<Object>, Vec<String>), Error> {
 
 /// No two objects may want one file, nor one a file where the other needs a directory.
 fn check_collisions(objects: &[(Object, u64)]) -> Result<(), Error> {
-    let mut sorted: Vec<_> = objects
-        .iter()
-        .map(|(object, line)| (&object.file, *line))
-        .collect();
+    let mut sorted: Vec<_> = objects.iter().map(|(object, line)| (&object.file, *line)).collect();
     sorted.sort();
     let taken = |at: usize, reason: String| {
         let (file, line) = sorted[at];
@@ -107,18 +94,13 @@ fn options() -> serde_saphyr::Options {
 
 /// The parser's own words, without the text that it was reading: arguments may be secret.
 fn unreadable(error: &serde_saphyr::Error) -> Error {
-    let line = error
-        .location()
-        .map(|at| format!(", line {}", at.line()))
-        .unwrap_or_default();
+    let line = error.location().map(|at| format!(", line {}", at.line())).unwrap_or_default();
     let mut reason = error.without_snippet().to_string();
     reason = reason.lines().next().unwrap_or_default().trim().to_owned();
     if let Some((before, _)) = reason.split_once(" at line ") {
         reason.truncate(before.len());
     }
-    Error::class(format!(
-        "parameter \"objects\"{line}: not a list of objects in YAML or JSON: {reason}"
-    ))
+    Error::class(format!("parameter \"objects\"{line}: not a list of objects in YAML or JSON: {reason}"))
 }
 
 /// One entry of the list as it was written, with the lines of its fields.
@@ -155,20 +137,14 @@ impl RawObject {
         }
         let path = request_path::parse(text("secretPath")).map_err(|reason| refuse("secretPath", &reason))?;
         let method = Method::parse(text("method")).ok_or_else(|| {
-            refuse(
-                "method",
-                &format!("{:?} is none of GET, LIST, POST and PUT", text("method")),
-            )
+            refuse("method", &format!("{:?} is none of GET, LIST, POST and PUT", text("method")))
         })?;
         let mode = match text("filePermission") {
             "" => None,
             mode => mode::parse(mode).map_err(|reason| refuse("filePermission", reason))?,
         };
         let encoding = parse_encoding(text("encoding")).ok_or_else(|| {
-            refuse(
-                "encoding",
-                &format!("{:?} is none of utf-8, base64 and hex", text("encoding")),
-            )
+            refuse("encoding", &format!("{:?} is none of utf-8, base64 and hex", text("encoding")))
         })?;
         let key = Some(text("secretKey").to_owned()).filter(|key| !key.is_empty());
         if key.is_none() && encoding != Encoding::Utf8 {
@@ -179,10 +155,7 @@ impl RawObject {
         let arguments = self.arguments.as_ref().map(json);
         for (line, field) in &self.unknown {
             let what = super::unknown_field("field", field, &FIELDS);
-            warnings.push(format!(
-                "object {file:?}, line {line}: {what}",
-                file = file.as_str()
-            ));
+            warnings.push(format!("object {file:?}, line {line}: {what}", file = file.as_str()));
         }
         if arguments.is_some() && !method.has_body() {
             warnings.push(format!(
@@ -262,12 +235,8 @@ impl<'de> Deserialize<'de> for RawObject {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
-                let mut object = RawObject {
-                    line: 0,
-                    text: Default::default(),
-                    arguments: None,
-                    unknown: Vec::new(),
-                };
+                let mut object =
+                    RawObject { line: 0, text: Default::default(), arguments: None, unknown: Vec::new() };
                 while let Some(name) = map.next_key::<Spanned<String>>()? {
                     let line = name.referenced.line();
                     object.line = if object.line == 0 { line } else { object.line };

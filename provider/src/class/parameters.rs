@@ -38,29 +38,17 @@ impl<'a> Parameters<'a> {
 
     /// The parameter's full name and value; an empty value counts as unset, as with the incumbent.
     pub(super) fn get(&self, name: &str) -> Option<(String, &'a str)> {
-        let plain = PLAIN
-            .iter()
-            .find(|(prefixed, _)| *prefixed == name)
-            .map_or(name, |(_, plain)| plain);
-        PREFIXES
-            .iter()
-            .map(|prefix| format!("{prefix}{name}"))
-            .chain([plain.to_owned()])
-            .find_map(|full| {
-                let value = self.0.get(&full).filter(|value| !value.is_empty())?;
-                Some((full, value.as_str()))
-            })
+        let plain = PLAIN.iter().find(|(prefixed, _)| *prefixed == name).map_or(name, |(_, plain)| plain);
+        PREFIXES.iter().map(|prefix| format!("{prefix}{name}")).chain([plain.to_owned()]).find_map(|full| {
+            let value = self.0.get(&full).filter(|value| !value.is_empty())?;
+            Some((full, value.as_str()))
+        })
     }
 
     pub(super) fn required(&self, name: &str) -> Result<&'a str, Error> {
-        let plain = PLAIN
-            .iter()
-            .find(|(prefixed, _)| *prefixed == name)
-            .map_or(name, |(_, plain)| plain);
+        let plain = PLAIN.iter().find(|(prefixed, _)| *prefixed == name).map_or(name, |(_, plain)| plain);
         self.get(name).map(|(_, value)| value).ok_or_else(|| {
-            Error::class(format!(
-                "parameter {plain:?} is missing from the SecretProviderClass"
-            ))
+            Error::class(format!("parameter {plain:?} is missing from the SecretProviderClass"))
         })
     }
 
@@ -101,12 +89,7 @@ impl<'a> Parameters<'a> {
     /// The class's TLS settings over the process's: authorities replace authorities, a certificate a certificate.
     pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Error> {
         let mut tls = settings.tls.clone();
-        let file = |name| {
-            self.get(name).map(|(_, path)| TlsFile {
-                path: path.into(),
-                from_class: true,
-            })
-        };
+        let file = |name| self.get(name).map(|(_, path)| TlsFile { path: path.into(), from_class: true });
         if let Some(authorities) = file("CACertPath") {
             tls.authorities = Authorities::File(authorities);
         } else if let Some(directory) = file("CADirectory") {
@@ -119,11 +102,8 @@ impl<'a> Parameters<'a> {
             (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
             (None, None) => {}
             (certificate, _) => {
-                let missing = if certificate.is_some() {
-                    "vaultTLSClientKeyPath"
-                } else {
-                    "vaultTLSClientCertPath"
-                };
+                let missing =
+                    if certificate.is_some() { "vaultTLSClientKeyPath" } else { "vaultTLSClientCertPath" };
                 return Err(Error::class(format!(
                     "parameter {missing:?} is missing: a client certificate needs its key, and a key its certificate"
                 )));
@@ -150,12 +130,8 @@ impl<'a> Parameters<'a> {
             );
         }
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let unknown = self
-            .0
-            .keys()
-            .filter(|name| !name.starts_with(DRIVERS_OWN) && !known.contains(&name.as_str()));
-        unknown
-            .map(|name| super::unknown_field("parameter", name, &known))
-            .collect()
+        let unknown =
+            self.0.keys().filter(|name| !name.starts_with(DRIVERS_OWN) && !known.contains(&name.as_str()));
+        unknown.map(|name| super::unknown_field("parameter", name, &known)).collect()
     }
 }

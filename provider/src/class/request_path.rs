@@ -56,9 +56,7 @@ pub(super) fn check_segments(path: &str) -> Result<(), String> {
 fn decode_segment(segment: &str) -> Result<String, String> {
     let bytes = segment.as_bytes();
     for (at, _) in segment.match_indices('%') {
-        let hex = bytes
-            .get(at + 1..at + 3)
-            .is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+        let hex = bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
         if !hex {
             return Err("holds a \"%\" that starts no escape: write %25 for the character itself".to_owned());
         }
@@ -82,13 +80,9 @@ mod tests {
 
     #[test]
     fn v1_and_outer_slashes_are_optional() {
-        for text in [
-            "secret/data/a",
-            "/secret/data/a",
-            "v1/secret/data/a",
-            "/v1/secret/data/a",
-            "secret//data/a/",
-        ] {
+        for text in
+            ["secret/data/a", "/secret/data/a", "v1/secret/data/a", "/v1/secret/data/a", "secret//data/a/"]
+        {
             assert_eq!(path(text), "secret/data/a", "{text}");
         }
         assert_eq!(path("kv/v1/a"), "kv/v1/a");
@@ -103,11 +97,7 @@ mod tests {
     #[test]
     fn the_query_becomes_parameters() {
         let parsed = parse("secret/data/a?version=3&list=true&a=%26").expect("a path");
-        let query: Vec<_> = parsed
-            .query
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
+        let query: Vec<_> = parsed.query.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(query, [("a", "&"), ("list", "true"), ("version", "3")]);
     }
 

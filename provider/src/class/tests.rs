@@ -10,11 +10,7 @@ const OBJECTS: &str = "- objectName: a\n  secretPath: secret/data/a\n";
 
 fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let defaults = [("roleName", "app"), ("objects", OBJECTS)];
-    defaults
-        .iter()
-        .chain(pairs)
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect()
+    defaults.iter().chain(pairs).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 fn class(pairs: &[(&str, &str)]) -> Result<Class, Error> {
@@ -35,10 +31,7 @@ fn refusal(pairs: &[(&str, &str)]) -> String {
 fn settings_hold_where_the_class_says_nothing() {
     let class = class(&[]).expect("a class");
     assert_eq!(class.target.address, Settings::default().address);
-    assert_eq!(
-        (class.auth_mount.as_str(), class.role.as_str()),
-        ("kubernetes", "app")
-    );
+    assert_eq!((class.auth_mount.as_str(), class.role.as_str()), ("kubernetes", "app"));
     assert_eq!((class.namespace, class.audience), (None, None));
     assert_eq!(class.warnings, [""; 0]);
 }
@@ -54,10 +47,7 @@ fn openbaos_names_are_taken_and_the_first_prefix_counts() {
         ("audience", "me"),
     ])
     .expect("a class");
-    assert_eq!(
-        class.target.address,
-        Address::parse("http://bao:1").expect("an address")
-    );
+    assert_eq!(class.target.address, Address::parse("http://bao:1").expect("an address"));
     assert_eq!(class.role, "by-prefix");
     assert_eq!(class.namespace.as_deref(), Some("team"));
     assert_eq!(class.auth_mount, "auth-jwt");
@@ -77,30 +67,15 @@ fn mistakes_in_parameters_name_the_parameter() {
     for (pairs, words) in [
         (&[("roleName", "")][..], "\"roleName\" is missing"),
         (&[("objects", "")], "\"objects\" is missing"),
-        (
-            &[("vaultAddress", "vault")],
-            "\"vaultAddress\": \"vault\" is no Vault address",
-        ),
-        (
-            &[("vaultSkipTLSVerify", "yes")],
-            "\"vaultSkipTLSVerify\": \"yes\" is neither",
-        ),
+        (&[("vaultAddress", "vault")], "\"vaultAddress\": \"vault\" is no Vault address"),
+        (&[("vaultSkipTLSVerify", "yes")], "\"vaultSkipTLSVerify\": \"yes\" is neither"),
         (
             &[("vaultKubernetesMountPath", "a"), ("vaultAuthMountPath", "b")],
             "\"vaultKubernetesMountPath\" and \"vaultAuthMountPath\" exclude each other",
         ),
-        (
-            &[("vaultAuthMountPath", "a/../b")],
-            "\"vaultAuthMountPath\": has an empty",
-        ),
-        (
-            &[("vaultNamespace", "a\nX-Vault-Token: t")],
-            "\"vaultNamespace\": ",
-        ),
-        (
-            &[("vaultTLSClientCertPath", "/c")],
-            "\"vaultTLSClientKeyPath\" is missing",
-        ),
+        (&[("vaultAuthMountPath", "a/../b")], "\"vaultAuthMountPath\": has an empty"),
+        (&[("vaultNamespace", "a\nX-Vault-Token: t")], "\"vaultNamespace\": "),
+        (&[("vaultTLSClientCertPath", "/c")], "\"vaultTLSClientKeyPath\" is missing"),
     ] {
         let said = refusal(pairs);
         assert!(said.contains(words), "{said}");
@@ -117,10 +92,7 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
         let object = objects(text).expect(text).objects.remove(0);
         assert_eq!((object.file.as_str(), object.key.as_deref()), ("a", Some("k")));
         assert_eq!((object.mode, object.encoding), (Some(0o600), Encoding::Hex));
-        assert_eq!(
-            (object.request.method, object.request.path.as_str()),
-            (Method::Put, "p")
-        );
+        assert_eq!((object.request.method, object.request.path.as_str()), (Method::Put, "p"));
         assert_eq!(object.request.body.expect("a body").expose(), b"{\"x\":1}");
     }
 }
@@ -129,10 +101,7 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
 fn scalars_are_text_where_text_is_wanted_as_in_go() {
     let class = objects("[{objectName: 12, secretPath: true, secretKey: 1.50}]").expect("a class");
     let object = &class.objects[0];
-    assert_eq!(
-        (object.file.as_str(), object.request.path.as_str()),
-        ("12", "true")
-    );
+    assert_eq!((object.file.as_str(), object.request.path.as_str()), ("12", "true"));
     assert_eq!(object.key.as_deref(), Some("1.50"));
 }
 
@@ -144,42 +113,15 @@ fn mistakes_in_objects_name_the_object_and_the_line() {
             "line 3: objectName is empty (object 2 of the list)",
         ),
         ("- secretPath: q", "objectName is empty"),
-        (
-            "- objectName: a",
-            "object \"a\": parameter \"objects\", line 1: secretPath is missing",
-        ),
-        (
-            "- objectName: a\n  secretPath: p\n  filePermission: 888",
-            "line 3: filePermission is no mode",
-        ),
-        (
-            "- objectName: a\n  secretPath: p\n  encoding: utf8",
-            "line 3: encoding \"utf8\" is none of",
-        ),
-        (
-            "- objectName: a\n  secretPath: p\n  method: DELETE",
-            "line 3: method \"DELETE\" is none of",
-        ),
-        (
-            "- objectName: ../a\n  secretPath: p",
-            "line 1: objectName starts with",
-        ),
-        (
-            "- objectName: a\n  secretPath: p/../q",
-            "line 2: secretPath has an empty",
-        ),
-        (
-            "- objectName: a\n  secretPath: p\n  encoding: hex",
-            "line 3: encoding needs a secretKey",
-        ),
-        (
-            "- objectName: a\n  secretPath: p\n  secretArgs: [1]",
-            "secretArgs is no map",
-        ),
-        (
-            "[{objectName: a, secretPath: p}, {objectName: a, secretPath: q}]",
-            "has the same objectName",
-        ),
+        ("- objectName: a", "object \"a\": parameter \"objects\", line 1: secretPath is missing"),
+        ("- objectName: a\n  secretPath: p\n  filePermission: 888", "line 3: filePermission is no mode"),
+        ("- objectName: a\n  secretPath: p\n  encoding: utf8", "line 3: encoding \"utf8\" is none of"),
+        ("- objectName: a\n  secretPath: p\n  method: DELETE", "line 3: method \"DELETE\" is none of"),
+        ("- objectName: ../a\n  secretPath: p", "line 1: objectName starts with"),
+        ("- objectName: a\n  secretPath: p/../q", "line 2: secretPath has an empty"),
+        ("- objectName: a\n  secretPath: p\n  encoding: hex", "line 3: encoding needs a secretKey"),
+        ("- objectName: a\n  secretPath: p\n  secretArgs: [1]", "secretArgs is no map"),
+        ("[{objectName: a, secretPath: p}, {objectName: a, secretPath: q}]", "has the same objectName"),
         (
             "[{objectName: a/b, secretPath: p}, {objectName: a-c, secretPath: p}, {objectName: a, secretPath: q}]",
             "as a directory",
@@ -233,10 +175,7 @@ fn unknown_names_are_warned_about_with_the_nearest_known() {
         ("vaultAdress", "http://v"),
         ("somethingElse", "x"),
         ("csi.storage.k8s.io/pod.name", "pod"),
-        (
-            "objects",
-            "- objectName: a\n  secretpath: q\n  secretPath: p\n  secretArgs: {a: 1}",
-        ),
+        ("objects", "- objectName: a\n  secretpath: q\n  secretPath: p\n  secretArgs: {a: 1}"),
     ])
     .expect("a class");
     assert_eq!(

@@ -42,10 +42,7 @@ fn a_string_is_written_plainly_anything_else_as_json() {
 fn keys_are_found_in_kv_v2_kv_v1_and_elsewhere() {
     let v2 = r#"{"data":{"k":"inner"},"metadata":{"version":1}}"#;
     assert_eq!(value("k", v2).expect("a value"), "inner");
-    assert_eq!(
-        value("metadata", v2).expect_err("no key").kind,
-        ErrorKind::NotFound
-    );
+    assert_eq!(value("metadata", v2).expect_err("no key").kind, ErrorKind::NotFound);
     // a KV v1 secret with a key called data, which the incumbent misreads
     let v1 = r#"{"data":{"k":"inner"},"k":"outer","other":"o"}"#;
     assert_eq!(value("k", v1).expect("a value"), "outer");
@@ -58,16 +55,8 @@ fn keys_are_found_in_kv_v2_kv_v1_and_elsewhere() {
 #[test]
 fn a_missing_key_says_so_and_nothing_of_the_secret() {
     let error = value("pasword", r#"{"password":"hunter2"}"#).expect_err("no key");
-    assert_eq!(
-        error.to_string(),
-        "object \"f\" (p): the secret has no key \"pasword\". Check secretKey"
-    );
-    assert!(
-        contents("secretKey: k", "{}")
-            .expect_err("no data")
-            .message
-            .contains("no data")
-    );
+    assert_eq!(error.to_string(), "object \"f\" (p): the secret has no key \"pasword\". Check secretKey");
+    assert!(contents("secretKey: k", "{}").expect_err("no data").message.contains("no data"));
 }
 
 #[test]
@@ -80,13 +69,9 @@ fn encodings_decode_as_gos_do() {
         contents("secretKey: k, encoding: HEX", r#"{"data":{"k":"68656C6c6f"}}"#).expect("text"),
         "hello"
     );
-    for (encoding, text) in [
-        ("base64", "aGVsbG8"),
-        ("base64", "a-b_"),
-        ("base64", "hunter2!"),
-        ("hex", "abc"),
-        ("hex", "zz"),
-    ] {
+    for (encoding, text) in
+        [("base64", "aGVsbG8"), ("base64", "a-b_"), ("base64", "hunter2!"), ("hex", "abc"), ("hex", "zz")]
+    {
         let body = format!(r#"{{"data":{{"k":"{text}"}}}}"#);
         let error = contents(&format!("secretKey: k, encoding: {encoding}"), &body).expect_err(text);
         assert_eq!(error.kind, ErrorKind::BadAnswer);
@@ -120,11 +105,7 @@ fn a_whole_response_has_the_fields_of_vaults_client_in_its_order() {
 fn a_whole_response_keeps_its_bytes_while_its_data_does() {
     let earlier = Earlier::default();
     let body = |id: &str, data: &str| format!(r#"{{"request_id":"{id}","data":{{"k":"{data}"}}}}"#);
-    let text = |id, data| {
-        rendered("secretKey: ''", &body(id, data), &earlier)
-            .expect("JSON")
-            .contents
-    };
+    let text = |id, data| rendered("secretKey: ''", &body(id, data), &earlier).expect("JSON").contents;
     let first = text("1", "a");
     assert_eq!(text("2", "a"), first);
     assert_ne!(text("3", "b"), first);
@@ -132,11 +113,7 @@ fn a_whole_response_keeps_its_bytes_while_its_data_does() {
 
 #[test]
 fn the_version_of_a_whole_response_is_made_of_its_data_alone() {
-    let rendered = rendered(
-        "secretKey: ''",
-        r#"{"request_id":"r","data":{"k":"v"}}"#,
-        &Earlier::default(),
-    )
-    .expect("JSON");
+    let rendered = rendered("secretKey: ''", r#"{"request_id":"r","data":{"k":"v"}}"#, &Earlier::default())
+        .expect("JSON");
     assert_eq!(&rendered.contents.expose()[rendered.hashed], br#"{"k":"v"}"#);
 }

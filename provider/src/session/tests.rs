@@ -67,10 +67,7 @@ impl FakeVault {
             line.clear();
             stream.read_exact(&mut vec![0; length]).await.expect("a body");
             let (status, body) = self.answer(&path);
-            let answer = format!(
-                "HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            );
+            let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             stream.write_all(answer.as_bytes()).await.expect("an answer");
         }
     }
@@ -78,10 +75,7 @@ impl FakeVault {
     fn answer(&self, path: &str) -> (u16, String) {
         if path.contains("/login") {
             let n = self.logins.fetch_add(1, Ordering::Relaxed) + 1;
-            (
-                200,
-                format!(r#"{{"auth":{{"client_token":"t{n}","lease_duration":3600}}}}"#),
-            )
+            (200, format!(r#"{{"auth":{{"client_token":"t{n}","lease_duration":3600}}}}"#))
         } else if path.contains("/lookup-self") {
             self.lookups.fetch_add(1, Ordering::Relaxed);
             (self.lookup.load(Ordering::Relaxed), "{}".to_owned())
@@ -93,11 +87,7 @@ impl FakeVault {
 
     fn counts(&self) -> (u16, u16, u16) {
         let count = |counter: &AtomicU16| counter.load(Ordering::Relaxed);
-        (
-            count(&self.logins),
-            count(&self.lookups),
-            count(&self.revocations),
-        )
+        (count(&self.logins), count(&self.lookups), count(&self.revocations))
     }
 }
 
@@ -116,17 +106,12 @@ impl Bed {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (fake, address) = FakeVault::start().await;
         let clock = Arc::new(ManualClock::new());
-        let target = Target {
-            address,
-            tls: Tls::default(),
-        };
+        let target = Target { address, tls: Tls::default() };
         Self {
             fake,
             sessions: Sessions::new(capacity, Arc::clone(&clock) as Arc<dyn Clock>),
             clock,
-            handle: Targets::new(Settings::default())
-                .handle(&target)
-                .expect("a target"),
+            handle: Targets::new(Settings::default()).handle(&target).expect("a target"),
             target,
             tokens: [("vault".to_owned(), Secret::from("jwt"))].into(),
             metrics: Metrics::default(),
@@ -172,20 +157,9 @@ async fn a_token_is_kept_until_near_its_end() {
     let session = bed.sessions.session(bed.key("a")).0;
     let first = session.token(&bed.login()).await.expect("a token");
     bed.clock.advance(Duration::from_secs(3500));
-    assert!(Arc::ptr_eq(
-        &first,
-        &session.token(&bed.login()).await.expect("a token")
-    ));
+    assert!(Arc::ptr_eq(&first, &session.token(&bed.login()).await.expect("a token")));
     bed.clock.advance(Duration::from_secs(41));
-    assert_eq!(
-        session
-            .token(&bed.login())
-            .await
-            .expect("a token")
-            .secret()
-            .expose(),
-        b"t2"
-    );
+    assert_eq!(session.token(&bed.login()).await.expect("a token").secret().expose(), b"t2");
     assert_eq!(bed.fake.counts(), (2, 0, 0));
 }
 
@@ -195,11 +169,7 @@ async fn many_at_once_make_one_login() {
     let session = bed.sessions.session(bed.key("a")).0;
     let login = bed.login();
     let tokens = futures_util::future::join_all((0..20).map(|_| session.token(&login))).await;
-    assert!(
-        tokens
-            .iter()
-            .all(|token| token.as_ref().is_ok_and(|token| token.secret().expose() == b"t1"))
-    );
+    assert!(tokens.iter().all(|token| token.as_ref().is_ok_and(|token| token.secret().expose() == b"t1")));
     assert_eq!(bed.fake.counts().0, 1);
 }
 
@@ -210,11 +180,7 @@ async fn a_repeated_denial_logs_in_once_a_minute_and_revokes_what_it_replaces() 
     let login = bed.login();
     let first = session.token(&login).await.expect("a token");
     assert!(
-        session
-            .token_after_denial(&first, &login)
-            .await
-            .expect("no failure")
-            .is_none(),
+        session.token_after_denial(&first, &login).await.expect("no failure").is_none(),
         "a login of this very read"
     );
     assert_eq!(bed.fake.counts(), (1, 0, 0));
@@ -223,32 +189,18 @@ async fn a_repeated_denial_logs_in_once_a_minute_and_revokes_what_it_replaces() 
     let login = bed.login();
     for _ in 0..3 {
         assert!(
-            session
-                .token_after_denial(&first, &login)
-                .await
-                .expect("no failure")
-                .is_none(),
+            session.token_after_denial(&first, &login).await.expect("no failure").is_none(),
             "alive and young"
         );
     }
     assert_eq!(bed.fake.counts(), (1, 1, 0), "one look a read");
 
     bed.clock.advance(Duration::from_secs(30));
-    let second = session
-        .token_after_denial(&first, &bed.login())
-        .await
-        .expect("no failure")
-        .expect("a new token");
-    assert_eq!(
-        (second.secret().expose(), bed.fake.counts()),
-        (&b"t2"[..], (2, 1, 1))
-    );
+    let second =
+        session.token_after_denial(&first, &bed.login()).await.expect("no failure").expect("a new token");
+    assert_eq!((second.secret().expose(), bed.fake.counts()), (&b"t2"[..], (2, 1, 1)));
     assert!(
-        session
-            .token_after_denial(&first, &bed.login())
-            .await
-            .expect("no failure")
-            .is_some(),
+        session.token_after_denial(&first, &bed.login()).await.expect("no failure").is_some(),
         "who still holds the old one gets the new one"
     );
     assert_eq!(bed.fake.counts(), (2, 1, 1));
@@ -261,10 +213,7 @@ async fn a_dead_token_is_replaced_at_once() {
     let first = session.token(&bed.login()).await.expect("a token");
     bed.clock.advance(Duration::from_secs(1));
     bed.fake.lookup.store(403, Ordering::Relaxed);
-    let second = session
-        .token_after_denial(&first, &bed.login())
-        .await
-        .expect("no failure");
+    let second = session.token_after_denial(&first, &bed.login()).await.expect("no failure");
     assert_eq!(second.expect("a new token").secret().expose(), b"t2");
     assert_eq!(bed.fake.counts(), (2, 1, 0));
 }
@@ -276,13 +225,7 @@ async fn a_token_that_owns_leases_is_replaced_and_not_revoked() {
     let first = session.token(&bed.login()).await.expect("a token");
     first.note_issue();
     bed.clock.advance(Duration::from_secs(60));
-    assert!(
-        session
-            .token_after_denial(&first, &bed.login())
-            .await
-            .expect("no failure")
-            .is_some()
-    );
+    assert!(session.token_after_denial(&first, &bed.login()).await.expect("no failure").is_some());
     assert_eq!(bed.fake.counts(), (2, 0, 0));
 }
 
@@ -311,48 +254,19 @@ async fn sessions_differ_by_every_field_of_their_key() {
     let bed = Bed::new(100).await;
     let session = bed.sessions.session(bed.key("a")).0;
     let mut keys = vec![bed.key("b")];
-    keys.push(SessionKey {
-        namespace: Some("n".into()),
-        ..bed.key("a")
-    });
-    keys.push(SessionKey {
-        auth_mount: "m".into(),
-        ..bed.key("a")
-    });
-    keys.push(SessionKey {
-        role: "q".into(),
-        ..bed.key("a")
-    });
-    keys.push(SessionKey {
-        audience: Some("vault".into()),
-        ..bed.key("a")
-    });
-    let pod = |uid: &str| {
-        Some(crate::Pod {
-            name: "p".into(),
-            uid: uid.into(),
-        })
-    };
+    keys.push(SessionKey { namespace: Some("n".into()), ..bed.key("a") });
+    keys.push(SessionKey { auth_mount: "m".into(), ..bed.key("a") });
+    keys.push(SessionKey { role: "q".into(), ..bed.key("a") });
+    keys.push(SessionKey { audience: Some("vault".into()), ..bed.key("a") });
+    let pod = |uid: &str| Some(crate::Pod { name: "p".into(), uid: uid.into() });
     for uid in ["1", "2"] {
         keys.push(SessionKey {
-            identity: Identity {
-                pod: pod(uid),
-                ..bed.key("a").identity
-            },
+            identity: Identity { pod: pod(uid), ..bed.key("a").identity },
             ..bed.key("a")
         });
     }
-    let tls = Tls {
-        skip_verify: true,
-        ..Tls::default()
-    };
-    keys.push(SessionKey {
-        target: Target {
-            tls,
-            ..bed.target.clone()
-        },
-        ..bed.key("a")
-    });
+    let tls = Tls { skip_verify: true, ..Tls::default() };
+    keys.push(SessionKey { target: Target { tls, ..bed.target.clone() }, ..bed.key("a") });
     for (n, key) in keys.into_iter().enumerate() {
         let (other, known) = bed.sessions.session(key);
         assert!(!Arc::ptr_eq(&session, &other));

@@ -22,11 +22,7 @@ impl Settings {
     /// [`BadVariable`] names the variable; as in Vault's client a bad value is an error, never ignored.
     pub fn from_environment(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadVariable> {
         let env = Environment { lookup };
-        let mut settings = Self {
-            tls: env.tls()?,
-            proxy: env.proxy(),
-            ..Self::default()
-        };
+        let mut settings = Self { tls: env.tls()?, proxy: env.proxy(), ..Self::default() };
         for name in ["ADDR", "AGENT_ADDR"] {
             if let Some(address) =
                 env.parsed(name, |text| Address::parse(text).map_err(|bad| bad.to_string()))?
@@ -38,9 +34,9 @@ impl Settings {
         if let Some(timeout) = env.parsed("CLIENT_TIMEOUT", duration)? {
             settings.request_timeout = timeout;
         }
-        if let Some(retries) = env.parsed("MAX_RETRIES", |text| {
-            text.parse().map_err(|_| "not a number".to_owned())
-        })? {
+        if let Some(retries) =
+            env.parsed("MAX_RETRIES", |text| text.parse().map_err(|_| "not a number".to_owned()))?
+        {
             settings.max_retries = retries;
         }
         settings.rate_limit = env.parsed("RATE_LIMIT", rate_limit)?;
@@ -76,10 +72,7 @@ impl Environment<'_> {
     }
 
     fn file(&self, name: &str) -> Option<TlsFile> {
-        self.get(name).map(|(_, path)| TlsFile {
-            path: path.into(),
-            from_class: false,
-        })
+        self.get(name).map(|(_, path)| TlsFile { path: path.into(), from_class: false })
     }
 
     fn tls(&self) -> Result<Tls, BadVariable> {
@@ -96,17 +89,10 @@ impl Environment<'_> {
             (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
             (None, None) => None,
             (certificate, _) => {
-                let name = if certificate.is_some() {
-                    "VAULT_CLIENT_KEY"
-                } else {
-                    "VAULT_CLIENT_CERT"
-                };
+                let name = if certificate.is_some() { "VAULT_CLIENT_KEY" } else { "VAULT_CLIENT_CERT" };
                 let reason =
                     "missing: a client certificate needs its key, and a key its certificate".to_owned();
-                return Err(BadVariable {
-                    name: name.to_owned(),
-                    reason,
-                });
+                return Err(BadVariable { name: name.to_owned(), reason });
             }
         };
         Ok(Tls {
@@ -120,11 +106,7 @@ impl Environment<'_> {
     /// Vault's own proxy variables, else the ones that every Go program obeys.
     fn proxy(&self) -> Option<Proxy> {
         if let Some((_, proxy)) = self.get("PROXY_ADDR").or_else(|| self.get("HTTP_PROXY")) {
-            return Some(Proxy {
-                http: Some(proxy.clone()),
-                https: Some(proxy),
-                except: None,
-            });
+            return Some(Proxy { http: Some(proxy.clone()), https: Some(proxy), except: None });
         }
         let general = |name: &str| {
             [name.to_owned(), name.to_lowercase()]
@@ -133,11 +115,7 @@ impl Environment<'_> {
                 .filter(|value| !value.is_empty())
         };
         let (http, https) = (general("HTTP_PROXY"), general("HTTPS_PROXY"));
-        (http.is_some() || https.is_some()).then(|| Proxy {
-            http,
-            https,
-            except: general("NO_PROXY"),
-        })
+        (http.is_some() || https.is_some()).then(|| Proxy { http, https, except: general("NO_PROXY") })
     }
 }
 
@@ -156,10 +134,7 @@ fn rate_limit(text: &str) -> Result<RateLimit, String> {
         return Err(bad());
     }
     // as in Vault's client, the burst is the rate where none is given
-    Ok(RateLimit {
-        per_second,
-        burst: burst.unwrap_or(per_second.ceil() as u32),
-    })
+    Ok(RateLimit { per_second, burst: burst.unwrap_or(per_second.ceil() as u32) })
 }
 
 #[cfg(test)]
@@ -170,12 +145,7 @@ mod tests {
     use crate::Authorities;
 
     fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
-        let lookup = |name: &str| {
-            variables
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| (*v).to_owned())
-        };
+        let lookup = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
         Settings::from_environment(&lookup).map_err(|error| error.to_string())
     }
 
@@ -198,22 +168,13 @@ mod tests {
         assert_eq!(read.tls.authorities, Authorities::Pem("PEM".to_owned()));
         assert_eq!(read.request_timeout, Duration::from_secs(5));
         assert_eq!(read.max_retries, 0);
-        assert_eq!(
-            read.rate_limit,
-            Some(RateLimit {
-                per_second: 2.5,
-                burst: 7
-            })
-        );
+        assert_eq!(read.rate_limit, Some(RateLimit { per_second: 2.5, burst: 7 }));
         assert!(!read.follow_redirects);
     }
 
     #[test]
     fn the_agents_address_beats_vaults() {
-        let read = settings(&[
-            ("VAULT_AGENT_ADDR", "unix:///a.sock"),
-            ("VAULT_ADDR", "https://v:1"),
-        ]);
+        let read = settings(&[("VAULT_AGENT_ADDR", "unix:///a.sock"), ("VAULT_ADDR", "https://v:1")]);
         assert_eq!(read.expect("settings").address.to_string(), "unix:///a.sock");
     }
 
@@ -223,15 +184,9 @@ mod tests {
         let read = settings(&general).expect("settings").proxy;
         assert_eq!(
             read,
-            Some(Proxy {
-                http: None,
-                https: Some("http://p:1".into()),
-                except: Some("x".into())
-            })
+            Some(Proxy { http: None, https: Some("http://p:1".into()), except: Some("x".into()) })
         );
-        let both = settings(&[general[0], ("VAULT_PROXY_ADDR", "http://q:1")])
-            .expect("settings")
-            .proxy;
+        let both = settings(&[general[0], ("VAULT_PROXY_ADDR", "http://q:1")]).expect("settings").proxy;
         assert_eq!(both.and_then(|p| p.http).as_deref(), Some("http://q:1"));
     }
 
@@ -247,10 +202,6 @@ mod tests {
             let error = settings(&[(name, value)]).expect_err(value);
             assert!(error.contains(name), "{error}");
         }
-        assert!(
-            settings(&[("VAULT_CLIENT_CERT", "/c")])
-                .expect_err("no key")
-                .contains("VAULT_CLIENT_KEY")
-        );
+        assert!(settings(&[("VAULT_CLIENT_CERT", "/c")]).expect_err("no key").contains("VAULT_CLIENT_KEY"));
     }
 }

@@ -88,15 +88,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_without_its_password() {
-        for text in [
-            "vault:8200",
-            "",
-            "ftp://h",
-            "https://",
-            "https://h?x=1",
-            "unix://relative",
-            "https://u:pw@h",
-        ] {
+        for text in
+            ["vault:8200", "", "ftp://h", "https://", "https://h?x=1", "unix://relative", "https://u:pw@h"]
+        {
             let error = Address::parse(text).expect_err(text).to_string();
             assert!(!error.contains("pw"), "{error}");
         }

@@ -63,9 +63,7 @@ impl Answer {
 
     /// The envelope's fields.
     pub(crate) fn envelope(&self) -> Envelope<'_> {
-        Envelope {
-            fields: self.fields().unwrap_or_default(),
-        }
+        Envelope { fields: self.fields().unwrap_or_default() }
     }
 
     fn fields(&self) -> Option<RawObject<'_>> {
@@ -77,10 +75,7 @@ impl Answer {
 impl<'a> Envelope<'a> {
     /// A field that is there and not null.
     pub(crate) fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields
-            .get(name)
-            .copied()
-            .filter(|value| value.get() != "null")
+        self.fields.get(name).copied().filter(|value| value.get() != "null")
     }
 
     /// Whether the answer brought a lease: a KV v1 answer has a `lease_duration`, but no `lease_id`.
@@ -103,21 +98,13 @@ impl<'a> Envelope<'a> {
         let lifetime: Lifetime = serde_json::from_str(auth.get()).ok()?;
         let ttl = Some(Duration::from_secs(lifetime.lease_duration)).filter(|ttl| !ttl.is_zero());
         let usable = token.expose_str().is_some_and(super::header_text);
-        usable.then_some(Login {
-            token,
-            ttl,
-            uses: lifetime.num_uses,
-        })
+        usable.then_some(Login { token, ttl, uses: lifetime.num_uses })
     }
 }
 
 fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[Secret]) -> Refusal {
-    let retry_after = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let fields = serde_json::from_slice::<&RawValue>(body.expose())
-        .ok()
-        .and_then(go_json::object);
+    let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let fields = serde_json::from_slice::<&RawValue>(body.expose()).ok().and_then(go_json::object);
     Refusal {
         status,
         words: fields.as_ref().and_then(|fields| words(fields, secrets)),
@@ -130,17 +117,11 @@ fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[Secret]) 
 fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
     let errors: Vec<String> = serde_json::from_str(fields.get("errors")?.get()).ok()?;
     let mut words = errors.join("; ");
-    for secret in secrets
-        .iter()
-        .filter_map(|secret| secret.expose_str())
-        .filter(|secret| !secret.is_empty())
+    for secret in secrets.iter().filter_map(|secret| secret.expose_str()).filter(|secret| !secret.is_empty())
     {
         words = words.replace(secret, "[redacted]");
     }
-    let plain: String = words
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let plain: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(MAX_WORDS).collect();
     Some(short).filter(|words| !words.is_empty())
@@ -163,12 +144,7 @@ fn deleted(fields: &RawObject<'_>) -> Option<String> {
     if metadata.destroyed {
         return Some(format!("version {version} was destroyed"));
     }
-    let at: String = metadata
-        .deletion_time
-        .chars()
-        .filter(|c| c.is_ascii_graphic())
-        .take(40)
-        .collect();
+    let at: String = metadata.deletion_time.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
     (!at.is_empty()).then(|| format!("version {version} was deleted at {at}"))
 }
 
@@ -198,12 +174,7 @@ mod tests {
         let full =
             login(r#"{"auth":{"client_token":"t","lease_duration":60,"num_uses":2}}"#).expect("a login");
         assert_eq!((full.ttl, full.uses), (Some(Duration::from_secs(60)), 2));
-        assert_eq!(
-            login(r#"{"auth":{"client_token":"t","lease_duration":0}}"#)
-                .expect("a login")
-                .ttl,
-            None
-        );
+        assert_eq!(login(r#"{"auth":{"client_token":"t","lease_duration":0}}"#).expect("a login").ttl, None);
         for body in [
             "{}",
             r#"{"auth":null}"#,
@@ -222,10 +193,7 @@ mod tests {
         else {
             panic!("a refusal")
         };
-        assert_eq!(
-            refusal.words.as_deref(),
-            Some("1 error occurred: * bad [redacted]")
-        );
+        assert_eq!(refusal.words.as_deref(), Some("1 error occurred: * bad [redacted]"));
     }
 
     #[test]

@@ -58,19 +58,17 @@ impl Failure {
     pub(crate) fn into_error(self, server: &str) -> Error {
         match self {
             Self::Refused(refusal) => refusal.into_error(server),
-            Self::Unreachable(cause) => Error::new(
-                ErrorKind::Unavailable,
-                format!("cannot reach Vault at {server}: {cause}"),
-            )
-            .with_advice("Check the address and that the node reaches it"),
+            Self::Unreachable(cause) => {
+                Error::new(ErrorKind::Unavailable, format!("cannot reach Vault at {server}: {cause}"))
+                    .with_advice("Check the address and that the node reaches it")
+            }
             Self::Broken(cause) => Error::new(
                 ErrorKind::Unavailable,
                 format!("the connection to Vault at {server} broke: {cause}"),
             ),
-            Self::TimedOut => Error::new(
-                ErrorKind::TimedOut,
-                format!("Vault at {server} did not answer in time"),
-            ),
+            Self::TimedOut => {
+                Error::new(ErrorKind::TimedOut, format!("Vault at {server} did not answer in time"))
+            }
             Self::TooLarge => Error::new(
                 ErrorKind::TooLarge,
                 format!("the answer is larger than {} MiB", super::http::MAX_BODY >> 20),
@@ -79,31 +77,24 @@ impl Failure {
                 ErrorKind::Unavailable,
                 "too many large answers are in memory; the mount is tried again",
             ),
-            Self::Empty(status) => Error::new(
-                ErrorKind::BadAnswer,
-                format!("Vault answered HTTP {status} with nothing in it"),
-            )
-            .with_advice("Check that the path is one that can be read"),
+            Self::Empty(status) => {
+                Error::new(ErrorKind::BadAnswer, format!("Vault answered HTTP {status} with nothing in it"))
+                    .with_advice("Check that the path is one that can be read")
+            }
             Self::NotVault(what) => {
                 Error::new(ErrorKind::BadAnswer, format!("{server} answered with {what}"))
                     .with_advice("Check that the address is Vault's own, not a proxy's or a web page's")
             }
-            Self::Redirect(reason) => Error::new(
-                ErrorKind::BadAnswer,
-                format!("Vault at {server} redirects: {reason}"),
-            ),
+            Self::Redirect(reason) => {
+                Error::new(ErrorKind::BadAnswer, format!("Vault at {server} redirects: {reason}"))
+            }
         }
     }
 }
 
 impl Refusal {
     fn into_error(self, server: &str) -> Error {
-        let Self {
-            status,
-            words,
-            deleted,
-            ..
-        } = self;
+        let Self { status, words, deleted, .. } = self;
         if let Some(deleted) = deleted {
             return Error::new(ErrorKind::NotFound, deleted)
                 .with_advice("Undelete it, or write a new version");
@@ -112,14 +103,12 @@ impl Refusal {
             403 => Error::new(ErrorKind::Denied, "Vault denied the request (HTTP 403)"),
             404 => Error::new(ErrorKind::NotFound, "Vault has nothing at this path (HTTP 404)")
                 .with_advice("Check the path: KV version 2 reads lie under MOUNT/data/"),
-            400 | 405 => Error::new(
-                ErrorKind::BadAnswer,
-                format!("Vault refused the request (HTTP {status})"),
-            ),
-            412 | 429 | 500.. => Error::new(
-                ErrorKind::Unavailable,
-                format!("Vault at {server} failed (HTTP {status})"),
-            ),
+            400 | 405 => {
+                Error::new(ErrorKind::BadAnswer, format!("Vault refused the request (HTTP {status})"))
+            }
+            412 | 429 | 500.. => {
+                Error::new(ErrorKind::Unavailable, format!("Vault at {server} failed (HTTP {status})"))
+            }
             _ => Error::new(ErrorKind::BadAnswer, format!("{server} answered HTTP {status}")),
         };
         error.with_vault(words)

@@ -57,18 +57,14 @@ impl TargetHandle {
             return Ok(response);
         };
         if !self.follow_redirects {
-            return Err(Failure::Redirect(
-                "following is switched off (VAULT_DISABLE_REDIRECTS)".to_owned(),
-            ));
+            return Err(Failure::Redirect("following is switched off (VAULT_DISABLE_REDIRECTS)".to_owned()));
         }
         let Some(mut again) = again else {
             return Err(Failure::Redirect("the request cannot be repeated".to_owned()));
         };
         let url = location.map_err(Failure::Redirect)?;
         if asked.scheme() == "https" && url.scheme() != "https" {
-            return Err(Failure::Redirect(
-                "from https to http, which would show the token".to_owned(),
-            ));
+            return Err(Failure::Redirect("from https to http, which would show the token".to_owned()));
         }
         if url.authority() != asked.authority() {
             again.headers_mut().remove(HOST);
@@ -101,11 +97,7 @@ impl TargetHandle {
         }
         let mut share = self.reserve(None, announced as usize).await?;
         let mut body = Secret::new(Vec::with_capacity(announced as usize));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| Failure::Broken(root_cause(&error)))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::Broken(root_cause(&error)))? {
             let length = body.len() + chunk.len();
             if length > MAX_BODY {
                 return Err(Failure::TooLarge);
@@ -114,12 +106,7 @@ impl TargetHandle {
             body.push(&chunk);
         }
         let status = response.status().as_u16();
-        Ok(Exchange {
-            status,
-            headers: std::mem::take(response.headers_mut()),
-            body,
-            share,
-        })
+        Ok(Exchange { status, headers: std::mem::take(response.headers_mut()), body, share })
     }
 
     /// Raises a share of the memory to `bytes`.

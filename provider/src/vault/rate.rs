@@ -18,11 +18,7 @@ pub(super) struct RateLimiter {
 impl RateLimiter {
     pub(super) fn new(limit: RateLimit) -> Self {
         let interval = Duration::from_secs_f64((1.0 / limit.per_second).min(3600.0));
-        Self {
-            interval,
-            burst: limit.burst,
-            full_at: Mutex::new(Instant::now()),
-        }
+        Self { interval, burst: limit.burst, full_at: Mutex::new(Instant::now()) }
     }
 
     /// Waits for the next turn.
@@ -34,9 +30,7 @@ impl RateLimiter {
     fn reserve(&self, now: Instant) -> Instant {
         let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         *full_at = (*full_at).max(now) + self.interval;
-        (*full_at)
-            .checked_sub(self.interval * self.burst)
-            .map_or(now, |turn| turn.max(now))
+        (*full_at).checked_sub(self.interval * self.burst).map_or(now, |turn| turn.max(now))
     }
 }
 
@@ -51,10 +45,7 @@ mod tests {
 
     #[test]
     fn a_burst_then_a_steady_rate_and_rest_refills() {
-        let limiter = RateLimiter::new(RateLimit {
-            per_second: 10.0,
-            burst: 2,
-        });
+        let limiter = RateLimiter::new(RateLimit { per_second: 10.0, burst: 2 });
         let start = Instant::now() + Duration::from_secs(1);
         let waits: Vec<_> = (0..4).map(|_| limiter.reserve(start) - start).collect();
         assert_eq!(waits, [0, 0, 100, 200].map(Duration::from_millis));

@@ -33,11 +33,7 @@ pub(crate) struct Vault<'a> {
 impl Vault<'_> {
     /// Makes a request of a class.
     pub(crate) async fn read(&self, request: &Request, token: &Secret) -> Result<Answer, Failure> {
-        let kind = if request.issues() {
-            RequestKind::Issue
-        } else {
-            RequestKind::Read
-        };
+        let kind = if request.issues() { RequestKind::Issue } else { RequestKind::Read };
         let mut secrets = request.body.as_ref().map(go_json::strings).unwrap_or_default();
         secrets.push(token.clone());
         self.send_again(kind, request, Some(token), &secrets).await
@@ -57,41 +53,21 @@ impl Vault<'_> {
             query: Vec::new(),
             body: Some(body),
         };
-        let answer = self
-            .send_again(RequestKind::Login, &request, None, std::slice::from_ref(jwt))
-            .await?;
-        answer
-            .envelope()
-            .login()
-            .ok_or_else(|| Failure::NotVault("a login that holds no token".to_owned()))
+        let answer = self.send_again(RequestKind::Login, &request, None, std::slice::from_ref(jwt)).await?;
+        answer.envelope().login().ok_or_else(|| Failure::NotVault("a login that holds no token".to_owned()))
     }
 
     /// Whether Vault still knows the token. Anything but a clear no counts as a yes.
     pub(crate) async fn knows(&self, token: &Secret) -> bool {
         let request = token_request(Method::Get, "auth/token/lookup-self");
-        let answer = self
-            .send(
-                RequestKind::Lookup,
-                &request,
-                Some(token),
-                std::slice::from_ref(token),
-            )
-            .await;
+        let answer = self.send(RequestKind::Lookup, &request, Some(token), std::slice::from_ref(token)).await;
         !matches!(answer, Err(failure) if failure.is_denied())
     }
 
     /// Revokes the token, and what was issued to it.
     pub(crate) async fn revoke(&self, token: &Secret) -> Result<(), Failure> {
         let request = token_request(Method::Post, "auth/token/revoke-self");
-        match self
-            .send(
-                RequestKind::Revoke,
-                &request,
-                Some(token),
-                std::slice::from_ref(token),
-            )
-            .await
-        {
+        match self.send(RequestKind::Revoke, &request, Some(token), std::slice::from_ref(token)).await {
             Ok(_) | Err(Failure::Empty(_)) => Ok(()),
             Err(failure) => Err(failure),
         }
@@ -141,16 +117,9 @@ impl Vault<'_> {
     ) -> Result<Answer, Failure> {
         let request = self.http_request(request, token)?;
         let exchange = self.target.exchange(request, self.deadline).await;
-        self.metrics
-            .vault_request(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
+        self.metrics.vault_request(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
         let exchange = exchange?;
-        Answer::new(
-            exchange.status,
-            &exchange.headers,
-            exchange.body,
-            exchange.share,
-            secrets,
-        )
+        Answer::new(exchange.status, &exchange.headers, exchange.body, exchange.share, secrets)
     }
 
     fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<reqwest::Request, Failure> {
@@ -161,34 +130,24 @@ impl Vault<'_> {
             wrap: None,
             namespace: self.namespace.map(ToOwned::to_owned),
         };
-        let built = VaultEndpoint(request)
-            .with_middleware(&middleware)
-            .request(&self.target.base);
+        let built = VaultEndpoint(request).with_middleware(&middleware).request(&self.target.base);
         middleware.token.zeroize();
-        let built = built
-            .ok()
-            .and_then(|built| reqwest::Request::try_from(built).ok());
+        let built = built.ok().and_then(|built| reqwest::Request::try_from(built).ok());
         let mut built = built.ok_or_else(|| Failure::Unreachable("the address makes no URL".to_owned()))?;
         if let Some(token) = built.headers_mut().get_mut("X-Vault-Token") {
             token.set_sensitive(true);
         }
         if request.body.is_some() {
-            built.headers_mut().insert(
-                ::http::header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            );
+            built
+                .headers_mut()
+                .insert(::http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         Ok(built)
     }
 }
 
 fn token_request(method: Method, path: &str) -> Request {
-    Request {
-        method,
-        path: path.to_owned(),
-        query: Vec::new(),
-        body: None,
-    }
+    Request { method, path: path.to_owned(), query: Vec::new(), body: None }
 }
 
 /// Any request to Vault, as `vaultrs` wants it. Its own typed requests fail on answers that Vault does
@@ -214,12 +173,8 @@ impl Endpoint for VaultEndpoint<'_> {
     }
 
     fn query(&self) -> Result<Option<String>, ClientError> {
-        let query: Vec<String> = self
-            .0
-            .query
-            .iter()
-            .map(|(key, value)| format!("{}={}", encoded(key), encoded(value)))
-            .collect();
+        let query: Vec<String> =
+            self.0.query.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
         Ok(Some(query.join("&")).filter(|query| !query.is_empty()))
     }
 

@@ -67,11 +67,7 @@ pub(crate) struct Targets {
 
 impl Targets {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            bytes: Arc::new(Semaphore::new(BYTES_IN_FLIGHT)),
-            known: Mutex::default(),
-        }
+        Self { settings, bytes: Arc::new(Semaphore::new(BYTES_IN_FLIGHT)), known: Mutex::default() }
     }
 
     /// The connections to `target`: made at first use, and made anew when a file behind its TLS changed.
@@ -109,21 +105,13 @@ impl Targets {
                 for proxy in proxies(settings.proxy.as_ref())? {
                     builder = builder.proxy(proxy);
                 }
-                if let Some(name) = target
-                    .tls
-                    .server_name
-                    .as_deref()
-                    .filter(|_| url.scheme() == "https")
-                {
+                if let Some(name) = target.tls.server_name.as_deref().filter(|_| url.scheme() == "https") {
                     let (real, renamed) = renamed(url, name)?;
                     base = Address::Url(renamed).base();
                     host = HeaderValue::from_str(&authority(url)).ok();
                     // HTTP/2 takes the authority from the URL; HTTP/1.1 lets the header say it
                     builder = builder
-                        .dns_resolver(Arc::new(Alias {
-                            name: name.to_lowercase(),
-                            real,
-                        }))
+                        .dns_resolver(Arc::new(Alias { name: name.to_lowercase(), real }))
                         .http1_only();
                 }
                 if url.scheme() == "https" {
@@ -161,12 +149,8 @@ impl Targets {
 
 /// Makes room by the target that was used longest ago and is not in use.
 fn forget_idle(known: &mut HashMap<Target, (Arc<TargetHandle>, Instant)>) -> Result<(), Error> {
-    let idle = known
-        .iter()
-        .filter(|(_, (handle, _))| Arc::strong_count(handle) == 1);
-    let oldest = idle
-        .min_by_key(|(_, (_, used))| *used)
-        .map(|(target, _)| target.clone());
+    let idle = known.iter().filter(|(_, (handle, _))| Arc::strong_count(handle) == 1);
+    let oldest = idle.min_by_key(|(_, (_, used))| *used).map(|(target, _)| target.clone());
     match oldest {
         Some(target) => {
             known.remove(&target);
@@ -197,11 +181,7 @@ fn proxies(proxy: Option<&settings::Proxy>) -> Result<Vec<Proxy>, Error> {
 
 /// The URL with the name to verify as its host, and the real host to connect to.
 fn renamed(url: &reqwest::Url, name: &str) -> Result<(String, reqwest::Url), Error> {
-    let real = url
-        .host_str()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
+    let real = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let mut renamed = url.clone();
     renamed
         .set_host(Some(name))
@@ -211,8 +191,7 @@ fn renamed(url: &reqwest::Url, name: &str) -> Result<(String, reqwest::Url), Err
 
 fn authority(url: &reqwest::Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Resolves the name that TLS is verified for to the real host's addresses, every other name as usual.
@@ -223,11 +202,7 @@ struct Alias {
 
 impl Resolve for Alias {
     fn resolve(&self, name: Name) -> Resolving {
-        let host = if name.as_str() == self.name {
-            self.real.clone()
-        } else {
-            name.as_str().to_owned()
-        };
+        let host = if name.as_str() == self.name { self.real.clone() } else { name.as_str().to_owned() };
         Box::pin(async move {
             let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
             Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)

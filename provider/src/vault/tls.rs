@@ -66,10 +66,7 @@ impl Tls {
             Authorities::File(file) | Authorities::Directory(file) => Some(file),
             Authorities::System | Authorities::Pem(_) => None,
         };
-        let client = self
-            .client
-            .iter()
-            .flat_map(|client| [&client.certificate, &client.key]);
+        let client = self.client.iter().flat_map(|client| [&client.certificate, &client.key]);
         let stat = |file: &TlsFile| {
             let metadata = std::fs::metadata(&file.path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
@@ -125,10 +122,7 @@ fn read_directory(directory: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Cert
     paths.sort();
     let mut all = Vec::new();
     for path in paths {
-        let file = TlsFile {
-            path,
-            from_class: directory.from_class,
-        };
+        let file = TlsFile { path, from_class: directory.from_class };
         all.extend(read_certificates(&file, protected)?);
     }
     Ok(all)
@@ -141,18 +135,13 @@ fn read_certificates(file: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Certif
 fn certificates(pem: &[u8], origin: &Path) -> Result<Vec<Certificate>, Error> {
     match Certificate::from_pem_bundle(pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(Error::class(format!(
-            "{} holds no PEM certificate",
-            origin.display()
-        ))),
+        _ => Err(Error::class(format!("{} holds no PEM certificate", origin.display()))),
     }
 }
 
 fn read(file: &TlsFile, protected: &[PathBuf]) -> Result<Secret, Error> {
     let path = resolve(file, protected)?;
-    std::fs::read(path)
-        .map(Secret::new)
-        .map_err(|error| unreadable(&file.path, &error))
+    std::fs::read(path).map(Secret::new).map_err(|error| unreadable(&file.path, &error))
 }
 
 /// The file behind all links, which a class may name only outside the protected directories.
@@ -166,19 +155,14 @@ fn resolve(file: &TlsFile, protected: &[PathBuf]) -> Result<PathBuf, Error> {
     let lies_in = |path: &Path| {
         protected.iter().any(|directory| {
             path.starts_with(directory)
-                || directory
-                    .canonicalize()
-                    .is_ok_and(|resolved| path.starts_with(resolved))
+                || directory.canonicalize().is_ok_and(|resolved| path.starts_with(resolved))
         })
     };
     // asked before it is looked at, so that nothing is told about what exists there
     if file.from_class && lies_in(&file.path) {
         return Err(refused());
     }
-    let path = file
-        .path
-        .canonicalize()
-        .map_err(|error| unreadable(&file.path, &error))?;
+    let path = file.path.canonicalize().map_err(|error| unreadable(&file.path, &error))?;
     if file.from_class && lies_in(&path) {
         return Err(refused());
     }
@@ -204,16 +188,10 @@ mod tests {
         let up = root.path().join("own/../own/token");
 
         for path in [own.join("token"), link.clone(), up] {
-            let class = TlsFile {
-                path: path.clone(),
-                from_class: true,
-            };
+            let class = TlsFile { path: path.clone(), from_class: true };
             let error = resolve(&class, std::slice::from_ref(&own)).expect_err("protected");
             assert!(error.message.contains("may not use"), "{error}");
-            let operator = TlsFile {
-                path,
-                from_class: false,
-            };
+            let operator = TlsFile { path, from_class: false };
             assert!(resolve(&operator, std::slice::from_ref(&own)).is_ok());
         }
     }

@@ -26,10 +26,7 @@ impl Kubernetes {
             Ok(connected) => format!("Secret {}/{name}", connected.namespace),
             Err(_) => format!("Secret {name}"),
         };
-        let secret = self
-            .read_or_create(name)
-            .await
-            .map_err(|error| format!("{what}: {error}"))?;
+        let secret = self.read_or_create(name).await.map_err(|error| format!("{what}: {error}"))?;
         let key = secret
             .data
             .unwrap_or_default()
@@ -58,10 +55,7 @@ fn new_secret(name: &str) -> Result<Secret, CallError> {
     let random = SystemRandom::new().fill(&mut key);
     random.map_err(|_| CallError::NotConnected("the system has no random numbers".to_owned()))?;
     Ok(Secret {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
         immutable: Some(true),
         data: Some(BTreeMap::from([(FIELD.to_owned(), ByteString(key))])),
         ..Secret::default()

@@ -12,7 +12,7 @@ use coffer_provider::{Error, ErrorKind, Key, PodSeen, Secret, VersionKey};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
-use crate::kubernetes::Kubernetes;
+use crate::Kubernetes;
 
 /// How old a key may be for a new pod.
 const FRESH: Duration = Duration::from_secs(5);
@@ -21,10 +21,12 @@ const FRESH: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(600);
 
 /// Where the key comes from.
-pub(crate) enum KeySource {
+pub enum KeySource {
     /// A Secret, made where it is missing.
     Secret {
+        /// The connection to kube-apiserver.
         kubernetes: Arc<Kubernetes>,
+        /// The Secret's name, in our own namespace.
         name: String,
     },
     /// A file, the same on every node.
@@ -32,7 +34,7 @@ pub(crate) enum KeySource {
 }
 
 /// The key, kept.
-pub(crate) struct HeldKey {
+pub struct HeldKey {
     shared: Arc<Shared>,
     refresh: Mutex<Option<JoinHandle<()>>>,
 }
@@ -54,20 +56,16 @@ struct Held {
 }
 
 impl HeldKey {
-    pub(crate) fn new(source: KeySource) -> Self {
-        let shared = Shared {
-            source,
-            held: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
-        };
-        Self {
-            shared: Arc::new(shared),
-            refresh: Mutex::default(),
-        }
+    /// A key that is read from its source at first use.
+    #[must_use]
+    pub fn new(source: KeySource) -> Self {
+        let shared = Shared { source, held: Mutex::default(), reading: tokio::sync::Mutex::default() };
+        Self { shared: Arc::new(shared), refresh: Mutex::default() }
     }
 
     /// Seconds since the key was last read; nothing while there is none.
-    pub(crate) fn age_seconds(&self) -> Option<f64> {
+    #[must_use]
+    pub fn age_seconds(&self) -> Option<f64> {
         self.shared.held().map(|held| held.read.elapsed().as_secs_f64())
     }
 
@@ -126,21 +124,12 @@ impl Shared {
         let read = self.source.read().await;
         let now = Instant::now();
         let next = match (read, held) {
-            (Ok(bytes), Some(held)) if bytes == held.bytes => Held {
-                read: now,
-                tried: now,
-                ..held
-            },
+            (Ok(bytes), Some(held)) if bytes == held.bytes => Held { read: now, tried: now, ..held },
             (Ok(bytes), before) => {
                 if before.is_some() {
                     tracing::warn!("the key of the versions changed: every version changes with it");
                 }
-                Held {
-                    key: Arc::new(Key::new(bytes.expose())),
-                    bytes,
-                    read: now,
-                    tried: now,
-                }
+                Held { key: Arc::new(Key::new(bytes.expose())), bytes, read: now, tried: now }
             }
             (Err(reason), Some(held)) => {
                 tracing::warn!(
@@ -174,11 +163,8 @@ impl KeySource {
 }
 
 fn no_key(reason: &str) -> Error {
-    Error::new(
-        ErrorKind::NoVersionKey,
-        format!("there is no key for the versions: {reason}"),
-    )
-    .with_advice("The provider needs \"get\" and \"create\" on this Secret, or -hmac-key-file")
+    Error::new(ErrorKind::NoVersionKey, format!("there is no key for the versions: {reason}"))
+        .with_advice("The provider needs \"get\" and \"create\" on this Secret, or -hmac-key-file")
 }
 
 #[cfg(test)]

@@ -45,13 +45,8 @@ impl Kubernetes {
         };
         let post = PostParams::default();
         let answer = call(accounts.create_token_request(&identity.service_account, &post, &request)).await?;
-        let token = answer
-            .status
-            .and_then(|status| status.token)
-            .filter(|token| !token.is_empty());
-        token
-            .map(Secret::new)
-            .ok_or_else(|| CallError::Unreachable("it answered without a token".to_owned()))
+        let token = answer.status.and_then(|status| status.token).filter(|token| !token.is_empty());
+        token.map(Secret::new).ok_or_else(|| CallError::Unreachable("it answered without a token".to_owned()))
     }
 }
 

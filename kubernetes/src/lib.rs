@@ -1,5 +1,8 @@
-//! kube-apiserver, as far as the node agent needs it: connected to at first use, since many mounts never do.
+//! What kube-apiserver lends to the read path: tokens of service accounts, and the key of the versions.
+//!
+//! It is connected to at first use, since many reads need nothing of it.
 
+mod held_key;
 mod key_secret;
 mod token_request;
 
@@ -10,12 +13,14 @@ use kube::{Client, Config};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+pub use held_key::{HeldKey, KeySource};
+
 /// No call to kube-apiserver takes longer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connection to kube-apiserver.
 #[derive(Default)]
-pub(crate) struct Kubernetes {
+pub struct Kubernetes {
     connected: OnceCell<Connected>,
 }
 
@@ -51,9 +56,7 @@ impl Kubernetes {
 }
 
 async fn connect() -> Result<Connected, CallError> {
-    let mut config = Config::infer()
-        .await
-        .map_err(|error| CallError::NotConnected(root_cause(&error)))?;
+    let mut config = Config::infer().await.map_err(|error| CallError::NotConnected(root_cause(&error)))?;
     config.connect_timeout = Some(Duration::from_secs(3));
     config.read_timeout = Some(CALL_TIMEOUT);
     let namespace = config.default_namespace.clone();
@@ -65,10 +68,9 @@ async fn connect() -> Result<Connected, CallError> {
 async fn call<T>(work: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match timeout(CALL_TIMEOUT, work).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(CallError::Refused {
-            code: status.code,
-            message: status.message.clone(),
-        }),
+        Ok(Err(kube::Error::Api(status))) => {
+            Err(CallError::Refused { code: status.code, message: status.message.clone() })
+        }
         Ok(Err(error)) => Err(CallError::Unreachable(root_cause(&error))),
         Err(_) => Err(CallError::TimedOut),
     }
