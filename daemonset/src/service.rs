@@ -67,11 +67,11 @@ impl Service {
         let took = began.elapsed();
         let outcome = answer.as_ref().map_or_else(|error| Outcome::Failed(error.kind), |_| Outcome::Mounted);
         self.metrics.mounted(outcome, took);
-        match &answer {
-            Ok(answer) => {
-                tracing::debug!(about, files = answer.files.len(), ms = took.as_millis(), "mounted")
-            }
-            Err(error) => tracing::warn!(about, ms = took.as_millis(), "mount failed: {error}"),
+        let ms = took.as_millis();
+        if let Err(error) = &answer {
+            tracing::warn!(about, ms, "mount failed: {error}");
+        } else {
+            tracing::debug!(about, ms, "mounted");
         }
         answer
     }

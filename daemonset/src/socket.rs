@@ -50,7 +50,7 @@ pub(crate) enum BindError {
     #[error("the socket's path {} is too long: at most {LONGEST_PATH} bytes", .0.display())]
     TooLong(PathBuf),
     /// The system refused.
-    #[error("cannot {action} the socket {}", path.display())]
+    #[error("cannot {action} the socket {}: {source}", path.display())]
     System {
         /// What was being done.
         action: &'static str,

@@ -1,0 +1,98 @@
+//! Manifests as people write them.
+
+use super::*;
+
+const CLASS: &str = "\
+apiVersion: secrets-store.csi.x-k8s.io/v1
+kind: SecretProviderClass
+metadata:
+  name: db
+spec:
+  provider: vault
+  parameters:
+    roleName: app
+    objects: |
+      - objectName: password
+        secretPath: secret/db
+";
+
+fn parsed(text: &str, name: Option<&str>) -> Result<Class, String> {
+    parse(Path::new("class.yaml"), text, name).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_manifest_is_read() {
+    let class = parsed(CLASS, None).expect("a class");
+    assert_eq!((&*class.name, &*class.provider, class.namespace), ("db", "vault", None));
+    let objects = "- objectName: password\n  secretPath: secret/db\n";
+    let expected = [("objects", objects), ("roleName", "app")];
+    assert!(class.parameters.iter().map(|(name, value)| (&**name, &**value)).eq(expected));
+}
+
+#[test]
+fn json_is_read_too() {
+    let text = "{\n\t\"apiVersion\": \"secrets-store.csi.x-k8s.io/v1\", \"kind\": \"SecretProviderClass\",\n\
+                \t\"metadata\": {\"name\": \"db\", \"namespace\": \"ns\"},\n\
+                \t\"spec\": {\"provider\": \"vault\", \"parameters\": {\"roleName\": 1}}\n}";
+    let class = parsed(&text.replace("1}", "\"app\"}"), None).expect("a class");
+    assert_eq!(class.namespace.as_deref(), Some("ns"));
+    assert_eq!(class.parameters["roleName"], "app");
+    let error = parsed(text, None).expect_err("a number");
+    assert!(error.starts_with("class.yaml: invalid type: integer `1`, expected a string"), "{error}");
+    assert!(error.contains(" at line 4 "), "{error}");
+}
+
+#[test]
+fn the_one_class_among_other_documents_is_taken() {
+    let text =
+        format!("# all\n---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n--- # two\n{CLASS}---\n");
+    assert_eq!(parsed(&text, None).expect("a class").name, "db");
+    let error = parsed(&text, Some("cache")).expect_err("no such class");
+    let has = "v1 Secret x, secrets-store.csi.x-k8s.io/v1 SecretProviderClass db";
+    assert_eq!(error, format!("class.yaml: no SecretProviderClass named cache; it has {has}"));
+}
+
+#[test]
+fn one_of_several_is_chosen_by_name() {
+    let text = format!("{CLASS}---\n{}", CLASS.replace("name: db", "name: cache"));
+    assert_eq!(parsed(&text, Some("cache")).expect("a class").name, "cache");
+    let error = parsed(&text, None).expect_err("two");
+    assert_eq!(error, "class.yaml: several of kind SecretProviderClass: db, cache; choose one by --name");
+}
+
+#[test]
+fn another_kind_is_refused() {
+    let error =
+        parsed(&CLASS.replace("secrets-store.csi.x-k8s.io", "example.com"), None).expect_err("another group");
+    assert_eq!(error, "class.yaml: no SecretProviderClass; it has example.com/v1 SecretProviderClass db");
+    let error = parsed("kind: SecretProviderClass\n", None).expect_err("no group");
+    assert_eq!(error, "class.yaml: no SecretProviderClass; it has - SecretProviderClass -");
+    assert_eq!(parsed("", None).expect_err("nothing"), "class.yaml: no SecretProviderClass; it has nothing");
+}
+
+#[test]
+fn errors_name_the_line_of_the_file() {
+    for (right, wrong, line) in [
+        ("roleName: app", "roleName: true", 12),
+        ("roleName: app", "roleName: 0644", 12),
+        ("roleName: app", "roleName:", 12),
+        ("roleName: app", "roleName: [a]", 12),
+        ("roleName: app", "roleName: *other", 12),
+        ("roleName: app", "roleName: a\n    roleName: b", 13),
+        ("  provider: vault\n", "", 10),
+    ] {
+        let text = format!("kind: A\n---\nkind: B\n---\n{CLASS}").replace(right, wrong);
+        let error = parsed(&text, None).expect_err(wrong);
+        assert!(error.starts_with("class.yaml: "), "{wrong}: {error}");
+        assert!(error.contains(&format!(" at line {line}, column ")), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_parameter_is_a_string_and_nothing_like_it() {
+    let error = parsed(&CLASS.replace("app", "true"), None).expect_err("a boolean");
+    let told = "class.yaml: invalid type: boolean `true`, expected a string (in quotes) at line 8, column 5";
+    assert_eq!(error, told);
+    let class = parsed(&CLASS.replace("app", "\"true\""), None).expect("quoted");
+    assert_eq!(class.parameters["roleName"], "true");
+}

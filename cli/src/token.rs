@@ -1,0 +1,107 @@
+//! The service account's token, in the form in which kubelet passes it on.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A token. It has no `Debug`, for it is as good as a password.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Token {
+    token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_timestamp: Option<String>,
+}
+
+/// Why there is no token.
+#[derive(Debug, Error)]
+pub(crate) enum TokenError {
+    /// The file cannot be read.
+    #[error("cannot read the token file {}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing in it.
+    #[error("the token file {} is empty", .0.display())]
+    Empty(PathBuf),
+}
+
+/// Reads a token, and from it when it expires, if it says so.
+pub(crate) fn read(file: &Path) -> Result<Token, TokenError> {
+    let text =
+        fs::read_to_string(file).map_err(|source| TokenError::File { file: file.to_owned(), source })?;
+    match text.trim() {
+        "" => Err(TokenError::Empty(file.to_owned())),
+        token => Ok(Token::new(token)),
+    }
+}
+
+impl Token {
+    /// A token by its text.
+    pub(crate) fn new(token: &str) -> Self {
+        Self { token: token.to_owned(), expiration_timestamp: expiry(token).map(rfc3339) }
+    }
+}
+
+/// The expiry that a JWT states, in seconds since 1970.
+fn expiry(token: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: u64,
+    }
+    let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
+    let Claims { exp } = serde_json::from_slice(&payload).ok()?;
+    // Beyond the year 9999 there is no such form.
+    (exp < 253_402_300_800).then_some(exp)
+}
+
+/// The civil date, counting in eras of 400 years from 1 March of the year 0.
+fn rfc3339(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + next;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_right() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_868_799, "2000-02-29T23:59:59Z"),
+            (1_711_843_200, "2024-03-31T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (1_795_379_445, "2026-11-22T20:30:45Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), date);
+        }
+    }
+
+    #[test]
+    fn a_jwt_says_when_it_expires() {
+        let jwt = format!("e30.{}.sig", BASE64URL_NOPAD.encode(br#"{"sub":"x","exp":1795379445}"#));
+        assert_eq!(Token::new(&jwt).expiration_timestamp.as_deref(), Some("2026-11-22T20:30:45Z"));
+        for other in ["opaque", "a.b.c", "a.e30.c"] {
+            assert_eq!(Token::new(other).expiration_timestamp, None);
+        }
+    }
+}
