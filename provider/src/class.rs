@@ -69,13 +69,13 @@ impl Class {
     /// `InvalidClass`, naming the parameter, and for a mistake in `objects` the object and the line in it.
     pub fn parse(parameters: &BTreeMap<String, String>, settings: &Settings) -> Result<Self, Error> {
         let parameters = parameters::Parameters::new(parameters);
-        let (objects, mut warnings) = objects::parse(parameters.required("objects")?)?;
+        let (objects, mut warnings) = objects::parse(parameters.objects()?)?;
         warnings.splice(0..0, parameters.warnings());
         Ok(Self {
             target: Target { address: parameters.address(settings)?, tls: parameters.tls(settings)? },
             namespace: parameters.namespace(settings)?,
             auth_mount: parameters.auth_mount(settings)?,
-            role: parameters.required("RoleName")?.to_owned(),
+            role: parameters.role()?.to_owned(),
             audience: parameters.get("Audience").map(|(_, audience)| audience.to_owned()),
             objects,
             warnings,
@@ -94,8 +94,8 @@ fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
         .map(|(_, name)| name)
 }
 
-fn unknown_field(what: &str, unknown: &str, known: &[&str]) -> String {
-    match nearest(unknown, known.iter().copied()) {
+fn unknown_field(what: &str, unknown: &str, known: &[impl AsRef<str>]) -> String {
+    match nearest(unknown, known.iter().map(AsRef::as_ref)) {
         Some(name) => format!("unknown {what} {unknown:?} is ignored: did you mean {name:?}?"),
         None => format!("unknown {what} {unknown:?} is ignored"),
     }

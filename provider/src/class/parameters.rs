@@ -26,6 +26,9 @@ const PREFIXED: [&str; 10] = [
 /// Parameters that stand with a prefix or without.
 const PLAIN: [(&str, &str); 2] = [("RoleName", "roleName"), ("Audience", "audience")];
 
+/// Parameters that never carry one; the second is the driver's.
+const UNPREFIXED: [&str; 2] = ["objects", "secretProviderClass"];
+
 /// What a driver adds to the class's own parameters.
 const DRIVERS_OWN: &str = "csi.storage.k8s.io/";
 
@@ -37,19 +40,24 @@ impl<'a> Parameters<'a> {
     }
 
     /// The parameter's full name and value; an empty value counts as unset, as with the incumbent.
-    pub(super) fn get(&self, name: &str) -> Option<(String, &'a str)> {
-        let plain = PLAIN.iter().find(|(prefixed, _)| *prefixed == name).map_or(name, |(_, plain)| plain);
-        PREFIXES.iter().map(|prefix| format!("{prefix}{name}")).chain([plain.to_owned()]).find_map(|full| {
-            let value = self.0.get(&full).filter(|value| !value.is_empty())?;
-            Some((full, value.as_str()))
-        })
+    pub(super) fn get(&self, name: &str) -> Option<(&'a str, &'a str)> {
+        let with = |prefix: &&str| {
+            self.0.iter().find(|(full, value)| full.strip_prefix(*prefix) == Some(name) && !value.is_empty())
+        };
+        let prefixed = PREFIXES.iter().find_map(with).map(|(full, value)| (full.as_str(), value.as_str()));
+        prefixed.or_else(|| self.exactly(plain(name)?))
     }
 
-    pub(super) fn required(&self, name: &str) -> Result<&'a str, Error> {
-        let plain = PLAIN.iter().find(|(prefixed, _)| *prefixed == name).map_or(name, |(_, plain)| plain);
-        self.get(name).map(|(_, value)| value).ok_or_else(|| {
-            Error::class(format!("parameter {plain:?} is missing from the SecretProviderClass"))
-        })
+    fn exactly(&self, full: &'static str) -> Option<(&'a str, &'a str)> {
+        self.0.get(full).filter(|value| !value.is_empty()).map(|value| (full, value.as_str()))
+    }
+
+    pub(super) fn objects(&self) -> Result<&'a str, Error> {
+        self.exactly("objects").map(|(_, value)| value).ok_or_else(|| missing("objects"))
+    }
+
+    pub(super) fn role(&self) -> Result<&'a str, Error> {
+        self.get("RoleName").map(|(_, value)| value).ok_or_else(|| missing("roleName"))
     }
 
     pub(super) fn address(&self, settings: &Settings) -> Result<Address, Error> {
@@ -78,7 +86,7 @@ impl<'a> Parameters<'a> {
                 )));
             }
             (Some(named), None) | (None, Some(named)) => named,
-            (None, None) => ("auth mount".to_owned(), settings.auth_mount.as_str()),
+            (None, None) => ("auth mount", settings.auth_mount.as_str()),
         };
         let mount = mount.trim_matches('/');
         super::request_path::check_segments(mount)
@@ -118,20 +126,38 @@ impl<'a> Parameters<'a> {
 
     /// A line for each parameter that nobody reads.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut known: Vec<String> = vec!["objects".into(), "secretProviderClass".into()];
-        known.extend(PLAIN.iter().map(|(_, plain)| (*plain).to_owned()));
-        // OpenBao's names last, so that a near miss is told Vault's
-        for prefix in ["vault", "bao", "openbao"] {
-            known.extend(
-                PREFIXED
-                    .iter()
-                    .chain(PLAIN.iter().map(|(name, _)| name))
-                    .map(|name| format!("{prefix}{name}")),
-            );
-        }
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let unknown =
-            self.0.keys().filter(|name| !name.starts_with(DRIVERS_OWN) && !known.contains(&name.as_str()));
-        unknown.map(|name| super::unknown_field("parameter", name, &known)).collect()
+        let unknown = self.0.keys().filter(|name| !is_known(name));
+        unknown.map(|name| super::unknown_field("parameter", name, &known_names())).collect()
     }
+}
+
+/// The name that a parameter may also have without a prefix.
+fn plain(name: &str) -> Option<&'static str> {
+    PLAIN.iter().find(|(prefixed, _)| *prefixed == name).map(|(_, plain)| *plain)
+}
+
+fn missing(name: &str) -> Error {
+    Error::class(format!("parameter {name:?} is missing from the SecretProviderClass"))
+}
+
+fn prefixed_names() -> impl Iterator<Item = &'static str> {
+    PREFIXED.into_iter().chain(PLAIN.map(|(prefixed, _)| prefixed))
+}
+
+fn is_known(name: &str) -> bool {
+    let has_prefix = |prefix: &&str| {
+        name.strip_prefix(*prefix).is_some_and(|rest| prefixed_names().any(|prefixed| prefixed == rest))
+    };
+    name.starts_with(DRIVERS_OWN)
+        || UNPREFIXED.contains(&name)
+        || PLAIN.iter().any(|(_, plain)| *plain == name)
+        || PREFIXES.iter().any(has_prefix)
+}
+
+/// Every name there is; OpenBao's come last, so that a near miss is told Vault's.
+fn known_names() -> Vec<String> {
+    let plain = UNPREFIXED.into_iter().chain(PLAIN.map(|(_, plain)| plain)).map(ToOwned::to_owned);
+    let prefixed =
+        PREFIXES.iter().rev().flat_map(|prefix| prefixed_names().map(move |name| format!("{prefix}{name}")));
+    plain.chain(prefixed).collect()
 }

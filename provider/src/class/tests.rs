@@ -63,6 +63,13 @@ fn a_class_can_undo_a_global_skip_of_verification() {
 }
 
 #[test]
+fn a_prefix_is_neither_left_out_nor_added() {
+    let class = class(&[("Address", "http://v:1"), ("vaultobjects", "[]")]).expect("a class");
+    assert_eq!(class.target.address, Settings::default().address);
+    assert_eq!(class.warnings.len(), 2, "{:?}", class.warnings);
+}
+
+#[test]
 fn mistakes_in_parameters_name_the_parameter() {
     for (pairs, words) in [
         (&[("roleName", "")][..], "\"roleName\" is missing"),
