@@ -138,10 +138,13 @@ mod tests {
 
     use super::{Engine, told};
     use crate::Secret;
-    use crate::vault::Answer;
+    use crate::vault::{Answer, Share};
 
     fn engine(body: &str) -> Option<Engine> {
-        told(&Answer::new(200, &HeaderMap::new(), Secret::from(body), None, &[]).expect("an answer"))
+        told(
+            &Answer::new(200, &HeaderMap::new(), Secret::from(body), Share::default(), &[])
+                .expect("an answer"),
+        )
     }
 
     #[test]

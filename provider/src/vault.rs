@@ -12,6 +12,8 @@ mod tls;
 pub use address::{Address, BadAddress};
 pub(crate) use answer::{Answer, Envelope};
 pub(crate) use failure::Failure;
+#[cfg(test)]
+pub(crate) use http::Share;
 pub(crate) use requests::Vault;
 pub use target::Target;
 pub(crate) use target::{TargetHandle, Targets};

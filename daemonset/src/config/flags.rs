@@ -136,7 +136,7 @@ impl VaultFlags {
     pub(super) fn overlay(self, settings: &mut Settings) -> Result<(), ConfigError> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let file = |path: Option<PathBuf>| {
-            path.filter(|path| !path.as_os_str().is_empty()).map(|path| TlsFile { path, from_class: false })
+            path.filter(|path| !path.as_os_str().is_empty()).map(|path| TlsFile { path, parameter: None })
         };
         let Self {
             vault_addr,

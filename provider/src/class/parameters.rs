@@ -97,7 +97,10 @@ impl<'a> Parameters<'a> {
     /// The class's TLS settings over the process's: authorities replace authorities, a certificate a certificate.
     pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Error> {
         let mut tls = settings.tls.clone();
-        let file = |name| self.get(name).map(|(_, path)| TlsFile { path: path.into(), from_class: true });
+        let file = |name| {
+            let (full, path) = self.get(name)?;
+            Some(TlsFile { path: path.into(), parameter: Some(full.to_owned()) })
+        };
         if let Some(authorities) = file("CACertPath") {
             tls.authorities = Authorities::File(authorities);
         } else if let Some(directory) = file("CADirectory") {

@@ -2,14 +2,15 @@ use ::http::HeaderMap;
 
 use super::{Earlier, Rendered, render};
 use crate::class::Class;
-use crate::vault::Answer;
+use crate::vault::{Answer, Share};
 use crate::{Error, ErrorKind, Secret, Settings};
 
 fn rendered(fields: &str, body: &str, earlier: &Earlier) -> Result<Rendered, Error> {
     let objects = format!("[{{objectName: f, secretPath: p, {fields}}}]");
     let parameters = [("roleName", "r"), ("objects", &objects)].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let class = Class::parse(&parameters.into(), &Settings::default()).expect("a class");
-    let answer = Answer::new(200, &HeaderMap::new(), Secret::from(body), None, &[]).expect("an answer");
+    let answer =
+        Answer::new(200, &HeaderMap::new(), Secret::from(body), Share::default(), &[]).expect("an answer");
     render(&class.objects[0], &answer, earlier)
 }
 

@@ -72,7 +72,7 @@ impl Environment<'_> {
     }
 
     fn file(&self, name: &str) -> Option<TlsFile> {
-        self.get(name).map(|(_, path)| TlsFile { path: path.into(), from_class: false })
+        self.get(name).map(|(_, path)| TlsFile { path: path.into(), parameter: None })
     }
 
     fn tls(&self) -> Result<Tls, BadVariable> {

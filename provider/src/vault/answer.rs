@@ -6,9 +6,9 @@ use ::http::HeaderMap;
 use ::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::failure::{Failure, Refusal};
+use super::http::Share;
 use crate::Secret;
 use crate::go_json::{self, RawObject};
 
@@ -19,7 +19,7 @@ const MAX_WORDS: usize = 400;
 #[derive(Debug)]
 pub(crate) struct Answer {
     body: Secret,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Share,
 }
 
 /// The fields of an answer, borrowed from its body.
@@ -42,7 +42,7 @@ impl Answer {
         status: u16,
         headers: &HeaderMap,
         body: Secret,
-        share: Option<OwnedSemaphorePermit>,
+        share: Share,
         secrets: &[Secret],
     ) -> Result<Self, Failure> {
         if !(200..300).contains(&status) {
@@ -160,12 +160,12 @@ mod tests {
 
     use ::http::HeaderMap;
 
-    use super::{Answer, Failure};
+    use super::{Answer, Failure, Share};
     use crate::Secret;
 
     fn answer(status: u16, body: &str) -> Result<Answer, Failure> {
         let token = Secret::from("hvs.token");
-        Answer::new(status, &HeaderMap::new(), Secret::from(body), None, &[token])
+        Answer::new(status, &HeaderMap::new(), Secret::from(body), Share::default(), &[token])
     }
 
     #[test]

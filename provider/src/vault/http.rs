@@ -1,12 +1,13 @@
 //! One exchange over HTTP: limits, one redirect, a body with an end.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::{HOST, LOCATION};
 use ::http::{HeaderMap, StatusCode};
 use reqwest::{Request, Response, Url};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::failure::{Failure, root_cause};
@@ -19,12 +20,15 @@ pub(super) const MAX_BODY: usize = 8 << 20;
 /// How long an answer waits for memory that other answers hold.
 const MEMORY_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a body may take once its headers are there.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Status, headers and body of an answer.
 pub(super) struct Exchange {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Secret,
-    pub(super) share: Option<OwnedSemaphorePermit>,
+    pub(super) share: Share,
 }
 
 impl TargetHandle {
@@ -89,48 +93,59 @@ impl TargetHandle {
         })
     }
 
-    /// Reads the body; each byte of it is taken from the memory for all bodies.
+    /// Reads the body; each byte of it that has come is taken from the memory for all bodies.
     async fn read(&self, mut response: Response) -> Result<Exchange, Failure> {
         let announced = response.content_length().unwrap_or(0);
         if announced > MAX_BODY as u64 {
             return Err(Failure::TooLarge);
         }
-        let mut share = self.reserve(None, announced as usize).await?;
-        let mut body = Secret::new(Vec::with_capacity(announced as usize));
-        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::Broken(root_cause(&error)))? {
-            let length = body.len() + chunk.len();
-            if length > MAX_BODY {
-                return Err(Failure::TooLarge);
+        let mut share = Share::default();
+        let mut body = Secret::default();
+        let all_of_it = async {
+            while let Some(chunk) =
+                response.chunk().await.map_err(|error| Failure::Broken(root_cause(&error)))?
+            {
+                if body.len() + chunk.len() > MAX_BODY {
+                    return Err(Failure::TooLarge);
+                }
+                share.grow(self, chunk.len()).await?;
+                body.push(&chunk);
             }
-            share = self.reserve(share, length).await?;
-            body.push(&chunk);
-        }
+            Ok(())
+        };
+        within(Instant::now() + BODY_TIMEOUT, all_of_it).await?;
         let status = response.status().as_u16();
         Ok(Exchange { status, headers: std::mem::take(response.headers_mut()), body, share })
     }
+}
 
-    /// Raises a share of the memory to `bytes`.
-    async fn reserve(
-        &self,
-        share: Option<OwnedSemaphorePermit>,
-        bytes: usize,
-    ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
-        let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Some(missing) = bytes.checked_sub(held).filter(|missing| *missing > 0) else {
-            return Ok(share);
-        };
-        let more = timeout(MEMORY_WAIT, self.bytes.clone().acquire_many_owned(missing as u32)).await;
-        let Ok(Ok(more)) = more else {
-            return Err(Failure::Crowded);
-        };
-        Ok(Some(match share {
-            Some(mut share) => {
-                share.merge(more);
-                share
-            }
-            None => more,
-        }))
+/// The memory that a body takes, given back when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Share {
+    own: Option<OwnedSemaphorePermit>,
+    all: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    async fn grow(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
+        add(&mut self.own, &target.own_bytes, bytes).await?;
+        add(&mut self.all, &target.all_bytes, bytes).await
     }
+}
+
+async fn add(
+    share: &mut Option<OwnedSemaphorePermit>,
+    memory: &Arc<Semaphore>,
+    bytes: usize,
+) -> Result<(), Failure> {
+    let bytes = u32::try_from(bytes).map_err(|_| Failure::TooLarge)?;
+    let more = timeout(MEMORY_WAIT, Arc::clone(memory).acquire_many_owned(bytes)).await;
+    let Ok(Ok(more)) = more else { return Err(Failure::Crowded) };
+    match share {
+        Some(share) => share.merge(more),
+        None => *share = Some(more),
+    }
+    Ok(())
 }
 
 /// Where a redirect leads to; nothing where the answer is none. `Err` where that is no place to go.

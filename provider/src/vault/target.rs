@@ -35,8 +35,10 @@ const IDLE_CONNECTIONS: usize = 16;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of answers held in memory at once, over all targets.
+/// Bytes of answers held in memory at once, over all targets, and those of one: a Vault that announces much and sends
+/// little, or sends without end, takes only its own.
 const BYTES_IN_FLIGHT: usize = 32 << 20;
+pub(super) const BYTES_OF_ONE: usize = 12 << 20;
 
 /// Targets that are kept; classes may name any address.
 const MAX_TARGETS: usize = 128;
@@ -53,7 +55,9 @@ pub(crate) struct TargetHandle {
     pub(super) request_timeout: Duration,
     pub(super) requests: Semaphore,
     pub(super) rate: Option<RateLimiter>,
-    pub(super) bytes: Arc<Semaphore>,
+    /// Memory for bodies: this target's part, and what all share.
+    pub(super) own_bytes: Arc<Semaphore>,
+    pub(super) all_bytes: Arc<Semaphore>,
     pub(crate) reads: Semaphore,
     stamp: Stamp,
 }
@@ -140,7 +144,8 @@ impl Targets {
             request_timeout: settings.request_timeout,
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             rate: settings.rate_limit.map(RateLimiter::new),
-            bytes: Arc::clone(&self.bytes),
+            own_bytes: Arc::new(Semaphore::new(BYTES_OF_ONE)),
+            all_bytes: Arc::clone(&self.bytes),
             reads: Semaphore::new(READS_AT_ONCE),
             stamp,
         })

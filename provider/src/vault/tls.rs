@@ -44,7 +44,7 @@ pub struct ClientCertificate {
     pub key: TlsFile,
 }
 
-/// A file that TLS settings name, and whether a class named it.
+/// A file that TLS settings name, and by which parameter where a class did.
 ///
 /// Who writes a class is not who runs the node: a class must not reach files that only the node's agent may
 /// read, such as its own service account token.
@@ -52,9 +52,15 @@ pub struct ClientCertificate {
 pub struct TlsFile {
     /// The path as it was written.
     pub path: PathBuf,
-    /// Whether a class named it, rather than the operator.
-    pub from_class: bool,
+    /// The class's parameter that names it; none where the operator did.
+    pub parameter: Option<String>,
 }
+
+/// Largest file of certificates or keys, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Files in a directory of authorities; a system's own holds some 150.
+const MAX_FILES: usize = 1000;
 
 /// When the files behind [`Tls`] were last changed; another stamp means they must be read again.
 pub(super) type Stamp = Vec<Option<(SystemTime, u64)>>;
@@ -87,7 +93,9 @@ impl Tls {
         let certificates = match &self.authorities {
             Authorities::System => None,
             Authorities::File(file) => Some(read_certificates(file, protected)?),
-            Authorities::Pem(pem) => Some(certificates(pem.as_bytes(), Path::new("VAULT_CACERT_BYTES"))?),
+            Authorities::Pem(pem) => Some(certificates(pem.as_bytes()).ok_or_else(|| {
+                Error::class("environment variable VAULT_CACERT_BYTES holds no PEM certificate")
+            })?),
             Authorities::Directory(directory) => Some(read_directory(directory, protected)?),
         };
         if let Some(certificates) = certificates {
@@ -97,12 +105,11 @@ impl Tls {
             let mut pem = read(&client.certificate, protected)?;
             pem.push(b"\n");
             pem.push(read(&client.key, protected)?.expose());
-            let identity = Identity::from_pem(pem.expose()).map_err(|_| {
-                Error::class(format!(
-                    "{} and {} are no PEM client certificate and key",
-                    client.certificate.path.display(),
-                    client.key.path.display()
-                ))
+            let identity = Identity::from_pem(pem.expose());
+            let identity = identity.map_err(|_| {
+                let reason =
+                    format!("it is no PEM certificate, or {} no key of it", client.key.path.display());
+                client.certificate.refused(&reason)
             })?;
             builder = builder.identity(identity);
         }
@@ -111,71 +118,80 @@ impl Tls {
 }
 
 fn read_directory(directory: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Certificate>, Error> {
-    let refused = |error| unreadable(&directory.path, &error);
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(resolve(directory, protected)?).map_err(refused)? {
-        let path = entry.map_err(refused)?.path();
+    for entry in
+        std::fs::read_dir(resolve(directory, protected)?).map_err(|error| directory.unreadable(&error))?
+    {
+        let path = entry.map_err(|error| directory.unreadable(&error))?.path();
         if path.is_file() {
             paths.push(path);
         }
     }
+    if paths.len() > MAX_FILES {
+        return Err(directory.refused(&format!("it holds more than {MAX_FILES} files")));
+    }
     paths.sort();
     let mut all = Vec::new();
     for path in paths {
-        let file = TlsFile { path, from_class: directory.from_class };
+        let file = TlsFile { path, parameter: directory.parameter.clone() };
         all.extend(read_certificates(&file, protected)?);
     }
     Ok(all)
 }
 
 fn read_certificates(file: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Certificate>, Error> {
-    certificates(read(file, protected)?.expose(), &file.path)
+    certificates(read(file, protected)?.expose()).ok_or_else(|| file.refused("it holds no PEM certificate"))
 }
 
-fn certificates(pem: &[u8], origin: &Path) -> Result<Vec<Certificate>, Error> {
-    match Certificate::from_pem_bundle(pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(Error::class(format!("{} holds no PEM certificate", origin.display()))),
-    }
+fn certificates(pem: &[u8]) -> Option<Vec<Certificate>> {
+    Certificate::from_pem_bundle(pem).ok().filter(|certificates| !certificates.is_empty())
 }
 
+/// Reads a regular file of sane size: a class could name a device that never ends.
 fn read(file: &TlsFile, protected: &[PathBuf]) -> Result<Secret, Error> {
     let path = resolve(file, protected)?;
-    std::fs::read(path).map(Secret::new).map_err(|error| unreadable(&file.path, &error))
+    let metadata = std::fs::metadata(&path).map_err(|error| file.unreadable(&error))?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
+        return Err(file.refused("it is no regular file of at most 1 MiB"));
+    }
+    std::fs::read(&path).map(Secret::new).map_err(|error| file.unreadable(&error))
 }
 
 /// The file behind all links, which a class may name only outside the protected directories.
 fn resolve(file: &TlsFile, protected: &[PathBuf]) -> Result<PathBuf, Error> {
-    let refused = || {
-        Error::class(format!(
-            "the class may not use {}: it lies in a directory of the node agent's own",
-            file.path.display()
-        ))
-    };
-    let lies_in = |path: &Path| {
-        protected.iter().any(|directory| {
+    let is_protected = |path: &Path| {
+        let lies_in = |directory: &PathBuf| {
             path.starts_with(directory)
                 || directory.canonicalize().is_ok_and(|resolved| path.starts_with(resolved))
-        })
+        };
+        file.parameter.is_some() && protected.iter().any(lies_in)
     };
+    let refused = || file.refused("it lies in a directory of the node agent's own");
     // asked before it is looked at, so that nothing is told about what exists there
-    if file.from_class && lies_in(&file.path) {
+    if is_protected(&file.path) {
         return Err(refused());
     }
-    let path = file.path.canonicalize().map_err(|error| unreadable(&file.path, &error))?;
-    if file.from_class && lies_in(&path) {
-        return Err(refused());
-    }
-    Ok(path)
+    let path = file.path.canonicalize().map_err(|error| file.unreadable(&error))?;
+    if is_protected(&path) { Err(refused()) } else { Ok(path) }
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::class(format!("cannot read {}: {error}", path.display()))
+impl TlsFile {
+    fn unreadable(&self, error: &io::Error) -> Error {
+        self.refused(&format!("it cannot be read: {error}"))
+    }
+
+    fn refused(&self, reason: &str) -> Error {
+        let path = self.path.display();
+        Error::class(match &self.parameter {
+            Some(parameter) => format!("parameter {parameter:?}: {path} cannot be used: {reason}"),
+            None => format!("TLS file {path} cannot be used: {reason}"),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{TlsFile, resolve};
+    use super::{TlsFile, read, resolve};
 
     #[test]
     fn a_class_cannot_reach_protected_files_by_any_way() {
@@ -188,11 +204,20 @@ mod tests {
         let up = root.path().join("own/../own/token");
 
         for path in [own.join("token"), link.clone(), up] {
-            let class = TlsFile { path: path.clone(), from_class: true };
+            let class = TlsFile { path: path.clone(), parameter: Some("vaultCACertPath".to_owned()) };
             let error = resolve(&class, std::slice::from_ref(&own)).expect_err("protected");
-            assert!(error.message.contains("may not use"), "{error}");
-            let operator = TlsFile { path, from_class: false };
+            assert!(error.message.starts_with("parameter \"vaultCACertPath\": "), "{error}");
+            assert!(error.message.contains("the node agent's own"), "{error}");
+            let operator = TlsFile { path, parameter: None };
             assert!(resolve(&operator, std::slice::from_ref(&own)).is_ok());
+        }
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        for path in ["/dev/zero", "/dev/stdin", "/tmp"] {
+            let file = TlsFile { path: path.into(), parameter: Some("vaultCACertPath".to_owned()) };
+            assert!(read(&file, &[]).is_err(), "{path}");
         }
     }
 }
