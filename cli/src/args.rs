@@ -35,10 +35,10 @@ pub(crate) struct Mount {
     /// The pod's service account.
     #[arg(long, value_name = "SA")]
     pub(crate) service_account: String,
-    /// A file with the service account's token; without it the provider must get one by itself.
+    /// A file with the service account's token; without it the provider mints one, bound to a pod that must exist.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The token's audience [default: the class's `audience`, else vault].
+    /// The token's audience [default: the class's `audience`, else vault, or openbao for openbao.sock].
     #[arg(long, requires = "token_file")]
     pub(crate) audience: Option<String>,
     /// The pod's name.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use std::path::Path;
+
 use crate::{class::Class, token::Token};
 
-/// The audience of tokens for classes that name none.
-const AUDIENCE: &str = "vault";
+/// The parameters that name an audience, the first that is set counting.
+const PARAMETERS: [&str; 4] = ["baoAudience", "openbaoAudience", "vaultAudience", "audience"];
 
 /// The pod that the volume would be for.
 pub(crate) struct Pod<'a> {
@@ -19,9 +21,12 @@ pub(crate) struct Pod<'a> {
     pub(crate) service_account: &'a str,
 }
 
-/// The audience that a token has to have: the one given, the class's, or the usual one.
-pub(crate) fn audience<'a>(given: Option<&'a str>, class: &'a Class) -> &'a str {
-    given.or(class.parameters.get("audience").map(String::as_str)).unwrap_or(AUDIENCE)
+/// The audience that a token has to have: the one given, the class's, or the provider's own, which goes by its socket.
+pub(crate) fn audience<'a>(given: Option<&'a str>, class: &'a Class, socket: &Path) -> &'a str {
+    let set = |name| class.parameters.get(name).map(String::as_str).filter(|audience| !audience.is_empty());
+    let usual =
+        if socket.file_name().is_some_and(|name| name == "openbao.sock") { "openbao" } else { "vault" };
+    given.or_else(|| PARAMETERS.into_iter().find_map(set)).unwrap_or(usual)
 }
 
 /// The attributes as JSON. What the driver says of the pod beats a parameter of the same name.
@@ -94,8 +99,11 @@ mod tests {
     #[test]
     fn the_audience_is_given_or_the_class_s_or_vault() {
         let named = class(&[("audience", "bao")]);
-        assert_eq!(audience(Some("mine"), &named), "mine");
-        assert_eq!(audience(None, &named), "bao");
-        assert_eq!(audience(None, &class(&[])), "vault");
+        let vault = Path::new("/run/vault.sock");
+        assert_eq!(audience(Some("mine"), &named, vault), "mine");
+        assert_eq!(audience(None, &named, vault), "bao");
+        assert_eq!(audience(None, &class(&[("audience", "")]), vault), "vault");
+        assert_eq!(audience(None, &class(&[("vaultAudience", "a"), ("audience", "b")]), vault), "a");
+        assert_eq!(audience(None, &class(&[]), Path::new("/run/openbao.sock")), "openbao");
     }
 }

@@ -47,7 +47,7 @@ fn request(args: &Mount, class: &Class, target: &Target) -> Result<MountRequest>
         service_account: &args.service_account,
     };
     let token = args.token_file.as_deref().map(token::read).transpose()?;
-    let audience = audience(args.audience.as_deref(), class);
+    let audience = audience(args.audience.as_deref(), class, &args.socket);
     let token = token.as_ref().map(|token| (audience, token));
     let target_path = target.directory().to_str().context("the target's path is no text")?;
     Ok(MountRequest {

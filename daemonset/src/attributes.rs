@@ -21,12 +21,18 @@ const DEFAULT_MODE: u32 = 0o644;
 ///
 /// # Errors
 /// `InvalidRequest`, which holds nothing of the attributes: they carry tokens.
-pub(crate) fn parse(request: MountRequest, deadline: Instant) -> Result<ReadRequest, Error> {
-    let mut parameters: BTreeMap<String, String> = json("attributes", &request.attributes)?;
+pub(crate) fn parse(
+    request: MountRequest,
+    deadline: Instant,
+    max_bytes: usize,
+) -> Result<ReadRequest, Error> {
+    let (attributes, secrets) = (Secret::new(request.attributes), Secret::new(request.secrets));
+    let mut parameters: BTreeMap<String, String> =
+        json("attributes", attributes.expose_str().unwrap_or_default())?;
     let in_attributes = parameters.remove(TOKENS).map(Secret::new);
     let tokens = match in_attributes {
         Some(tokens) => Some(tokens),
-        None => tokens_in_secrets(&request.secrets)?,
+        None => tokens_in_secrets(secrets.expose_str().unwrap_or_default())?,
     };
     let field = |name: &str| {
         let value = parameters.get(name).filter(|value| !value.is_empty()).cloned();
@@ -45,6 +51,7 @@ pub(crate) fn parse(request: MountRequest, deadline: Instant) -> Result<ReadRequ
         default_mode: permission(&request.permission)?,
         parameters,
         issuing: Issuing::Allowed,
+        max_bytes,
         deadline,
     })
 }
@@ -108,7 +115,7 @@ mod tests {
             permission: permission.to_owned(),
             ..MountRequest::default()
         };
-        parse(request, Instant::now())
+        parse(request, Instant::now(), 4 << 20)
     }
 
     #[test]

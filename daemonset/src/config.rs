@@ -82,18 +82,19 @@ pub(crate) fn parse(
         settings.audience = "openbao".to_owned();
         secret = "openbao-csi-provider-hmac-key";
     }
-    settings.protected_directories.extend(endpoint.parent().map(Path::to_path_buf));
+    settings.protected_directories.push(crate::socket::directory(&endpoint).to_owned());
     let key = match &flags.hmac_key_file {
         Some(path) => KeyPlace::File(path.clone()),
         None => KeyPlace::Secret(flags.hmac_secret_name.clone().unwrap_or_else(|| secret.to_owned())),
     };
+    let mut warnings = warnings(lookup, &endpoint);
     let mut config = Config {
         health_address: flags::health_address(&flags.health_addr)?,
-        log_level: flags.level(),
+        log_level: flags.level(&mut warnings),
         log_format: flags.log_format,
         key,
         max_response_bytes: flags.max_response_bytes,
-        warnings: warnings(lookup, &endpoint),
+        warnings,
         endpoint,
         settings,
     };

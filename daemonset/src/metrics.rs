@@ -73,6 +73,7 @@ impl Outcome {
             Self::Failed(kind) => match kind {
                 ErrorKind::InvalidRequest => "invalid_request",
                 ErrorKind::InvalidClass => "invalid_class",
+                ErrorKind::Misconfigured => "misconfigured",
                 ErrorKind::NoToken => "no_token",
                 ErrorKind::LoginRefused => "login_refused",
                 ErrorKind::Denied => "denied",

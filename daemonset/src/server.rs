@@ -1,15 +1,18 @@
 //! The process's life: bind, serve, drain, end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_kubernetes::{HeldKey, KeySource, Kubernetes};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::{MonotonicClock, Ports, Provider};
+use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tonic::transport::Server;
 
 use crate::config::{Config, KeyPlace};
@@ -42,8 +45,6 @@ pub(crate) enum ServeError {
     Runtime(io::Error),
     #[error("cannot listen for the driver: {0}")]
     Bind(#[from] BindError),
-    #[error("cannot serve health and metrics: {0}")]
-    Health(io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("cannot serve the driver: {0}")]
@@ -71,10 +72,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     let read_metrics = Arc::new(coffer_provider::Metrics::default());
     let registry = metrics.registry(&read_metrics, &key);
     let health = match config.health_address {
-        Some(address) => {
-            let listener = health::listen(address).await.map_err(ServeError::Health)?;
-            Some(tokio::spawn(health::serve(listener, registry, phase.subscribe())))
-        }
+        Some(address) => serve_health(address, registry, phase.subscribe()).await,
         None => None,
     };
     let listener = Listener::bind(&config.endpoint)?;
@@ -121,12 +119,27 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// A port that is taken is said, and mounts are served all the same.
+async fn serve_health(
+    address: SocketAddr,
+    registry: Registry,
+    phase: watch::Receiver<Phase>,
+) -> Option<JoinHandle<()>> {
+    match health::listen(address).await {
+        Ok(listener) => Some(tokio::spawn(health::serve(listener, registry, phase))),
+        Err(error) => {
+            tracing::error!("health and metrics are not served at {address} (-health-addr): {error}");
+            None
+        }
+    }
+}
+
 /// Ends by itself some time after draining began, having told the mounts in progress to answer.
 async fn last_call(ending: &mut watch::Receiver<Phase>, phase: &watch::Sender<Phase>) {
     let draining = ending.wait_for(|phase| *phase == Phase::Draining).await.is_ok();
     if draining {
-        let _ = timeout(DRAIN, std::future::pending::<()>()).await;
+        sleep(DRAIN).await;
         phase.send_replace(Phase::Ending);
     }
-    let _ = timeout(FAREWELL, std::future::pending::<()>()).await;
+    sleep(FAREWELL).await;
 }

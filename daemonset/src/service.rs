@@ -52,7 +52,7 @@ impl Service {
     async fn mount_in_time(self, request: MountRequest, time: Duration) -> Result<MountResponse, Error> {
         let began = Instant::now();
         let _in_progress = InProgress::new(&self.metrics);
-        let request = attributes::parse(request, began + time);
+        let request = attributes::parse(request, began + time, self.max_response_bytes);
         let about = request.as_ref().map_or_else(|_| String::new(), about);
         let mut phase = self.phase.clone();
         let answer = match &request {

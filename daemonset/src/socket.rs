@@ -156,7 +156,8 @@ fn staged(path: &Path) -> PathBuf {
     directory(path).join(format!(".{:x}.{time:x}", process::id()))
 }
 
-fn directory(path: &Path) -> &Path {
+/// The directory that the socket lies in.
+pub(crate) fn directory(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
 }

@@ -17,7 +17,8 @@ pub(crate) fn status(error: &Error) -> Status {
         ErrorKind::NoToken | ErrorKind::LoginRefused => Code::Unauthenticated,
         ErrorKind::Denied | ErrorKind::Issues => Code::PermissionDenied,
         ErrorKind::NotFound => Code::NotFound,
-        ErrorKind::BadAnswer
+        ErrorKind::Misconfigured
+        | ErrorKind::BadAnswer
         | ErrorKind::Unavailable
         | ErrorKind::TimedOut
         | ErrorKind::TooLarge

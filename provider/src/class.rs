@@ -9,6 +9,7 @@ mod request_path;
 use std::collections::BTreeMap;
 
 pub use file_path::FilePath;
+pub(crate) use request_path::check_segments;
 
 use crate::plan::Request;
 use crate::settings::Settings;
@@ -68,7 +69,7 @@ impl Class {
     /// # Errors
     /// `InvalidClass`, naming the parameter, and for a mistake in `objects` the object and the line in it.
     pub fn parse(parameters: &BTreeMap<String, String>, settings: &Settings) -> Result<Self, Error> {
-        let parameters = parameters::Parameters::new(parameters);
+        let parameters = parameters::Parameters::new(parameters)?;
         let (objects, mut warnings) = objects::parse(parameters.objects()?)?;
         warnings.splice(0..0, parameters.warnings());
         Ok(Self {
@@ -83,6 +84,13 @@ impl Class {
     }
 }
 
+/// Warnings of each kind, at most, and characters that are shown of a name.
+const MAX_WARNINGS: usize = 10;
+const MAX_SHOWN: usize = 64;
+
+/// Longest role, audience, namespace, mount or other name, in bytes: they are kept for every identity.
+const MAX_NAME: usize = 1024;
+
 /// The known name that `unknown` was probably meant to be.
 fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let unknown = unknown.to_lowercase();
@@ -95,7 +103,8 @@ fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Optio
 }
 
 fn unknown_field(what: &str, unknown: &str, known: &[impl AsRef<str>]) -> String {
-    match nearest(unknown, known.iter().map(AsRef::as_ref)) {
+    let unknown: String = unknown.chars().take(MAX_SHOWN).collect();
+    match nearest(&unknown, known.iter().map(AsRef::as_ref)) {
         Some(name) => format!("unknown {what} {unknown:?} is ignored: did you mean {name:?}?"),
         None => format!("unknown {what} {unknown:?} is ignored"),
     }

@@ -9,6 +9,8 @@ pub enum ErrorKind {
     InvalidRequest,
     /// The SecretProviderClass is wrong; the message names parameter, object and line.
     InvalidClass,
+    /// The process's own configuration is wrong: its operator's to mend, whatever the class.
+    Misconfigured,
     /// No service account token could be had to log in with.
     NoToken,
     /// Vault refused the login.

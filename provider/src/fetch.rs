@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 
 use crate::plan::{Plan, Request};
-use crate::session::{Login, Session};
+use crate::session::{Reading, Session};
 use crate::vault::Answer;
 use crate::{Error, ErrorKind};
 
@@ -20,8 +20,10 @@ const AT_ONCE: usize = 8;
 pub(crate) async fn fetch(
     plan: &Plan<'_>,
     session: &Session,
-    login: &Login<'_>,
+    reading: &Reading<'_>,
 ) -> Result<Vec<Answer>, (usize, Error)> {
+    // one login before all, so that one that fails is not made again for each
+    session.token(reading).await.map_err(|error| (0, error))?;
     let mut answers: Vec<Option<Answer>> = plan.requests.iter().map(|_| None).collect();
     for issuing in [false, true] {
         // collected first: a closure that is held over an await would keep the future from being sent between threads
@@ -29,7 +31,7 @@ pub(crate) async fn fetch(
         for (n, request) in
             plan.requests.iter().enumerate().filter(|(_, request)| request.issues() == issuing)
         {
-            due.push(async move { (n, fetch_one(request, session, login).await) });
+            due.push(async move { (n, fetch_one(request, session, reading).await) });
         }
         let fetched: Vec<(usize, Result<Answer, Error>)> =
             stream::iter(due).buffered(AT_ONCE).collect().await;
@@ -44,21 +46,21 @@ pub(crate) async fn fetch(
 pub(crate) async fn fetch_one(
     request: &Request,
     session: &Session,
-    login: &Login<'_>,
+    reading: &Reading<'_>,
 ) -> Result<Answer, Error> {
-    let token = session.token(login).await?;
-    let mut answer = login.vault.read(request, token.secret()).await;
+    let token = session.token(reading).await?;
+    let mut answer = reading.vault.read(request, token.secret()).await;
     let mut asked_with = token;
     if answer.as_ref().is_err_and(|failure| failure.is_denied())
-        && let Some(other) = session.token_after_denial(&asked_with, login).await?
+        && let Some(other) = session.token_after_denial(&asked_with, reading).await?
     {
         // refused before anything was done, so even a request that issues may be made by the other token
-        answer = login.vault.read(request, other.secret()).await;
+        answer = reading.vault.read(request, other.secret()).await;
         asked_with = other;
     }
     let answer = answer.map_err(|failure| {
         let error =
-            failure.into_error(&login.vault.target.target.address.to_string()).with_path(&request.path);
+            failure.into_error(&reading.vault.target.target.address.to_string()).with_path(&request.path);
         match error.kind {
             ErrorKind::Denied => error.with_advice(session.advice_on_denial(request)),
             _ => error,

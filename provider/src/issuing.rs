@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::fetch::fetch_one;
 use crate::go_json;
 use crate::plan::{Method, Plan, Request};
-use crate::session::{Login, Session};
+use crate::session::{Reading, Session};
 use crate::vault::{Answer, Target};
 use crate::{Error, ErrorKind};
 
@@ -50,13 +50,13 @@ impl Engines {
         &self,
         plan: &Plan<'_>,
         session: &Session,
-        login: &Login<'_>,
+        reading: &Reading<'_>,
     ) -> Result<(), (usize, Error)> {
         for (n, request) in plan.requests.iter().enumerate() {
             let reason = if request.issues() {
                 Some(format!("a {} makes Vault issue something", request.method.as_str()))
             } else {
-                let engine = self.engine(request, session, login).await.map_err(|error| (n, error))?;
+                let engine = self.engine(request, session, reading).await.map_err(|error| (n, error))?;
                 engine.reason()
             };
             if let Some(reason) = reason {
@@ -67,8 +67,13 @@ impl Engines {
         Ok(())
     }
 
-    async fn engine(&self, request: &Request, session: &Session, login: &Login<'_>) -> Result<Engine, Error> {
-        let key = (login.vault.target.target.clone(), login.vault.namespace.map(ToOwned::to_owned));
+    async fn engine(
+        &self,
+        request: &Request,
+        session: &Session,
+        reading: &Reading<'_>,
+    ) -> Result<Engine, Error> {
+        let key = (reading.vault.target.target.clone(), reading.vault.namespace.map(ToOwned::to_owned));
         if let Some(engine) = self.known_engine(&key, &request.path) {
             return Ok(engine);
         }
@@ -78,7 +83,7 @@ impl Engines {
             query: Vec::new(),
             body: None,
         };
-        let engine = match fetch_one(&question, session, login).await {
+        let engine = match fetch_one(&question, session, reading).await {
             Ok(answer) => told(&answer),
             // no answer for us is no answer at all: what is not known to hold may issue
             Err(error)
@@ -93,7 +98,9 @@ impl Engines {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let engines = known.entry(key).or_default();
             engines.retain(|other| other.mount != engine.mount);
-            engines.truncate(MAX_ENGINES - 1);
+            if engines.len() >= MAX_ENGINES {
+                engines.remove(0);
+            }
             engines.push(engine.clone());
         }
         Ok(engine)

@@ -10,11 +10,11 @@ use crate::fetch::fetch;
 use crate::issuing::Engines;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::render::render;
+use crate::render::{Parsed, render};
 use crate::request::{Issuing, ReadRequest, TokenMinter};
-use crate::session::{Login, Session, SessionKey, Sessions};
+use crate::session::{Reading, Session, SessionKey, Sessions};
 use crate::settings::Settings;
-use crate::vault::{Answer, TargetHandle, Targets, Vault};
+use crate::vault::{TargetHandle, Targets, Vault};
 use crate::version::{Key, PodSeen, VersionKey};
 use crate::{Clock, Error, ErrorKind, Secret};
 
@@ -91,12 +91,12 @@ impl Provider {
         let class = Class::parse(&request.parameters, &self.settings)?;
         let plan = Plan::new(&class.objects);
         let target = self.targets.handle(&class.target)?;
-        let Ok(Ok(_turn)) = timeout_at(request.deadline, target.reads.acquire()).await else {
+        let Ok(Ok(_turn)) = timeout_at(request.deadline, target.limits.reads.acquire()).await else {
             return Err(queued_out(&target));
         };
         let session = self.session(&class, request);
         let key = self.version_key(&session, request).await?;
-        let login = Login {
+        let reading = Reading {
             vault: Vault {
                 target: &target,
                 namespace: class.namespace.as_deref(),
@@ -107,22 +107,28 @@ impl Provider {
             tokens: &request.tokens,
             default_audience: &self.settings.audience,
             minter: &*self.minter,
-            metrics: &self.metrics,
         };
         let answers = async {
             if request.issuing == Issuing::Refused {
-                self.engines.refuse_issuing(&plan, &session, &login).await?;
+                self.engines.refuse_issuing(&plan, &session, &reading).await?;
             }
-            fetch(&plan, &session, &login).await
+            fetch(&plan, &session, &reading).await
         };
         let answers = match timeout_at(request.deadline, answers).await {
             Ok(answers) => answers.map_err(|(n, error)| name_object(error, n, &plan, &class.objects))?,
             Err(_) => return Err(took_too_long(&target)),
         };
-        let objects = class.objects.iter().zip(&plan.request_of);
-        let files = objects
-            .map(|(object, n)| file(object, &answers[*n], &session, &key, request.default_mode))
-            .collect::<Result<_, _>>()?;
+        let parsed: Vec<Parsed<'_>> = answers.iter().map(Parsed::new).collect();
+        let mut files = Vec::with_capacity(class.objects.len());
+        let mut bytes = 0;
+        for (object, n) in class.objects.iter().zip(&plan.request_of) {
+            let file = file(object, &parsed[*n], &session, &key, request.default_mode)?;
+            bytes += file.contents.len();
+            if bytes > request.max_bytes {
+                return Err(too_large(bytes, request.max_bytes).with_object(object.file.as_str()));
+            }
+            files.push(file);
+        }
         session.mark_served();
         Ok(Bundle { files })
     }
@@ -156,12 +162,12 @@ impl Provider {
 
 fn file(
     object: &Object,
-    answer: &Answer,
+    parsed: &Parsed<'_>,
     session: &Session,
     key: &Key,
     default_mode: u32,
 ) -> Result<File, Error> {
-    let rendered = render(object, answer, &session.earlier)?;
+    let rendered = render(object, parsed, &session.earlier)?;
     Ok(File {
         path: object.file.as_str().to_owned(),
         mode: object.mode.unwrap_or(default_mode),
@@ -189,4 +195,10 @@ fn queued_out(target: &TargetHandle) -> Error {
 
 fn took_too_long(target: &TargetHandle) -> Error {
     Error::new(ErrorKind::TimedOut, format!("reading from {} took too long", target.target.address))
+}
+
+fn too_large(bytes: usize, limit: usize) -> Error {
+    let message =
+        format!("the files up to this one are {bytes} bytes, more than the {limit} that may be answered");
+    Error::new(ErrorKind::TooLarge, message).with_advice("Split the class, or raise the limit")
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
+use ring::digest::{SHA256, SHA256_OUTPUT_LEN};
 use serde_json::value::RawValue;
 
 use crate::class::{Encoding, Object};
@@ -18,26 +18,58 @@ pub(crate) struct Rendered {
     pub(crate) hashed: Range<usize>,
 }
 
+/// An answer, taken apart once for all objects that share it.
+pub(crate) struct Parsed<'a> {
+    envelope: Envelope<'a>,
+    data: Option<&'a RawValue>,
+    /// The members of `data`, and of a map in it that is called `data` too.
+    outer: RawObject<'a>,
+    inner: Option<RawObject<'a>>,
+}
+
+impl<'a> Parsed<'a> {
+    pub(crate) fn new(answer: &'a Answer) -> Self {
+        let envelope = answer.envelope();
+        let data = envelope.field("data");
+        let outer = data.and_then(go_json::object).unwrap_or_default();
+        let inner = outer.get("data").copied().and_then(go_json::object);
+        Self { envelope, data, outer, inner }
+    }
+
+    /// Finds a key: in the inner data of a KV v2 answer, else in the data itself, and only then in a map that happens to
+    /// be called `data`.
+    fn select(&self, key: &str) -> Option<&'a RawValue> {
+        let inner = || self.inner.as_ref()?.get(key).copied();
+        if self.is_kv_v2() { inner() } else { self.outer.get(key).copied().or_else(inner) }
+    }
+
+    /// KV v2 answers `data` and `metadata` with the version in it, and nothing else.
+    fn is_kv_v2(&self) -> bool {
+        let metadata = self.outer.get("metadata").copied().and_then(go_json::object);
+        self.outer.len() == 2
+            && self.outer.contains_key("data")
+            && metadata.is_some_and(|metadata| metadata.contains_key("version"))
+    }
+}
+
 /// Renders an object's file. `earlier` holds what the same objects were rendered from before.
 ///
 /// # Errors
 /// `NotFound` where the key is not in the response, `BadAnswer` where its value does not decode.
-pub(crate) fn render(object: &Object, answer: &Answer, earlier: &Earlier) -> Result<Rendered, Error> {
-    let envelope = answer.envelope();
-    let rendered = match &object.key {
-        Some(key) => value(&envelope, key)
+pub(crate) fn render(object: &Object, parsed: &Parsed<'_>, earlier: &Earlier) -> Result<Rendered, Error> {
+    let rendered = match (parsed.data, &object.key) {
+        (None, _) => Err(Error::new(ErrorKind::NotFound, "Vault's answer holds no data")),
+        (Some(data), None) => whole(object, parsed, data, earlier),
+        (Some(_), Some(key)) => value(parsed, key)
             .and_then(|value| decode(value, object.encoding))
             .map(|contents| Rendered { hashed: 0..contents.len(), contents }),
-        None => whole(object, &envelope, earlier),
     };
     rendered.map_err(|error| error.with_object(object.file.as_str()).with_path(&object.request.path))
 }
 
 /// The value at `key`, a string plainly, anything else as JSON.
-fn value(envelope: &Envelope<'_>, key: &str) -> Result<Secret, Error> {
-    let data = envelope.field("data").and_then(go_json::object);
-    let data = data.ok_or_else(|| Error::new(ErrorKind::NotFound, "Vault's answer holds no data"))?;
-    let raw = select(&data, key).ok_or_else(|| {
+fn value(parsed: &Parsed<'_>, key: &str) -> Result<Secret, Error> {
+    let raw = parsed.select(key).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("the secret has no key {key:?}"))
             .with_advice("Check secretKey")
     })?;
@@ -49,24 +81,6 @@ fn value(envelope: &Envelope<'_>, key: &str) -> Result<Secret, Error> {
             Ok(json)
         }
     }
-}
-
-/// Finds a key: in the inner data of a KV v2 answer, else in the data itself, and only then in a map that
-/// happens to be called `data`.
-fn select<'a>(data: &RawObject<'a>, key: &str) -> Option<&'a RawValue> {
-    let inner = data.get("data").copied().and_then(go_json::object);
-    if is_kv_v2(data) {
-        return inner?.get(key).copied();
-    }
-    data.get(key).copied().or_else(|| inner?.get(key).copied())
-}
-
-/// KV v2 answers `data` and `metadata` with the version in it, and nothing else.
-fn is_kv_v2(data: &RawObject<'_>) -> bool {
-    let metadata = data.get("metadata").copied().and_then(go_json::object);
-    data.len() == 2
-        && data.contains_key("data")
-        && metadata.is_some_and(|metadata| metadata.contains_key("version"))
 }
 
 /// Decodes a value as the incumbent does: Go's decoders, the base64 one of which skips line breaks.
@@ -92,17 +106,19 @@ fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error> {
 }
 
 /// The whole response in the order of the Vault client's `Secret`, `data` in the middle.
-fn whole(object: &Object, envelope: &Envelope<'_>, earlier: &Earlier) -> Result<Rendered, Error> {
-    let mut data = Secret::default();
-    match envelope.field("data") {
-        Some(raw) => go_json::write(&mut data, raw).map_err(unreadable)?,
-        None => data.push(b"null"),
-    }
-    let frame = earlier.frame(object, &data, || Frame::new(envelope))?;
-    let mut contents = Secret::new(Vec::with_capacity(frame.before.len() + data.len() + frame.after.len()));
+fn whole(
+    object: &Object,
+    parsed: &Parsed<'_>,
+    data: &RawValue,
+    earlier: &Earlier,
+) -> Result<Rendered, Error> {
+    let mut json = Secret::default();
+    go_json::write(&mut json, data).map_err(unreadable)?;
+    let frame = earlier.frame(object, &json, &parsed.envelope)?;
+    let mut contents = Secret::new(Vec::with_capacity(frame.before.len() + json.len() + frame.after.len()));
     contents.push(frame.before.expose());
     let from = contents.len();
-    contents.push(data.expose());
+    contents.push(json.expose());
     let hashed = from..contents.len();
     contents.push(frame.after.expose());
     Ok(Rendered { contents, hashed })
@@ -119,37 +135,33 @@ struct Frame {
     after: Secret,
 }
 
-/// Fields of an answer with what Go writes where they are not set; those without are left out then.
-type Fields = &'static [(&'static str, Option<&'static str>)];
+/// Fields of an answer, with what Go writes where they are not set.
+type Fields = &'static [(&'static str, &'static str)];
 
-const BEFORE_DATA: Fields = &[
-    ("request_id", Some("\"\"")),
-    ("lease_id", Some("\"\"")),
-    ("lease_duration", Some("0")),
-    ("renewable", Some("false")),
-];
+const BEFORE_DATA: Fields =
+    &[("request_id", "\"\""), ("lease_id", "\"\""), ("lease_duration", "0"), ("renewable", "false")];
 
 const AUTH: Fields = &[
-    ("client_token", Some("\"\"")),
-    ("accessor", Some("\"\"")),
-    ("policies", Some("null")),
-    ("token_policies", Some("null")),
-    ("identity_policies", Some("null")),
-    ("metadata", Some("null")),
-    ("orphan", Some("false")),
-    ("entity_id", Some("\"\"")),
-    ("lease_duration", Some("0")),
-    ("renewable", Some("false")),
-    ("mfa_requirement", Some("null")),
+    ("client_token", "\"\""),
+    ("accessor", "\"\""),
+    ("policies", "null"),
+    ("token_policies", "null"),
+    ("identity_policies", "null"),
+    ("metadata", "null"),
+    ("orphan", "false"),
+    ("entity_id", "\"\""),
+    ("lease_duration", "0"),
+    ("renewable", "false"),
+    ("mfa_requirement", "null"),
 ];
 
 const WRAP_INFO: Fields = &[
-    ("token", Some("\"\"")),
-    ("accessor", Some("\"\"")),
-    ("ttl", Some("0")),
-    ("creation_time", Some("\"0001-01-01T00:00:00Z\"")),
-    ("creation_path", Some("\"\"")),
-    ("wrapped_accessor", Some("\"\"")),
+    ("token", "\"\""),
+    ("accessor", "\"\""),
+    ("ttl", "0"),
+    ("creation_time", "\"0001-01-01T00:00:00Z\""),
+    ("creation_path", "\"\""),
+    ("wrapped_accessor", "\"\""),
 ];
 
 impl Frame {
@@ -163,7 +175,7 @@ impl Frame {
 
     fn after(envelope: &Envelope<'_>) -> Result<Secret, BadJson> {
         let mut after = Secret::from(",");
-        write_fields(&mut after, &[("warnings", Some("null"))], |name| envelope.field(name))?;
+        write_fields(&mut after, &[("warnings", "null")], |name| envelope.field(name))?;
         for (name, fields) in [("auth", AUTH), ("wrap_info", WRAP_INFO)] {
             if let Some(members) = envelope.field(name).and_then(go_json::object) {
                 after.push(format!(",{name:?}:{{").as_bytes());
@@ -191,46 +203,56 @@ fn write_fields<'a>(
         }
         go_json::write_string(out, name);
         out.push(b":");
-        match (value(name).filter(|value| value.get() != "null"), unset) {
-            (Some(value), _) => go_json::write(out, value)?,
-            (None, unset) => out.push(unset.unwrap_or("null").as_bytes()),
+        match value(name).filter(|value| value.get() != "null") {
+            Some(value) => go_json::write(out, value)?,
+            None => out.push(unset.as_bytes()),
         }
     }
     Ok(())
 }
 
-/// What whole responses of one identity were framed with, so that a file whose data did not change keeps its
+/// What whole responses of one identity were framed with last, so that a file whose data did not change keeps its
 /// bytes. It holds no data, only a digest of it.
 #[derive(Default)]
-pub(crate) struct Earlier(Mutex<Vec<([u8; SHA256_OUTPUT_LEN], Frame)>>);
+pub(crate) struct Earlier(Mutex<Vec<Framed>>);
 
-/// Frames kept for one identity, far above what a pod mounts.
+struct Framed {
+    object: Digest,
+    data: Digest,
+    frame: Frame,
+}
+
+type Digest = [u8; SHA256_OUTPUT_LEN];
+
+/// Frames kept for one identity, far above what a pod mounts, and the size up to which one is, in bytes.
 const MAX_FRAMES: usize = 128;
+const MAX_FRAME: usize = 4096;
 
 impl Earlier {
-    fn frame(
-        &self,
-        object: &Object,
-        data: &Secret,
-        new: impl FnOnce() -> Result<Frame, Error>,
-    ) -> Result<Frame, Error> {
-        let mut context = Context::new(&SHA256);
-        context.update(object.fingerprint.expose());
-        context.update(data.expose());
-        let mut digest = [0; SHA256_OUTPUT_LEN];
-        digest.copy_from_slice(context.finish().as_ref());
-
+    fn frame(&self, object: &Object, data: &Secret, envelope: &Envelope<'_>) -> Result<Frame, Error> {
+        let (object, data) = (sha256(&object.fingerprint), sha256(data));
         let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, frame)) = frames.iter().find(|(known, _)| *known == digest) {
-            return Ok(frame.clone());
+        let last = frames.iter().position(|framed| framed.object == object);
+        if let Some(framed) = last.map(|at| &frames[at]).filter(|framed| framed.data == data) {
+            return Ok(framed.frame.clone());
         }
-        let frame = new()?;
-        if frames.len() == MAX_FRAMES {
-            frames.remove(0);
+        let frame = Frame::new(envelope)?;
+        if let Some(at) = last {
+            frames.swap_remove(at);
         }
-        frames.push((digest, frame.clone()));
+        // a token or a wrapping is new with every answer, and must be the new one
+        let issues = envelope.field("auth").is_some() || envelope.field("wrap_info").is_some();
+        if !issues && frame.before.len() + frame.after.len() <= MAX_FRAME && frames.len() < MAX_FRAMES {
+            frames.push(Framed { object, data, frame: frame.clone() });
+        }
         Ok(frame)
     }
+}
+
+fn sha256(secret: &Secret) -> Digest {
+    let mut digest = [0; SHA256_OUTPUT_LEN];
+    digest.copy_from_slice(ring::digest::digest(&SHA256, secret.expose()).as_ref());
+    digest
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub struct ReadRequest {
     pub default_mode: u32,
     /// Whether objects that make Vault issue something are read.
     pub issuing: Issuing,
+    /// Contents of all files together, at most, in bytes.
+    pub max_bytes: usize,
     /// When the read must have ended, with an answer or an error.
     pub deadline: Instant,
 }

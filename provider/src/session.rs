@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::metrics::{Metrics, TokenSource};
+use crate::metrics::TokenSource;
 use crate::plan::{Method, Request};
 use crate::render::Earlier;
 use crate::request::{Identity, TokenMinter};
@@ -50,6 +50,8 @@ struct Kept {
     token: Option<Arc<Token>>,
     /// When Vault last confirmed, after a denial, that the token is alive.
     confirmed: Option<Instant>,
+    /// When a denial last led to a login, a failed one too.
+    tried: Option<Instant>,
 }
 
 /// A Vault token.
@@ -62,8 +64,8 @@ pub(crate) struct Token {
     owns: AtomicBool,
 }
 
-/// What a login needs beside the session: Vault, and a service account token.
-pub(crate) struct Login<'a> {
+/// One read in progress: Vault, and what a login needs should the read come to one.
+pub(crate) struct Reading<'a> {
     pub(crate) vault: Vault<'a>,
     /// When the read began; a token since then is of this read.
     pub(crate) began: Instant,
@@ -71,7 +73,6 @@ pub(crate) struct Login<'a> {
     /// Audience of the driver's tokens where the class names none.
     pub(crate) default_audience: &'a str,
     pub(crate) minter: &'a dyn TokenMinter,
-    pub(crate) metrics: &'a Metrics,
 }
 
 impl Sessions {
@@ -119,13 +120,13 @@ impl Session {
     }
 
     /// The kept token, or the one of a login made now.
-    pub(crate) async fn token(&self, login: &Login<'_>) -> Result<Arc<Token>, Error> {
+    pub(crate) async fn token(&self, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
         let mut kept = self.kept.lock().await;
         if let Some(token) = kept.token.as_ref().filter(|token| token.is_good(self.clock.now())) {
-            login.metrics.token(TokenSource::Kept);
+            reading.vault.metrics.token(TokenSource::Kept);
             return Ok(Arc::clone(token));
         }
-        self.log_in(&mut kept, login).await
+        self.log_in(&mut kept, reading).await
     }
 
     /// Another token after Vault denied `denied` a request, where another one may do better: Vault knows it no
@@ -133,27 +134,33 @@ impl Session {
     pub(crate) async fn token_after_denial(
         &self,
         denied: &Arc<Token>,
-        login: &Login<'_>,
+        reading: &Reading<'_>,
     ) -> Result<Option<Arc<Token>>, Error> {
         let mut kept = self.kept.lock().await;
         match &kept.token {
             Some(current) if !Arc::ptr_eq(current, denied) => return Ok(Some(Arc::clone(current))),
-            _ if denied.since >= login.began => return Ok(None),
+            _ if denied.since >= reading.began => return Ok(None),
             _ => {}
         }
         let now = self.clock.now();
-        let is_old = now.duration_since(denied.since) >= LOGIN_AFTER_DENIAL;
+        let last = kept.tried.map_or(denied.since, |tried| tried.max(denied.since));
+        let is_old = now.saturating_duration_since(last) >= LOGIN_AFTER_DENIAL;
         if !is_old {
-            let confirmed = kept.confirmed.is_some_and(|at| at >= login.began);
-            if confirmed || login.vault.knows(&denied.secret).await {
+            let known = |at: Option<Instant>| at.is_some_and(|at| at >= reading.began);
+            if known(kept.confirmed) || known(kept.tried) {
+                return Ok(None);
+            }
+            if reading.vault.knows(&denied.secret).await {
                 kept.confirmed = Some(now);
                 return Ok(None);
             }
         }
-        let token = self.log_in(&mut kept, login).await?;
-        if is_old && !denied.owns.load(Ordering::Relaxed) {
-            // it would live on unused; should this fail, it ends by its TTL
-            let _ = login.vault.revoke(&denied.secret).await;
+        kept.tried = Some(now);
+        let token = self.log_in(&mut kept, reading).await?;
+        // it would live on unused; not so while a request is under way with it, or where something would go with it
+        if is_old && Arc::strong_count(denied) == 1 && !denied.owns.load(Ordering::Relaxed) {
+            // should this fail, it ends by its TTL
+            let _ = reading.vault.revoke(&denied.secret).await;
         }
         Ok(Some(token))
     }
@@ -168,35 +175,35 @@ impl Session {
         format!("Allow {capability:?} on {:?} in a policy of role {:?}", request.path, self.key.role)
     }
 
-    async fn log_in(&self, kept: &mut Kept, login: &Login<'_>) -> Result<Arc<Token>, Error> {
+    async fn log_in(&self, kept: &mut Kept, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
         let SessionKey { role, auth_mount, .. } = &self.key;
-        let jwt = self.service_account_token(login).await?;
+        let jwt = self.service_account_token(reading).await?;
         let since = self.clock.now();
-        let answer = login.vault.login(auth_mount, role, &jwt).await;
-        login.metrics.login(answer.is_ok());
+        let answer = reading.vault.login(auth_mount, role, &jwt).await;
+        reading.vault.metrics.login(answer.is_ok());
         let answer = answer.map_err(|failure| self.login_error(failure))?;
-        login.metrics.token(TokenSource::Login);
+        reading.vault.metrics.token(TokenSource::Login);
         let until = match (answer.ttl, answer.uses) {
             (_, 1..) => Some(since),
-            (ttl, 0) => ttl.map(|ttl| since + ttl - margin(ttl)),
+            (ttl, 0) => ttl.and_then(|ttl| since.checked_add(ttl - margin(ttl))),
         };
         let token = Arc::new(Token { secret: answer.token, since, until, owns: AtomicBool::new(false) });
-        *kept = Kept { token: Some(Arc::clone(&token)), confirmed: None };
+        *kept = Kept { token: Some(Arc::clone(&token)), confirmed: None, tried: kept.tried };
         *self.expires.lock().unwrap_or_else(PoisonError::into_inner) = until;
         Ok(token)
     }
 
     /// The driver's token for the audience, else one that is minted.
-    async fn service_account_token(&self, login: &Login<'_>) -> Result<Secret, Error> {
+    async fn service_account_token(&self, reading: &Reading<'_>) -> Result<Secret, Error> {
         let audience = self.key.audience.as_deref();
-        let sent = login
+        let sent = reading
             .tokens
-            .get(audience.unwrap_or(login.default_audience))
+            .get(audience.unwrap_or(reading.default_audience))
             // the API server's default audience is what would be minted
-            .or_else(|| login.tokens.get("").filter(|_| audience.is_none()));
+            .or_else(|| reading.tokens.get("").filter(|_| audience.is_none()));
         match sent {
             Some(token) => Ok(token.clone()),
-            None => login.minter.mint(&self.key.identity, audience).await,
+            None => reading.minter.mint(&self.key.identity, audience).await,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub use environment::BadVariable;
 
+use crate::class::check_segments;
 use crate::vault::{Address, Tls, header_text};
 
 /// Settings of the process, below every class. Weakest to strongest: the defaults here, the environment,
@@ -55,7 +56,7 @@ pub struct Proxy {
     pub http: Option<String>,
     /// For `https://` addresses.
     pub https: Option<String>,
-    /// `NO_PROXY`; does not apply to a proxy that is set for Vault alone.
+    /// `NO_PROXY`, to which this host is added; none where the proxy is for Vault alone.
     pub except: Option<String>,
 }
 
@@ -89,6 +90,15 @@ pub fn go_bool(text: &str) -> Result<bool, String> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
     }
+}
+
+/// The path of an auth method, without slashes around it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn auth_mount(text: &str) -> Result<String, String> {
+    let mount = text.trim_matches('/');
+    check_segments(mount).map(|()| mount.to_owned())
 }
 
 /// A namespace, which is sent as a header.

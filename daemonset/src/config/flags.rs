@@ -25,8 +25,8 @@ pub(super) struct Flags {
     pub(super) health_addr: String,
 
     /// Log level: off, error, warn, info, debug or trace
-    #[arg(long, default_value = "info", value_name = "LEVEL", value_parser = level)]
-    log_level: LevelFilter,
+    #[arg(long, default_value = "info", value_name = "LEVEL")]
+    log_level: String,
 
     /// The same as -log-level=debug
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
@@ -126,8 +126,13 @@ impl Flags {
         }
     }
 
-    pub(super) fn level(&self) -> LevelFilter {
-        if self.debug { self.log_level.max(LevelFilter::DEBUG) } else { self.log_level }
+    /// The log level; one that is none is `info`, as with the incumbent, and warned about.
+    pub(super) fn level(&self, warnings: &mut Vec<String>) -> LevelFilter {
+        let level = self.log_level.parse().unwrap_or_else(|_| {
+            warnings.push(format!("-log-level={:?} is no level: it is taken as info", self.log_level));
+            LevelFilter::INFO
+        });
+        if self.debug { level.max(LevelFilter::DEBUG) } else { level }
     }
 }
 
@@ -149,7 +154,10 @@ impl VaultFlags {
         if let Some(address) = given(vault_addr) {
             settings.address = Address::parse(&address).map_err(|bad| flag("vault-addr", bad.to_string()))?;
         }
-        settings.auth_mount = vault_mount;
+        if let Some(mount) = given(Some(vault_mount)) {
+            settings.auth_mount =
+                settings::auth_mount(&mount).map_err(|reason| flag("vault-mount", reason))?;
+        }
         if let Some(namespace) = given(vault_namespace) {
             let namespace =
                 settings::namespace(&namespace).map_err(|reason| flag("vault-namespace", reason))?;
@@ -197,10 +205,6 @@ fn flag(flag: &'static str, reason: String) -> ConfigError {
 fn two_dashes(arg: String) -> String {
     let is_long = arg.len() > 2 && arg.starts_with('-') && arg.as_bytes()[1].is_ascii_alphabetic();
     if is_long { format!("-{arg}") } else { arg }
-}
-
-fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| "not one of off, error, warn, info, debug and trace".to_owned())
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -98,7 +98,7 @@ fn mistakes_name_the_flag_or_the_variable() {
         (&["-vault-addres=x"], &[], "--vault-addres"),
         (&["-vault-addr=vault:8200"], &[], "-vault-addr: \"vault:8200\" is no Vault address"),
         (&["-health-addr=8080"], &[], "-health-addr: \"8080\" is no"),
-        (&["-log-level=loud"], &[], "--log-level"),
+        (&["-vault-mount=a/../b"], &[], "-vault-mount: has an empty"),
         (&["-vault-tls-client-cert=/c"], &[], "-vault-tls-client-key: missing"),
         (&["-debug=maybe"], &[], "--debug"),
         (&["stray"], &[], "stray"),
@@ -121,6 +121,20 @@ fn version_and_help_are_printed() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_log_level_that_is_none_is_info_and_an_empty_mount_the_default() {
+    let config = config(&["-log-level=warning", "-vault-mount="], &[]);
+    assert_eq!(config.log_level, LevelFilter::INFO);
+    assert!(config.warnings.iter().any(|warning| warning.contains("\"warning\" is no level")));
+    assert_eq!(config.settings.auth_mount, "kubernetes");
+}
+
+#[test]
+fn a_socket_in_the_working_directory_closes_no_other_to_classes() {
+    let config = config(&["-endpoint=vault.sock"], &[]);
+    assert!(!config.settings.protected_directories.iter().any(|directory| directory.as_os_str().is_empty()));
 }
 
 #[test]

@@ -10,6 +10,12 @@ use super::{Encoding, FilePath, Object, mode, request_path};
 use crate::plan::{Method, Request};
 use crate::{Error, Secret, go_json};
 
+/// Objects of one class, at most.
+const MAX_OBJECTS: usize = 1000;
+
+/// Longest `secretPath`, in bytes.
+const MAX_PATH: usize = 4096;
+
 const FIELDS: [&str; 7] =
     ["objectName", "secretPath", "secretKey", "method", "secretArgs", "filePermission", "encoding"];
 
@@ -23,6 +29,12 @@ pub(super) fn parse(text: &str) -> Result<(Vec<Object>, Vec<String>), Error> {
     let raw = raw.unwrap_or_default();
     if raw.is_empty() {
         return Err(Error::class("parameter \"objects\" lists no object: there is nothing to mount"));
+    }
+    if raw.len() > MAX_OBJECTS {
+        return Err(Error::class(format!(
+            "parameter \"objects\" lists {} objects, more than {MAX_OBJECTS}",
+            raw.len()
+        )));
     }
     let mut warnings = Vec::new();
     let mut objects: Vec<(Object, u64)> = Vec::with_capacity(raw.len());
@@ -89,6 +101,9 @@ fn options() -> serde_saphyr::Options {
     options.budget = Some(budget);
     options.alias_limits.max_total_replayed_events = 10_000;
     options.with_snippet = false;
+    // as Go's yaml.v3 reads arguments: NO is a country, 0644 is octal
+    options.strict_booleans = true;
+    options.legacy_octal_numbers = true;
     options
 }
 
@@ -119,7 +134,7 @@ impl RawObject {
         self.text[at].as_ref().map(|(line, text)| (*line, text.as_str()))
     }
 
-    /// The object's name for messages, shortened and without what could break a line.
+    /// The object's name for messages, shortened.
     fn name(&self) -> Option<String> {
         let (_, name) = self.field("objectName").filter(|(_, name)| !name.is_empty())?;
         Some(name.chars().take(80).collect())
@@ -134,6 +149,9 @@ impl RawObject {
         let file = FilePath::parse(text("objectName")).map_err(|reason| refuse("objectName", reason))?;
         if text("secretPath").is_empty() {
             return Err(refuse("secretPath", "is missing"));
+        }
+        if text("secretPath").len() > MAX_PATH {
+            return Err(refuse("secretPath", "is longer than 4096 bytes"));
         }
         let path = request_path::parse(text("secretPath")).map_err(|reason| refuse("secretPath", &reason))?;
         let method = Method::parse(text("method")).ok_or_else(|| {
@@ -153,7 +171,7 @@ impl RawObject {
             return Err(refuse("encoding", reason));
         }
         let arguments = self.arguments.as_ref().map(json);
-        for (line, field) in &self.unknown {
+        for (line, field) in self.unknown.iter().take(super::MAX_WARNINGS.saturating_sub(warnings.len())) {
             let what = super::unknown_field("field", field, &FIELDS);
             warnings.push(format!("object {file:?}, line {line}: {what}", file = file.as_str()));
         }

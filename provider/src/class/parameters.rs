@@ -35,8 +35,16 @@ const DRIVERS_OWN: &str = "csi.storage.k8s.io/";
 pub(super) struct Parameters<'a>(&'a BTreeMap<String, String>);
 
 impl<'a> Parameters<'a> {
-    pub(super) fn new(parameters: &'a BTreeMap<String, String>) -> Self {
-        Self(parameters)
+    pub(super) fn new(parameters: &'a BTreeMap<String, String>) -> Result<Self, Error> {
+        let long = |(name, value): &(&String, &String)| {
+            value.len() > super::MAX_NAME && *name != "objects" && is_known(name)
+        };
+        match parameters.iter().find(long) {
+            Some((name, _)) => {
+                Err(Error::class(format!("parameter {name:?} is longer than {} bytes", super::MAX_NAME)))
+            }
+            None => Ok(Self(parameters)),
+        }
     }
 
     /// The parameter's full name and value; an empty value counts as unset, as with the incumbent.
@@ -79,19 +87,14 @@ impl<'a> Parameters<'a> {
     }
 
     pub(super) fn auth_mount(&self, settings: &Settings) -> Result<String, Error> {
-        let (name, mount) = match (self.get("KubernetesMountPath"), self.get("AuthMountPath")) {
+        match (self.get("KubernetesMountPath"), self.get("AuthMountPath")) {
             (Some((one, _)), Some((other, _))) => {
-                return Err(Error::class(format!(
-                    "parameters {one:?} and {other:?} exclude each other: set one"
-                )));
+                Err(Error::class(format!("parameters {one:?} and {other:?} exclude each other: set one")))
             }
-            (Some(named), None) | (None, Some(named)) => named,
-            (None, None) => ("auth mount", settings.auth_mount.as_str()),
-        };
-        let mount = mount.trim_matches('/');
-        super::request_path::check_segments(mount)
-            .map_err(|reason| Error::class(format!("parameter {name:?}: {reason}")))?;
-        Ok(mount.to_owned())
+            (Some((name, mount)), None) | (None, Some((name, mount))) => settings::auth_mount(mount)
+                .map_err(|reason| Error::class(format!("parameter {name:?}: {reason}"))),
+            (None, None) => Ok(settings.auth_mount.clone()),
+        }
     }
 
     /// The class's TLS settings over the process's: authorities replace authorities, a certificate a certificate.
@@ -129,7 +132,7 @@ impl<'a> Parameters<'a> {
 
     /// A line for each parameter that nobody reads.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let unknown = self.0.keys().filter(|name| !is_known(name));
+        let unknown = self.0.keys().filter(|name| !is_known(name)).take(super::MAX_WARNINGS);
         unknown.map(|name| super::unknown_field("parameter", name, &known_names())).collect()
     }
 }

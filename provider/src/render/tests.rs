@@ -1,6 +1,6 @@
 use ::http::HeaderMap;
 
-use super::{Earlier, Rendered, render};
+use super::{Earlier, Parsed, Rendered, render};
 use crate::class::Class;
 use crate::vault::{Answer, Share};
 use crate::{Error, ErrorKind, Secret, Settings};
@@ -11,7 +11,7 @@ fn rendered(fields: &str, body: &str, earlier: &Earlier) -> Result<Rendered, Err
     let class = Class::parse(&parameters.into(), &Settings::default()).expect("a class");
     let answer =
         Answer::new(200, &HeaderMap::new(), Secret::from(body), Share::default(), &[]).expect("an answer");
-    render(&class.objects[0], &answer, earlier)
+    render(&class.objects[0], &Parsed::new(&answer), earlier)
 }
 
 fn contents(fields: &str, body: &str) -> Result<String, Error> {
@@ -91,10 +91,10 @@ fn a_whole_response_has_the_fields_of_vaults_client_in_its_order() {
         r#"{"request_id":"r","lease_id":"","lease_duration":0,"renewable":false,"data":{"a":"\u003c","b":1},"warnings":null,"mount_type":"kv"}"#
     );
     assert_eq!(
-        contents("secretKey: ''", r#"{"auth":{"client_token":"t","renewable":true,"token_type":"service"},"wrap_info":{"ttl":60},"warnings":["w"]}"#)
+        contents("secretKey: ''", r#"{"data":{},"auth":{"client_token":"t","renewable":true,"token_type":"service"},"wrap_info":{"ttl":60},"warnings":["w"]}"#)
             .expect("JSON"),
         concat!(
-            r#"{"request_id":"","lease_id":"","lease_duration":0,"renewable":false,"data":null,"warnings":["w"],"#,
+            r#"{"request_id":"","lease_id":"","lease_duration":0,"renewable":false,"data":{},"warnings":["w"],"#,
             r#""auth":{"client_token":"t","accessor":"","policies":null,"token_policies":null,"identity_policies":null,"metadata":null,"#,
             r#""orphan":false,"entity_id":"","lease_duration":0,"renewable":true,"mfa_requirement":null},"#,
             r#""wrap_info":{"token":"","accessor":"","ttl":60,"creation_time":"0001-01-01T00:00:00Z","creation_path":"","wrapped_accessor":""}}"#
@@ -110,6 +110,25 @@ fn a_whole_response_keeps_its_bytes_while_its_data_does() {
     let first = text("1", "a");
     assert_eq!(text("2", "a"), first);
     assert_ne!(text("3", "b"), first);
+}
+
+#[test]
+fn what_an_answer_issues_is_never_an_earlier_one() {
+    let earlier = Earlier::default();
+    let token = |token: &str| {
+        let body = format!(r#"{{"data":{{}},"auth":{{"client_token":"{token}"}}}}"#);
+        String::from_utf8(rendered("secretKey: ''", &body, &earlier).expect("JSON").contents.into_bytes())
+    };
+    assert!(token("first").expect("UTF-8").contains("first"));
+    assert!(token("second").expect("UTF-8").contains("second"));
+}
+
+#[test]
+fn a_response_without_data_is_no_file() {
+    assert_eq!(
+        contents("secretKey: ''", r#"{"data":null,"auth":{}}"#).expect_err("no data").kind,
+        ErrorKind::NotFound
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use super::{Login, SessionKey, Sessions};
+use super::{Reading, SessionKey, Sessions};
 use crate::clock::manual::ManualClock;
 use crate::vault::{TargetHandle, Targets, Vault};
 use crate::{
@@ -134,8 +134,8 @@ impl Bed {
     }
 
     /// A read that begins now.
-    fn login(&self) -> Login<'_> {
-        Login {
+    fn reading(&self) -> Reading<'_> {
+        Reading {
             vault: Vault {
                 target: &self.handle,
                 namespace: None,
@@ -146,7 +146,6 @@ impl Bed {
             tokens: &self.tokens,
             default_audience: "vault",
             minter: &NoMinter,
-            metrics: &self.metrics,
         }
     }
 }
@@ -155,11 +154,11 @@ impl Bed {
 async fn a_token_is_kept_until_near_its_end() {
     let bed = Bed::new(10).await;
     let session = bed.sessions.session(bed.key("a")).0;
-    let first = session.token(&bed.login()).await.expect("a token");
+    let first = session.token(&bed.reading()).await.expect("a token");
     bed.clock.advance(Duration::from_secs(3500));
-    assert!(Arc::ptr_eq(&first, &session.token(&bed.login()).await.expect("a token")));
+    assert!(Arc::ptr_eq(&first, &session.token(&bed.reading()).await.expect("a token")));
     bed.clock.advance(Duration::from_secs(41));
-    assert_eq!(session.token(&bed.login()).await.expect("a token").secret().expose(), b"t2");
+    assert_eq!(session.token(&bed.reading()).await.expect("a token").secret().expose(), b"t2");
     assert_eq!(bed.fake.counts(), (2, 0, 0));
 }
 
@@ -167,8 +166,8 @@ async fn a_token_is_kept_until_near_its_end() {
 async fn many_at_once_make_one_login() {
     let bed = Bed::new(10).await;
     let session = bed.sessions.session(bed.key("a")).0;
-    let login = bed.login();
-    let tokens = futures_util::future::join_all((0..20).map(|_| session.token(&login))).await;
+    let reading = bed.reading();
+    let tokens = futures_util::future::join_all((0..20).map(|_| session.token(&reading))).await;
     assert!(tokens.iter().all(|token| token.as_ref().is_ok_and(|token| token.secret().expose() == b"t1")));
     assert_eq!(bed.fake.counts().0, 1);
 }
@@ -177,19 +176,19 @@ async fn many_at_once_make_one_login() {
 async fn a_repeated_denial_logs_in_once_a_minute_and_revokes_what_it_replaces() {
     let bed = Bed::new(10).await;
     let session = bed.sessions.session(bed.key("a")).0;
-    let login = bed.login();
-    let first = session.token(&login).await.expect("a token");
+    let reading = bed.reading();
+    let first = session.token(&reading).await.expect("a token");
     assert!(
-        session.token_after_denial(&first, &login).await.expect("no failure").is_none(),
+        session.token_after_denial(&first, &reading).await.expect("no failure").is_none(),
         "a login of this very read"
     );
     assert_eq!(bed.fake.counts(), (1, 0, 0));
 
     bed.clock.advance(Duration::from_secs(30));
-    let login = bed.login();
+    let reading = bed.reading();
     for _ in 0..3 {
         assert!(
-            session.token_after_denial(&first, &login).await.expect("no failure").is_none(),
+            session.token_after_denial(&first, &reading).await.expect("no failure").is_none(),
             "alive and young"
         );
     }
@@ -197,10 +196,10 @@ async fn a_repeated_denial_logs_in_once_a_minute_and_revokes_what_it_replaces() 
 
     bed.clock.advance(Duration::from_secs(30));
     let second =
-        session.token_after_denial(&first, &bed.login()).await.expect("no failure").expect("a new token");
+        session.token_after_denial(&first, &bed.reading()).await.expect("no failure").expect("a new token");
     assert_eq!((second.secret().expose(), bed.fake.counts()), (&b"t2"[..], (2, 1, 1)));
     assert!(
-        session.token_after_denial(&first, &bed.login()).await.expect("no failure").is_some(),
+        session.token_after_denial(&first, &bed.reading()).await.expect("no failure").is_some(),
         "who still holds the old one gets the new one"
     );
     assert_eq!(bed.fake.counts(), (2, 1, 1));
@@ -210,10 +209,10 @@ async fn a_repeated_denial_logs_in_once_a_minute_and_revokes_what_it_replaces() 
 async fn a_dead_token_is_replaced_at_once() {
     let bed = Bed::new(10).await;
     let session = bed.sessions.session(bed.key("a")).0;
-    let first = session.token(&bed.login()).await.expect("a token");
+    let first = session.token(&bed.reading()).await.expect("a token");
     bed.clock.advance(Duration::from_secs(1));
     bed.fake.lookup.store(403, Ordering::Relaxed);
-    let second = session.token_after_denial(&first, &bed.login()).await.expect("no failure");
+    let second = session.token_after_denial(&first, &bed.reading()).await.expect("no failure");
     assert_eq!(second.expect("a new token").secret().expose(), b"t2");
     assert_eq!(bed.fake.counts(), (2, 1, 0));
 }
@@ -222,10 +221,10 @@ async fn a_dead_token_is_replaced_at_once() {
 async fn a_token_that_owns_leases_is_replaced_and_not_revoked() {
     let bed = Bed::new(10).await;
     let session = bed.sessions.session(bed.key("a")).0;
-    let first = session.token(&bed.login()).await.expect("a token");
+    let first = session.token(&bed.reading()).await.expect("a token");
     first.note_issue();
     bed.clock.advance(Duration::from_secs(60));
-    assert!(session.token_after_denial(&first, &bed.login()).await.expect("no failure").is_some());
+    assert!(session.token_after_denial(&first, &bed.reading()).await.expect("no failure").is_some());
     assert_eq!(bed.fake.counts(), (2, 0, 0));
 }
 
@@ -234,10 +233,10 @@ async fn what_expired_leaves_first_then_what_was_used_longest_ago() {
     let bed = Bed::new(2).await;
     let kept = |name: &str| bed.sessions.session(bed.key(name)).0;
     let old = kept("old");
-    old.token(&bed.login()).await.expect("a token");
+    old.token(&bed.reading()).await.expect("a token");
     bed.clock.advance(Duration::from_secs(3000));
     let other = kept("other");
-    other.token(&bed.login()).await.expect("a token");
+    other.token(&bed.reading()).await.expect("a token");
     bed.clock.advance(Duration::from_secs(1000));
     kept("old");
     // "old" was used last, but its token is over

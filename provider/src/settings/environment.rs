@@ -31,7 +31,7 @@ impl Settings {
             }
         }
         settings.namespace = env.parsed("NAMESPACE", namespace)?;
-        if let Some(timeout) = env.parsed("CLIENT_TIMEOUT", duration)? {
+        if let Some(timeout) = env.parsed("CLIENT_TIMEOUT", duration)?.filter(|timeout| !timeout.is_zero()) {
             settings.request_timeout = timeout;
         }
         if let Some(retries) =
@@ -115,7 +115,11 @@ impl Environment<'_> {
                 .filter(|value| !value.is_empty())
         };
         let (http, https) = (general("HTTP_PROXY"), general("HTTPS_PROXY"));
-        (http.is_some() || https.is_some()).then(|| Proxy { http, https, except: general("NO_PROXY") })
+        (http.is_some() || https.is_some()).then(|| Proxy {
+            http,
+            https,
+            except: Some(general("NO_PROXY").unwrap_or_default()),
+        })
     }
 }
 

@@ -15,6 +15,10 @@ use crate::go_json::{self, RawObject};
 /// Longest text of Vault's own words in an error.
 const MAX_WORDS: usize = 400;
 
+/// How much of what Vault says is looked at, in characters, and for how many secrets: a server that is no Vault may say much.
+const MAX_SAID: usize = 4096;
+const MAX_SECRETS: usize = 256;
+
 /// A successful answer: the body, and its share of the memory for bodies.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -116,11 +120,20 @@ fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[Secret]) 
 /// Vault's `errors`, on one line, shortened, without any of `secrets`.
 fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
     let errors: Vec<String> = serde_json::from_str(fields.get("errors")?.get()).ok()?;
-    let mut words = errors.join("; ");
-    for secret in secrets.iter().filter_map(|secret| secret.expose_str()).filter(|secret| !secret.is_empty())
-    {
-        words = words.replace(secret, "[redacted]");
+    let said: String = errors.join("; ").chars().take(MAX_SAID).collect();
+    if secrets.len() > MAX_SECRETS {
+        return Some("(left out: too many arguments to look for in it)".to_owned());
     }
+    let secrets = secrets.iter().filter_map(Secret::expose_str).filter(|secret| !secret.is_empty());
+    let words = secrets.fold(said, |words, secret| {
+        let cut = words.len();
+        let mut without = words.replace(secret, "[redacted]");
+        // no longer than before: a secret may be a part of the mark itself
+        while without.len() > cut {
+            without.pop();
+        }
+        without
+    });
     let plain: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     let short: String = line.chars().take(MAX_WORDS).collect();
@@ -194,6 +207,15 @@ mod tests {
             panic!("a refusal")
         };
         assert_eq!(refusal.words.as_deref(), Some("1 error occurred: * bad [redacted]"));
+    }
+
+    #[test]
+    fn many_secrets_in_many_words_cost_little() {
+        let secrets = vec![Secret::from("reda"); 200];
+        let body = Secret::new(format!(r#"{{"errors":["{}"]}}"#, "reda".repeat(100_000)));
+        let answer = Answer::new(400, &HeaderMap::new(), body, Share::default(), &secrets);
+        let Err(Failure::Refused(refusal)) = answer else { panic!("a refusal") };
+        assert!(refusal.words.is_some_and(|words| words.len() <= 400 && !words.contains("redareda")));
     }
 
     #[test]

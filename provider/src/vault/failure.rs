@@ -10,6 +10,8 @@ use crate::{Error, ErrorKind};
 pub(crate) enum Failure {
     /// No connection; nothing was sent.
     Unreachable(String),
+    /// Address and path make no URL.
+    NoRequest,
     /// The connection broke after the request was sent.
     Broken(String),
     /// No complete answer in time.
@@ -66,6 +68,7 @@ impl Failure {
                 ErrorKind::Unavailable,
                 format!("the connection to Vault at {server} broke: {cause}"),
             ),
+            Self::NoRequest => Error::class(format!("the path and {server} make no URL")),
             Self::TimedOut => {
                 Error::new(ErrorKind::TimedOut, format!("Vault at {server} did not answer in time"))
             }

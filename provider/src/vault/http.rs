@@ -20,6 +20,9 @@ pub(super) const MAX_BODY: usize = 8 << 20;
 /// How long an answer waits for memory that other answers hold.
 const MEMORY_WAIT: Duration = Duration::from_secs(5);
 
+/// What every body may take without asking, in bytes: small answers, most of all, never wait behind large ones.
+const FREE_BYTES: usize = 16 << 10;
+
 /// How long a body may take once its headers are there.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -41,11 +44,14 @@ impl TargetHandle {
         if let Some(host) = &self.host {
             request.headers_mut().insert(HOST, host.clone());
         }
-        let deadline = deadline.min(Instant::now() + self.request_timeout);
+        let deadline =
+            Instant::now().checked_add(self.request_timeout).map_or(deadline, |own| own.min(deadline));
         let exchange = async {
-            let _turn = self.requests.acquire().await.map_err(|_| Failure::TimedOut)?;
-            if let Some(rate) = &self.rate {
-                rate.turn().await;
+            let _turn = self.limits.requests.acquire().await.map_err(|_| Failure::TimedOut)?;
+            if let Some(rate) = &self.rate
+                && !rate.turn_before(deadline).await
+            {
+                return Err(Failure::TimedOut);
             }
             let response = self.send(request).await?;
             self.read(response).await
@@ -108,8 +114,8 @@ impl TargetHandle {
                 if body.len() + chunk.len() > MAX_BODY {
                     return Err(Failure::TooLarge);
                 }
-                share.grow(self, chunk.len()).await?;
                 body.push(&chunk);
+                share.cover(self, body.len().saturating_sub(FREE_BYTES)).await?;
             }
             Ok(())
         };
@@ -127,9 +133,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    async fn grow(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
-        add(&mut self.own, &target.own_bytes, bytes).await?;
-        add(&mut self.all, &target.all_bytes, bytes).await
+    /// Raises the share to `bytes`.
+    async fn cover(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
+        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let Some(missing) = bytes.checked_sub(held).filter(|missing| *missing > 0) else { return Ok(()) };
+        add(&mut self.own, &target.limits.bytes, missing).await?;
+        add(&mut self.all, &target.all_bytes, missing).await
     }
 }
 

@@ -105,7 +105,8 @@ impl Vault<'_> {
             _ => None,
         };
         let wait = wait?.max(asked.unwrap_or_default());
-        (Instant::now() + wait < self.deadline).then_some(wait)
+        let again = Instant::now().checked_add(wait);
+        again.is_some_and(|again| again < self.deadline).then_some(wait)
     }
 
     async fn send(
@@ -133,7 +134,7 @@ impl Vault<'_> {
         let built = VaultEndpoint(request).with_middleware(&middleware).request(&self.target.base);
         middleware.token.zeroize();
         let built = built.ok().and_then(|built| reqwest::Request::try_from(built).ok());
-        let mut built = built.ok_or_else(|| Failure::Unreachable("the address makes no URL".to_owned()))?;
+        let mut built = built.ok_or(Failure::NoRequest)?;
         if let Some(token) = built.headers_mut().get_mut("X-Vault-Token") {
             token.set_sensitive(true);
         }

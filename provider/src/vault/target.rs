@@ -1,6 +1,7 @@
 //! A Vault server as one class sees it, and the connections to it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,13 +54,29 @@ pub(crate) struct TargetHandle {
     pub(super) follow_redirects: bool,
     pub(super) max_retries: usize,
     pub(super) request_timeout: Duration,
-    pub(super) requests: Semaphore,
     pub(super) rate: Option<RateLimiter>,
-    /// Memory for bodies: this target's part, and what all share.
-    pub(super) own_bytes: Arc<Semaphore>,
+    pub(crate) limits: Arc<Limits>,
+    /// Memory for the bodies of all targets.
     pub(super) all_bytes: Arc<Semaphore>,
-    pub(crate) reads: Semaphore,
     stamp: Stamp,
+}
+
+/// What one server is limited to, by whatever settings it is reached.
+pub(crate) struct Limits {
+    pub(crate) reads: Semaphore,
+    pub(super) requests: Semaphore,
+    /// Memory for bodies.
+    pub(super) bytes: Arc<Semaphore>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            reads: Semaphore::new(READS_AT_ONCE),
+            requests: Semaphore::new(REQUESTS_AT_ONCE),
+            bytes: Arc::new(Semaphore::new(BYTES_OF_ONE)),
+        }
+    }
 }
 
 /// All targets in use.
@@ -84,15 +101,18 @@ impl Targets {
             *used = Instant::now();
             return Ok(Arc::clone(handle));
         }
-        if known.len() >= MAX_TARGETS {
+        // the operator's own Vault always has a place, whatever addresses classes name
+        if known.len() >= MAX_TARGETS && target.address != self.settings.address {
             forget_idle(&mut known)?;
         }
-        let handle = Arc::new(self.connect(target, stamp)?);
+        let same_server = known.values().find(|(handle, _)| handle.target.address == target.address);
+        let limits = same_server.map(|(handle, _)| Arc::clone(&handle.limits)).unwrap_or_default();
+        let handle = Arc::new(self.connect(target, stamp, limits)?);
         known.insert(target.clone(), (Arc::clone(&handle), Instant::now()));
         Ok(handle)
     }
 
-    fn connect(&self, target: &Target, stamp: Stamp) -> Result<TargetHandle, Error> {
+    fn connect(&self, target: &Target, stamp: Stamp, limits: Arc<Limits>) -> Result<TargetHandle, Error> {
         let settings = &self.settings;
         let mut builder = Client::builder()
             .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")))
@@ -128,11 +148,10 @@ impl Targets {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| {
-            Error::class(format!(
-                "cannot set up TLS for {}: {}",
-                target.address,
-                super::failure::root_cause(&error)
-            ))
+            Error::new(
+                ErrorKind::Misconfigured,
+                format!("cannot set up TLS for {}: {}", target.address, super::failure::root_cause(&error)),
+            )
         })?;
         Ok(TargetHandle {
             target: target.clone(),
@@ -142,11 +161,9 @@ impl Targets {
             follow_redirects: settings.follow_redirects,
             max_retries: settings.max_retries,
             request_timeout: settings.request_timeout,
-            requests: Semaphore::new(REQUESTS_AT_ONCE),
             rate: settings.rate_limit.map(RateLimiter::new),
-            own_bytes: Arc::new(Semaphore::new(BYTES_OF_ONE)),
+            limits,
             all_bytes: Arc::clone(&self.bytes),
-            reads: Semaphore::new(READS_AT_ONCE),
             stamp,
         })
     }
@@ -174,19 +191,32 @@ fn proxies(proxy: Option<&settings::Proxy>) -> Result<Vec<Proxy>, Error> {
     let Some(settings::Proxy { http, https, except }) = proxy else {
         return Ok(Vec::new());
     };
-    let except = except.as_deref().and_then(NoProxy::from_string);
+    // as in Go, this host is never reached by a proxy that is for everything
+    let except = except
+        .as_ref()
+        .and_then(|except| NoProxy::from_string(&format!("{except},localhost,127.0.0.0/8,::1")));
     let http = http.as_ref().map(Proxy::http);
     let https = https.as_ref().map(Proxy::https);
     http.into_iter()
         .chain(https)
         .map(|proxy| proxy.map(|proxy| proxy.no_proxy(except.clone())))
         .collect::<Result<_, _>>()
-        .map_err(|_| Error::class("the proxy of the environment (VAULT_PROXY_ADDR, HTTPS_PROXY…) is no URL"))
+        .map_err(|_| {
+            Error::new(
+                ErrorKind::Misconfigured,
+                "the proxy of the environment (VAULT_PROXY_ADDR, HTTPS_PROXY…) is no URL",
+            )
+        })
 }
 
 /// The URL with the name to verify as its host, and the real host to connect to.
 fn renamed(url: &reqwest::Url, name: &str) -> Result<(String, reqwest::Url), Error> {
     let real = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    if name.parse::<IpAddr>().is_ok() {
+        return Err(Error::class(format!(
+            "the TLS server name {name:?} is an IP address: use it as vaultAddress"
+        )));
+    }
     let mut renamed = url.clone();
     renamed
         .set_host(Some(name))

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use reqwest::{Certificate, ClientBuilder, Identity};
 
-use crate::{Error, Secret};
+use crate::{Error, ErrorKind, Secret};
 
 /// TLS settings of one Vault target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -94,7 +94,7 @@ impl Tls {
             Authorities::System => None,
             Authorities::File(file) => Some(read_certificates(file, protected)?),
             Authorities::Pem(pem) => Some(certificates(pem.as_bytes()).ok_or_else(|| {
-                Error::class("environment variable VAULT_CACERT_BYTES holds no PEM certificate")
+                misconfigured("environment variable VAULT_CACERT_BYTES holds no PEM certificate".to_owned())
             })?),
             Authorities::Directory(directory) => Some(read_directory(directory, protected)?),
         };
@@ -175,6 +175,10 @@ fn resolve(file: &TlsFile, protected: &[PathBuf]) -> Result<PathBuf, Error> {
     if is_protected(&path) { Err(refused()) } else { Ok(path) }
 }
 
+fn misconfigured(message: String) -> Error {
+    Error::new(ErrorKind::Misconfigured, message).with_advice("The provider's flags or environment name it")
+}
+
 impl TlsFile {
     fn unreadable(&self, error: &io::Error) -> Error {
         self.refused(&format!("it cannot be read: {error}"))
@@ -182,10 +186,12 @@ impl TlsFile {
 
     fn refused(&self, reason: &str) -> Error {
         let path = self.path.display();
-        Error::class(match &self.parameter {
-            Some(parameter) => format!("parameter {parameter:?}: {path} cannot be used: {reason}"),
-            None => format!("TLS file {path} cannot be used: {reason}"),
-        })
+        match &self.parameter {
+            Some(parameter) => {
+                Error::class(format!("parameter {parameter:?}: {path} cannot be used: {reason}"))
+            }
+            None => misconfigured(format!("TLS file {path} cannot be used: {reason}")),
+        }
     }
 }
 
