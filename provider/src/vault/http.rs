@@ -18,13 +18,13 @@ use crate::Secret;
 pub(super) const MAX_BODY: usize = 8 << 20;
 
 /// How long an answer waits for memory that other answers hold.
-const MEMORY_WAIT: Duration = Duration::from_secs(5);
+const MEMORY_WAIT: Duration = Duration::from_secs(10);
 
 /// What every body may take without asking, in bytes: small answers, most of all, never wait behind large ones.
 const FREE_BYTES: usize = 16 << 10;
 
 /// How long a body may take once its headers are there.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Status, headers and body of an answer.
 pub(super) struct Exchange {
@@ -99,10 +99,10 @@ impl TargetHandle {
         })
     }
 
-    /// Reads the body; each byte of it that has come is taken from the memory for all bodies.
+    /// Reads the body. Its whole length is claimed of this server's memory, and what has come of it of all servers'.
     async fn read(&self, mut response: Response) -> Result<Exchange, Failure> {
-        let announced = response.content_length().unwrap_or(0);
-        if announced > MAX_BODY as u64 {
+        let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        if announced.is_some_and(|length| length > MAX_BODY) {
             return Err(Failure::TooLarge);
         }
         let mut share = Share::default();
@@ -115,8 +115,12 @@ impl TargetHandle {
                     return Err(Failure::TooLarge);
                 }
                 body.push(&chunk);
-                share.cover(self, body.len().saturating_sub(FREE_BYTES)).await?;
+                if body.len() > FREE_BYTES {
+                    share.claim(self, announced.unwrap_or(MAX_BODY)).await?;
+                    share.cover(self, body.len()).await?;
+                }
             }
+            share.settle(body.len());
             Ok(())
         };
         within(Instant::now() + BODY_TIMEOUT, all_of_it).await?;
@@ -133,28 +137,39 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Raises the share to `bytes`.
+    /// Claims memory of the server's own, once and whole: bodies that each had a part would wait for each other.
+    async fn claim(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
+        if self.own.is_none() {
+            self.own = Some(take(&target.limits.bytes, bytes).await?);
+        }
+        Ok(())
+    }
+
+    /// Raises the part of everybody's memory to what has come.
     async fn cover(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
         let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Some(missing) = bytes.checked_sub(held).filter(|missing| *missing > 0) else { return Ok(()) };
-        add(&mut self.own, &target.limits.bytes, missing).await?;
-        add(&mut self.all, &target.all_bytes, missing).await
+        let more = take(&target.all_bytes, bytes.saturating_sub(held)).await?;
+        match &mut self.all {
+            Some(all) => all.merge(more),
+            None => self.all = Some(more),
+        }
+        Ok(())
+    }
+
+    /// Gives back what was claimed and did not come.
+    fn settle(&mut self, bytes: usize) {
+        if let Some(own) = &mut self.own {
+            drop(own.split(own.num_permits().saturating_sub(bytes)));
+        }
     }
 }
 
-async fn add(
-    share: &mut Option<OwnedSemaphorePermit>,
-    memory: &Arc<Semaphore>,
-    bytes: usize,
-) -> Result<(), Failure> {
+async fn take(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
     let bytes = u32::try_from(bytes).map_err(|_| Failure::TooLarge)?;
-    let more = timeout(MEMORY_WAIT, Arc::clone(memory).acquire_many_owned(bytes)).await;
-    let Ok(Ok(more)) = more else { return Err(Failure::Crowded) };
-    match share {
-        Some(share) => share.merge(more),
-        None => *share = Some(more),
+    match timeout(MEMORY_WAIT, Arc::clone(memory).acquire_many_owned(bytes)).await {
+        Ok(Ok(taken)) => Ok(taken),
+        _ => Err(Failure::Crowded),
     }
-    Ok(())
 }
 
 /// Where a redirect leads to; nothing where the answer is none. `Err` where that is no place to go.

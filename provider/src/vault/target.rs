@@ -129,7 +129,7 @@ impl Targets {
                 for proxy in proxies(settings.proxy.as_ref())? {
                     builder = builder.proxy(proxy);
                 }
-                if let Some(name) = target.tls.server_name.as_deref().filter(|_| url.scheme() == "https") {
+                if let Some(name) = target.tls.server_name.as_deref().filter(|name| needs_alias(url, name)) {
                     let (real, renamed) = renamed(url, name)?;
                     base = Address::Url(renamed).base();
                     host = HeaderValue::from_str(&authority(url)).ok();
@@ -207,6 +207,11 @@ fn proxies(proxy: Option<&settings::Proxy>) -> Result<Vec<Proxy>, Error> {
                 "the proxy of the environment (VAULT_PROXY_ADDR, HTTPS_PROXY…) is no URL",
             )
         })
+}
+
+/// Whether the certificate is to be verified for another name than the URL's host.
+fn needs_alias(url: &reqwest::Url, name: &str) -> bool {
+    url.scheme() == "https" && url.host_str().is_none_or(|host| !host.eq_ignore_ascii_case(name))
 }
 
 /// The URL with the name to verify as its host, and the real host to connect to.
