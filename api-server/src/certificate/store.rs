@@ -1,0 +1,71 @@
+//! Certificates as a Secret holds them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::authority::Pair;
+use super::rotation::Certificates;
+
+/// The serving certificate and its key, under the names of a `kubernetes.io/tls` Secret, and all CAs, as cert-manager
+/// names them.
+const SERVING: (&str, &str) = ("tls.crt", "tls.key");
+const BUNDLE: &str = "ca.crt";
+
+/// The CAs one by one, the newest last: `ca-0.crt` with `ca-0.key`, and so on.
+const MOST: usize = 8;
+
+/// Reads the data of a Secret; what is missing is left out, and made anew later.
+pub(crate) fn read(data: &BTreeMap<String, ByteString>) -> Certificates {
+    let text = |name: &str| data.get(name).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
+    let pair = |certificate: &str, key: &str| {
+        let key = data.get(key)?;
+        PrivateKeyDer::from_pem_slice(&key.0).ok()?;
+        Some(Pair { certificate: text(certificate)?, key: coffer_provider::Secret::new(key.0.clone()) })
+    };
+    Certificates {
+        authorities: (0..MOST).filter_map(|n| pair(&format!("ca-{n}.crt"), &format!("ca-{n}.key"))).collect(),
+        serving: pair(SERVING.0, SERVING.1),
+    }
+}
+
+/// The data of the Secret.
+pub(crate) fn write(certificates: &Certificates) -> BTreeMap<String, ByteString> {
+    let text = |text: &str| ByteString(text.as_bytes().to_vec());
+    let mut data = BTreeMap::from([(BUNDLE.to_owned(), text(&certificates.bundle()))]);
+    let mut put = |certificate: String, key: String, pair: &Pair| {
+        data.insert(certificate, text(&pair.certificate));
+        data.insert(key, ByteString(pair.key.expose().to_vec()));
+    };
+    for (n, pair) in certificates.authorities.iter().enumerate() {
+        put(format!("ca-{n}.crt"), format!("ca-{n}.key"), pair);
+    }
+    if let Some(serving) = &certificates.serving {
+        put(SERVING.0.to_owned(), SERVING.1.to_owned(), serving);
+    }
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use k8s_openapi::ByteString;
+
+    use super::{read, write};
+    use crate::certificate::rotation::Certificates;
+
+    #[test]
+    fn what_was_written_is_read_and_what_is_broken_is_left_out() {
+        let names = ["a.b.svc".to_owned()];
+        let certificates = Certificates::default().next(&names, SystemTime::now()).expect("certificates");
+        let mut data = write(&certificates);
+        assert!(read(&data) == certificates);
+        data.insert("tls.key".to_owned(), ByteString(b"no key".to_vec()));
+        assert!(read(&data).serving.is_none());
+        data.remove("ca-0.key");
+        assert!(read(&data) == Certificates::default());
+    }
+}

@@ -1,0 +1,126 @@
+//! Client certificates: who issued one, and whom it names.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::user::User;
+
+/// A bundle of certificate authorities that issue client certificates.
+pub(crate) struct Authority(Arc<dyn ClientCertVerifier>);
+
+impl Authority {
+    /// Reads every certificate of a PEM bundle: while a CA is rotated there are two.
+    ///
+    /// # Errors
+    /// There is none that can be used.
+    pub(crate) fn parse(pem: &str) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok);
+        roots.add_parsable_certificates(certificates);
+        if roots.is_empty() {
+            return Err("there is no CA certificate in it".to_owned());
+        }
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        verifier.map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Whether a chain, the client's own certificate first, leads to one of the authorities at this very moment, and
+    /// is meant for clients. That the client has the key was proved when it connected.
+    pub(crate) fn accepts(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let Some((own, others)) = chain.split_first() else { return false };
+        self.0.verify_client_cert(own, others, UnixTime::now()).is_ok()
+    }
+}
+
+/// The user that a certificate names: common name and organizations (`CommonNameUserConversion` of k8s.io/apiserver).
+pub(crate) fn user(certificate: &CertificateDer<'_>) -> Option<User> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let subject = certificate.subject();
+    let groups = subject.iter_organization().map(|group| group.as_str().map(ToOwned::to_owned));
+    let name = subject.iter_common_name().last()?.as_str().ok()?.to_owned();
+    let groups = groups.collect::<Result<_, _>>().ok()?;
+    (!name.is_empty()).then(|| User { name, groups, ..User::default() })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    };
+    use rustls_pki_types::CertificateDer;
+
+    use super::{Authority, user};
+
+    pub(crate) struct TestAuthority(CertifiedIssuer<'static, KeyPair>);
+
+    impl TestAuthority {
+        pub(crate) fn new() -> Self {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().expect("a key");
+            Self(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+        }
+
+        pub(crate) fn pem(&self) -> String {
+            self.0.pem()
+        }
+
+        pub(crate) fn issue(&self, name: &str, groups: &[&str]) -> Vec<CertificateDer<'static>> {
+            self.issue_with(name, groups, |_| {})
+        }
+
+        pub(crate) fn issue_with(
+            &self,
+            name: &str,
+            groups: &[&str],
+            change: impl Fn(&mut CertificateParams),
+        ) -> Vec<CertificateDer<'static>> {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            for group in groups {
+                params.distinguished_name.push(DnType::OrganizationName, *group);
+            }
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            change(&mut params);
+            let key = KeyPair::generate().expect("a key");
+            vec![params.signed_by(&key, &self.0).expect("a certificate").der().clone()]
+        }
+    }
+
+    #[test]
+    fn only_live_certificates_for_clients_of_the_authority_are_accepted() {
+        let authority = TestAuthority::new();
+        let verifier = Authority::parse(&authority.pem()).expect("an authority");
+        assert!(verifier.accepts(&authority.issue("jo", &[])));
+        assert!(!verifier.accepts(&TestAuthority::new().issue("jo", &[])));
+        assert!(!verifier.accepts(&[]));
+        let expired =
+            authority.issue_with("jo", &[], |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
+        let early =
+            authority.issue_with("jo", &[], |params| params.not_before = rcgen::date_time_ymd(4000, 1, 1));
+        let servers = authority.issue_with("jo", &[], |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        });
+        for refused in [expired, early, servers] {
+            assert!(!verifier.accepts(&refused));
+        }
+    }
+
+    #[test]
+    fn a_certificate_names_user_and_groups() {
+        let authority = TestAuthority::new();
+        let named = user(&authority.issue("jö", &["a"])[0]).expect("a user");
+        assert_eq!((named.name.as_str(), named.groups), ("jö", vec!["a".to_owned()]));
+        assert_eq!(user(&authority.issue("", &[])[0]), None);
+        assert_eq!(user(&CertificateDer::from(vec![1, 2, 3])), None);
+    }
+}

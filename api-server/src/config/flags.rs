@@ -1,0 +1,244 @@
+//! The command line.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use coffer_provider::{Address, Authorities, ClientCertificate, Settings, TlsFile, go_duration, settings};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::{CertificateSource, ConfigError, KeyPlace, LogFormat};
+
+/// Serves the aggregated API custom.secrets.k8s.io: kubectl get of what a SecretProviderClass would mount.
+#[derive(Parser)]
+#[command(name = "coffer-api-server", version, args_override_self = true)]
+pub(super) struct Flags {
+    /// Address to serve on
+    #[arg(long, default_value = ":8443", value_name = "[HOST]:PORT")]
+    pub(super) listen: String,
+
+    /// PEM file of the serving certificate; without one, the server makes its own
+    #[arg(long, value_name = "PATH", requires = "tls_private_key_file")]
+    tls_cert_file: Option<PathBuf>,
+
+    /// PEM file of its key
+    #[arg(long, value_name = "PATH", requires = "tls_cert_file")]
+    tls_private_key_file: Option<PathBuf>,
+
+    /// Secret that keeps the certificate that the server makes
+    #[arg(long, default_value = "coffer-api-server-tls", value_name = "NAME")]
+    serving_secret: String,
+
+    /// Service that kube-apiserver reaches this server through
+    #[arg(long, default_value = "coffer-api-server", value_name = "NAME")]
+    service: String,
+
+    /// Secret with the key of the versions: the node agents' own
+    #[arg(long, default_value = "vault-csi-provider-hmac-key", value_name = "NAME")]
+    hmac_secret_name: String,
+
+    /// File with the key of the versions, in place of the Secret
+    #[arg(long, value_name = "PATH")]
+    hmac_key_file: Option<PathBuf>,
+
+    /// Addresses of Vault that may be contacted, whatever a class says [default: the address of --vault-addr]
+    #[arg(long, value_delimiter = ',', value_name = "URL,…")]
+    allowed_vault_addresses: Vec<String>,
+
+    /// Providers whose SecretProviderClasses are served
+    #[arg(long, value_delimiter = ',', default_value = "vault,openbao", value_name = "NAME,…")]
+    pub(super) providers: Vec<String>,
+
+    /// Audience of service account tokens where a class names none
+    #[arg(long, default_value = "vault", value_name = "AUDIENCE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) default_audience: String,
+
+    /// The time for one read
+    #[arg(long, default_value = "8s", value_name = "DURATION", value_parser = duration)]
+    pub(super) request_timeout: Duration,
+
+    /// Requests for secrets that are answered at once
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub(super) max_in_flight: usize,
+
+    /// Those of one user
+    #[arg(long, default_value_t = 40, value_name = "N")]
+    pub(super) max_in_flight_per_user: usize,
+
+    /// How long to serve on after SIGTERM
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    pub(super) shutdown_delay: Duration,
+
+    /// Identities whose Vault token is kept
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(super) cache_size: usize,
+
+    /// Log level: off, error, warn, info, debug or trace; the audit lines are always written
+    #[arg(long, default_value = "info", value_name = "LEVEL", value_parser = level)]
+    pub(super) log_level: LevelFilter,
+
+    /// Log format: text or json
+    #[arg(long, default_value = "text", value_name = "FORMAT", value_parser = log_format)]
+    pub(super) log_format: LogFormat,
+
+    #[command(flatten)]
+    pub(super) vault: VaultFlags,
+}
+
+/// Vault, and TLS towards it; a class decides nothing of the latter.
+#[derive(clap::Args)]
+pub(super) struct VaultFlags {
+    /// Vault's address [default: VAULT_ADDR, else https://127.0.0.1:8200]
+    #[arg(long, alias = "openbao-addr", value_name = "URL")]
+    vault_addr: Option<String>,
+
+    /// Path of the auth method
+    #[arg(long, alias = "openbao-mount", default_value = "kubernetes", value_name = "PATH")]
+    vault_mount: String,
+
+    /// Vault namespace
+    #[arg(long, alias = "openbao-namespace", value_name = "NAMESPACE")]
+    vault_namespace: Option<String>,
+
+    /// PEM file of the certificate authorities to trust
+    #[arg(long, alias = "openbao-tls-ca-cert", value_name = "PATH")]
+    vault_tls_ca_cert: Option<PathBuf>,
+
+    /// Directory of such files
+    #[arg(long, alias = "openbao-tls-ca-directory", value_name = "PATH")]
+    vault_tls_ca_directory: Option<PathBuf>,
+
+    /// Name to verify Vault's certificate for
+    #[arg(long, alias = "openbao-tls-server-name", value_name = "NAME")]
+    vault_tls_server_name: Option<String>,
+
+    /// PEM file of the client certificate
+    #[arg(long, alias = "openbao-tls-client-cert", value_name = "PATH", requires = "vault_tls_client_key")]
+    vault_tls_client_cert: Option<PathBuf>,
+
+    /// PEM file of its key
+    #[arg(long, alias = "openbao-tls-client-key", value_name = "PATH", requires = "vault_tls_client_cert")]
+    vault_tls_client_key: Option<PathBuf>,
+}
+
+/// A command line that was understood.
+pub(super) enum Parsed {
+    Flags(Box<Flags>),
+    /// The text that was asked for: help or version.
+    Print(String),
+}
+
+impl Flags {
+    pub(super) fn parse(args: impl IntoIterator<Item = String>) -> Result<Parsed, ConfigError> {
+        let mistake = match Self::try_parse_from(args) {
+            Ok(flags) => return Ok(Parsed::Flags(Box::new(flags))),
+            Err(mistake) => mistake,
+        };
+        let text = mistake.to_string().trim_end().to_owned();
+        match mistake.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Print(text)),
+            _ => Err(ConfigError::Flags(text.strip_prefix("error: ").unwrap_or(&text).to_owned())),
+        }
+    }
+
+    pub(super) fn certificate(&self) -> Result<CertificateSource, ConfigError> {
+        match (&self.tls_cert_file, &self.tls_private_key_file) {
+            (Some(certificate), Some(key)) => {
+                Ok(CertificateSource::Files { certificate: certificate.clone(), key: key.clone() })
+            }
+            _ if !crate::route::is_name(&self.serving_secret) => Err(no_name("serving-secret")),
+            _ if !crate::route::is_name(&self.service) => Err(no_name("service")),
+            _ => Ok(CertificateSource::Managed {
+                secret: self.serving_secret.clone(),
+                service: self.service.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn key(&self) -> KeyPlace {
+        match &self.hmac_key_file {
+            Some(path) => KeyPlace::File(path.clone()),
+            None => KeyPlace::Secret(self.hmac_secret_name.clone()),
+        }
+    }
+
+    /// The addresses that may be contacted; the configured one where none is listed.
+    pub(super) fn allowed(&self, settings: &Settings) -> Result<Vec<Address>, ConfigError> {
+        let listed = self.allowed_vault_addresses.iter().filter(|address| !address.trim().is_empty());
+        let listed: Vec<Address> = listed
+            .map(|address| {
+                Address::parse(address).map_err(|bad| flag("allowed-vault-addresses", bad.to_string()))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(if listed.is_empty() { vec![settings.address.clone()] } else { listed })
+    }
+}
+
+impl VaultFlags {
+    /// Puts what was given over what the environment says; an empty value counts as not given.
+    pub(super) fn overlay(&self, settings: &mut Settings) -> Result<(), ConfigError> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let file = |path: &Option<PathBuf>| {
+            let path = path.clone().filter(|path| !path.as_os_str().is_empty());
+            path.map(|path| TlsFile { path, parameter: None })
+        };
+        if let Some(address) = given(&self.vault_addr) {
+            settings.address = Address::parse(&address).map_err(|bad| flag("vault-addr", bad.to_string()))?;
+        }
+        settings.auth_mount.clone_from(&self.vault_mount);
+        if let Some(namespace) = given(&self.vault_namespace) {
+            let namespace =
+                settings::namespace(&namespace).map_err(|reason| flag("vault-namespace", reason))?;
+            settings.namespace = Some(namespace);
+        }
+        let tls = &mut settings.tls;
+        if let Some(authorities) = file(&self.vault_tls_ca_cert) {
+            tls.authorities = Authorities::File(authorities);
+        } else if let Some(directory) = file(&self.vault_tls_ca_directory) {
+            tls.authorities = Authorities::Directory(directory);
+        }
+        tls.server_name = given(&self.vault_tls_server_name).or(tls.server_name.take());
+        if let (Some(certificate), Some(key)) =
+            (file(&self.vault_tls_client_cert), file(&self.vault_tls_client_key))
+        {
+            tls.client = Some(ClientCertificate { certificate, key });
+        }
+        Ok(())
+    }
+}
+
+/// `:8443` is every interface, as in Go.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, ConfigError> {
+    let everywhere =
+        || text.strip_prefix(':')?.parse().ok().map(|port| (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into());
+    let address = text.replacen("localhost:", "127.0.0.1:", 1).parse().ok().or_else(everywhere);
+    address.ok_or_else(|| flag("listen", format!("{text:?} is no [HOST]:PORT")))
+}
+
+fn flag(flag: &'static str, reason: String) -> ConfigError {
+    ConfigError::Flag { flag, reason }
+}
+
+fn no_name(name: &'static str) -> ConfigError {
+    flag(name, "not the name of an object: lower-case letters, digits, \"-\" and \".\"".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    go_duration::parse(text)
+        .filter(|duration| *duration <= Duration::from_secs(3600))
+        .ok_or_else(|| format!("{text:?} is no duration such as 8s or 1m, of at most an hour"))
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| "not one of off, error, warn, info, debug and trace".to_owned())
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("neither text nor json".to_owned()),
+    }
+}

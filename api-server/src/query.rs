@@ -1,0 +1,132 @@
+//! The query of a request for objects.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::selectors::{BadSelector, FieldSelector, LabelSelector};
+
+/// What a client asks for beside the path.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Query {
+    pub(crate) fields: FieldSelector,
+    pub(crate) labels: LabelSelector,
+    pub(crate) watch: bool,
+    /// Only watch-list clients send it; Kubernetes answers 422 where it is not supported.
+    pub(crate) send_initial_events: bool,
+    /// What rows of a table embed.
+    pub(crate) include_object: IncludeObject,
+}
+
+/// `includeObject` of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum IncludeObject {
+    #[default]
+    Metadata,
+    Object,
+    None,
+}
+
+/// A query that cannot be served.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadQuery {
+    #[error("the query is not UTF-8")]
+    NotText,
+    #[error("query parameter {0:?} is given twice")]
+    Twice(&'static str),
+    #[error("query parameter {name:?} does not take {value:?}")]
+    Value { name: &'static str, value: String },
+    #[error("query parameter \"continue\" was not made by this server, which answers lists whole")]
+    Continue,
+    #[error(transparent)]
+    Selector(#[from] BadSelector),
+}
+
+impl Query {
+    /// Reads a raw query. Parameters that are not known are ignored, as everywhere in Kubernetes.
+    ///
+    /// # Errors
+    /// What is wrong; a selector that is given twice could have been authorized as the other one.
+    pub(crate) fn parse(raw: &str) -> Result<Self, BadQuery> {
+        let pairs = pairs(raw)?;
+        if one(&pairs, "continue")?.is_some_and(|token| !token.is_empty()) {
+            return Err(BadQuery::Continue);
+        }
+        let include_object = match one(&pairs, "includeObject")? {
+            None | Some("" | "Metadata") => IncludeObject::Metadata,
+            Some("Object") => IncludeObject::Object,
+            Some("None") => IncludeObject::None,
+            Some(value) => return Err(bad("includeObject", value)),
+        };
+        Ok(Self {
+            fields: FieldSelector::parse(one(&pairs, "fieldSelector")?.unwrap_or_default())?,
+            labels: LabelSelector::parse(one(&pairs, "labelSelector")?.unwrap_or_default())?,
+            watch: boolean(&pairs, "watch")?,
+            send_initial_events: one(&pairs, "sendInitialEvents")?.is_some(),
+            include_object,
+        })
+    }
+}
+
+type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
+fn pairs(raw: &str) -> Result<Pairs<'_>, BadQuery> {
+    let decode = |text: &str| {
+        let spaced = text.replace('+', " ");
+        let decoded = percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned());
+        decoded.map(Cow::Owned).map_err(|_| BadQuery::NotText)
+    };
+    raw.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
+fn one<'a>(pairs: &'a Pairs<'_>, name: &'static str) -> Result<Option<&'a str>, BadQuery> {
+    let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_ref());
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(BadQuery::Twice(name)),
+        (value, None) => Ok(value),
+    }
+}
+
+/// Kubernetes takes any value but `false` and `0` for true (`Convert_Slice_string_To_bool` of apimachinery).
+fn boolean(pairs: &Pairs<'_>, name: &'static str) -> Result<bool, BadQuery> {
+    Ok(one(pairs, name)?.is_some_and(|value| !matches!(value, "0") && !value.eq_ignore_ascii_case("false")))
+}
+
+fn bad(name: &'static str, value: &str) -> BadQuery {
+    BadQuery::Value { name, value: value.chars().take(40).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BadQuery, IncludeObject, Query};
+
+    #[test]
+    fn reads_what_kubectl_sends() {
+        let query = Query::parse("fieldSelector=metadata.name%3Ddb&limit=500&includeObject=Object&x=%zz")
+            .expect("a query");
+        assert_eq!(query.fields.name(), Some("db"));
+        assert_eq!(query.include_object, IncludeObject::Object);
+        assert!(!query.watch && !query.send_initial_events);
+        let watch = Query::parse("watch=true&sendInitialEvents=false").expect("a query");
+        assert!(watch.watch && watch.send_initial_events);
+        assert!(Query::parse("watch").expect("a query").watch);
+        assert!(!Query::parse("watch=0&x").expect("a query").watch);
+        assert_eq!(Query::parse(""), Ok(Query::default()));
+    }
+
+    #[test]
+    fn refuses_what_could_be_read_two_ways() {
+        let twice = "fieldSelector=metadata.name%3Da&fieldSelector=metadata.name%3Db";
+        assert_eq!(Query::parse(twice), Err(BadQuery::Twice("fieldSelector")));
+        assert_eq!(Query::parse("labelSelector=a&labelSelector=b"), Err(BadQuery::Twice("labelSelector")));
+        assert_eq!(Query::parse("continue=abc"), Err(BadQuery::Continue));
+        assert_eq!(Query::parse("labelSelector=%ff"), Err(BadQuery::NotText));
+        assert!(Query::parse("includeObject=All").is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! Answers.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use ring::digest::{SHA256, digest};
+
+/// JSON that no one may keep.
+pub(crate) fn json(code: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+    answer(code, "application/json", "no-store", body.into())
+}
+
+/// Text that no one may keep.
+pub(crate) fn text(code: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    answer(code, "text/plain; charset=utf-8", "no-store", body.into())
+}
+
+/// Text of another type.
+pub(crate) fn typed(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    answer(StatusCode::OK, content_type, "no-store", body.into())
+}
+
+/// A document that never changes while the process lives, and is the same on every replica.
+pub(crate) struct Document {
+    content_type: &'static str,
+    body: Bytes,
+    etag: HeaderValue,
+}
+
+impl Document {
+    pub(crate) fn new(content_type: &'static str, body: String) -> Self {
+        let etag = format!("\"{}\"", hash(&body));
+        Self {
+            content_type,
+            body: body.into(),
+            etag: HeaderValue::try_from(etag).unwrap_or_else(|_| unreachable!("hex digits in quotes")),
+        }
+    }
+
+    /// The document, or 304 where the client has it.
+    pub(crate) fn response(&self, request: &HeaderMap) -> Response<Full<Bytes>> {
+        let known = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let is_known = known
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || tag.as_bytes() == self.etag.as_bytes());
+        let (code, body) = if is_known {
+            (StatusCode::NOT_MODIFIED, Bytes::new())
+        } else {
+            (StatusCode::OK, self.body.clone())
+        };
+        let mut response = answer(code, self.content_type, "no-cache, private", body);
+        response.headers_mut().insert(ETAG, self.etag.clone());
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+        response
+    }
+}
+
+/// A short name for a text: the same text has the same one.
+pub(crate) fn hash(text: &str) -> String {
+    data_encoding::HEXUPPER.encode(digest(&SHA256, text.as_bytes()).as_ref())
+}
+
+fn answer(
+    code: StatusCode,
+    content_type: &'static str,
+    cache: &'static str,
+    body: Bytes,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::IF_NONE_MATCH;
+    use http::{HeaderMap, HeaderValue};
+
+    use super::Document;
+
+    #[test]
+    fn who_has_the_document_gets_none() {
+        let document = Document::new("application/json", "{}".to_owned());
+        let first = document.response(&HeaderMap::new());
+        assert_eq!(first.status(), 200);
+        let etag = first.headers()["etag"].to_str().expect("text").to_owned();
+        assert!(etag.starts_with('"') && etag.ends_with('"'));
+        for known in [etag.clone(), format!("\"x\", {etag}"), format!("W/{etag}")] {
+            let headers =
+                HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::try_from(known).expect("a value"))]);
+            assert_eq!(document.response(&headers).status(), 304);
+        }
+        let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static("\"other\""))]);
+        let other = document.response(&headers);
+        assert_eq!((other.status().as_u16(), other.headers()["vary"].as_bytes()), (200, &b"Accept"[..]));
+    }
+}

@@ -1,0 +1,79 @@
+//! Who asks.
+
+use std::collections::BTreeMap;
+
+const ANONYMOUS: &str = "system:anonymous";
+const AUTHENTICATED: &str = "system:authenticated";
+const UNAUTHENTICATED: &str = "system:unauthenticated";
+
+/// A user as Kubernetes knows one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) groups: Vec<String>,
+    pub(crate) extra: BTreeMap<String, Vec<String>>,
+}
+
+impl User {
+    /// Someone who shows no credential.
+    pub(crate) fn anonymous() -> Self {
+        Self { name: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()], ..Self::default() }
+    }
+
+    /// Adds the group of all who are authenticated, as Kubernetes' own servers do
+    /// (`AuthenticatedGroupAdder` of k8s.io/apiserver).
+    pub(crate) fn authenticated(mut self) -> Self {
+        let knows = |group: &String| group == AUTHENTICATED || group == UNAUTHENTICATED;
+        if self.name != ANONYMOUS && !self.groups.iter().any(knows) {
+            self.groups.push(AUTHENTICATED.to_owned());
+        }
+        self
+    }
+
+    /// The service account that the user is: its namespace and name.
+    pub(crate) fn service_account(&self) -> Option<(&str, &str)> {
+        let (namespace, name) = self.name.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        (!namespace.is_empty() && !name.is_empty() && !name.contains(':')).then_some((namespace, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::User;
+
+    fn user(name: &str, groups: &[&str]) -> User {
+        User {
+            name: name.to_owned(),
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            ..User::default()
+        }
+    }
+
+    #[test]
+    fn everyone_who_is_known_is_in_the_group_of_the_known() {
+        assert_eq!(user("jo", &["a"]).authenticated().groups, ["a", "system:authenticated"]);
+        assert_eq!(user("jo", &["system:authenticated"]).authenticated().groups, ["system:authenticated"]);
+        assert_eq!(user("jo", &["system:unauthenticated"]).authenticated().groups.len(), 1);
+        assert_eq!(User::anonymous().authenticated(), User::anonymous());
+    }
+
+    #[test]
+    fn service_accounts_are_known_by_their_name() {
+        let account = |name: &str| {
+            let user = user(name, &[]);
+            user.service_account().map(|(namespace, name)| format!("{namespace}/{name}"))
+        };
+        assert_eq!(account("system:serviceaccount:ns:web").as_deref(), Some("ns/web"));
+        for name in [
+            "jo",
+            "system:serviceaccount:ns",
+            "system:serviceaccount::web",
+            "system:serviceaccount:ns:",
+            "system:serviceaccount:a:b:c",
+            "xsystem:serviceaccount:ns:web",
+        ] {
+            assert_eq!(account(name), None, "{name}");
+        }
+    }
+}
