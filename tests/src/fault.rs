@@ -1,0 +1,243 @@
+//! A Vault that misbehaves by script, for what a real one cannot be made to do.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::answer::{Answer, Deed};
+use crate::tls::TestCa;
+use crate::wait::until;
+
+/// The server. It answers by [script](Self::script); unscripted, a login succeeds with a new token each time,
+/// a token's own business (`auth/token/…`) is fine, and everything else is 404. It ends when dropped.
+#[derive(Debug)]
+pub struct FaultServer {
+    address: String,
+    state: Arc<State>,
+    task: JoinHandle<()>,
+}
+
+/// A request that the server took.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The method.
+    pub method: String,
+    /// The path with `/v1/`, without the query.
+    pub path: String,
+    /// The query, undecoded.
+    pub query: String,
+    /// The headers, names in lower case.
+    pub headers: HashMap<String, String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Recorded {
+    /// The token that it was made with.
+    pub fn token(&self) -> Option<&str> {
+        self.headers.get("x-vault-token").map(String::as_str)
+    }
+
+    /// The body as JSON, null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    scripts: Mutex<HashMap<(String, String), VecDeque<Answer>>>,
+    recorded: Mutex<Vec<Recorded>>,
+    released: watch::Sender<bool>,
+}
+
+impl FaultServer {
+    /// Serves HTTP on a loopback port.
+    pub async fn start() -> Self {
+        Self::serve("127.0.0.1:0", None).await
+    }
+
+    /// Serves HTTP where another server [stopped](Self::stop).
+    pub async fn start_at(address: &str) -> Self {
+        Self::serve(address.trim_start_matches("http://"), None).await
+    }
+
+    /// Serves HTTPS with a certificate of that authority for `127.0.0.1`.
+    pub async fn start_tls(ca: &TestCa) -> Self {
+        Self::serve("127.0.0.1:0", Some(ca)).await
+    }
+
+    /// Ends the server and every connection, and tells where it served.
+    pub async fn stop(mut self) -> String {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+        std::mem::take(&mut self.address)
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What to answer to that method and path (with `/v1/`), one after the other; the last for ever.
+    ///
+    /// # Panics
+    /// Without an answer.
+    pub fn script(&self, method: &str, path: &str, answers: impl IntoIterator<Item = Answer>) {
+        let answers: VecDeque<Answer> = answers.into_iter().collect();
+        assert!(!answers.is_empty(), "a script needs an answer");
+        lock(&self.state.scripts).insert((method.to_owned(), path.to_owned()), answers);
+    }
+
+    /// Lets every held answer go, now and from now on.
+    pub fn release(&self) {
+        self.state.released.send_replace(true);
+    }
+
+    /// The requests so far, in order.
+    pub fn requests(&self) -> Vec<Recorded> {
+        lock(&self.state.recorded).clone()
+    }
+
+    /// The requests so far to that method and path (with `/v1/`).
+    pub fn requests_to(&self, method: &str, path: &str) -> Vec<Recorded> {
+        let wanted = |request: &Recorded| request.method == method && request.path == path;
+        self.requests().into_iter().filter(wanted).collect()
+    }
+
+    /// How many logins there were.
+    pub fn logins(&self) -> usize {
+        self.requests().iter().filter(|request| request.path.ends_with("/login")).count()
+    }
+
+    /// Waits until at least `count` requests to that method and path have come.
+    pub async fn took(&self, method: &str, path: &str, count: usize) {
+        let what = format!("{count} requests {method} {path} at the fault server");
+        until(&what, async || (self.requests_to(method, path).len() >= count).then_some(())).await;
+    }
+
+    async fn serve(address: &str, ca: Option<&TestCa>) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a loopback port");
+        let port = listener.local_addr().expect("a bound listener").port();
+        let scheme = if ca.is_some() { "https" } else { "http" };
+        let state = Arc::new(State {
+            scripts: Mutex::default(),
+            recorded: Mutex::default(),
+            released: watch::Sender::new(false),
+        });
+        let task = tokio::spawn(accept(listener, ca.map(TestCa::acceptor), Arc::clone(&state)));
+        Self { address: format!("{scheme}://127.0.0.1:{port}"), state, task }
+    }
+}
+
+impl Drop for FaultServer {
+    fn drop(&mut self) {
+        // The connections are in the task's own set and go with it.
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let (tls, state) = (tls.clone(), Arc::clone(&state));
+        connections.spawn(async move {
+            match tls {
+                None => converse(stream, &state).await,
+                Some(tls) => converse(tls.accept(stream).await?, &state).await,
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    while let Some(request) = read_request(&mut stream).await? {
+        let answer = state.answer(&request);
+        lock(&state.recorded).push(request);
+        if answer.held {
+            state.released().await;
+        }
+        match answer.deed {
+            Deed::Write(bytes) => stream.write_all(&bytes).await?,
+            Deed::WriteAndClose(bytes) => {
+                stream.write_all(&bytes).await?;
+                return stream.shutdown().await;
+            }
+            Deed::WriteAndStall(bytes) => {
+                stream.write_all(&bytes).await?;
+                stream.flush().await?;
+                state.released().await;
+                return stream.shutdown().await;
+            }
+        }
+        stream.flush().await?;
+    }
+    Ok(())
+}
+
+async fn read_request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Recorded>> {
+    let mut line = String::new();
+    if stream.read_line(&mut line).await? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace();
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+
+    let mut headers = HashMap::new();
+    loop {
+        let mut header = String::new();
+        stream.read_line(&mut header).await?;
+        let Some((name, value)) = header.trim_end().split_once(':') else {
+            break;
+        };
+        headers.insert(name.to_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    let (method, path, query) = (method.to_owned(), path.to_owned(), query.to_owned());
+    Ok(Some(Recorded { method, path, query, headers, body }))
+}
+
+impl State {
+    async fn released(&self) {
+        let _ = self.released.subscribe().wait_for(|released| *released).await;
+    }
+
+    fn answer(&self, request: &Recorded) -> Answer {
+        let mut scripts = lock(&self.scripts);
+        let script = scripts.get_mut(&(request.method.clone(), request.path.clone()));
+        match script {
+            Some(answers) if answers.len() > 1 => answers.pop_front(),
+            Some(answers) => answers.front().cloned(),
+            None => None,
+        }
+        .unwrap_or_else(|| self.unscripted(&request.path))
+    }
+
+    fn unscripted(&self, path: &str) -> Answer {
+        if path.ends_with("/login") {
+            let number = lock(&self.recorded).len();
+            Answer::login(&format!("hvs.from-the-fault-server-{number}"), 3600)
+        } else if path.starts_with("/v1/auth/token/revoke") {
+            Answer::empty(204)
+        } else if path.starts_with("/v1/auth/token/") {
+            Answer::secret(serde_json::json!({ "ttl": 3600, "renewable": true }))
+        } else {
+            Answer::error(404, "no handler for this route")
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

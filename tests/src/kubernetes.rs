@@ -1,0 +1,51 @@
+//! A real Kubernetes for tests: kube-apiserver over etcd, the real driver, and kubelet's part played by the test.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Etcd`], [`ApiServer`], [`ControllerManager`], [`Driver`] | one server each |
+//! | [`Cluster`] | a kube-apiserver over etcd with what the driver and Coffer need installed |
+//! | [`Node`] | the driver and coffer-csi, and a [`Kubelet`] that mounts [`Volume`]s through them |
+//! | [`ClusterWithVault`] | a cluster, an OpenBao that reviews its tokens, a node of each driver [`Generation`] |
+//! | [`Namespace`] | a test's own place in the cluster |
+//! | [`Suite`] | the tests of one file, over servers that they share |
+
+pub mod aggregated;
+mod api_server;
+mod cluster;
+mod controller_manager;
+mod csi;
+mod driver;
+mod etcd;
+mod events;
+mod kubeconfig;
+mod kubectl;
+mod kubelet;
+mod mounts;
+mod namespace;
+mod node;
+mod programs;
+mod suite;
+mod vault_login;
+mod with_vault;
+
+pub use api_server::ApiServer;
+pub use cluster::{Cluster, ClusterOptions, Tokens, example_class, shipped_rbac};
+pub use controller_manager::ControllerManager;
+pub use driver::Driver;
+pub use etcd::Etcd;
+pub use kubeconfig::Kubeconfig;
+pub use kubectl::Kubectl;
+pub use kubelet::{Kubelet, Volume};
+pub use mounts::mounts_forbidden;
+pub use namespace::Namespace;
+pub use node::Node;
+pub use programs::{Generation, servers_are_built};
+pub use suite::{Servers, Suite};
+pub use vault_login::KubernetesRole;
+pub use with_vault::ClusterWithVault;
+
+/// The name of the CSIDriver object.
+const DRIVER_NAME: &str = "secrets-store.csi.k8s.io";
+
+/// The namespace in which coffer-csi runs, as the shipped manifests have it.
+pub const COFFER_NAMESPACE: &str = "coffer";

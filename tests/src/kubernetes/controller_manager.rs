@@ -1,0 +1,69 @@
+//! kube-controller-manager: what makes pods of Deployments, and clears away what belonged to a pod that is gone.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::kubeconfig::Kubeconfig;
+use super::programs::Program;
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::wait::until;
+
+/// Those of its controllers that a cluster without nodes has a use for.
+const CONTROLLERS: &str = "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller,\
+namespace-controller,garbage-collector-controller,deployment-controller,replicaset-controller,\
+daemonset-controller,clusterrole-aggregation-controller";
+
+/// A kube-controller-manager, ready.
+#[derive(Debug)]
+pub struct ControllerManager {
+    process: Process,
+    _dir: TempDir,
+}
+
+impl ControllerManager {
+    /// Starts it for the cluster of that administrator.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start(admin: &Kubeconfig) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| dir.path().join(name);
+        admin.write(&path("kubeconfig"));
+        std::fs::write(path("ca.crt"), &admin.authority).expect("write the authority");
+        let port = free_port();
+        let mut command = Command::new(Program::ControllerManager.path());
+        command
+            .env_clear()
+            .args(["--leader-elect=false", "--use-service-account-credentials", CONTROLLERS])
+            .args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()])
+            .arg("--root-ca-file")
+            .arg(path("ca.crt"))
+            // Both would be made outside of the test's own directory.
+            .arg("--flex-volume-plugin-dir")
+            .arg(path("flex"))
+            .arg("--cert-dir")
+            .arg(path("certificates"));
+        for flag in ["--kubeconfig", "--authentication-kubeconfig", "--authorization-kubeconfig"] {
+            command.arg(flag).arg(path("kubeconfig"));
+        }
+        let mut process =
+            Process::start("kube-controller-manager", &mut command, path("kube-controller-manager.log"));
+
+        // It serves under a certificate that it made for itself, so not its health is asked for but its work.
+        let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
+            kube::Api::namespaced(admin.client().await, "default");
+        until("kube-controller-manager to make a service account", async || {
+            assert!(process.is_running(), "kube-controller-manager ended while starting");
+            accounts.get_opt("default").await.ok().flatten()
+        })
+        .await;
+        Self { process, _dir: dir }
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}

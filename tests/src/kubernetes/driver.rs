@@ -1,0 +1,81 @@
+//! The Secrets Store CSI driver.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::csi::CsiClient;
+use super::programs::{Generation, Program};
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::wait::until;
+
+/// A driver that serves one node, ready. It looks for providers in `providers/` of the node's directory.
+#[derive(Debug)]
+pub struct Driver {
+    process: Process,
+    generation: Generation,
+    socket: PathBuf,
+    client: CsiClient,
+}
+
+impl Driver {
+    /// Starts it for the node of that name, its files in `dir`, as the user of that kubeconfig.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub(crate) async fn start(generation: Generation, node: &str, dir: &Path, kubeconfig: &Path) -> Self {
+        let socket = dir.join("csi.sock");
+        let rotation = match generation {
+            // Its own loop.
+            Generation::V1_5 => "1s",
+            // How soon after a publish the next one is passed on; kubelet decides when that is.
+            Generation::V1_6 => "1ms",
+        };
+        let mut command = Command::new(Program::Driver(generation).path());
+        command
+            .env_clear()
+            // Where `mount` and `umount` lie.
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("KUBECONFIG", kubeconfig)
+            .args(["--endpoint", &format!("unix://{}", socket.display()), "--nodeid", node])
+            .args(["--enable-secret-rotation", "--rotation-poll-interval", rotation])
+            .args(["--metrics-addr", &format!("127.0.0.1:{}", free_port())])
+            .arg("--provider-volume")
+            .arg(providers(dir))
+            .arg("--additional-provider-volume-paths")
+            .arg(dir.join("no-other-providers"));
+        let name = format!("driver {generation}");
+        let mut process = Process::start(&name, &mut command, dir.join("driver.log"));
+        let client = CsiClient::new(&socket);
+        until(&format!("{name} to be ready"), async || {
+            assert!(process.is_running(), "{name} ended while starting");
+            client.probe().await.ok()
+        })
+        .await;
+        Self { process, generation, socket, client }
+    }
+
+    /// Where kubelet would call it.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Which one it is.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(crate) fn client(&self) -> &CsiClient {
+        &self.client
+    }
+}
+
+/// The directory of a node in which providers put their sockets.
+pub(crate) fn providers(dir: &Path) -> PathBuf {
+    dir.join("providers")
+}

@@ -1,0 +1,75 @@
+//! How a client finds kube-apiserver, and as whom.
+
+use std::path::Path;
+
+use data_encoding::BASE64;
+use kube::config::{KubeConfigOptions, Kubeconfig as KubeKubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+
+use crate::http::install_crypto;
+
+/// One cluster, one user with a bearer token, one namespace.
+#[derive(Clone, Debug)]
+pub struct Kubeconfig {
+    /// kube-apiserver's address.
+    pub server: String,
+    /// The authority of its certificate, in PEM.
+    pub authority: String,
+    /// The user's token.
+    pub token: String,
+    /// The namespace that the user works in.
+    pub namespace: String,
+}
+
+impl Kubeconfig {
+    /// The same cluster for another user.
+    #[must_use]
+    pub fn of(&self, token: &str, namespace: &str) -> Self {
+        Self { token: token.to_owned(), namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// Writes the file that `KUBECONFIG` names.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, path: &Path) {
+        std::fs::write(path, self.document().to_string()).expect("write a kubeconfig");
+    }
+
+    /// A client.
+    ///
+    /// # Panics
+    /// When the configuration is not one.
+    pub async fn client(&self) -> Client {
+        install_crypto();
+        let kubeconfig =
+            KubeKubeconfig::from_yaml(&self.document().to_string()).expect("the kubeconfig just made");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        let mut config = config.expect("a complete kubeconfig");
+        // Servers of a test are on this host, whatever proxy the machine uses.
+        config.proxy_url = None;
+        Client::try_from(config).expect("a client")
+    }
+
+    /// JSON, which is YAML too.
+    fn document(&self) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "contexts": [{
+                "name": "test",
+                "context": { "cluster": "test", "user": "test", "namespace": self.namespace },
+            }],
+            "clusters": [{
+                "name": "test",
+                "cluster": {
+                    "server": self.server,
+                    "certificate-authority-data": BASE64.encode(self.authority.as_bytes()),
+                },
+            }],
+            "users": [{ "name": "test", "user": { "token": self.token } }],
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! kubectl, as a user runs it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::kubeconfig::Kubeconfig;
+use super::programs::Program;
+
+/// kubectl with that user's kubeconfig.
+#[derive(Debug)]
+pub struct Kubectl {
+    dir: TempDir,
+}
+
+impl Kubectl {
+    /// For that user.
+    ///
+    /// # Panics
+    /// When the kubeconfig cannot be written.
+    pub fn new(user: &Kubeconfig) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        user.write(&dir.path().join("kubeconfig"));
+        Self { dir }
+    }
+
+    /// The kubeconfig's path.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("kubeconfig")
+    }
+
+    /// Runs it, and gives what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+        let mut command = Command::new(Program::Kubectl.path());
+        command
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("KUBECONFIG", self.kubeconfig())
+            .args(arguments)
+            .kill_on_drop(true);
+        let output = command.output().await.expect("kubectl runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            output.status.success(),
+            "{:?} failed: {}{}",
+            command.as_std(),
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// Applies these files as they stand.
+    pub async fn apply(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) {
+        let mut arguments = vec!["apply".into()];
+        for file in files {
+            arguments.extend(["--filename".into(), file.as_ref().as_os_str().to_owned()]);
+        }
+        self.run(arguments).await;
+    }
+}

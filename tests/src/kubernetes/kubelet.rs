@@ -1,0 +1,248 @@
+//! What kubelet does for a pod's CSI volume, and no more of it.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::authentication::v1::{
+    BoundObjectReference, TokenRequest, TokenRequestSpec, TokenRequestStatus,
+};
+use k8s_openapi::api::core::v1::{self as core, CSIVolumeSource, ServiceAccount};
+use k8s_openapi::api::storage::v1::CSIDriver;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde_json::{Map, Value, json};
+use tonic::Status;
+
+use super::csi::{CsiClient, NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability};
+use super::{DRIVER_NAME, events};
+use crate::mount::{Refusal, refusal};
+use crate::pod::Pod;
+use crate::wait::until;
+
+const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
+
+/// Kubelet's part on one node, over the driver of that node. Its volumes lie below its directory.
+pub struct Kubelet {
+    client: Client,
+    driver: CsiClient,
+    root: PathBuf,
+}
+
+/// A pod's volume: where it is mounted, and what kubelet tells the driver about it.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// The pod.
+    pub pod: Pod,
+    /// The volume's name in the pod.
+    name: String,
+    target: PathBuf,
+    context: HashMap<String, String>,
+    secrets: HashMap<String, String>,
+}
+
+impl Kubelet {
+    pub(crate) fn new(client: Client, driver: CsiClient, root: PathBuf) -> Self {
+        Self { client, driver, root }
+    }
+
+    /// The pod's volume, with tokens where the CSIDriver object asks for them. Kubelet keeps both: publishing needs
+    /// no kube-apiserver.
+    ///
+    /// # Panics
+    /// When the pod has none.
+    pub async fn volume(&self, pod: &Pod) -> Volume {
+        let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let spec = pods.get(&pod.name).await.expect("the pod").spec.unwrap_or_default();
+        let volumes = spec.volumes.unwrap_or_default();
+        let csi = volumes.into_iter().find_map(|volume| Some((volume.name, volume.csi?)));
+        let (name, csi) = csi.expect("a CSI volume in the pod");
+        let mut volume = Volume {
+            target: self.root.join(format!("pods/{}/volumes/kubernetes.io~csi/{name}/mount", pod.uid)),
+            pod: pod.clone(),
+            context: context(pod, csi),
+            secrets: HashMap::new(),
+            name,
+        };
+        self.add_tokens(&mut volume).await;
+        volume
+    }
+
+    /// Publishes a new pod's volume.
+    ///
+    /// # Panics
+    /// When the driver refuses.
+    pub async fn mount(&self, pod: &Pod) -> Volume {
+        let volume = self.volume(pod).await;
+        let mounted = self.publish(&volume).await;
+        mounted.unwrap_or_else(|e| panic!("{} is not mounted: {e:?}", pod.name));
+        volume
+    }
+
+    /// Publishes a new pod's volume, which the driver must refuse.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn refused(&self, pod: &Pod) -> Refusal {
+        let published = self.publish(&self.volume(pod).await).await;
+        published.expect_err("the mount is refused")
+    }
+
+    /// Publishes a volume, for the first time or again. A refusal becomes an event of the pod.
+    ///
+    /// # Errors
+    /// The driver's refusal.
+    ///
+    /// # Panics
+    /// When it is one that kubelet takes for a mount that may still be going on.
+    pub async fn publish(&self, volume: &Volume) -> Result<(), Refusal> {
+        let status = match self.publish_once_known(volume).await {
+            Ok(()) => return Ok(()),
+            Err(status) => status,
+        };
+        // Empty it is when the driver unmounted it, as it does after a first mount that failed.
+        let _ = fs::remove_dir(&volume.target);
+        events::failed_mount(&self.client, volume, &status).await;
+        Err(refusal(&status))
+    }
+
+    /// Unpublishes a volume.
+    ///
+    /// # Panics
+    /// When the driver refuses.
+    pub async fn unmount(&self, volume: &Volume) {
+        let request = NodeUnpublishVolumeRequest {
+            volume_id: volume.id(),
+            target_path: volume.target.display().to_string(),
+        };
+        self.driver.unpublish(request).await.expect("the volume is unmounted");
+    }
+
+    /// The pod's token for that audience, bound to it.
+    ///
+    /// # Panics
+    /// When kube-apiserver gives none.
+    pub async fn token(&self, pod: &Pod, audience: &str) -> TokenRequestStatus {
+        let request = TokenRequest {
+            spec: Some(TokenRequestSpec {
+                audiences: Some(vec![audience.to_owned()]),
+                expiration_seconds: Some(3600),
+                bound_object_ref: Some(BoundObjectReference {
+                    api_version: Some("v1".to_owned()),
+                    kind: Some("Pod".to_owned()),
+                    name: Some(pod.name.clone()),
+                    uid: Some(pod.uid.clone()),
+                }),
+            }),
+            ..TokenRequest::default()
+        };
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let post = PostParams::default();
+        let answer = accounts.create_token_request(&pod.service_account, &post, &request).await;
+        answer.expect("a token").status.expect("a token's status")
+    }
+
+    /// A class that was just made takes the driver's watch a moment to bring; kubelet tries again, too.
+    async fn publish_once_known(&self, volume: &Volume) -> Result<(), Status> {
+        let parent = volume.target.parent().expect("a target below a directory");
+        fs::create_dir_all(parent).expect("make the volume's directory");
+        let request = NodePublishVolumeRequest {
+            volume_id: volume.id(),
+            target_path: volume.target.display().to_string(),
+            volume_capability: Some(VolumeCapability::mount()),
+            readonly: true,
+            secrets: volume.secrets.clone(),
+            volume_context: volume.context.clone(),
+        };
+        until("the driver to know the class", async || match self.driver.publish(request.clone()).await {
+            Err(status) if is_unknown_class(&status) => None,
+            answer => Some(answer),
+        })
+        .await
+    }
+
+    async fn add_tokens(&self, volume: &mut Volume) {
+        let drivers: Api<CSIDriver> = Api::all(self.client.clone());
+        let spec = drivers.get(DRIVER_NAME).await.expect("the CSIDriver object").spec;
+        let mut tokens = Map::new();
+        for wanted in spec.token_requests.unwrap_or_default() {
+            let TokenRequestStatus { token, expiration_timestamp } =
+                self.token(&volume.pod, &wanted.audience).await;
+            let token = json!({ "token": token, "expirationTimestamp": expiration_timestamp });
+            tokens.insert(wanted.audience, token);
+        }
+        if tokens.is_empty() {
+            return;
+        }
+        let place = match spec.service_account_token_in_secrets {
+            Some(true) => &mut volume.secrets,
+            _ => &mut volume.context,
+        };
+        place.insert(TOKENS.to_owned(), Value::from(tokens).to_string());
+    }
+}
+
+impl Volume {
+    /// The name of the SecretProviderClass.
+    pub fn class(&self) -> &str {
+        &self.context["secretProviderClass"]
+    }
+
+    /// The volume's name in the pod.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is mounted.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// A file's contents, or nothing where there is no such file.
+    pub fn read(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.target.join(file)).ok()
+    }
+
+    /// A file's mode bits.
+    ///
+    /// # Panics
+    /// When there is no such file.
+    pub fn mode(&self, file: &str) -> u32 {
+        let found = fs::metadata(self.target.join(file)).expect("the file");
+        found.permissions().mode() & 0o777
+    }
+
+    /// Where a symbolic link of it points.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn link(&self, file: &str) -> String {
+        let target = fs::read_link(self.target.join(file)).expect("a symbolic link");
+        target.display().to_string()
+    }
+
+    fn id(&self) -> String {
+        format!("csi-{}-{}", self.pod.uid, self.name)
+    }
+}
+
+/// What the CSIDriver's `podInfoOnMount` asks for, and the volume's own attributes.
+fn context(pod: &Pod, csi: CSIVolumeSource) -> HashMap<String, String> {
+    let mut context: HashMap<_, _> = csi.volume_attributes.unwrap_or_default().into_iter().collect();
+    for (name, value) in [
+        ("pod.name", pod.name.as_str()),
+        ("pod.namespace", &pod.namespace),
+        ("pod.uid", &pod.uid),
+        ("serviceAccount.name", &pod.service_account),
+        ("ephemeral", "true"),
+    ] {
+        context.insert(format!("csi.storage.k8s.io/{name}"), value.to_owned());
+    }
+    context
+}
+
+fn is_unknown_class(status: &Status) -> bool {
+    let message = status.message();
+    message.contains("failed to get secretproviderclass") && message.contains("not found")
+}

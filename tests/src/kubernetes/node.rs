@@ -1,0 +1,92 @@
+//! A node: the driver, coffer-csi on its socket, and kubelet's part.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::cluster::Cluster;
+use super::driver::{Driver, providers};
+use super::kubelet::Kubelet;
+use super::mounts::MountDir;
+use super::programs::Generation;
+use crate::provider::{Csi, CsiOptions};
+
+/// A node of a cluster. Fields are dropped in this order: nobody mounts any more when the mounts are undone.
+pub struct Node {
+    /// What a test calls.
+    pub kubelet: Kubelet,
+    /// The provider.
+    pub csi: Csi,
+    driver: Driver,
+    name: String,
+    dir: MountDir,
+}
+
+impl Node {
+    /// Starts one, its provider pointed at that Vault.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start(generation: Generation, cluster: &Cluster, vault: &str) -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(1);
+        let name = format!("node-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let dir = MountDir::new();
+        std::fs::create_dir(providers(dir.path())).expect("make the providers' directory");
+        cluster.coffer_kubeconfig().await.write(&coffer_kubeconfig(dir.path()));
+
+        let driver = Driver::start(generation, &name, dir.path(), cluster.driver_kubeconfig());
+        let csi = provider(dir.path(), vault).start();
+        let (driver, csi) = tokio::join!(driver, csi);
+        let client = driver.client().clone();
+        Self {
+            kubelet: Kubelet::new(cluster.client().clone(), client, dir.path().join("kubelet")),
+            csi,
+            driver,
+            name,
+            dir,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its driver.
+    pub fn driver(&self) -> &Driver {
+        &self.driver
+    }
+
+    /// How its provider is started: at its socket, as its service account.
+    pub fn provider(&self, vault: &str) -> CsiOptions {
+        provider(self.dir.path(), vault)
+    }
+
+    /// Ends the provider as a rolling update does, and waits until it has ended.
+    pub async fn end_provider(&mut self) {
+        self.csi.terminate();
+        self.csi.wait().await;
+    }
+
+    /// Where a provider of that name has its socket.
+    pub fn socket(&self, provider: &str) -> PathBuf {
+        providers(self.dir.path()).join(format!("{provider}.sock"))
+    }
+
+    /// Prints the ends of its processes' logs.
+    pub fn show_logs(&self) {
+        self.driver.process().show_log();
+        self.csi.process().show_log();
+    }
+}
+
+fn provider(dir: &Path, vault: &str) -> CsiOptions {
+    Csi::options()
+        .socket(&providers(dir).join("vault.sock"))
+        .key_in_cluster()
+        .env("KUBECONFIG", coffer_kubeconfig(dir))
+        .flag(format!("-vault-addr={vault}"))
+}
+
+fn coffer_kubeconfig(dir: &Path) -> PathBuf {
+    dir.join("coffer.kubeconfig")
+}

@@ -1,0 +1,97 @@
+//! Where most of the tests start: a cluster, a Vault that trusts it, and a node of each driver generation.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::cluster::{Cluster, ClusterOptions};
+use super::namespace::Namespace;
+use super::node::Node;
+use super::programs::Generation;
+use super::suite::{Servers, Suite};
+use super::vault_login::KubernetesRole;
+use crate::openbao::OpenBao;
+
+/// A cluster with Vault.
+pub struct ClusterWithVault {
+    nodes: Vec<Node>,
+    /// The Vault. `auth/kubernetes` asks the cluster about every token.
+    pub bao: OpenBao,
+    /// The cluster.
+    pub cluster: Cluster,
+}
+
+impl ClusterWithVault {
+    /// Starts all of it.
+    pub async fn start(options: ClusterOptions) -> Self {
+        let (cluster, bao) = Self::without_nodes(options).await;
+        let node = |generation| Node::start(generation, &cluster, bao.address());
+        let (old, new) = tokio::join!(node(Generation::V1_5), node(Generation::V1_6));
+        Self { nodes: vec![old, new], bao, cluster }
+    }
+
+    /// The cluster and the Vault alone.
+    pub async fn without_nodes(options: ClusterOptions) -> (Cluster, OpenBao) {
+        let (cluster, bao) = tokio::join!(Cluster::start(options), OpenBao::start());
+        bao.kubernetes_login("kubernetes", &cluster).await;
+        (cluster, bao)
+    }
+
+    /// The node with that driver.
+    ///
+    /// # Panics
+    /// Never: there is one of each.
+    pub fn node(&self, generation: Generation) -> &Node {
+        let mut nodes = self.nodes.iter();
+        let found = nodes.find(|node| node.driver().generation() == generation);
+        found.expect("a node of each generation")
+    }
+
+    /// A new namespace with the service account `app`, for which role NAMESPACE may read `secret/NAMESPACE/*`.
+    pub async fn namespace(&self, name: &str) -> Namespace {
+        let namespace = self.cluster.namespace(name).await;
+        namespace.account("app").await;
+        self.grant(&namespace, "app", namespace.name(), Some("vault")).await;
+        namespace
+    }
+
+    /// Lets a service account read `secret/NAMESPACE/*` as that role, with tokens of that audience.
+    pub async fn grant(&self, namespace: &Namespace, account: &str, role: &str, audience: Option<&str>) {
+        let rules = format!("path \"secret/data/{}/*\" {{ capabilities = [\"read\"] }}", namespace.name());
+        self.bao.policy(role, &rules).await;
+        let role =
+            KubernetesRole { name: role, account, namespace: namespace.name(), audience, policy: role };
+        self.bao.kubernetes_role("kubernetes", &role).await;
+    }
+
+    /// Writes the secret `secret/NAMESPACE/<name>`.
+    pub async fn put(&self, namespace: &Namespace, name: &str, data: Value) {
+        self.bao.kv_put(&format!("{}/{name}", namespace.name()), data).await;
+    }
+}
+
+impl Servers for ClusterWithVault {
+    fn show_logs(&self) {
+        self.cluster.show_logs();
+        self.bao.process().show_log();
+        self.nodes.iter().for_each(Node::show_logs);
+    }
+}
+
+impl Suite<ClusterWithVault> {
+    /// A test that mounts, once with each driver.
+    #[must_use]
+    pub fn on_each_driver<F>(
+        self,
+        name: &str,
+        test: impl Fn(Arc<ClusterWithVault>, Generation) -> F + Copy + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()>,
+    {
+        Generation::ALL.into_iter().fold(self, |suite, generation| {
+            suite.mounting(format!("{name}::driver_{generation}"), move |site| test(site, generation))
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! The harness of Coffer's black-box tests: real servers and the built binaries, each behind one type.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`OpenBao`] | a real OpenBao in dev mode, with an audit log that counts requests exactly |
+//! | [`FaultServer`] | a Vault that misbehaves by script |
+//! | [`Issuer`] | what signs the service accounts' tokens |
+//! | [`Csi`] | the built `coffer-csi` on a socket of its own |
+//! | [`MountCall`] | one call as the driver makes it, and [`Mounted`], what came back |
+//! | [`Site`], [`FaultSite`] | one of the Vaults and a provider that uses it: where most tests start |
+//! | [`kubernetes`] | a real cluster with the real driver |
+//!
+//! Harness functions panic with what they waited for: a test has no use for their errors. Every process is
+//! ended by its own id when its value is dropped, and shows its log when the test failed.
+
+mod answer;
+mod binaries;
+mod fault;
+mod http;
+pub mod kubernetes;
+mod metrics;
+mod mount;
+mod openbao;
+mod openbao_admin;
+mod pod;
+mod ports;
+mod process;
+mod provider;
+mod site;
+mod tls;
+mod token;
+mod wait;
+
+pub use answer::Answer;
+pub use binaries::{coffer_binary, find_bao};
+pub use fault::{FaultServer, Recorded};
+pub use http::http_client;
+pub use metrics::Metrics;
+pub use mount::{Driver, File, MountCall, Mounted, Refusal, read_answer};
+pub use openbao::{Audited, OpenBao};
+pub use openbao_admin::Role;
+pub use pod::Pod;
+pub use process::Process;
+pub use provider::{Csi, CsiOptions, HMAC_KEY};
+pub use site::{FaultSite, Site, call_as_web};
+pub use tls::TestCa;
+pub use token::{Issuer, TokenRequest};
+pub use wait::{CEILING, until};

@@ -1,0 +1,144 @@
+//! The API while something is away: Vault, kube-apiserver, the reviews, the API server itself.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD};
+use coffer_tests::kubernetes::{ClusterOptions, Suite};
+use coffer_tests::until;
+use futures_util::future::join_all;
+
+type Site = Arc<AggregatedSite>;
+
+fn main() -> ExitCode {
+    let options = ClusterOptions { controllers: true, ..ClusterOptions::default() };
+    Suite::new(move || AggregatedSite::start(options))
+        .one_at_a_time()
+        .test("a_stalled_vault_holds_up_nobody_else", a_stalled_vault)
+        .test("kube_apiserver_comes_back", kube_apiserver_comes_back)
+        .test("the_server_comes_back_and_deletions_go_on", the_server_comes_back)
+        .test("it_drains_before_it_ends", it_drains)
+        .test("without_reviews_nothing_is_answered_but_discovery", without_reviews)
+        .test("vault_sealed_is_said_and_harms_no_deletion", vault_sealed)
+        .run()
+}
+
+async fn a_stalled_vault(site: Site) {
+    let ns = site.annotated_namespace("stalled").await;
+    site.bao.process().freeze();
+    let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
+    let raw = format!("{API}/namespaces/{}/secrets/db", ns.name());
+    let direct = site.direct(None).await;
+    let admin = format!("Bearer {}", site.cluster.api_server().admin().token);
+    let gets = join_all((0..200).map(|_| async { direct.get(&raw, &[("Authorization", &admin)]).await }));
+    let others = async {
+        let began = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(direct.get(API, &[]).await.0, 200);
+        }
+        began.elapsed()
+    };
+    let (answers, others) = tokio::join!(gets, others);
+    let count = |code: u16| answers.iter().filter(|(status, _, _)| *status == code).count();
+    assert_eq!(
+        count(429) + count(504) + count(503),
+        200,
+        "{:?}",
+        answers.iter().map(|a| a.0).collect::<Vec<_>>()
+    );
+    assert!(count(429) >= 100, "one user takes too much: {} were refused", count(429));
+    let busy = answers.iter().find(|(status, _, _)| *status == 429).expect("a refusal");
+    assert_eq!(busy.1["retry-after"], "1");
+    assert!(
+        answers.iter().all(|(status, headers, _)| *status == 429 || !headers.contains_key("retry-after"))
+    );
+    eprintln!("20 discovery requests beside 200 stalled reads: {others:?}");
+    let deletion = site.cluster.namespace("deleted").await;
+    site.cluster.kubectl().run(["delete", "namespace", deletion.name(), "--timeout=60s"]).await;
+    site.bao.process().thaw();
+    until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
+}
+
+async fn kube_apiserver_comes_back(site: Site) {
+    let ns = site.annotated_namespace("restarted").await;
+    let direct = site.direct(None).await;
+    site.cluster.api_server().kill();
+    until("discovery to be answered alone", async || (direct.get(API, &[]).await.0 == 200).then_some(()))
+        .await;
+    assert_eq!(direct.get("/readyz", &[]).await.0, 200);
+    site.cluster.api_server().start_again().await;
+    site.available().await;
+    let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
+    until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
+    // classes made since are seen: the watch goes on too
+    ns.class(
+        "late",
+        serde_json::json!({ "roleName": ns.name(), "objects": ns.objects("db", &[("a", "user")]) }),
+    )
+    .await;
+    site.listed(&ns, "late").await;
+}
+
+async fn the_server_comes_back(site: Site) {
+    let doomed = site.cluster.namespace("doomed").await;
+    site.kill();
+    until("the API to be unavailable", async || {
+        let shown = site.kubectl(["get", "--raw", &format!("{API}/secrets")]).await;
+        (!shown.status.success()).then_some(())
+    })
+    .await;
+    site.start_again().await;
+    site.cluster.kubectl().run(["delete", "namespace", doomed.name(), "--timeout=60s"]).await;
+}
+
+async fn it_drains(site: Site) {
+    let direct = site.direct(None).await;
+    assert_eq!(direct.get("/readyz", &[]).await.0, 200);
+    site.terminate();
+    until("readiness to fail", async || (direct.get("/readyz", &[]).await.0 == 503).then_some(())).await;
+    assert_eq!(direct.get(API, &[]).await.0, 200, "draining is not down");
+    until("the end", async || (!site.is_running()).then_some(())).await;
+    assert!(site.log().await.contains("ended"));
+    site.start_again().await;
+}
+
+async fn without_reviews(site: Site) {
+    let kubectl = site.cluster.kubectl();
+    let ns = site.annotated_namespace("reviews").await;
+    kubectl.run(["delete", "clusterrolebinding", "coffer-api-server:system:auth-delegator"]).await;
+    let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
+    // what was allowed a moment ago counts for ten seconds
+    let refused = until("reads to be refused", async || {
+        let read = site.kubectl(get).await;
+        (!read.status.success()).then_some(read.err)
+    })
+    .await;
+    assert!(refused.contains("could not be found out") && !refused.contains(PASSWORD), "{refused}");
+    assert!(site.kubectl(["get", "--raw", API]).await.status.success());
+    let deletion = site.cluster.namespace("deleted").await;
+    kubectl.run(["delete", "namespace", deletion.name(), "--timeout=60s"]).await;
+    kubectl
+        .run([
+            "create",
+            "clusterrolebinding",
+            "coffer-api-server:system:auth-delegator",
+            "--clusterrole=system:auth-delegator",
+            "--serviceaccount=coffer-api:coffer-api-server",
+        ])
+        .await;
+    until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
+}
+
+async fn vault_sealed(site: Site) {
+    let ns = site.annotated_namespace("sealed").await;
+    site.bao.seal().await;
+    let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
+    let refused = site.kubectl(get).await;
+    assert!(
+        refused.refused().contains("ServiceUnavailable") || refused.err.contains("sealed"),
+        "{refused:?}"
+    );
+    assert!(!site.log().await.contains(PASSWORD));
+    site.cluster.kubectl().run(["delete", "namespace", ns.name(), "--timeout=60s"]).await;
+}

@@ -1,0 +1,134 @@
+//! What a user does and sees with kubectl, by the README's own class.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{
+    ClusterOptions, ClusterWithVault, Generation, KubernetesRole, Namespace, Node, Suite, Tokens,
+    example_class,
+};
+use coffer_tests::{Pod, until};
+use k8s_openapi::api::core::v1 as core;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::json;
+
+fn main() -> ExitCode {
+    let options = ClusterOptions { tokens: Tokens::InSecrets, controllers: true };
+    Suite::new(move || ClusterWithVault::start(options))
+        .mounting("the_example_works_as_it_stands", the_example_works_as_it_stands)
+        .run()
+}
+
+/// The class of the example, applied as it stands, and a Deployment on each node whose pod mounts it.
+async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
+    let kubectl = site.cluster.kubectl();
+    kubectl.run(["create", "namespace", "shop"]).await;
+    let shop = Namespace::existing(site.cluster.client(), "shop");
+    shop.account("shop").await;
+    kubectl.apply([example_class()]).await;
+    let mut pods = Vec::new();
+    for generation in Generation::ALL {
+        let node = site.node(generation);
+        deploy(&site, node).await;
+        let pod = until("the Deployment's pod", async || pod_on(&site, node).await).await;
+        pods.push((node, pod));
+    }
+
+    // Vault knows nothing of the shop yet: the pod's events say so.
+    for (node, pod) in &pods {
+        node.kubelet.refused(pod).await;
+        let described = kubectl.run(["describe", "pod", "-n", "shop", &pod.name]).await;
+        for part in ["FailedMount", "auth/kubernetes/login", "role \"shop\"", "shop/shop"] {
+            assert!(described.contains(part), "no {part:?} in {described}");
+        }
+    }
+    prepare_vault(&site).await;
+    for (node, pod) in &pods {
+        let volume = node.kubelet.mount(pod).await;
+        assert_eq!(volume.read("username").as_deref(), Some("shop"));
+        assert_eq!(volume.read("password").as_deref(), Some("correct-horse"));
+        assert_eq!(volume.mode("password"), 0o400);
+        let status = format!("{}-shop-shop-db", pod.name);
+        let shown =
+            kubectl.run(["get", "secretproviderclasspodstatus", "-n", "shop", &status, "-o", "yaml"]).await;
+        for part in ["mounted: true", "id: password", "id: username", "secretProviderClassName: shop-db"] {
+            assert!(shown.contains(part), "no {part:?} in {shown}");
+        }
+        node.kubelet.unmount(&volume).await;
+    }
+
+    // With the pod everything of it goes; that its containers have ended is kubelet's to say.
+    kubectl.run(["delete", "deployment", "-n", "shop", "--all"]).await;
+    for (_, pod) in &pods {
+        shop.delete_pod(pod).await;
+        until("its status to be gone", async || shop.status(pod, "shop-db").await.is_none().then_some(()))
+            .await;
+    }
+}
+
+const ROLE: KubernetesRole<'_> = KubernetesRole {
+    name: "shop",
+    account: "shop",
+    namespace: "shop",
+    audience: Some("vault"),
+    policy: "shop",
+};
+
+async fn prepare_vault(site: &ClusterWithVault) {
+    site.bao.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
+    site.bao.policy("shop", r#"path "secret/data/shop/*" { capabilities = ["read"] }"#).await;
+    site.bao.kubernetes_role("kubernetes", &ROLE).await;
+}
+
+/// Applies a Deployment of one pod on that node.
+async fn deploy(site: &ClusterWithVault, node: &Node) {
+    let volume = json!({
+        "name": "secrets",
+        "csi": {
+            "driver": "secrets-store.csi.k8s.io",
+            "readOnly": true,
+            "volumeAttributes": { "secretProviderClass": "shop-db" },
+        },
+    });
+    let spec = json!({
+        // No scheduler runs here.
+        "nodeName": node.name(),
+        "serviceAccountName": "shop",
+        "containers": [{
+            "name": "web",
+            "image": "web",
+            "volumeMounts": [{ "name": "secrets", "mountPath": "/secrets", "readOnly": true }],
+        }],
+        "volumes": [volume],
+    });
+    let labels = json!({ "app": node.name() });
+    let deployment = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": node.name(), "namespace": "shop" },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": spec },
+        },
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("deployment.yaml");
+    std::fs::write(&file, deployment.to_string()).unwrap();
+    site.cluster.kubectl().apply([file]).await;
+}
+
+/// The shop's pod on that node, once it is there.
+async fn pod_on(site: &ClusterWithVault, node: &Node) -> Option<Pod> {
+    let pods: Api<core::Pod> = Api::namespaced(site.cluster.client().clone(), "shop");
+    let labelled = ListParams::default().labels(&format!("app={}", node.name()));
+    let pod = pods.list(&labelled).await.unwrap().items.pop()?;
+    Some(Pod {
+        namespace: "shop".to_owned(),
+        name: pod.metadata.name?,
+        uid: pod.metadata.uid?,
+        service_account: pod.spec?.service_account_name?,
+    })
+}

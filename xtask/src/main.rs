@@ -1,0 +1,67 @@
+//! Coffer's build tasks: `cargo xtask test | demo | bench | servers | cluster`.
+//!
+//! Every command waits for this program to be built, so it uses std alone; what needs Coffer's own harness
+//! (the demo, the benchmark) is a binary of `tests/` that this one builds and runs.
+
+mod cargo;
+mod cluster;
+mod leftovers;
+mod openbao;
+mod python;
+mod servers;
+mod step;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <COMMAND>
+
+  test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
+  demo         mounts secrets from a real OpenBao into a folder, and shows a change of one
+  bench        mounts a second, latency, CPU and memory, beside bare GETs of the same secret
+  servers      builds etcd, Kubernetes and the CSI driver with Go, which takes minutes once; `test` does it too
+  cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let done = match (command.as_deref(), rest.as_slice()) {
+        (Some("test"), arguments) => test::run(arguments),
+        (Some("demo"), []) => demo(),
+        (Some("bench"), []) => bench(),
+        (Some("servers"), []) => servers::bring(),
+        (Some("cluster"), [action]) if action == "up" => cluster_up(),
+        (Some("cluster"), [action]) if action == "down" => cluster::down(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo() -> Result<(), String> {
+    openbao::bring()?;
+    cargo::build("dev", &["coffer-daemonset", "coffer", "coffer-tests"])?;
+    cargo::run_harness("debug", "coffer-demo")
+}
+
+fn bench() -> Result<(), String> {
+    openbao::bring()?;
+    // As it is shipped, and what makes the load along with it: most of the two builds is the same.
+    cargo::build("dist", &["coffer-daemonset", "coffer-tests"])?;
+    cargo::run_harness("dist", "coffer-bench")
+}
+
+fn cluster_up() -> Result<(), String> {
+    openbao::bring()?;
+    servers::bring()?;
+    cargo::build("dev", &["coffer-daemonset", "coffer-tests"])?;
+    cluster::up()
+}
