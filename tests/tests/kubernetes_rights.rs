@@ -10,11 +10,11 @@ use coffer_tests::kubernetes::{
     COFFER_NAMESPACE, ClusterOptions, ClusterWithVault, Generation, Namespace, Node, Suite, Tokens,
     shipped_rbac,
 };
-use coffer_tests::{MountCall, Pod, Refusal, until};
+use coffer_tests::{MountCall, Pod, until};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const KEY_SECRET: &str = "vault-csi-provider-hmac-key";
 
@@ -63,14 +63,14 @@ async fn without_the_right_to_mint(site: Arc<ClusterWithVault>, generation: Gene
     // The key is held before: its rights are not what this is about.
     node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
 
-    take_away(&site, ["clusterrole", "coffer-csi"], "[]").await;
-    let refusal = refused(node, &namespace).await;
+    take_away(&site, &["clusterrole", "coffer-csi"], MINT).await;
+    let pod = namespace.pod(node, "app", "db").await;
+    let refusal = node.kubelet.refused(&pod).await;
     let account = format!("{}/app", namespace.name());
-    assert!(
-        refusal.names(&["\"create\"", "\"serviceaccounts/token\"", &account, "tokenRequests"]),
-        "{refusal:?}"
-    );
-    give_back(&site, node, &namespace).await;
+    let named = ["\"create\"", "\"serviceaccounts/token\"", &account, "tokenRequests"];
+    assert!(refusal.names(&named), "{refusal:?}");
+    give_back(&site, MINT).await;
+    node.kubelet.mount(&pod).await;
 }
 
 /// kube-apiserver binds a token to a pod that is there with that uid, and to no other.
@@ -93,100 +93,107 @@ async fn a_minted_token_is_bound_to_the_pod(site: Arc<ClusterWithVault>) {
 }
 
 async fn without_the_right_to_read_the_key(site: Arc<ClusterWithVault>) {
-    without_a_rule_of_the_key(&site, 0, &["cannot get resource", "\"get\""]).await;
+    without_a_right_to_the_key(&site, READ, &["cannot get resource", "\"get\""]).await;
 }
 
 async fn without_the_right_to_make_the_key(site: Arc<ClusterWithVault>) {
-    site.cluster
-        .kubectl()
-        .run(["delete", "secret", "--ignore-not-found", "-n", COFFER_NAMESPACE, KEY_SECRET])
-        .await;
-    without_a_rule_of_the_key(&site, 1, &["cannot create resource", "\"create\""]).await;
+    let secret = ["delete", "secret", "--ignore-not-found", "-n", COFFER_NAMESPACE, KEY_SECRET];
+    site.cluster.kubectl().run(secret).await;
+    without_a_right_to_the_key(&site, MAKE, &["cannot create resource", "\"create\""]).await;
 }
 
-/// A provider that holds no key yet needs both rules: takes away the one of that number.
-async fn without_a_rule_of_the_key(site: &ClusterWithVault, rule: usize, named: &[&str]) {
-    let mut node = Node::start(Generation::V1_6, &site.cluster, site.bao.address()).await;
+/// For a provider that holds no key yet.
+async fn without_a_right_to_the_key(site: &ClusterWithVault, right: Right, named: &[&str]) {
+    let node = Node::start(Generation::V1_6, &site.cluster, site.bao.address()).await;
     let namespace = prepare(site, "keyless").await;
-    let patch = format!("[{{\"op\": \"remove\", \"path\": \"/rules/{rule}\"}}]");
-    patch_role(site, &patch).await;
-    let refusal = refused(&mut node, &namespace).await;
+    let pod = namespace.pod(&node, "app", "db").await;
+    take_away(site, &["role", "coffer-csi", "-n", COFFER_NAMESPACE], right).await;
+    let refusal = node.kubelet.refused(&pod).await;
     assert!(refusal.names(&["secrets", COFFER_NAMESPACE]) && refusal.names(named), "{refusal:?}");
-    give_back(site, &node, &namespace).await;
+    give_back(site, right).await;
+    node.kubelet.mount(&pod).await;
 }
+
+async fn nothing_else_is_allowed(site: Arc<ClusterWithVault>) {
+    for right in [MINT, READ, MAKE] {
+        assert!(is_allowed(&site, right).await, "{right:?}");
+    }
+    let right = |verb, resource, name, namespace| Right { verb, resource, name, namespace };
+    let own = ["list", "watch", "update", "patch", "delete"].map(|verb| Right { verb, ..READ });
+    let others = [
+        right("get", "secrets", KEY_SECRET, "default"),
+        right("create", "secrets", "", "default"),
+        right("get", "secrets", "another", COFFER_NAMESPACE),
+        right("get", "serviceaccounts", "app", "anywhere"),
+        right("get", "pods", "app", "anywhere"),
+        right("create", "pods", "", COFFER_NAMESPACE),
+        right("list", "secretproviderclasses", "", "anywhere"),
+        right("create", "events", "", "anywhere"),
+    ];
+    for right in own.into_iter().chain(others) {
+        assert!(!is_allowed(&site, right).await, "{right:?}");
+    }
+}
+
+/// What coffer-csi may do, or may not.
+#[derive(Clone, Copy, Debug)]
+struct Right {
+    verb: &'static str,
+    resource: &'static str,
+    name: &'static str,
+    namespace: &'static str,
+}
+
+const MINT: Right =
+    Right { verb: "create", resource: "serviceaccounts/token", name: "app", namespace: "anywhere" };
+const READ: Right = Right { verb: "get", resource: "secrets", name: KEY_SECRET, namespace: COFFER_NAMESPACE };
+const MAKE: Right = Right { verb: "create", resource: "secrets", name: "", namespace: COFFER_NAMESPACE };
 
 /// Asks kube-apiserver, which answers as it would decide.
-async fn nothing_else_is_allowed(site: Arc<ClusterWithVault>) {
-    let reviews: Api<SubjectAccessReview> = Api::all(site.cluster.client().clone());
-    let allowed = async |verb: &str, resource: &str, name: &str, namespace: &str| {
-        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        let text = |text: &str| Some(text.to_owned());
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{COFFER_NAMESPACE}:coffer-csi")),
-                groups: Some(vec!["system:serviceaccounts".to_owned(), "system:authenticated".to_owned()]),
-                resource_attributes: Some(ResourceAttributes {
-                    verb: text(verb),
-                    resource: text(resource),
-                    subresource: text(subresource),
-                    name: text(name),
-                    namespace: text(namespace),
-                    ..ResourceAttributes::default()
-                }),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
+async fn is_allowed(site: &ClusterWithVault, right: Right) -> bool {
+    let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+    let text = |text: &str| Some(text.to_owned());
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{COFFER_NAMESPACE}:coffer-csi")),
+            groups: Some(vec!["system:serviceaccounts".to_owned(), "system:authenticated".to_owned()]),
+            resource_attributes: Some(ResourceAttributes {
+                group: text(group(resource)),
+                verb: text(right.verb),
+                resource: text(resource),
+                subresource: text(subresource),
+                name: text(right.name),
+                namespace: text(right.namespace),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
     };
-    for (verb, resource, name, namespace) in [
-        ("get", "secrets", KEY_SECRET, COFFER_NAMESPACE),
-        ("create", "secrets", "", COFFER_NAMESPACE),
-        ("create", "serviceaccounts/token", "app", "anywhere"),
-    ] {
-        assert!(allowed(verb, resource, name, namespace).await, "{verb} {resource} {namespace}/{name}");
-    }
-    let elsewhere = [("get", "secrets", KEY_SECRET, "default"), ("create", "secrets", "", "default")];
-    let own = ["list", "watch", "update", "patch", "delete"]
-        .map(|verb| (verb, "secrets", KEY_SECRET, COFFER_NAMESPACE));
-    let others = [
-        ("get", "secrets", "another", COFFER_NAMESPACE),
-        ("get", "serviceaccounts", "app", "anywhere"),
-        ("get", "pods", "app", "anywhere"),
-        ("create", "pods", "", COFFER_NAMESPACE),
-        ("list", "secretproviderclasses", "", "anywhere"),
-        ("create", "events", "", "anywhere"),
-    ];
-    for (verb, resource, name, namespace) in elsewhere.into_iter().chain(own).chain(others) {
-        assert!(!allowed(verb, resource, name, namespace).await, "{verb} {resource} {namespace}/{name}");
-    }
+    let reviews: Api<SubjectAccessReview> = Api::all(site.cluster.client().clone());
+    reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
 }
 
-/// The refusal of a new pod's mount, once kube-apiserver has taken notice of what was taken away.
-async fn refused(node: &Node, namespace: &Namespace) -> Refusal {
-    until("a mount to be refused", async || {
-        let volume = node.kubelet.volume(&namespace.pod(node, "app", "db").await).await;
-        node.kubelet.publish(&volume).await.err()
-    })
-    .await
+fn group(resource: &str) -> &'static str {
+    if resource.starts_with("secretprovider") { "secrets-store.csi.x-k8s.io" } else { "" }
 }
 
-async fn take_away(site: &ClusterWithVault, object: [&str; 2], rules: &str) {
-    let patch = format!("{{\"rules\": {rules}}}");
-    site.cluster.kubectl().run(["patch", object[0], object[1], "--type=merge", "--patch", &patch]).await;
+/// Removes the rule of that role that gives a right, and waits until kube-apiserver has taken notice.
+async fn take_away(site: &ClusterWithVault, role: &[&str], right: Right) {
+    let kubectl = site.cluster.kubectl();
+    let shown = kubectl.run(["get"].iter().chain(role).chain(&["-o", "json"])).await;
+    let mut shown: Value = serde_json::from_str(&shown).unwrap();
+    let rules = shown["rules"].as_array_mut().unwrap();
+    let before = rules.len();
+    rules.retain(|rule| rule["resources"] != json!([right.resource]) || rule["verbs"] != json!([right.verb]));
+    assert_eq!(rules.len(), before - 1, "one rule gives one right");
+    let patch = json!({ "rules": rules }).to_string();
+    kubectl.run(["patch", "--type=merge", "--patch", &patch].iter().chain(role)).await;
+    until("the right to be gone", async || (!is_allowed(site, right).await).then_some(())).await;
 }
 
-async fn patch_role(site: &ClusterWithVault, patch: &str) {
-    let arguments = ["patch", "role", "coffer-csi", "-n", COFFER_NAMESPACE, "--type=json", "--patch", patch];
-    site.cluster.kubectl().run(arguments).await;
-}
-
-/// Applies what is shipped again, and waits until mounts succeed again by themselves.
-async fn give_back(site: &ClusterWithVault, node: &Node, namespace: &Namespace) {
+/// Applies what is shipped again, and waits until kube-apiserver has taken notice.
+async fn give_back(site: &ClusterWithVault, right: Right) {
     site.cluster.kubectl().apply([shipped_rbac()]).await;
-    until("a mount to succeed", async || {
-        let volume = node.kubelet.volume(&namespace.pod(node, "app", "db").await).await;
-        node.kubelet.publish(&volume).await.ok()
-    })
-    .await;
+    until("the right to be back", async || is_allowed(site, right).await.then_some(())).await;
 }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::cluster::{Cluster, ClusterOptions};
 use super::namespace::Namespace;
@@ -21,7 +22,7 @@ use crate::openbao::OpenBao;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::provider::HMAC_KEY;
-use crate::wait::until;
+use crate::wait::{CEILING, until};
 
 pub use direct::Direct;
 
@@ -93,7 +94,7 @@ impl AggregatedSite {
     /// Runs the administrator's kubectl and gives what it printed, whether it failed or not.
     ///
     /// # Panics
-    /// When it cannot be run.
+    /// When it cannot be run, or does not end.
     pub async fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Printed {
         let mut command = Command::new(Program::Kubectl.path());
         command
@@ -102,7 +103,8 @@ impl AggregatedSite {
             .env("KUBECONFIG", self.cluster.kubectl().kubeconfig())
             .args(arguments)
             .kill_on_drop(true);
-        let output = command.output().await.expect("kubectl runs");
+        // a watch that is not refused would never end
+        let output = timeout(CEILING, command.output()).await.expect("kubectl ends").expect("kubectl runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Printed { status: output.status, out: text(&output.stdout), err: text(&output.stderr) }
     }
