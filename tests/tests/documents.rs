@@ -1,0 +1,46 @@
+//! What the documents say is what there is.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::Command;
+
+use coffer_tests::coffer_binary;
+
+fn document(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::fs::read_to_string(root.join(path)).unwrap()
+}
+
+#[test]
+fn the_readme_shows_the_example_that_the_tests_apply() {
+    let example = document("examples/secretproviderclass.yaml");
+    let class: Vec<&str> = example.lines().filter(|line| !line.starts_with('#')).collect();
+    let readme = document("README.md");
+    assert!(readme.contains(&class.join("\n")), "README.md and examples/secretproviderclass.yaml differ");
+}
+
+#[test]
+fn the_reference_lists_every_flag_and_no_other() {
+    let help = Command::new(coffer_binary("coffer-csi")).arg("-help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let mut flags: Vec<String> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--")?.split([' ', '[', '=']).next())
+        .map(|flag| format!("-{flag}"))
+        .collect();
+    flags.sort();
+    assert!(flags.len() > 15, "{help}");
+
+    let reference = document("docs/reference.md");
+    let (_, section) = reference.split_once("## Flags").unwrap();
+    let (section, _) = section.split_once("## Environment").unwrap();
+    let names = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let mut listed: Vec<String> = names
+        .flat_map(|names| names.split('`').filter(|name| name.starts_with('-')))
+        .filter(|name| name.len() > 3 && !name.starts_with("---"))
+        .map(str::to_owned)
+        .collect();
+    listed.sort();
+    assert_eq!(listed, flags);
+}
