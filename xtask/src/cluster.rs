@@ -42,7 +42,8 @@ pub(crate) fn up() -> Result<(), String> {
 pub(crate) fn down() -> Result<(), String> {
     let state = State::new();
     let Some(pid) = state.running() else {
-        return Err("no cluster runs".to_owned());
+        let left = state.clear();
+        return Err(if left.is_empty() { "no cluster runs".to_owned() } else { left_behind(&left) });
     };
     let told = Command::new("kill").arg(pid.to_string()).status();
     if !told.is_ok_and(|status| status.success()) {
@@ -51,12 +52,16 @@ pub(crate) fn down() -> Result<(), String> {
     while state.running().is_some() {
         sleep(Duration::from_millis(50));
     }
-    let left = state.folder().map(|folder| folder.clear()).unwrap_or_default();
+    let left = state.clear();
     if left.is_empty() {
         println!("the cluster has ended");
         return Ok(());
     }
-    Err(format!("left behind, and removed now:\n{}", left.join("\n")))
+    Err(left_behind(&left))
+}
+
+fn left_behind(left: &[String]) -> String {
+    format!("left behind, and removed now:\n{}", left.join("\n"))
 }
 
 /// The directory `target/cluster`. Of its files the program writes `kubeconfig`, and `ready` when all servers are:
@@ -72,9 +77,11 @@ impl State {
         self.0.join(name)
     }
 
-    /// Where its servers have their files.
-    fn folder(&self) -> Option<Folder> {
-        Folder::existing(fs::read_to_string(self.file("folder")).ok()?.into())
+    /// Removes what is left of its servers, and tells what that was.
+    fn clear(&self) -> Vec<String> {
+        let folder = fs::read_to_string(self.file("folder")).ok();
+        let folder = folder.and_then(|path| Folder::existing(path.into()));
+        folder.map(|folder| folder.clear()).unwrap_or_default()
     }
 
     /// The program's process, if it runs: a process of that id alone may be someone else's by now.
@@ -86,7 +93,7 @@ impl State {
 
     fn start(&self, folder: &Folder) -> io::Result<Child> {
         // What an earlier one left that was not ended by `down`.
-        self.folder().map(|folder| folder.clear());
+        self.clear();
         let _ = fs::remove_dir_all(&self.0);
         fs::create_dir_all(&self.0)?;
         fs::write(self.file("folder"), folder.path().as_os_str().as_encoded_bytes())?;

@@ -62,15 +62,13 @@ impl Cluster {
         let etcd = Etcd::start().await;
         let api_server = ApiServer::start(&etcd).await;
         let admin = api_server.admin();
-        let controllers = async {
-            match options.controllers {
-                true => Some(ControllerManager::start(&admin).await),
-                false => None,
-            }
-        };
         let kubectl = Kubectl::new(&admin);
-        let (controllers, ()) =
-            tokio::join!(controllers, install(&kubectl, api_server.client(), options.tokens));
+        install(&kubectl, api_server.client(), options.tokens).await;
+        // After the CRDs: a kind that comes later it notices only at its next look, half a minute on.
+        let controllers = match options.controllers {
+            true => Some(ControllerManager::start(&admin).await),
+            false => None,
+        };
 
         let dir = tempfile::tempdir().expect("a temporary directory");
         let cluster = Self {
