@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use coffer_provider::{Error, ErrorKind, Key, PodSeen, Secret, VersionKey};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::Kubernetes;
 
@@ -19,6 +20,9 @@ const FRESH: Duration = Duration::from_secs(5);
 
 /// How old a key gets before it is read again in the background.
 const STALE: Duration = Duration::from_secs(600);
+
+/// How long a mount waits for a newer key while there is one.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the key comes from.
 pub enum KeySource {
@@ -121,7 +125,10 @@ impl Shared {
         if let Some((_, reason)) = failure.as_ref().filter(|(at, _)| *at >= asked) {
             return Err(no_key(reason));
         }
-        let read = self.source.read().await;
+        let read = match &held {
+            Some(_) => timeout(PATIENCE, self.source.read()).await.unwrap_or_else(|_| Err(too_slow())),
+            None => self.source.read().await,
+        };
         let now = Instant::now();
         let next = match (read, held) {
             (Ok(bytes), Some(held)) if bytes == held.bytes => Held { read: now, tried: now, ..held },
@@ -160,6 +167,10 @@ impl KeySource {
             },
         }
     }
+}
+
+fn too_slow() -> String {
+    format!("no answer within {} seconds", PATIENCE.as_secs())
 }
 
 fn no_key(reason: &str) -> Error {

@@ -225,7 +225,7 @@ impl Session {
             return error;
         }
         Error { kind: ErrorKind::LoginRefused, ..error }.with_advice(format!(
-            "Check that role {role:?} exists at auth/{auth_mount} and is bound to this service account, namespace and audience"
+            "Check that role {role:?} exists at auth/{auth_mount} and is bound to this service account, namespace and audience, and that Vault can have tokens reviewed"
         ))
     }
 
