@@ -9,6 +9,7 @@ mod token_request;
 use std::future::Future;
 use std::time::Duration;
 
+use coffer_provider::root_cause;
 use kube::{Client, Config};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -74,12 +75,4 @@ async fn call<T>(work: impl Future<Output = Result<T, kube::Error>>) -> Result<T
         Ok(Err(error)) => Err(CallError::Unreachable(root_cause(&error))),
         Err(_) => Err(CallError::TimedOut),
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

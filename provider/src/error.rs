@@ -1,5 +1,6 @@
 //! The one error of a read, mapped to each door's protocol by that door.
 
+use std::error::Error as StdError;
 use std::fmt;
 
 /// What went wrong, as far as a caller can act on it.
@@ -113,7 +114,17 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {}
+
+/// The innermost cause of a library's error: what the operating system or TLS said, without URLs.
+#[must_use]
+pub fn root_cause(error: &dyn StdError) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
 
 #[cfg(test)]
 mod tests {

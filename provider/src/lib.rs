@@ -31,7 +31,7 @@ mod vault;
 pub mod version;
 
 pub use clock::{Clock, MonotonicClock};
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, root_cause};
 pub use metrics::Metrics;
 pub use read::{Bundle, File, Ports, Provider};
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};

@@ -1,6 +1,5 @@
 //! A request to Vault that brought no usable answer, before it is known for which object it was made.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use crate::{Error, ErrorKind};
@@ -116,13 +115,4 @@ impl Refusal {
         };
         error.with_vault(words)
     }
-}
-
-/// The innermost cause: what the operating system or TLS said, without URLs.
-pub(super) fn root_cause(error: &dyn StdError) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

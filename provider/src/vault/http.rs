@@ -10,9 +10,9 @@ use reqwest::{Request, Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failure::{Failure, root_cause};
+use super::failure::Failure;
 use super::target::TargetHandle;
-use crate::Secret;
+use crate::{Secret, root_cause};
 
 /// Largest body of one answer, in bytes: twice what a driver takes, since JSON is longer than what it says.
 pub(super) const MAX_BODY: usize = 8 << 20;

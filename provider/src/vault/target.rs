@@ -14,7 +14,7 @@ use super::rate::RateLimiter;
 use super::tls::Stamp;
 use super::{Address, Tls};
 use crate::settings::{self, Settings};
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, root_cause};
 
 /// What makes two classes share connections: the server, and how it is trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -150,7 +150,7 @@ impl Targets {
         let client = builder.build().map_err(|error| {
             Error::new(
                 ErrorKind::Misconfigured,
-                format!("cannot set up TLS for {}: {}", target.address, super::failure::root_cause(&error)),
+                format!("cannot set up TLS for {}: {}", target.address, root_cause(&error)),
             )
         })?;
         Ok(TargetHandle {
