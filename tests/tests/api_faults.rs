@@ -30,7 +30,7 @@ async fn a_stalled_vault(site: Site) {
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
     let raw = format!("{API}/namespaces/{}/secrets/db", ns.name());
     let direct = site.direct(None).await;
-    let admin = format!("Bearer {}", site.cluster.api_server().admin().token);
+    let admin = site.admin();
     let gets = join_all((0..200).map(|_| async { direct.get(&raw, &[("Authorization", &admin)]).await }));
     let others = async {
         let began = Instant::now();
@@ -82,7 +82,7 @@ async fn kube_apiserver_comes_back(site: Site) {
 
 async fn the_server_comes_back(site: Site) {
     let doomed = site.cluster.namespace("doomed").await;
-    site.kill();
+    site.server.kill();
     until("the API to be unavailable", async || {
         let shown = site.kubectl(["get", "--raw", &format!("{API}/secrets")]).await;
         (!shown.status.success()).then_some(())
@@ -95,11 +95,11 @@ async fn the_server_comes_back(site: Site) {
 async fn it_drains(site: Site) {
     let direct = site.direct(None).await;
     assert_eq!(direct.get("/readyz", &[]).await.0, 200);
-    site.terminate();
+    site.server.terminate();
     until("readiness to fail", async || (direct.get("/readyz", &[]).await.0 == 503).then_some(())).await;
     assert_eq!(direct.get(API, &[]).await.0, 200, "draining is not down");
-    until("the end", async || (!site.is_running()).then_some(())).await;
-    assert!(site.log().await.contains("ended"));
+    until("the end", async || (!site.server.is_running()).then_some(())).await;
+    assert!(site.server.log().contains("ended"));
     site.start_again().await;
 }
 
@@ -139,6 +139,6 @@ async fn vault_sealed(site: Site) {
         refused.refused().contains("ServiceUnavailable") || refused.err.contains("sealed"),
         "{refused:?}"
     );
-    assert!(!site.log().await.contains(PASSWORD));
+    assert!(!site.server.log().contains(PASSWORD));
     site.cluster.kubectl().run(["delete", "namespace", ns.name(), "--timeout=60s"]).await;
 }

@@ -118,7 +118,7 @@ async fn lists_show_no_values(site: Site) {
     let errors = site.kubectl(["get", "vaultsecret", "broken", "-n", n, "-o", "yaml"]).await;
     seen += errors.refused();
     seen += &site.kubectl(["get", "--raw", &format!("{API}/namespaces/{n}/secrets/none")]).await.err;
-    seen += &site.log().await;
+    seen += &site.server.log();
     assert!(!seen.contains(PASSWORD) && !seen.contains(&base64(PASSWORD)), "{seen}");
     assert!(seen.contains("<invalid>"), "{seen}");
     assert_eq!(site.bao.requests_to(&path), requests, "a list asked Vault");
