@@ -71,6 +71,13 @@ impl AggregatedSite {
         direct(replica.port(), trusting(bundle).pool_max_idle_per_host(0).http1_only(), None)
     }
 
+    /// The same to kube-apiserver, as any client that is not kubectl.
+    pub fn through(&self) -> Direct {
+        let kube_apiserver = self.cluster.api_server().admin();
+        let client = trusting(kube_apiserver.authority.as_bytes()).build().expect("a client");
+        Direct { client, address: kube_apiserver.server }
+    }
+
     /// The administrator's bearer token, as a header has it.
     pub fn admin(&self) -> String {
         format!("Bearer {}", self.cluster.api_server().admin().token)

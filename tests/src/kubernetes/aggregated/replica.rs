@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::binaries::coffer_binary;
 use crate::ports::free_port;
@@ -65,6 +66,11 @@ impl Replica {
     /// Whether it has not ended.
     pub fn is_running(&self) -> bool {
         self.process().is_running()
+    }
+
+    /// CPU time used so far, in steps of 10 ms.
+    pub fn cpu_time(&self) -> Duration {
+        self.process().cpu_time()
     }
 
     /// Its memory in KiB.
