@@ -19,7 +19,7 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
   test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
-  demo         mounts secrets from a real OpenBao into a folder, and shows a change of one
+  demo         mounts secrets from a real OpenBao, shows a change of one, and reads them with kubectl
   bench [WHAT] speed, CPU and memory of `csi` (mounts) and `api` (reads), beside bare GETs of the same secret
   servers      builds etcd, Kubernetes and the CSI driver with Go, which takes minutes once; `test` does it too
   cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 
 fn demo() -> Result<(), String> {
     openbao::bring()?;
-    cargo::build("dev", &["coffer-daemonset", "coffer", "coffer-tests"])?;
+    cargo::build("dev", &["coffer-daemonset", "coffer-api-server", "coffer", "coffer-tests"])?;
     cargo::run_harness("debug", "coffer-demo", &[])
 }
 

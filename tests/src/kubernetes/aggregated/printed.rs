@@ -29,11 +29,26 @@ impl AggregatedSite {
     /// When it cannot be run, or does not end.
     pub async fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Printed {
         let mut command = Command::new(Program::Kubectl.path());
+        command.args(arguments);
+        self.printed(command).await
+    }
+
+    /// The same with a line as it is typed into a shell.
+    ///
+    /// # Panics
+    /// When it cannot be run, or does not end.
+    pub async fn shell(&self, line: &str) -> Printed {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", line]);
+        self.printed(command).await
+    }
+
+    async fn printed(&self, mut command: Command) -> Printed {
         command
             .env_clear()
             .env("HOME", self.dir.path())
+            .env("PATH", Program::Kubectl.path().parent().expect("a folder"))
             .env("KUBECONFIG", self.cluster.kubectl().kubeconfig())
-            .args(arguments)
             .kill_on_drop(true);
         // a watch that is not refused would never end
         let output = timeout(CEILING, command.output()).await.expect("kubectl ends").expect("kubectl runs");
