@@ -37,6 +37,11 @@ async fn forged_headers(site: Site) {
     assert_eq!(headers["cache-control"], "no-store");
     let status: Value = serde_json::from_str(&text).expect("a Status");
     assert_eq!((&status["kind"], &status["apiVersion"]), (&"Status".into(), &"v1".into()));
+    let log = site.server.log();
+    let line = log.lines().find(|line| line.contains("denied")).expect("an audit line of the denial");
+    for part in ["user=\"system:anonymous\"", "verb=\"list\"", "code=403"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
 }
 
 async fn a_foreign_certificate(site: Site) {

@@ -180,12 +180,14 @@ async fn errors_say_what_is_wrong(site: Site) {
     class("denied", json!({ "roleName": n, "objects": "[{objectName: a, secretPath: secret/data/elsewhere/x, secretKey: a}]" })).await;
     class("role", json!({ "roleName": "no-such-role", "objects": ns.objects("db", &[("a", "user")]) })).await;
     class("invalid", json!({ "roleName": n, "objects": "- objectName: a\n  secretPath: /\n" })).await;
+    ns.class_of("amazon", json!({ "provider": "aws", "parameters": {} })).await;
     for (name, parts) in [
         ("missing", &["NotFound", "secret/data"][..]),
         ("denied", &["Forbidden", "secret/data/elsewhere/x", "permission denied"]),
         ("role", &["Forbidden", "no-such-role"]),
         ("invalid", &["is invalid", "objects", "line 2"]),
         ("none", &["NotFound", "no SecretProviderClass"]),
+        ("amazon", &["NotFound", "whose provider is Vault"]),
     ] {
         until(&format!("the right error of {name}"), async || {
             let refused = site.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;

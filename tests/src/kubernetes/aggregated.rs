@@ -76,7 +76,7 @@ impl AggregatedSite {
         site
     }
 
-    /// A further process with the same rights, which nobody calls but the test. It has the flags that are given, and
+    /// A further process with the same rights, which nobody calls but the test. The flags that are given count before
     /// Vault's address.
     pub fn replica(&self, flags: &[&str]) -> Replica {
         Replica::start(self.dir.path(), self.bao.address(), flags)

@@ -25,8 +25,9 @@ impl Replica {
         static STARTED: AtomicU32 = AtomicU32::new(1);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let (kubeconfig, log) = (dir.join("kubeconfig"), dir.join(format!("coffer-api-server-{number}.log")));
-        let mut flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        flags.extend([format!("--vault-addr={vault}"), "--shutdown-delay=1s".to_owned()]);
+        let defaults = [format!("--vault-addr={vault}"), "--shutdown-delay=1s".to_owned()];
+        let flags: Vec<String> =
+            defaults.into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect();
         let port = free_port();
         let process = Mutex::new(run(&kubeconfig, &log, port, &flags));
         Self { process, port, kubeconfig, log, flags }

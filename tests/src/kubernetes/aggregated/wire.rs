@@ -1,5 +1,6 @@
 //! One connection to the API server on which the test itself writes the bytes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -50,7 +51,11 @@ impl AggregatedSite {
         };
         let protocol: &[u8] = if speaks == Speaks::Http1 { b"http/1.1" } else { b"h2" };
         config.alpn_protocols = vec![protocol.to_vec()];
-        let stream = TcpStream::connect(("127.0.0.1", self.server.port())).await.expect("a connection");
+        // a small buffer, so that what is not read soon waits at the server
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(16 << 10).expect("a buffer's size");
+        let address = SocketAddr::from(([127, 0, 0, 1], self.server.port()));
+        let stream = socket.connect(address).await.expect("a connection");
         let name = ServerName::try_from(HOST).expect("a name");
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         Wire(stream.expect("a handshake"))
