@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
-use coffer_tests::kubernetes::{ClusterOptions, Suite};
-use coffer_tests::until;
+use coffer_tests::kubernetes::{ClusterOptions, KubernetesRole, Suite};
+use coffer_tests::{OpenBao, until};
 use futures_util::future::join_all;
+use serde_json::json;
 
 type Site = Arc<AggregatedSite>;
 
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     Suite::new(move || AggregatedSite::start(options))
         .one_at_a_time()
         .test("a_stalled_vault_holds_up_nobody_else", a_stalled_vault)
+        .test("one_stalled_vault_leaves_the_other_alone", one_stalled_vault)
         .test("kube_apiserver_comes_back", kube_apiserver_comes_back)
         .test("without_kube_apiserver_a_token_is_not_denied_but_away", tokens_are_away)
         .test("vault_down_is_said_and_asked_no_more", vault_down)
@@ -62,6 +64,47 @@ async fn a_stalled_vault(site: Site) {
     until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
 }
 
+async fn one_stalled_vault(site: Site) {
+    let ns = site.annotated_namespace("two").await;
+    let n = ns.name();
+    let other = OpenBao::start().await;
+    other.kubernetes_login_as("kubernetes", &site.cluster, "reviewer-of-the-other").await;
+    other.kv_put(&format!("{n}/db"), json!({ "user": "jo" })).await;
+    other.policy(n, &format!("path \"secret/data/{n}/*\" {{ capabilities = [\"read\"] }}")).await;
+    let role = KubernetesRole { name: n, account: "app", namespace: n, audience: Some("vault"), policy: n };
+    other.kubernetes_role("kubernetes", &role).await;
+    let objects = ns.objects("db", &[("user", "user")]);
+    let elsewhere = json!({ "roleName": n, "objects": objects, "vaultAddress": other.address() });
+    ns.class("elsewhere", elsewhere).await;
+    site.annotate(&ns, "elsewhere", READ_AS_APP).await;
+
+    let allowed = format!("--allowed-vault-addresses={},{}", site.bao.address(), other.address());
+    let replica = site.replica(&[&allowed]);
+    let direct = site.direct_to(&replica, &site.serving_ca().await);
+    let (admin, secrets) = (site.admin(), format!("{API}/namespaces/{n}/secrets"));
+    let get = async |class: &str| {
+        let answer = direct.try_get(&format!("{secrets}/{class}"), &[("Authorization", &admin)]).await;
+        answer.map_or(0, |(status, _, _)| status)
+    };
+    for class in ["db", "elsewhere"] {
+        until("the replica to read", async || (get(class).await == 200).then_some(())).await;
+    }
+    site.bao.process().freeze();
+    let stalled = join_all((0..30).map(|_| get("db")));
+    let others = async {
+        for _ in 0..20 {
+            assert_eq!(get("elsewhere").await, 200);
+        }
+    };
+    tokio::select! {
+        biased;
+        answers = stalled => panic!("the stalled Vault answered first: {answers:?}"),
+        () = others => {}
+    }
+    site.bao.process().thaw();
+    until("reads to go on", async || (get("db").await == 200).then_some(())).await;
+}
+
 async fn kube_apiserver_comes_back(site: Site) {
     let ns = site.annotated_namespace("restarted").await;
     let direct = site.direct(None).await;
@@ -74,11 +117,7 @@ async fn kube_apiserver_comes_back(site: Site) {
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
     until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
     // classes made since are seen: the watch goes on too
-    ns.class(
-        "late",
-        serde_json::json!({ "roleName": ns.name(), "objects": ns.objects("db", &[("a", "user")]) }),
-    )
-    .await;
+    ns.class("late", json!({ "roleName": ns.name(), "objects": ns.objects("db", &[("a", "user")]) })).await;
     site.listed(&ns, "late").await;
 }
 
