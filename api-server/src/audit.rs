@@ -1,8 +1,11 @@
-//! One line in the log for each read: who, as whom, which class and objects, with what outcome. Never a value.
+//! One line in the log for each read: who, as whom, which class and objects, with what outcome. One, too, for each
+//! request that an access review denied. Never a value.
 
 use std::time::Duration;
 
 use crate::class::HeldClass;
+use crate::failure::Failure;
+use crate::route::Place;
 use crate::user::User;
 
 /// The target of these lines: they are written whatever the log level.
@@ -33,6 +36,21 @@ pub(crate) fn read(
         problem,
         ms = took.as_millis(),
         "read"
+    );
+}
+
+/// Writes the line of a request that an access review did not allow.
+pub(crate) fn denied(user: &User, verb: &str, place: Place<'_>, failure: &Failure) {
+    tracing::info!(
+        target: TARGET,
+        user = user.name,
+        uid = user.uid,
+        verb,
+        namespace = place.namespace,
+        class = place.name,
+        code = failure.code().as_u16(),
+        problem = failure.message(),
+        "denied"
     );
 }
 

@@ -1,6 +1,7 @@
 //! Client certificates: who issued one, and whom it names.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::RootCertStore;
 use rustls::crypto::ring;
@@ -13,7 +14,20 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::user::User;
 
 /// A bundle of certificate authorities that issue client certificates.
-pub(crate) struct Authority(Arc<dyn ClientCertVerifier>);
+pub(crate) struct Authority {
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// The chains that were accepted last: a signature that was good stays good, and every request asks.
+    accepted: Mutex<VecDeque<Accepted>>,
+}
+
+struct Accepted {
+    chain: Vec<CertificateDer<'static>>,
+    /// When the first of its certificates ends, in seconds.
+    until: u64,
+}
+
+/// How many chains are kept: those of a few replicas of kube-apiserver, and of some users.
+const KEPT: usize = 16;
 
 impl Authority {
     /// Reads every certificate of a PEM bundle: while a CA is rotated there are two.
@@ -29,15 +43,39 @@ impl Authority {
         }
         let provider = Arc::new(ring::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        verifier.map(Self).map_err(|error| error.to_string())
+        let verifier = verifier.map_err(|error| error.to_string())?;
+        Ok(Self { verifier, accepted: Mutex::default() })
     }
 
     /// Whether a chain, the client's own certificate first, leads to one of the authorities at this very moment, and
     /// is meant for clients. That the client has the key was proved when it connected.
     pub(crate) fn accepts(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let now = UnixTime::now();
+        if self.accepted().iter().any(|known| now.as_secs() < known.until && known.chain == chain) {
+            return true;
+        }
         let Some((own, others)) = chain.split_first() else { return false };
-        self.0.verify_client_cert(own, others, UnixTime::now()).is_ok()
+        if self.verifier.verify_client_cert(own, others, now).is_err() {
+            return false;
+        }
+        if let Some(until) = chain.iter().map(end).min().flatten() {
+            let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+            let mut accepted = self.accepted();
+            accepted.truncate(KEPT - 1);
+            accepted.push_front(Accepted { chain, until });
+        }
+        true
     }
+
+    fn accepted(&self) -> MutexGuard<'_, VecDeque<Accepted>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When a certificate ends, in seconds.
+fn end(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    certificate.validity().not_after.timestamp().try_into().ok()
 }
 
 /// The user that a certificate names: common name and organizations (`CommonNameUserConversion` of k8s.io/apiserver).
@@ -57,7 +95,7 @@ pub(crate) mod tests {
     };
     use rustls_pki_types::CertificateDer;
 
-    use super::{Authority, user};
+    use super::{Accepted, Authority, KEPT, end, user};
 
     pub(crate) struct TestAuthority(CertifiedIssuer<'static, KeyPair>);
 
@@ -113,6 +151,25 @@ pub(crate) mod tests {
         for refused in [expired, early, servers] {
             assert!(!verifier.accepts(&refused));
         }
+    }
+
+    #[test]
+    fn a_chain_that_was_accepted_is_kept_until_its_end_and_no_longer() {
+        let authority = TestAuthority::new();
+        let verifier = Authority::parse(&authority.pem()).expect("an authority");
+        let chain = authority.issue("jo", &[]);
+        assert!(verifier.accepts(&chain) && verifier.accepts(&chain));
+        assert_eq!(verifier.accepted().len(), 1, "it was verified twice");
+        for _ in 0..=KEPT {
+            assert!(verifier.accepts(&authority.issue("jo", &[])));
+        }
+        assert_eq!(verifier.accepted().len(), KEPT);
+        let expired =
+            authority.issue_with("jo", &[], |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
+        let until = end(&expired[0]).expect("an end");
+        assert_eq!(until, 1_577_836_800);
+        verifier.accepted().push_front(Accepted { chain: expired.clone(), until });
+        assert!(!verifier.accepts(&expired));
     }
 
     #[test]

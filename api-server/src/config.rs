@@ -6,21 +6,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use coffer_kubernetes::KeyPlace;
+use coffer_process::{BadFlag, Command, Logging};
 use coffer_provider::settings::BadVariable;
 use coffer_provider::{Address, Settings};
 
-/// What the process is asked to do.
-pub(crate) enum Command {
-    /// Print this and end.
-    Print(String),
-    /// Serve the API.
-    Serve(Box<Config>),
-}
+use crate::audit;
 
 /// Everything that is configured, as plain values.
 pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) certificate: CertificateSource,
+    /// Where the key of the versions lies.
     pub(crate) key: KeyPlace,
     pub(crate) vault: Vault,
     /// The time for one request.
@@ -29,8 +26,6 @@ pub(crate) struct Config {
     pub(crate) max_in_flight_per_user: usize,
     /// How long it serves on after SIGTERM, until kube-apiserver has gone elsewhere.
     pub(crate) shutdown_delay: Duration,
-    pub(crate) log_level: tracing_subscriber::filter::LevelFilter,
-    pub(crate) log_format: LogFormat,
     /// What the operator should know, to be logged at start.
     pub(crate) warnings: Vec<String>,
 }
@@ -60,30 +55,26 @@ pub(crate) enum CertificateSource {
     },
 }
 
-/// Where the key of the versions lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeyPlace {
-    /// A Secret of this name in our own namespace, made where it is missing.
-    Secret(String),
-    /// A file, the same as the node agents'.
-    File(PathBuf),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
-}
-
 /// A configuration that cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("{0}")]
     Flags(String),
-    #[error("flag --{flag}: {reason}")]
-    Flag { flag: &'static str, reason: String },
+    #[error("flag --{}: {}", .0.flag, .0.reason)]
+    Flag(BadFlag),
     #[error(transparent)]
     Environment(#[from] BadVariable),
+    #[error(
+        "environment variable VAULT_SKIP_VERIFY (or BAO_SKIP_VERIFY): this server always verifies Vault's \
+         certificate; unset it, and name the authority to trust by --vault-tls-ca-cert or VAULT_CACERT"
+    )]
+    SkipVerify,
+}
+
+impl From<BadFlag> for ConfigError {
+    fn from(bad: BadFlag) -> Self {
+        Self::Flag(bad)
+    }
 }
 
 /// Reads the command line and the environment.
@@ -93,20 +84,25 @@ pub(crate) enum ConfigError {
 pub(crate) fn parse(
     args: impl IntoIterator<Item = String>,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Command, ConfigError> {
+) -> Result<Command<Config>, ConfigError> {
     let flags = match flags::Flags::parse(args)? {
         flags::Parsed::Flags(flags) => *flags,
         flags::Parsed::Print(text) => return Ok(Command::Print(text)),
     };
     let mut settings = Settings::from_environment(lookup)?;
-    flags.vault.overlay(&mut settings)?;
+    if settings.tls.skip_verify {
+        return Err(ConfigError::SkipVerify);
+    }
     settings.cache_size = flags.cache_size;
+    let (certificate, key) = (flags.certificate()?, flags.key());
+    let logging = Logging { level: flags.log_level, format: flags.log_format, always: Some(audit::TARGET) };
+    flags.vault.overlay(&mut settings)?;
     let config = Config {
         listen: flags::listen(&flags.listen)?,
-        certificate: flags.certificate()?,
-        key: flags.key(),
+        certificate,
+        key,
         vault: Vault {
-            allowed: flags.allowed(&settings)?,
+            allowed: flags::allowed(&flags.allowed_vault_addresses, &settings)?,
             providers: flags.providers,
             default_audience: flags.default_audience,
             settings,
@@ -115,11 +111,9 @@ pub(crate) fn parse(
         max_in_flight: flags.max_in_flight,
         max_in_flight_per_user: flags.max_in_flight_per_user,
         shutdown_delay: flags.shutdown_delay,
-        log_level: flags.log_level,
-        log_format: flags.log_format,
         warnings: warnings(lookup),
     };
-    Ok(Command::Serve(Box::new(config)))
+    Ok(Command::Serve(logging, Box::new(config)))
 }
 
 fn warnings(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! Connections: accepted, taken through TLS, served as HTTP/2 or HTTP/1.1, and cut off where they are slow.
 
+mod pace;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,15 +21,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use self::pace::{Pace, Paced};
 use crate::handler::Handler;
 
 /// Connections at once.
 const AT_ONCE: usize = 1000;
 
-/// How long a client may take for the TLS handshake, and then for its first request.
+/// How long a client may take for the TLS handshake, and with HTTP/1.1 for the headers of each request.
 const HELLO: Duration = Duration::from_secs(10);
 
-/// How long what was sent may stay unread: a client that does not take its answer is cut off.
+/// How long the system waits for a peer that is gone.
 const UNREAD: Duration = Duration::from_secs(30);
 
 /// Go's `MaxHeaderBytes`. A user of 500 groups comes with 500 headers.
@@ -91,29 +93,20 @@ async fn connection(
         stream.get_ref().1.peer_certificates().unwrap_or_default().into();
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
 
-    let asked = Arc::new(AtomicBool::new(false));
+    let pace = Pace::new();
     let service = {
-        let asked = Arc::clone(&asked);
+        let pace = pace.clone();
         service_fn(move |request: http::Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            let (handler, chain) = (Arc::clone(&handler), Arc::clone(&chain));
-            async move { Ok::<_, Infallible>(handler.answer(&request, &chain).await) }
+            let (handler, chain, turn) = (Arc::clone(&handler), Arc::clone(&chain), pace.asked());
+            async move { Ok::<_, Infallible>(turn.answer(handler.answer(&request, &chain).await)) }
         })
     };
     let builder = builder(is_http2);
-    let served = builder.serve_connection(TokioIo::new(stream), service);
+    let served = builder.serve_connection(TokioIo::new(Paced::new(stream, pace.clone())), service);
     let served = graceful.watch(served.into_owned());
     tokio::select! {
         _ = served => {}
-        () = silent(&asked) => {}
-    }
-}
-
-/// Ends where no request came in time.
-async fn silent(asked: &AtomicBool) {
-    sleep(HELLO).await;
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
+        why = pace.lost() => tracing::info!("a client was cut off: {why}"),
     }
 }
 

@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::accept::{Discovery, discovery_form, takes_json};
@@ -36,7 +35,7 @@ impl Documents {
     }
 
     /// `/apis`
-    pub(crate) fn groups(&self, headers: &HeaderMap) -> Result<Response<Full<Bytes>>, Failure> {
+    pub(crate) fn groups(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
         match discovery_form(headers) {
             Some(Discovery::Aggregated) => Ok(self.aggregated.response(headers)),
             Some(Discovery::Legacy) => Ok(self.groups.response(headers)),
@@ -45,18 +44,18 @@ impl Documents {
     }
 
     /// `/apis/G`
-    pub(crate) fn group(&self, headers: &HeaderMap) -> Result<Response<Full<Bytes>>, Failure> {
+    pub(crate) fn group(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
         in_json(&self.group, headers)
     }
 
     /// `/apis/G/V`
-    pub(crate) fn resources(&self, headers: &HeaderMap) -> Result<Response<Full<Bytes>>, Failure> {
+    pub(crate) fn resources(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
         in_json(&self.resources, headers)
     }
 }
 
 /// The document, for a client that takes JSON.
-pub(crate) fn in_json(document: &Document, headers: &HeaderMap) -> Result<Response<Full<Bytes>>, Failure> {
+pub(crate) fn in_json(document: &Document, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
     if takes_json(headers) { Ok(document.response(headers)) } else { Err(Failure::not_acceptable(JSON)) }
 }
 

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use coffer_provider::{Error, ErrorKind};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
 
 use crate::api::{GROUP, RESOURCE};
@@ -118,7 +117,7 @@ impl Failure {
     }
 
     /// The answer.
-    pub(crate) fn response(&self) -> Response<Full<Bytes>> {
+    pub(crate) fn response(&self) -> Response<Bytes> {
         let body = serde_json::to_vec(&self.status()).unwrap_or_default();
         let mut response = respond::json(self.code, body);
         if let Some(seconds) = self.retry_after {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use k8s_openapi::jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
@@ -27,7 +26,7 @@ use crate::user::User;
 use crate::vault_secret::{Metadata, MetadataList, VaultSecret, VaultSecretList};
 use crate::{audit, discovery, health, openapi, respond, table};
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Bytes>;
 
 /// How long a request waits for the classes to be seen the first time.
 const FIRST_LIST: Duration = Duration::from_secs(3);
@@ -121,7 +120,8 @@ impl Handler {
         let query = Query::parse(request.uri().query().unwrap_or_default())
             .map_err(|bad| Failure::bad_request(bad.to_string()))?;
         let verb = verb(request.method(), place, query.watch)?;
-        self.authorization.check(&user, &Action::Objects { verb, place, query: &query }).await?;
+        let allowed = self.authorization.check(&user, &Action::Objects { verb, place, query: &query }).await;
+        allowed.inspect_err(|failure| audit::denied(&user, verb, place, failure))?;
         if query.send_initial_events {
             let message = "sendInitialEvents is not supported: secrets in Vault cannot be watched";
             return Err(Failure::invalid(message));

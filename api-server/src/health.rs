@@ -3,18 +3,17 @@
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use http_body_util::Full;
 
 use crate::respond::text;
 use crate::server::Phase;
 
 /// `/livez` and `/healthz`
-pub(crate) fn alive() -> Response<Full<Bytes>> {
+pub(crate) fn alive() -> Response<Bytes> {
     text(StatusCode::OK, "ok")
 }
 
 /// `/readyz`: it is asked over TLS, so there is a certificate.
-pub(crate) fn ready(phase: Phase, knows_front_proxy: bool) -> Response<Full<Bytes>> {
+pub(crate) fn ready(phase: Phase, knows_front_proxy: bool) -> Response<Bytes> {
     let problem = match phase {
         Phase::Serving if knows_front_proxy => return text(StatusCode::OK, "ok"),
         Phase::Serving => {

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::api::{GROUP, GROUP_VERSION, KIND, LIST_KIND, RESOURCE, VERSION};
@@ -34,17 +33,17 @@ impl Documents {
     }
 
     /// `/openapi/v2`
-    pub(crate) fn v2(&self, headers: &HeaderMap) -> Result<Response<Full<Bytes>>, Failure> {
+    pub(crate) fn v2(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
         in_json(&self.v2, headers)
     }
 
     /// `/openapi/v3`
-    pub(crate) fn v3_index(&self, headers: &HeaderMap) -> Result<Response<Full<Bytes>>, Failure> {
+    pub(crate) fn v3_index(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
         in_json(&self.v3_index, headers)
     }
 
     /// `/openapi/v3/apis/G/V`, whatever hash is asked for: a redirect to the right one would become a 502.
-    pub(crate) fn v3(&self, headers: &HeaderMap) -> Result<Response<Full<Bytes>>, Failure> {
+    pub(crate) fn v3(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
         in_json(&self.v3, headers)
     }
 }

@@ -3,21 +3,20 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use ring::digest::{SHA256, digest};
 
 /// JSON that no one may keep.
-pub(crate) fn json(code: StatusCode, body: Vec<u8>) -> Response<Full<Bytes>> {
+pub(crate) fn json(code: StatusCode, body: Vec<u8>) -> Response<Bytes> {
     answer(code, "application/json", "no-store", body.into())
 }
 
 /// Text that no one may keep.
-pub(crate) fn text(code: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(crate) fn text(code: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     answer(code, "text/plain; charset=utf-8", "no-store", body.into())
 }
 
 /// Text of another type.
-pub(crate) fn typed(content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(crate) fn typed(content_type: &'static str, body: String) -> Response<Bytes> {
     answer(StatusCode::OK, content_type, "no-store", body.into())
 }
 
@@ -39,7 +38,7 @@ impl Document {
     }
 
     /// The document, or 304 where the client has it.
-    pub(crate) fn response(&self, request: &HeaderMap) -> Response<Full<Bytes>> {
+    pub(crate) fn response(&self, request: &HeaderMap) -> Response<Bytes> {
         let known = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let is_known = known
             .flat_map(|value| value.split(','))
@@ -62,13 +61,8 @@ pub(crate) fn hash(text: &str) -> String {
     data_encoding::HEXUPPER.encode(digest(&SHA256, text.as_bytes()).as_ref())
 }
 
-fn answer(
-    code: StatusCode,
-    content_type: &'static str,
-    cache: &'static str,
-    body: Bytes,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
+fn answer(code: StatusCode, content_type: &'static str, cache: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use coffer_kubernetes::{HeldKey, KeySource, Kubernetes};
+use coffer_kubernetes::{HeldKey, Kubernetes};
 use coffer_provider::{MonotonicClock, Ports, Provider};
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,7 +17,7 @@ use crate::authentication::Authentication;
 use crate::authorization::Authorization;
 use crate::certificate::{BadFiles, Certificate};
 use crate::classes::Classes;
-use crate::config::{Config, KeyPlace, Vault};
+use crate::config::{Config, Vault};
 use crate::handler::Handler;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -42,8 +41,6 @@ pub(crate) enum Phase {
 /// Why the process cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("no runtime: {0}")]
-    Runtime(io::Error),
     #[error("there is no way to kube-apiserver: {0}")]
     Kubernetes(String),
     #[error("there is no serving certificate: {0}")]
@@ -86,7 +83,9 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     tasks.spawn(certificate.keep());
 
     let tokens = Arc::new(TokenReviews::new(client.clone()));
-    let (reading, metrics) = reading(config.vault, config.key, &tokens);
+    let kubernetes = Arc::new(Kubernetes::with_client(client.clone(), namespace));
+    let version_key = HeldKey::new(config.key, Arc::clone(&kubernetes));
+    let (reading, metrics) = reading(config.vault, kubernetes, version_key, &tokens);
     let handler = Arc::new(Handler {
         discovery: discovery::Documents::new(),
         openapi: openapi::Documents::new(),
@@ -99,7 +98,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
         phase: watched,
         time: config.request_timeout,
     });
-    let listener = listen(config.listen).await.map_err(ServeError::Listen)?;
+    let listener = coffer_process::listen(config.listen).await.map_err(ServeError::Listen)?;
     tracing::info!(address = %config.listen, "serving");
     let stop = async {
         signals.next().await;
@@ -116,19 +115,19 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn reading(vault: Vault, key: KeyPlace, tokens: &Arc<TokenReviews>) -> (Reading, Metrics) {
+fn reading(
+    vault: Vault,
+    kubernetes: Arc<Kubernetes>,
+    version_key: HeldKey,
+    tokens: &Arc<TokenReviews>,
+) -> (Reading, Metrics) {
     let Vault { settings, allowed, default_audience, .. } = vault;
-    let kubernetes = Arc::new(Kubernetes::default());
-    let version_key = Arc::new(HeldKey::new(match key {
-        KeyPlace::File(path) => KeySource::File(path),
-        KeyPlace::Secret(name) => KeySource::Secret { kubernetes: Arc::clone(&kubernetes), name },
-    }));
     let read_metrics = Arc::new(coffer_provider::Metrics::default());
     let metrics = Metrics::new(&read_metrics);
-    let minter = Minter { inner: kubernetes, default_audience, reviews: Arc::clone(tokens) };
+    let minter = Minter { kubernetes, default_audience, reviews: Arc::clone(tokens) };
     let ports = Ports {
         minter: Arc::new(minter),
-        version_key,
+        version_key: Arc::new(version_key),
         clock: Arc::new(MonotonicClock),
         metrics: read_metrics,
     };
@@ -143,16 +142,6 @@ async fn connect() -> Result<(Client, String), ServeError> {
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| reason(&error))?;
     Ok((client, namespace))
-}
-
-/// Listens; an address of every interface falls back to IPv4 where the node has no IPv6.
-async fn listen(address: std::net::SocketAddr) -> io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Err(_) if address.ip().is_unspecified() && address.is_ipv6() => {
-            TcpListener::bind(("0.0.0.0", address.port())).await
-        }
-        listener => listener,
-    }
 }
 
 struct Signals {

@@ -5,17 +5,10 @@ mod flags;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use coffer_kubernetes::KeyPlace;
+use coffer_process::{BadFlag, Command, Logging};
 use coffer_provider::Settings;
 use coffer_provider::settings::BadVariable;
-
-/// What the process is asked to do.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Print this and end.
-    Print(String),
-    /// Serve the driver.
-    Serve(Box<Config>),
-}
 
 /// Everything that is configured, as plain values.
 #[derive(Debug)]
@@ -24,8 +17,7 @@ pub(crate) struct Config {
     pub(crate) endpoint: PathBuf,
     /// Where health and metrics are served; none to serve none.
     pub(crate) health_address: Option<SocketAddr>,
-    pub(crate) log_level: tracing_subscriber::filter::LevelFilter,
-    pub(crate) log_format: LogFormat,
+    /// Where the key of the versions lies.
     pub(crate) key: KeyPlace,
     /// Largest answer to the driver, in bytes.
     pub(crate) max_response_bytes: usize,
@@ -34,30 +26,21 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Where the key of the versions lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeyPlace {
-    /// A Secret of this name in the provider's own namespace, made where it is missing.
-    Secret(String),
-    /// A file, the same on every node.
-    File(PathBuf),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
-}
-
 /// A configuration that cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("{0}")]
     Flags(String),
-    #[error("flag -{flag}: {reason}")]
-    Flag { flag: &'static str, reason: String },
+    #[error("flag -{}: {}", .0.flag, .0.reason)]
+    Flag(BadFlag),
     #[error(transparent)]
     Environment(#[from] BadVariable),
+}
+
+impl From<BadFlag> for ConfigError {
+    fn from(bad: BadFlag) -> Self {
+        Self::Flag(bad)
+    }
 }
 
 /// Reads the command line and the environment.
@@ -67,7 +50,7 @@ pub(crate) enum ConfigError {
 pub(crate) fn parse(
     args: impl IntoIterator<Item = String>,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Command, ConfigError> {
+) -> Result<Command<Config>, ConfigError> {
     let flags = match flags::Flags::parse(args)? {
         flags::Parsed::Flags(flags) => *flags,
         flags::Parsed::Help(text) => return Ok(Command::Print(text)),
@@ -76,6 +59,8 @@ pub(crate) fn parse(
         return Ok(Command::Print(version(flags.output.as_deref())));
     }
     let mut settings = Settings::from_environment(lookup)?;
+    settings.cache_size = flags.cache_size;
+    settings.tls.skip_verify = flags.vault_tls_skip_verify.unwrap_or(settings.tls.skip_verify);
     let endpoint = socket_path(&flags.endpoint)?;
     let mut secret = "vault-csi-provider-hmac-key";
     if endpoint.file_name().is_some_and(|name| name == "openbao.sock") {
@@ -88,24 +73,22 @@ pub(crate) fn parse(
         None => KeyPlace::Secret(flags.hmac_secret_name.clone().unwrap_or_else(|| secret.to_owned())),
     };
     let mut warnings = warnings(lookup, &endpoint);
-    let mut config = Config {
+    let logging = Logging { level: flags.level(&mut warnings), format: flags.log_format, always: None };
+    flags.vault.overlay(&mut settings)?;
+    let config = Config {
         health_address: flags::health_address(&flags.health_addr)?,
-        log_level: flags.level(&mut warnings),
-        log_format: flags.log_format,
         key,
         max_response_bytes: flags.max_response_bytes,
         warnings,
         endpoint,
         settings,
     };
-    flags.vault.overlay(&mut config.settings)?;
-    config.settings.cache_size = flags.cache_size;
-    Ok(Command::Serve(Box::new(config)))
+    Ok(Command::Serve(logging, Box::new(config)))
 }
 
 fn socket_path(endpoint: &str) -> Result<PathBuf, ConfigError> {
     crate::socket::parse_endpoint(endpoint)
-        .map_err(|error| ConfigError::Flag { flag: "endpoint", reason: error.to_string() })
+        .map_err(|error| BadFlag::new("endpoint", error.to_string()).into())
 }
 
 fn warnings(lookup: &dyn Fn(&str) -> Option<String>, endpoint: &Path) -> Vec<String> {

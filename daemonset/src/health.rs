@@ -1,6 +1,5 @@
 //! Health and metrics over HTTP.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -36,19 +35,6 @@ pub(crate) async fn serve(listener: TcpListener, registry: Registry, phase: watc
         .with_state(served);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!("health and metrics are not served any more: {error}");
-    }
-}
-
-/// Listens; an address of every interface falls back to IPv4 where the node has no IPv6.
-///
-/// # Errors
-/// What the system says.
-pub(crate) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Err(_) if address.ip().is_unspecified() && address.is_ipv6() => {
-            TcpListener::bind(("0.0.0.0", address.port())).await
-        }
-        listener => listener,
     }
 }
 

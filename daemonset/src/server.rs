@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_kubernetes::{HeldKey, KeySource, Kubernetes};
+use coffer_kubernetes::{HeldKey, Kubernetes};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::{MonotonicClock, Ports, Provider};
 use prometheus_client::registry::Registry;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tonic::transport::Server;
 
-use crate::config::{Config, KeyPlace};
+use crate::config::Config;
 use crate::health;
 use crate::metrics::Metrics;
 use crate::service::Service;
@@ -41,8 +41,6 @@ pub(crate) enum Phase {
 /// Why the process cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("no runtime: {0}")]
-    Runtime(io::Error),
     #[error("cannot listen for the driver: {0}")]
     Bind(#[from] BindError),
     #[error("cannot wait for signals: {0}")]
@@ -64,10 +62,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
 
     let kubernetes = Arc::new(Kubernetes::default());
-    let key = Arc::new(HeldKey::new(match config.key {
-        KeyPlace::File(path) => KeySource::File(path),
-        KeyPlace::Secret(name) => KeySource::Secret { kubernetes: Arc::clone(&kubernetes), name },
-    }));
+    let key = Arc::new(HeldKey::new(config.key, Arc::clone(&kubernetes)));
     let metrics = Arc::new(Metrics::default());
     let read_metrics = Arc::new(coffer_provider::Metrics::default());
     let registry = metrics.registry(&read_metrics, &key);
@@ -125,7 +120,7 @@ async fn serve_health(
     registry: Registry,
     phase: watch::Receiver<Phase>,
 ) -> Option<JoinHandle<()>> {
-    match health::listen(address).await {
+    match coffer_process::listen(address).await {
         Ok(listener) => Some(tokio::spawn(health::serve(listener, registry, phase))),
         Err(error) => {
             tracing::error!("health and metrics are not served at {address} (-health-addr): {error}");

@@ -24,16 +24,12 @@ const STALE: Duration = Duration::from_secs(600);
 /// How long a mount waits for a newer key while there is one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where the key comes from.
-pub enum KeySource {
-    /// A Secret, made where it is missing.
-    Secret {
-        /// The connection to kube-apiserver.
-        kubernetes: Arc<Kubernetes>,
-        /// The Secret's name, in our own namespace.
-        name: String,
-    },
-    /// A file, the same on every node.
+/// Where the key lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// A Secret of this name in our own namespace, made where it is missing.
+    Secret(String),
+    /// A file, the same for all who serve the same classes.
     File(PathBuf),
 }
 
@@ -44,7 +40,8 @@ pub struct HeldKey {
 }
 
 struct Shared {
-    source: KeySource,
+    place: KeyPlace,
+    kubernetes: Arc<Kubernetes>,
     held: Mutex<Option<Held>>,
     /// Held over a read of the source, so that many mounts at once make one; the last failure and its time.
     reading: tokio::sync::Mutex<Option<(Instant, String)>>,
@@ -60,10 +57,11 @@ struct Held {
 }
 
 impl HeldKey {
-    /// A key that is read from its source at first use.
+    /// A key that is read at first use.
     #[must_use]
-    pub fn new(source: KeySource) -> Self {
-        let shared = Shared { source, held: Mutex::default(), reading: tokio::sync::Mutex::default() };
+    pub fn new(place: KeyPlace, kubernetes: Arc<Kubernetes>) -> Self {
+        let shared =
+            Shared { place, kubernetes, held: Mutex::default(), reading: tokio::sync::Mutex::default() };
         Self { shared: Arc::new(shared), refresh: Mutex::default() }
     }
 
@@ -126,8 +124,8 @@ impl Shared {
             return Err(no_key(reason));
         }
         let read = match &held {
-            Some(_) => timeout(PATIENCE, self.source.read()).await.unwrap_or_else(|_| Err(too_slow())),
-            None => self.source.read().await,
+            Some(_) => timeout(PATIENCE, self.read()).await.unwrap_or_else(|_| Err(too_slow())),
+            None => self.read().await,
         };
         let now = Instant::now();
         let next = match (read, held) {
@@ -154,13 +152,11 @@ impl Shared {
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
         Ok(key)
     }
-}
 
-impl KeySource {
     async fn read(&self) -> Result<Secret, String> {
-        match self {
-            Self::Secret { kubernetes, name } => kubernetes.key_secret(name).await,
-            Self::File(path) => match std::fs::read(path) {
+        match &self.place {
+            KeyPlace::Secret(name) => self.kubernetes.key_secret(name).await,
+            KeyPlace::File(path) => match std::fs::read(path) {
                 Ok(bytes) if bytes.is_empty() => Err(format!("{} is empty", path.display())),
                 Ok(bytes) => Ok(Secret::new(bytes)),
                 Err(error) => Err(format!("{}: {error}", path.display())),
@@ -180,16 +176,18 @@ fn no_key(reason: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use coffer_provider::{ErrorKind, PodSeen, VersionKey};
 
-    use super::{HeldKey, KeySource};
+    use super::{HeldKey, KeyPlace};
 
     #[tokio::test]
     async fn a_key_that_was_held_outlives_its_source() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("key");
         std::fs::write(&path, [7; 32]).expect("a file");
-        let held = HeldKey::new(KeySource::File(path.clone()));
+        let held = HeldKey::new(KeyPlace::File(path.clone()), Arc::default());
         assert_eq!(held.age_seconds(), None);
         let version = |key: &coffer_provider::Key| key.version(b"a", b"b");
         let first = version(&held.key(PodSeen::New).await.expect("a key"));
@@ -204,7 +202,7 @@ mod tests {
     async fn without_a_key_there_is_no_version() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("key");
-        let held = HeldKey::new(KeySource::File(path.clone()));
+        let held = HeldKey::new(KeyPlace::File(path.clone()), Arc::default());
         for contents in [None, Some("")] {
             if let Some(contents) = contents {
                 std::fs::write(&path, contents).expect("a file");

@@ -14,7 +14,7 @@ use kube::{Client, Config};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-pub use held_key::{HeldKey, KeySource};
+pub use held_key::{HeldKey, KeyPlace};
 
 /// No call to kube-apiserver takes longer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,13 +33,22 @@ struct Connected {
 
 /// A failed call: what kube-apiserver or the network said.
 #[derive(Debug, thiserror::Error)]
-enum CallError {
+pub enum CallError {
+    /// There is no configuration to connect by.
     #[error("no connection to kube-apiserver: {0}")]
     NotConnected(String),
+    /// No answer in time.
     #[error("kube-apiserver did not answer within {} seconds", CALL_TIMEOUT.as_secs())]
     TimedOut,
+    /// An answer that says no.
     #[error("kube-apiserver answered {code} ({message})")]
-    Refused { code: u16, message: String },
+    Refused {
+        /// The HTTP status.
+        code: u16,
+        /// kube-apiserver's own words.
+        message: String,
+    },
+    /// No answer at all.
     #[error("kube-apiserver cannot be reached: {0}")]
     Unreachable(String),
 }
@@ -51,6 +60,12 @@ impl CallError {
 }
 
 impl Kubernetes {
+    /// A connection that is there already; `namespace` is the one that this process runs in.
+    #[must_use]
+    pub fn with_client(client: Client, namespace: String) -> Self {
+        Self { connected: OnceCell::new_with(Some(Connected { client, namespace })) }
+    }
+
     async fn connected(&self) -> Result<&Connected, CallError> {
         self.connected.get_or_try_init(connect).await
     }

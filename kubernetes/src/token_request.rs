@@ -26,7 +26,15 @@ impl TokenMinter for Kubernetes {
 }
 
 impl Kubernetes {
-    async fn request_token(&self, identity: &Identity, audience: Option<&str>) -> Result<Secret, CallError> {
+    /// A token of the identity's service account, for this audience or the API server's default one.
+    ///
+    /// # Errors
+    /// What kube-apiserver said, or why it said nothing.
+    pub async fn request_token(
+        &self,
+        identity: &Identity,
+        audience: Option<&str>,
+    ) -> Result<Secret, CallError> {
         let connected = self.connected().await?;
         let accounts: Api<ServiceAccount> = Api::namespaced(connected.client.clone(), &identity.namespace);
         let request = TokenRequest {

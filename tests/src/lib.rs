@@ -43,6 +43,6 @@ pub use pod::Pod;
 pub use process::Process;
 pub use provider::{Csi, CsiOptions, HMAC_KEY};
 pub use site::{FaultSite, Site, call_as_web};
-pub use tls::TestCa;
+pub use tls::{Issued, TestCa};
 pub use token::{Issuer, TokenRequest};
 pub use wait::{CEILING, until};

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -20,9 +22,11 @@ pub struct TestCa {
 }
 
 /// A certificate and its key, in PEM.
-pub(crate) struct Issued {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
+pub struct Issued {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
 }
 
 impl TestCa {
@@ -52,17 +56,33 @@ impl TestCa {
     }
 
     /// Its certificate, in PEM.
-    pub(crate) fn certificate(&self) -> String {
+    pub fn certificate(&self) -> String {
         self.issuer.pem()
     }
 
     /// A certificate for a server of these names, or without any for a client.
-    pub(crate) fn issue(&self, common_name: &str, names: &[&str]) -> Issued {
+    ///
+    /// # Panics
+    /// When a name is none.
+    pub fn issue(&self, common_name: &str, names: &[&str]) -> Issued {
+        self.issued(common_name, names, None)
+    }
+
+    /// A client's certificate that is good until that moment.
+    pub fn issue_until(&self, common_name: &str, end: SystemTime) -> Issued {
+        self.issued(common_name, &[], Some(end))
+    }
+
+    fn issued(&self, common_name: &str, names: &[&str], end: Option<SystemTime>) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names for a certificate");
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        if let Some(end) = end {
+            let since_epoch = end.duration_since(SystemTime::UNIX_EPOCH).expect("a time of this age");
+            params.not_after = date_time_ymd(1970, 1, 1) + since_epoch;
+        }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Issued { certificate: certificate.pem(), key: key.serialize_pem() }

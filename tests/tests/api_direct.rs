@@ -4,10 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use coffer_tests::TestCa;
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, Direct};
+use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, Direct, Speaks};
 use coffer_tests::kubernetes::{ClusterOptions, Suite};
 use coffer_tests::until;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const FORGED: [(&str, &str); 2] = [("X-Remote-User", "admin"), ("X-Remote-Group", "system:masters")];
@@ -36,11 +37,16 @@ async fn forged_headers(site: Site) {
     assert_eq!(headers["cache-control"], "no-store");
     let status: Value = serde_json::from_str(&text).expect("a Status");
     assert_eq!((&status["kind"], &status["apiVersion"]), (&"Status".into(), &"v1".into()));
+    let log = site.server.log();
+    let line = log.lines().find(|line| line.contains("denied")).expect("an audit line of the denial");
+    for part in ["user=\"system:anonymous\"", "verb=\"list\"", "code=403"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
 }
 
 async fn a_foreign_certificate(site: Site) {
     let foreign = TestCa::new();
-    let direct = site.direct(Some((&foreign, "front-proxy-client"))).await;
+    let direct = site.direct(Some(&foreign.issue("front-proxy-client", &[]))).await;
     for path in [&format!("{API}/secrets"), API, "/apis", "/healthz", "/readyz", "/openapi/v2", "/none"] {
         let (status, _, text) = direct.get(path, &FORGED).await;
         assert_eq!(status, 401, "{path}: {text}");
@@ -52,7 +58,7 @@ async fn bearer_tokens(site: Site) {
     let path = format!("{API}/secrets");
     let bad = direct.get(&path, &[("Authorization", "Bearer nonsense")]).await;
     assert_eq!(bad.0, 401, "{}", bad.2);
-    let admin = format!("Bearer {}", site.cluster.api_server().admin().token);
+    let admin = site.admin();
     let good = direct.get(&path, &[("Authorization", &admin)]).await;
     assert_eq!(good.0, 200, "{}", good.2);
     // open paths ask nobody about a token
@@ -61,7 +67,7 @@ async fn bearer_tokens(site: Site) {
 
 async fn impersonation(site: Site) {
     let direct = site.direct(None).await;
-    let admin = format!("Bearer {}", site.cluster.api_server().admin().token);
+    let admin = site.admin();
     let headers = [("Authorization", admin.as_str()), ("Impersonate-User", "eve")];
     let (status, _, text) = direct.get(&format!("{API}/secrets"), &headers).await;
     assert_eq!(status, 403, "{text}");
@@ -109,7 +115,7 @@ async fn openapi(site: Site) {
 
 async fn out_of_the_way(site: Site) {
     let direct = site.direct(None).await;
-    let admin = format!("Bearer {}", site.cluster.api_server().admin().token);
+    let admin = site.admin();
     let bearer = ("Authorization", admin.as_str());
     let list = format!("{API}/secrets");
     for (accept, expected) in [
@@ -150,27 +156,21 @@ async fn method_status(direct: &Direct, method: &str, path: &str, token: &str) -
 /// One connects and says nothing, another says nothing after the handshake; meanwhile others are served.
 async fn a_silent_client(site: Site) {
     let direct = site.direct(None).await;
-    let silent = tokio::net::TcpStream::connect(direct.socket_address()).await.expect("a connection");
-    let shaken = site.direct_tls().await;
+    let silent = TcpStream::connect(("127.0.0.1", site.server.port())).await.expect("a connection");
+    let mut shaken = site.wire(Speaks::Http2, None).await;
     assert_eq!(direct.get("/livez", &[]).await.0, 200);
-    tokio::join!(cut_off(silent), cut_off(shaken));
-}
-
-async fn cut_off(mut silent: impl tokio::io::AsyncRead + Unpin) {
-    use tokio::io::AsyncReadExt;
-
-    let mut bytes = [0; 1024];
-    until("the silent client to be cut off", async || {
-        let read = tokio::time::timeout(std::time::Duration::from_millis(10), silent.read(&mut bytes)).await;
-        matches!(read, Ok(Ok(0) | Err(_))).then_some(())
-    })
-    .await;
+    let gone = async || {
+        silent.readable().await.expect("a socket");
+        matches!(silent.try_read(&mut [0; 1]), Ok(0) | Err(_)).then_some(())
+    };
+    until("the silent client to be cut off", gone).await;
+    until("the one after its handshake, too", async || shaken.has_ended(1024).await.then_some(())).await;
 }
 
 async fn metrics(site: Site) {
     let direct = site.direct(None).await;
     assert_eq!(direct.get("/metrics", &[]).await.0, 403);
-    let admin = format!("Bearer {}", site.cluster.api_server().admin().token);
+    let admin = site.admin();
     let (status, _, text) = direct.get("/metrics", &[("Authorization", &admin)]).await;
     assert_eq!(status, 200);
     assert!(text.contains("coffer_api_requests_total{kind=\"discovery\",code=\"200\"}"), "{text}");

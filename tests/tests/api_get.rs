@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
-use coffer_tests::kubernetes::{ClusterOptions, Suite};
+use coffer_tests::kubernetes::{ClusterOptions, Suite, example_namespace, example_secret};
 use coffer_tests::until;
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         .test("nothing_can_be_written_or_watched", nothing_can_be_written_or_watched)
         .test("errors_say_what_is_wrong", errors_say_what_is_wrong)
         .test("three_hundred_groups", three_hundred_groups)
+        .test("the_readmes_commands_print_what_it_shows", the_readmes_commands)
         .run()
 }
 
@@ -118,7 +119,7 @@ async fn lists_show_no_values(site: Site) {
     let errors = site.kubectl(["get", "vaultsecret", "broken", "-n", n, "-o", "yaml"]).await;
     seen += errors.refused();
     seen += &site.kubectl(["get", "--raw", &format!("{API}/namespaces/{n}/secrets/none")]).await.err;
-    seen += &site.log().await;
+    seen += &site.server.log();
     assert!(!seen.contains(PASSWORD) && !seen.contains(&base64(PASSWORD)), "{seen}");
     assert!(seen.contains("<invalid>"), "{seen}");
     assert_eq!(site.bao.requests_to(&path), requests, "a list asked Vault");
@@ -179,12 +180,14 @@ async fn errors_say_what_is_wrong(site: Site) {
     class("denied", json!({ "roleName": n, "objects": "[{objectName: a, secretPath: secret/data/elsewhere/x, secretKey: a}]" })).await;
     class("role", json!({ "roleName": "no-such-role", "objects": ns.objects("db", &[("a", "user")]) })).await;
     class("invalid", json!({ "roleName": n, "objects": "- objectName: a\n  secretPath: /\n" })).await;
+    ns.class_of("amazon", json!({ "provider": "aws", "parameters": {} })).await;
     for (name, parts) in [
         ("missing", &["NotFound", "secret/data"][..]),
         ("denied", &["Forbidden", "secret/data/elsewhere/x", "permission denied"]),
         ("role", &["Forbidden", "no-such-role"]),
         ("invalid", &["is invalid", "objects", "line 2"]),
         ("none", &["NotFound", "no SecretProviderClass"]),
+        ("amazon", &["NotFound", "whose provider is Vault"]),
     ] {
         until(&format!("the right error of {name}"), async || {
             let refused = site.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
@@ -218,6 +221,43 @@ async fn three_hundred_groups(site: Site) {
         (site.kubectl(arguments.clone()).await.out == "am8=").then_some(())
     })
     .await;
+}
+
+async fn the_readmes_commands(site: Site) {
+    example_secret(&site.bao).await;
+    let shop = example_namespace(&site.cluster).await;
+    site.listed(&shop, "shop-db").await;
+    let commands = readme_commands("## Read it with kubectl");
+    assert!(commands.len() >= 5, "{commands:?}");
+    for (command, expected) in commands {
+        // a class that was annotated is known a moment later
+        until(&format!("{command} to print {expected}"), async || {
+            let printed = site.shell(&command).await;
+            (ageless(&(printed.out + &printed.err)) == ageless(&expected)).then_some(())
+        })
+        .await;
+    }
+}
+
+/// The words of a text without those that are an age.
+fn ageless(text: &str) -> Vec<&str> {
+    let is_age = |word: &&str| word.strip_suffix('s').is_some_and(|number| number.parse::<u32>().is_ok());
+    text.split_whitespace().filter(|word| !is_age(word)).collect()
+}
+
+/// The commands of a section, each with what it prints.
+fn readme_commands(section: &str) -> Vec<(String, String)> {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+    let readme = readme.expect("the README");
+    let (_, section) = readme.split_once(section).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let lines: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let text = lines.join("\n").replace("\\\n", " ");
+    let commands = text.split("$ ").skip(1);
+    commands
+        .map(|command| command.split_once('\n').unwrap_or((command, "")))
+        .map(|(command, printed)| (command.to_owned(), printed.to_owned()))
+        .collect()
 }
 
 fn base64(text: &str) -> String {

@@ -68,7 +68,7 @@ async fn others_read_by_annotation_alone(site: Site) {
     })
     .await;
     assert_eq!(read.out, "app");
-    let log = site.log().await;
+    let log = site.server.log();
     let line =
         log.lines().find(|line| line.contains(n) && line.contains("read_as=\"app\"")).expect("an audit line");
     for part in ["user=\"admin\"", "class=\"db\"", "objects=\"user,password\"", "code=200"] {

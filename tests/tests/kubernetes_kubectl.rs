@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{
-    ClusterOptions, ClusterWithVault, Generation, KubernetesRole, Namespace, Node, Suite, Tokens,
-    example_class,
+    ClusterOptions, ClusterWithVault, Generation, Node, Suite, Tokens, example_namespace, example_secret,
 };
 use coffer_tests::{Pod, until};
 use k8s_openapi::api::core::v1 as core;
@@ -25,10 +24,7 @@ fn main() -> ExitCode {
 /// The class of the example, applied as it stands, and a Deployment on each node whose pod mounts it.
 async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
     let kubectl = site.cluster.kubectl();
-    kubectl.run(["create", "namespace", "shop"]).await;
-    let shop = Namespace::existing(site.cluster.client(), "shop");
-    shop.account("shop").await;
-    kubectl.apply([example_class()]).await;
+    let shop = example_namespace(&site.cluster).await;
     let mut pods = Vec::new();
     for generation in Generation::ALL {
         let node = site.node(generation);
@@ -45,7 +41,7 @@ async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
             assert!(described.contains(part), "no {part:?} in {described}");
         }
     }
-    prepare_vault(&site).await;
+    example_secret(&site.bao).await;
     for (node, pod) in &pods {
         let volume = node.kubelet.mount(pod).await;
         assert_eq!(volume.read("username").as_deref(), Some("shop"));
@@ -67,20 +63,6 @@ async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
         until("its status to be gone", async || shop.status(pod, "shop-db").await.is_none().then_some(()))
             .await;
     }
-}
-
-const ROLE: KubernetesRole<'_> = KubernetesRole {
-    name: "shop",
-    account: "shop",
-    namespace: "shop",
-    audience: Some("vault"),
-    policy: "shop",
-};
-
-async fn prepare_vault(site: &ClusterWithVault) {
-    site.bao.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
-    site.bao.policy("shop", r#"path "secret/data/shop/*" { capabilities = ["read"] }"#).await;
-    site.bao.kubernetes_role("kubernetes", &ROLE).await;
 }
 
 /// Applies a Deployment of one pod on that node.

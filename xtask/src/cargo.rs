@@ -36,9 +36,9 @@ pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<(), String> {
 }
 
 /// Runs a built binary of the harness, its output shown as it comes.
-pub(crate) fn run_harness(folder: &str, binary: &str) -> Result<(), String> {
+pub(crate) fn run_harness(folder: &str, binary: &str, arguments: &[&str]) -> Result<(), String> {
     let path = target_dir().join(folder).join(binary);
-    let status = Command::new(&path).current_dir(workspace()).status();
+    let status = Command::new(&path).args(arguments).current_dir(workspace()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{binary} failed: {status}")),

@@ -19,8 +19,8 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
   test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
-  demo         mounts secrets from a real OpenBao into a folder, and shows a change of one
-  bench        mounts a second, latency, CPU and memory, beside bare GETs of the same secret
+  demo         mounts secrets from a real OpenBao, shows a change of one, and reads them with kubectl
+  bench [WHAT] speed, CPU and memory of `csi` (mounts) and `api` (reads), beside bare GETs of the same secret
   servers      builds etcd, Kubernetes and the CSI driver with Go, which takes minutes once; `test` does it too
   cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
 
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
     let done = match (command.as_deref(), rest.as_slice()) {
         (Some("test"), arguments) => test::run(arguments),
         (Some("demo"), []) => demo(),
-        (Some("bench"), []) => bench(),
+        (Some("bench"), []) => bench(&["csi", "api"]),
+        (Some("bench"), [what]) if ["csi", "api"].contains(&what.as_str()) => bench(&[what]),
         (Some("servers"), []) => servers::bring(),
         (Some("cluster"), [action]) if action == "up" => cluster_up(),
         (Some("cluster"), [action]) if action == "down" => cluster::down(),
@@ -48,15 +49,22 @@ fn main() -> ExitCode {
 
 fn demo() -> Result<(), String> {
     openbao::bring()?;
-    cargo::build("dev", &["coffer-daemonset", "coffer", "coffer-tests"])?;
-    cargo::run_harness("debug", "coffer-demo")
+    cargo::build("dev", &["coffer-daemonset", "coffer-api-server", "coffer", "coffer-tests"])?;
+    cargo::run_harness("debug", "coffer-demo", &[])
 }
 
-fn bench() -> Result<(), String> {
+fn bench(parts: &[&str]) -> Result<(), String> {
     openbao::bring()?;
-    // As it is shipped, and what makes the load along with it: most of the two builds is the same.
-    cargo::build("dist", &["coffer-daemonset", "coffer-tests"])?;
-    cargo::run_harness("dist", "coffer-bench")
+    for part in parts {
+        let package = if *part == "api" { "coffer-api-server" } else { "coffer-daemonset" };
+        if *part == "api" {
+            servers::bring()?;
+        }
+        // As it is shipped, and what makes the load along with it: most of the two builds is the same.
+        cargo::build("dist", &[package, "coffer-tests"])?;
+        cargo::run_harness("dist", "coffer-bench", &[part])?;
+    }
+    Ok(())
 }
 
 fn cluster_up() -> Result<(), String> {

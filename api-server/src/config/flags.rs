@@ -1,15 +1,17 @@
 //! The command line.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use coffer_provider::{Address, Authorities, ClientCertificate, Settings, TlsFile, go_duration, settings};
+use coffer_kubernetes::KeyPlace;
+use coffer_process::{BadFlag, LogFormat, VaultFlags, parse_address};
+use coffer_provider::{Address, Settings, go_duration};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{CertificateSource, ConfigError, KeyPlace, LogFormat};
+use super::{CertificateSource, ConfigError};
 
 /// Serves the aggregated API custom.secrets.k8s.io: kubectl get of what a SecretProviderClass would mount.
 #[derive(Parser)]
@@ -45,7 +47,7 @@ pub(super) struct Flags {
 
     /// Addresses of Vault that may be contacted, whatever a class says [default: the address of --vault-addr]
     #[arg(long, value_delimiter = ',', value_name = "URL,…")]
-    allowed_vault_addresses: Vec<String>,
+    pub(super) allowed_vault_addresses: Vec<String>,
 
     /// Providers whose SecretProviderClasses are served
     #[arg(long, value_delimiter = ',', default_value = "vault,openbao", value_name = "NAME,…")]
@@ -80,47 +82,11 @@ pub(super) struct Flags {
     pub(super) log_level: LevelFilter,
 
     /// Log format: text or json
-    #[arg(long, default_value = "text", value_name = "FORMAT", value_parser = log_format)]
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(super) log_format: LogFormat,
 
     #[command(flatten)]
     pub(super) vault: VaultFlags,
-}
-
-/// Vault, and TLS towards it; a class decides nothing of the latter.
-#[derive(clap::Args)]
-pub(super) struct VaultFlags {
-    /// Vault's address [default: VAULT_ADDR, else https://127.0.0.1:8200]
-    #[arg(long, alias = "openbao-addr", value_name = "URL")]
-    vault_addr: Option<String>,
-
-    /// Path of the auth method
-    #[arg(long, alias = "openbao-mount", default_value = "kubernetes", value_name = "PATH")]
-    vault_mount: String,
-
-    /// Vault namespace
-    #[arg(long, alias = "openbao-namespace", value_name = "NAMESPACE")]
-    vault_namespace: Option<String>,
-
-    /// PEM file of the certificate authorities to trust
-    #[arg(long, alias = "openbao-tls-ca-cert", value_name = "PATH")]
-    vault_tls_ca_cert: Option<PathBuf>,
-
-    /// Directory of such files
-    #[arg(long, alias = "openbao-tls-ca-directory", value_name = "PATH")]
-    vault_tls_ca_directory: Option<PathBuf>,
-
-    /// Name to verify Vault's certificate for
-    #[arg(long, alias = "openbao-tls-server-name", value_name = "NAME")]
-    vault_tls_server_name: Option<String>,
-
-    /// PEM file of the client certificate
-    #[arg(long, alias = "openbao-tls-client-cert", value_name = "PATH", requires = "vault_tls_client_key")]
-    vault_tls_client_cert: Option<PathBuf>,
-
-    /// PEM file of its key
-    #[arg(long, alias = "openbao-tls-client-key", value_name = "PATH", requires = "vault_tls_client_cert")]
-    vault_tls_client_key: Option<PathBuf>,
 }
 
 /// A command line that was understood.
@@ -163,66 +129,26 @@ impl Flags {
             None => KeyPlace::Secret(self.hmac_secret_name.clone()),
         }
     }
-
-    /// The addresses that may be contacted; the configured one where none is listed.
-    pub(super) fn allowed(&self, settings: &Settings) -> Result<Vec<Address>, ConfigError> {
-        let listed = self.allowed_vault_addresses.iter().filter(|address| !address.trim().is_empty());
-        let listed: Vec<Address> = listed
-            .map(|address| {
-                Address::parse(address).map_err(|bad| flag("allowed-vault-addresses", bad.to_string()))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(if listed.is_empty() { vec![settings.address.clone()] } else { listed })
-    }
 }
 
-impl VaultFlags {
-    /// Puts what was given over what the environment says; an empty value counts as not given.
-    pub(super) fn overlay(&self, settings: &mut Settings) -> Result<(), ConfigError> {
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let file = |path: &Option<PathBuf>| {
-            let path = path.clone().filter(|path| !path.as_os_str().is_empty());
-            path.map(|path| TlsFile { path, parameter: None })
-        };
-        if let Some(address) = given(&self.vault_addr) {
-            settings.address = Address::parse(&address).map_err(|bad| flag("vault-addr", bad.to_string()))?;
-        }
-        settings.auth_mount.clone_from(&self.vault_mount);
-        if let Some(namespace) = given(&self.vault_namespace) {
-            let namespace =
-                settings::namespace(&namespace).map_err(|reason| flag("vault-namespace", reason))?;
-            settings.namespace = Some(namespace);
-        }
-        let tls = &mut settings.tls;
-        if let Some(authorities) = file(&self.vault_tls_ca_cert) {
-            tls.authorities = Authorities::File(authorities);
-        } else if let Some(directory) = file(&self.vault_tls_ca_directory) {
-            tls.authorities = Authorities::Directory(directory);
-        }
-        tls.server_name = given(&self.vault_tls_server_name).or(tls.server_name.take());
-        if let (Some(certificate), Some(key)) =
-            (file(&self.vault_tls_client_cert), file(&self.vault_tls_client_key))
-        {
-            tls.client = Some(ClientCertificate { certificate, key });
-        }
-        Ok(())
-    }
+/// The addresses that may be contacted; the configured one where none is listed.
+pub(super) fn allowed(listed: &[String], settings: &Settings) -> Result<Vec<Address>, ConfigError> {
+    let listed = listed.iter().filter(|address| !address.trim().is_empty());
+    let listed: Vec<Address> = listed
+        .map(|address| {
+            Address::parse(address).map_err(|bad| BadFlag::new("allowed-vault-addresses", bad.to_string()))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(if listed.is_empty() { vec![settings.address.clone()] } else { listed })
 }
 
 /// `:8443` is every interface, as in Go.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    let everywhere =
-        || text.strip_prefix(':')?.parse().ok().map(|port| (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into());
-    let address = text.replacen("localhost:", "127.0.0.1:", 1).parse().ok().or_else(everywhere);
-    address.ok_or_else(|| flag("listen", format!("{text:?} is no [HOST]:PORT")))
-}
-
-fn flag(flag: &'static str, reason: String) -> ConfigError {
-    ConfigError::Flag { flag, reason }
+    parse_address(text).ok_or_else(|| BadFlag::new("listen", format!("{text:?} is no [HOST]:PORT")).into())
 }
 
 fn no_name(name: &'static str) -> ConfigError {
-    flag(name, "not the name of an object: lower-case letters, digits, \"-\" and \".\"".to_owned())
+    BadFlag::new(name, "not the name of an object: lower-case letters, digits, \"-\" and \".\"").into()
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -233,12 +159,4 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn level(text: &str) -> Result<LevelFilter, String> {
     text.parse().map_err(|_| "not one of off, error, warn, info, debug and trace".to_owned())
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("neither text nor json".to_owned()),
-    }
 }

@@ -1,11 +1,14 @@
-use super::{CertificateSource, Command, Config, KeyPlace, parse};
+use coffer_kubernetes::KeyPlace;
+use coffer_process::Command;
+
+use super::{CertificateSource, Config, parse};
 
 fn config(args: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
     let lookup =
         |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let args = ["coffer-api-server"].iter().chain(args).map(|arg| (*arg).to_owned());
     match parse(args, &lookup) {
-        Ok(Command::Serve(config)) => Ok(*config),
+        Ok(Command::Serve(_, config)) => Ok(*config),
         Ok(Command::Print(text)) => Err(text),
         Err(mistake) => Err(mistake.to_string()),
     }
@@ -46,6 +49,17 @@ fn mistakes_name_their_flag() {
         assert!(error.contains(word), "{error}");
     }
     assert!(config(&["--version"], &[]).err().expect("a version").starts_with("coffer-api-server 0."));
+}
+
+#[test]
+fn vaults_certificate_is_always_verified() {
+    for name in ["VAULT_SKIP_VERIFY", "BAO_SKIP_VERIFY"] {
+        let refused = config(&[], &[(name, "true")]).err().expect(name);
+        assert!(refused.contains(name) && refused.contains("--vault-tls-ca-cert"), "{refused}");
+        assert!(config(&[], &[(name, "false")]).is_ok());
+    }
+    let refused = config(&["--vault-tls-skip-verify"], &[]).err().expect("no such flag");
+    assert!(refused.contains("--vault-tls-skip-verify"), "{refused}");
 }
 
 #[test]

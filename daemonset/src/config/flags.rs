@@ -1,16 +1,16 @@
 //! The command line, as the incumbent takes it: Go's style, with one dash or two.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::builder::ArgPredicate;
 use clap::error::ErrorKind;
-use coffer_provider::settings::{self, go_bool};
-use coffer_provider::{Address, Authorities, ClientCertificate, Settings, TlsFile};
+use coffer_process::{BadFlag, LogFormat, VaultFlags, parse_address};
+use coffer_provider::settings::go_bool;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{ConfigError, LogFormat};
+use super::ConfigError;
 
 /// Serves the Secrets Store CSI driver: mounts secrets of HashiCorp Vault and OpenBao as files.
 #[derive(Debug, Parser)]
@@ -34,7 +34,7 @@ pub(super) struct Flags {
     debug: bool,
 
     /// Log format: text or json
-    #[arg(long, default_value = "text", value_name = "FORMAT", value_parser = log_format)]
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
     pub(super) log_format: LogFormat,
 
     /// Print the version
@@ -64,47 +64,11 @@ pub(super) struct Flags {
 
     #[command(flatten)]
     pub(super) vault: VaultFlags,
-}
-
-/// What holds for classes that say nothing else. OpenBao's names are the same flags.
-#[derive(Debug, clap::Args)]
-pub(super) struct VaultFlags {
-    /// Vault's address [default: VAULT_ADDR, else https://127.0.0.1:8200]
-    #[arg(long, alias = "openbao-addr", value_name = "URL")]
-    vault_addr: Option<String>,
-
-    /// Path of the auth method
-    #[arg(long, alias = "openbao-mount", default_value = "kubernetes", value_name = "PATH")]
-    vault_mount: String,
-
-    /// Vault namespace
-    #[arg(long, alias = "openbao-namespace", value_name = "NAMESPACE")]
-    vault_namespace: Option<String>,
-
-    /// PEM file of the certificate authorities to trust
-    #[arg(long, alias = "openbao-tls-ca-cert", value_name = "PATH")]
-    vault_tls_ca_cert: Option<PathBuf>,
-
-    /// Directory of such files
-    #[arg(long, alias = "openbao-tls-ca-directory", value_name = "PATH")]
-    vault_tls_ca_directory: Option<PathBuf>,
-
-    /// Name to verify Vault's certificate for
-    #[arg(long, alias = "openbao-tls-server-name", value_name = "NAME")]
-    vault_tls_server_name: Option<String>,
-
-    /// PEM file of the client certificate
-    #[arg(long, alias = "openbao-tls-client-cert", value_name = "PATH")]
-    vault_tls_client_cert: Option<PathBuf>,
-
-    /// PEM file of its key
-    #[arg(long, alias = "openbao-tls-client-key", value_name = "PATH")]
-    vault_tls_client_key: Option<PathBuf>,
 
     /// Accept any certificate of Vault
     #[arg(long, alias = "openbao-tls-skip-verify", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = go_bool, value_name = "BOOL")]
-    vault_tls_skip_verify: Option<bool>,
+    pub(super) vault_tls_skip_verify: Option<bool>,
 }
 
 /// A command line that was understood.
@@ -136,81 +100,17 @@ impl Flags {
     }
 }
 
-impl VaultFlags {
-    /// Puts what was given over what the environment says; an empty value counts as not given.
-    pub(super) fn overlay(self, settings: &mut Settings) -> Result<(), ConfigError> {
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let file = |path: Option<PathBuf>| {
-            path.filter(|path| !path.as_os_str().is_empty()).map(|path| TlsFile { path, parameter: None })
-        };
-        let Self {
-            vault_addr,
-            vault_mount,
-            vault_namespace,
-            vault_tls_server_name,
-            vault_tls_skip_verify,
-            ..
-        } = self;
-        if let Some(address) = given(vault_addr) {
-            settings.address = Address::parse(&address).map_err(|bad| flag("vault-addr", bad.to_string()))?;
-        }
-        if let Some(mount) = given(Some(vault_mount)) {
-            settings.auth_mount =
-                settings::auth_mount(&mount).map_err(|reason| flag("vault-mount", reason))?;
-        }
-        if let Some(namespace) = given(vault_namespace) {
-            let namespace =
-                settings::namespace(&namespace).map_err(|reason| flag("vault-namespace", reason))?;
-            settings.namespace = Some(namespace);
-        }
-        let tls = &mut settings.tls;
-        if let Some(authorities) = file(self.vault_tls_ca_cert) {
-            tls.authorities = Authorities::File(authorities);
-        } else if let Some(directory) = file(self.vault_tls_ca_directory) {
-            tls.authorities = Authorities::Directory(directory);
-        }
-        tls.server_name = given(vault_tls_server_name).or(tls.server_name.take());
-        match (file(self.vault_tls_client_cert), file(self.vault_tls_client_key)) {
-            (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
-            (None, None) => {}
-            (Some(_), None) => {
-                return Err(flag("vault-tls-client-key", "missing beside the certificate".to_owned()));
-            }
-            (None, Some(_)) => {
-                return Err(flag("vault-tls-client-cert", "missing beside the key".to_owned()));
-            }
-        }
-        tls.skip_verify = vault_tls_skip_verify.unwrap_or(tls.skip_verify);
-        Ok(())
-    }
-}
-
 /// `:8080` is every interface, as in Go; an empty address is none.
 pub(super) fn health_address(text: &str) -> Result<Option<SocketAddr>, ConfigError> {
     if text.is_empty() {
         return Ok(None);
     }
-    let everywhere =
-        || text.strip_prefix(':')?.parse().ok().map(|port| (IpAddr::V6(Ipv6Addr::UNSPECIFIED), port).into());
-    let address: Option<SocketAddr> =
-        text.replacen("localhost:", "127.0.0.1:", 1).parse().ok().or_else(everywhere);
-    address.map(Some).ok_or_else(|| flag("health-addr", format!("{text:?} is no [HOST]:PORT")))
-}
-
-fn flag(flag: &'static str, reason: String) -> ConfigError {
-    ConfigError::Flag { flag, reason }
+    let bad = || BadFlag::new("health-addr", format!("{text:?} is no [HOST]:PORT"));
+    parse_address(text).map(Some).ok_or_else(|| bad().into())
 }
 
 /// Go takes long flags with one dash, clap with two.
 fn two_dashes(arg: String) -> String {
     let is_long = arg.len() > 2 && arg.starts_with('-') && arg.as_bytes()[1].is_ascii_alphabetic();
     if is_long { format!("-{arg}") } else { arg }
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("neither text nor json".to_owned()),
-    }
 }

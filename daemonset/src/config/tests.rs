@@ -1,9 +1,12 @@
 use coffer_provider::Authorities;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Command, Config, KeyPlace, LogFormat, parse};
+use coffer_kubernetes::KeyPlace;
+use coffer_process::{Command, LogFormat, Logging};
 
-fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Command, String> {
+use super::{Config, parse};
+
+fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Command<Config>, String> {
     let args = ["coffer-csi"].iter().chain(args).map(|arg| (*arg).to_owned());
     let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
     parse(args, &lookup).map_err(|error| error.to_string())
@@ -11,7 +14,14 @@ fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Command, String> {
 
 fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
     match read(args, env).expect("a configuration") {
-        Command::Serve(config) => *config,
+        Command::Serve(_, config) => *config,
+        Command::Print(text) => panic!("printed {text}"),
+    }
+}
+
+fn logging(args: &[&str]) -> Logging {
+    match read(args, &[]).expect("a configuration") {
+        Command::Serve(logging, _) => logging,
         Command::Print(text) => panic!("printed {text}"),
     }
 }
@@ -21,7 +31,8 @@ fn the_defaults_are_the_incumbents() {
     let config = config(&[], &[]);
     assert_eq!(config.endpoint.to_str(), Some("/tmp/vault.sock"));
     assert_eq!(config.health_address.expect("an address").to_string(), "[::]:8080");
-    assert_eq!((config.log_level, config.log_format), (LevelFilter::INFO, LogFormat::Text));
+    let defaults = Logging { level: LevelFilter::INFO, format: LogFormat::Text, always: None };
+    assert_eq!(logging(&[]), defaults);
     assert_eq!(config.key, KeyPlace::Secret("vault-csi-provider-hmac-key".to_owned()));
     assert_eq!(config.settings.cache_size, 1000);
     assert_eq!(config.max_response_bytes, 4 << 20);
@@ -39,7 +50,6 @@ fn flags_come_with_one_dash_or_two_and_as_go_takes_booleans() {
             "-endpoint=/run/x/vault.sock",
             "--vault-addr",
             "http://v:1",
-            "-debug",
             "-vault-mount=k8s",
             "-vault-tls-skip-verify=t",
             "--cache-size=5",
@@ -51,7 +61,7 @@ fn flags_come_with_one_dash_or_two_and_as_go_takes_booleans() {
     assert_eq!(config.endpoint.to_str(), Some("/run/x/vault.sock"));
     assert_eq!(config.settings.address.to_string(), "http://v:1");
     assert_eq!(config.settings.auth_mount, "k8s");
-    assert_eq!(config.log_level, LevelFilter::DEBUG);
+    assert_eq!(logging(&["-debug", "-log-format=json"]).level, LevelFilter::DEBUG);
     assert!(config.settings.tls.skip_verify);
     assert_eq!(config.settings.cache_size, 7, "the last one counts");
     assert!(config.settings.protected_directories.contains(&"/run/x".into()));
@@ -126,7 +136,7 @@ fn version_and_help_are_printed() {
 #[test]
 fn a_log_level_that_is_none_is_info_and_an_empty_mount_the_default() {
     let config = config(&["-log-level=warning", "-vault-mount="], &[]);
-    assert_eq!(config.log_level, LevelFilter::INFO);
+    assert_eq!(logging(&["-log-level=warning"]).level, LevelFilter::INFO);
     assert!(config.warnings.iter().any(|warning| warning.contains("\"warning\" is no level")));
     assert_eq!(config.settings.auth_mount, "kubernetes");
 }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use coffer_tests::kubernetes::aggregated::AggregatedSite;
 use coffer_tests::kubernetes::{
-    ClusterOptions, ClusterWithVault, Generation, KubernetesRole, Namespace, Node, Volume, example_class,
-    mounts_forbidden, servers_are_built,
+    Cluster, ClusterOptions, ClusterWithVault, Generation, Namespace, Node, Volume, example_namespace,
+    example_secret, mounts_forbidden, servers_are_built,
 };
-use coffer_tests::{Csi, Issuer, OpenBao, Pod, Role, coffer_binary};
+use coffer_tests::{Csi, Issuer, OpenBao, Pod, Role, coffer_binary, until};
 use serde_json::json;
 
 const CLASS: &str = "\
@@ -69,43 +70,55 @@ async fn main() -> ExitCode {
         say(
             "To see it with a real Kubernetes too: `cargo xtask servers` (some minutes, once), then this again",
         );
-    } else if let Some(reason) = mounts_forbidden() {
-        say(&format!("The part with a real Kubernetes is left out: it {reason}"));
     } else {
-        through_the_driver().await;
+        with_kubernetes().await;
     }
     say("Done. Everything that was started ends now");
     ExitCode::SUCCESS
 }
 
-/// The same on a real kube-apiserver, for a pod of it: only kubelet's calls are ours.
-async fn through_the_driver() {
-    say("kube-apiserver, OpenBao and the CSI driver 1.6 start; OpenBao lets kube-apiserver review tokens");
+/// The same on a real kube-apiserver: by a volume, where only kubelet's calls are ours, and by kubectl.
+async fn with_kubernetes() {
+    say("kube-apiserver and OpenBao start; kubectl applies examples/secretproviderclass.yaml");
     let (cluster, bao) = ClusterWithVault::without_nodes(ClusterOptions::default()).await;
-    let node = Node::start(Generation::V1_6, &cluster, bao.address()).await;
-    bao.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
-    bao.policy("shop", r#"path "secret/data/shop/*" { capabilities = ["read"] }"#).await;
-    let role = KubernetesRole {
-        name: "shop",
-        account: "shop",
-        namespace: "shop",
-        audience: Some("vault"),
-        policy: "shop",
-    };
-    bao.kubernetes_role("kubernetes", &role).await;
+    example_secret(&bao).await;
+    let shop = example_namespace(&cluster).await;
+    match mounts_forbidden() {
+        Some(reason) => say(&format!("The part with the CSI driver is left out: it {reason}")),
+        None => through_the_driver(&cluster, &bao, &shop).await,
+    }
 
-    say("kubectl applies examples/secretproviderclass.yaml; kubelet mounts it for a new pod");
-    cluster.kubectl().run(["create", "namespace", "shop"]).await;
-    let shop = Namespace::existing(cluster.client(), "shop");
-    shop.account("shop").await;
-    cluster.kubectl().apply([example_class()]).await;
+    say("coffer-api-server starts behind kube-apiserver: the same class, read by kubectl");
+    let site = AggregatedSite::between(cluster, bao).await;
+    site.listed(&shop, "shop-db").await;
+    for command in [
+        "kubectl create rolebinding coffer-token-minter --namespace shop \\\n      \
+         --clusterrole coffer-token-minter --serviceaccount coffer-api:coffer-api-server",
+        "kubectl annotate secretproviderclass shop-db --namespace shop custom.secrets.k8s.io/service-account=shop",
+        "kubectl get vaultsecret --namespace shop",
+        "kubectl get vaultsecret shop-db --namespace shop -o jsonpath='{.data}'",
+    ] {
+        println!("    $ {command}");
+        let shown = until("the command to work", async || {
+            let printed = site.shell(command).await;
+            printed.status.success().then_some(printed.out)
+        })
+        .await;
+        shown.lines().for_each(|line| println!("    {line}"));
+    }
+}
+
+/// A pod mounts the class, and the mount follows the secret.
+async fn through_the_driver(cluster: &Cluster, bao: &OpenBao, shop: &Namespace) {
+    say("The CSI driver 1.6 and coffer-csi start; kubelet mounts the class for a new pod");
+    let node = Node::start(Generation::V1_6, cluster, bao.address()).await;
     let volume = node.kubelet.mount(&shop.pod(&node, "shop", "shop-db").await).await;
-    show_volume(&shop, &volume).await;
+    show_volume(shop, &volume).await;
 
     say("The password changes in OpenBao; kubelet publishes the volume again");
     bao.kv_put("shop/db", json!({ "username": "shop", "password": "a-new-one" })).await;
     node.kubelet.publish(&volume).await.expect("the volume is published again");
-    show_volume(&shop, &volume).await;
+    show_volume(shop, &volume).await;
     node.kubelet.unmount(&volume).await;
 }
 

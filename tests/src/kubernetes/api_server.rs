@@ -27,6 +27,7 @@ pub struct ApiServer {
     etcd: String,
     port: u16,
     authority: TestCa,
+    front_proxy: TestCa,
     token_key: KeyPair,
     client: Client,
 }
@@ -44,7 +45,16 @@ impl ApiServer {
         let (etcd, port) = (etcd.address().to_owned(), free_port());
         let process = run(&files, &etcd, port);
         let client = admin(&authority, port).client().await;
-        let server = Self { process: Mutex::new(process), files, etcd, port, authority, token_key, client };
+        let server = Self {
+            process: Mutex::new(process),
+            files,
+            etcd,
+            port,
+            authority,
+            front_proxy,
+            token_key,
+            client,
+        };
         server.ready().await;
         server
     }
@@ -62,6 +72,16 @@ impl ApiServer {
     /// The administrator's kubeconfig.
     pub fn admin(&self) -> Kubeconfig {
         admin(&self.authority, self.port)
+    }
+
+    /// Issues users' certificates, and its own.
+    pub fn authority(&self) -> &TestCa {
+        &self.authority
+    }
+
+    /// Issues the certificate of the front proxy: of kube-apiserver where it calls aggregated servers.
+    pub fn front_proxy(&self) -> &TestCa {
+        &self.front_proxy
     }
 
     /// The public key of the tokens of its service accounts, in PEM.

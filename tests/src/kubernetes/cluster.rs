@@ -159,11 +159,6 @@ pub fn shipped_rbac() -> PathBuf {
     workspace().join("deploy/rbac.yaml")
 }
 
-/// The class that the README shows.
-pub fn example_class() -> PathBuf {
-    workspace().join("examples/secretproviderclass.yaml")
-}
-
 async fn install(kubectl: &Kubectl, client: &Client, tokens: Tokens) {
     // Both generations run as one account here; 1.5's manifests are 1.6's and two more for its own rotation.
     let (old, new) = (Generation::V1_5.manifests(), Generation::V1_6.manifests());

@@ -1,5 +1,7 @@
 //! etcd, where kube-apiserver keeps its objects.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -15,7 +17,7 @@ use crate::wait::until;
 pub struct Etcd {
     process: Process,
     address: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Etcd {
@@ -46,7 +48,7 @@ impl Etcd {
             answer.status().is_success().then_some(())
         })
         .await;
-        Self { process, address, _dir: dir }
+        Self { process, address, dir }
     }
 
     /// Where it serves.
@@ -54,8 +56,30 @@ impl Etcd {
         &self.address
     }
 
+    /// What lies in its files: everything that kube-apiserver stores, and its log of it.
+    ///
+    /// # Panics
+    /// When they cannot be read.
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        ["snap/db", "wal"]
+            .map(|part| self.dir.path().join("data/member").join(part))
+            .iter()
+            .flat_map(read)
+            .collect()
+    }
+
     /// The process.
     pub fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// The contents of a file, or of every file in a folder.
+fn read(path: &PathBuf) -> Vec<Vec<u8>> {
+    if path.is_file() {
+        return vec![fs::read(path).expect("read a file of etcd")];
+    }
+    let entries =
+        fs::read_dir(path).expect("read a folder of etcd").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| read(&path)).collect()
 }

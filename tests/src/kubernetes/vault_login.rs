@@ -25,7 +25,12 @@ pub struct KubernetesRole<'a> {
 impl OpenBao {
     /// Lets the cluster's service accounts log in at `auth/<mount>`, each token reviewed by kube-apiserver.
     pub async fn kubernetes_login(&self, mount: &str, cluster: &Cluster) {
-        let reviewer = reviewer(cluster).await;
+        self.kubernetes_login_as(mount, cluster, "token-reviewer").await;
+    }
+
+    /// The same, the review asked for by a new service account of that name.
+    pub async fn kubernetes_login_as(&self, mount: &str, cluster: &Cluster, reviewer: &str) {
+        let reviewer = token_of_reviewer(cluster, reviewer).await;
         let admin = cluster.api_server().admin();
         self.admin(Method::POST, &format!("sys/auth/{mount}"), json!({ "type": "kubernetes" })).await;
         let config = json!({
@@ -51,18 +56,17 @@ impl OpenBao {
 }
 
 /// The token of an account that may review tokens, as Vault's documentation has it.
-async fn reviewer(cluster: &Cluster) -> String {
-    const ACCOUNT: &str = "token-reviewer";
+async fn token_of_reviewer(cluster: &Cluster, account: &str) -> String {
     let kubectl: &Kubectl = cluster.kubectl();
-    kubectl.run(["create", "serviceaccount", ACCOUNT]).await;
+    kubectl.run(["create", "serviceaccount", account]).await;
     kubectl
         .run([
             "create",
             "clusterrolebinding",
-            ACCOUNT,
+            account,
             "--clusterrole=system:auth-delegator",
-            "--serviceaccount=default:token-reviewer",
+            &format!("--serviceaccount=default:{account}"),
         ])
         .await;
-    cluster.account_kubeconfig("default", ACCOUNT).await.token
+    cluster.account_kubeconfig("default", account).await.token
 }

@@ -16,6 +16,7 @@ pub(crate) struct Round {
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
+    pub(crate) longest: Duration,
 }
 
 impl Round {
@@ -23,7 +24,13 @@ impl Round {
         latencies.sort_unstable();
         let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
         let count = latencies.len();
-        Self { count, per_second: count as f64 / took.as_secs_f64(), p50: at(50), p99: at(99) }
+        Self {
+            count,
+            per_second: count as f64 / took.as_secs_f64(),
+            p50: at(50),
+            p99: at(99),
+            longest: at(100),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl Vault {
     }
 
     /// A GET of the same secret, with a pod's token.
-    pub(crate) async fn get(&self, client: &reqwest::Client) -> reqwest::Request {
+    pub(crate) async fn get(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
         let body = json!({ "role": "web", "jwt": self.issuer.token(&Pod::new("shop", "web")) });
         let login =
             client.post(format!("{}/v1/auth/kubernetes/login", self.address())).body(body.to_string());
@@ -40,7 +40,7 @@ impl Vault {
         let answer: Value = serde_json::from_slice(&answer).expect("JSON");
         let token = answer["auth"]["client_token"].as_str().expect("a token");
         let get = client.get(format!("{}/v1/secret/data/app", self.address()));
-        get.header("X-Vault-Token", token).build().expect("a request")
+        get.header("X-Vault-Token", token)
     }
 
     /// How many requests and logins OpenBao has handled, by its own count.

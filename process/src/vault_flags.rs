@@ -1,0 +1,98 @@
+//! The flags that say where Vault is and how it is trusted, the same for both servers.
+
+use std::path::PathBuf;
+
+use coffer_provider::{Address, Authorities, ClientCertificate, Settings, TlsFile, settings};
+
+/// What holds for classes that say nothing else. OpenBao's names are the same flags.
+#[derive(Debug, clap::Args)]
+pub struct VaultFlags {
+    /// Vault's address [default: VAULT_ADDR, else https://127.0.0.1:8200]
+    #[arg(long, alias = "openbao-addr", value_name = "URL")]
+    vault_addr: Option<String>,
+
+    /// Path of the auth method
+    #[arg(long, alias = "openbao-mount", default_value = "kubernetes", value_name = "PATH")]
+    vault_mount: String,
+
+    /// Vault namespace
+    #[arg(long, alias = "openbao-namespace", value_name = "NAMESPACE")]
+    vault_namespace: Option<String>,
+
+    /// PEM file of the certificate authorities to trust
+    #[arg(long, alias = "openbao-tls-ca-cert", value_name = "PATH")]
+    vault_tls_ca_cert: Option<PathBuf>,
+
+    /// Directory of such files
+    #[arg(long, alias = "openbao-tls-ca-directory", value_name = "PATH")]
+    vault_tls_ca_directory: Option<PathBuf>,
+
+    /// Name to verify Vault's certificate for
+    #[arg(long, alias = "openbao-tls-server-name", value_name = "NAME")]
+    vault_tls_server_name: Option<String>,
+
+    /// PEM file of the client certificate
+    #[arg(long, alias = "openbao-tls-client-cert", value_name = "PATH")]
+    vault_tls_client_cert: Option<PathBuf>,
+
+    /// PEM file of its key
+    #[arg(long, alias = "openbao-tls-client-key", value_name = "PATH")]
+    vault_tls_client_key: Option<PathBuf>,
+}
+
+/// A flag whose value cannot be used.
+#[derive(Debug)]
+pub struct BadFlag {
+    /// The flag's name, without dashes.
+    pub flag: &'static str,
+    /// What is wrong with its value.
+    pub reason: String,
+}
+
+impl BadFlag {
+    /// The flag `flag` cannot be used, for this reason.
+    pub fn new(flag: &'static str, reason: impl Into<String>) -> Self {
+        Self { flag, reason: reason.into() }
+    }
+}
+
+impl VaultFlags {
+    /// Puts what was given over what the environment says; an empty value counts as not given.
+    ///
+    /// # Errors
+    /// The flag whose value is wrong or missing.
+    pub fn overlay(self, settings: &mut Settings) -> Result<(), BadFlag> {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let file = |path: Option<PathBuf>| {
+            path.filter(|path| !path.as_os_str().is_empty()).map(|path| TlsFile { path, parameter: None })
+        };
+        if let Some(address) = given(self.vault_addr) {
+            settings.address =
+                Address::parse(&address).map_err(|bad| BadFlag::new("vault-addr", bad.to_string()))?;
+        }
+        if let Some(mount) = given(Some(self.vault_mount)) {
+            settings.auth_mount =
+                settings::auth_mount(&mount).map_err(|reason| BadFlag::new("vault-mount", reason))?;
+        }
+        if let Some(namespace) = given(self.vault_namespace) {
+            let namespace = settings::namespace(&namespace);
+            settings.namespace = Some(namespace.map_err(|reason| BadFlag::new("vault-namespace", reason))?);
+        }
+        let tls = &mut settings.tls;
+        if let Some(authorities) = file(self.vault_tls_ca_cert) {
+            tls.authorities = Authorities::File(authorities);
+        } else if let Some(directory) = file(self.vault_tls_ca_directory) {
+            tls.authorities = Authorities::Directory(directory);
+        }
+        tls.server_name = given(self.vault_tls_server_name).or(tls.server_name.take());
+        match (file(self.vault_tls_client_cert), file(self.vault_tls_client_key)) {
+            (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
+            (None, None) => {}
+            (Some(_), None) => {
+                return Err(BadFlag::new("vault-tls-client-key", "missing beside the certificate"));
+            }
+            (None, Some(_)) => return Err(BadFlag::new("vault-tls-client-cert", "missing beside the key")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! coffer-api-server under load: reads through kube-apiserver beside core Secrets, and beside bare GETs of Vault.
+
+use std::time::Instant;
+
+use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, Direct};
+use coffer_tests::kubernetes::{Cluster, ClusterOptions, Namespace};
+use coffer_tests::{OpenBao, http_client, until};
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+
+use crate::load::Gets;
+use crate::rounds::{self, Load, Round};
+use crate::series::{Series, median, mib, milliseconds};
+use crate::{ROUND, ROUNDS, progress};
+
+const CLASSES: usize = 1000;
+const READS: usize = 10_000;
+const DISCOVERIES: usize = 1000;
+
+/// Measures, and prints the tables.
+pub(crate) async fn measure() {
+    progress("etcd, kube-apiserver, OpenBao and coffer-api-server start");
+    let (cluster, bao) = tokio::join!(Cluster::start(ClusterOptions::default()), OpenBao::start_unaudited());
+    bao.kubernetes_login("kubernetes", &cluster).await;
+    let site = AggregatedSite::between(cluster, bao).await;
+    let idle = site.server.resident_kib();
+    let ns = site.annotated_namespace("bench").await;
+    let loads = Loads::prepare(&site, &ns).await;
+
+    let mut speeds = Vec::new();
+    for at_once in [1, 10] {
+        progress(&format!("{at_once} at once: reads beside core Secrets and bare GETs"));
+        speeds.push(Speeds::measure(&site, &loads, at_once).await);
+    }
+    progress("memory: 1,000 classes, 10,000 reads");
+    let loaded = memory(&site, &ns, &loads.through).await;
+    progress("discovery with Vault down and reviews failing");
+    let discovery = discovery(&site).await;
+
+    Series::print_head();
+    speeds.iter().for_each(Speeds::print);
+    println!("\n| what | |\n|---|---:|");
+    println!(
+        "| p50 of a read through kube-apiserver, to the aim (core Secret + 2 bare GETs) | {:.2} x |",
+        speeds[0].to_aim()
+    );
+    println!("| resident memory, idle | {} |", mib(idle));
+    println!("| resident memory, 1,000 classes and after 10,000 reads | {} |", mib(loaded));
+    println!(
+        "| discovery, Vault down and reviews failing: answered | {} of {DISCOVERIES} |",
+        discovery.count
+    );
+    let (p50, p99) = (milliseconds(discovery.p50), milliseconds(discovery.p99));
+    println!(
+        "| the same: p50 / p99 / longest | {p50:.2} / {p99:.2} / {:.2} ms |",
+        milliseconds(discovery.longest)
+    );
+}
+
+/// GETs of one secret: in Vault, in core, and read from Vault through kube-apiserver and around it.
+struct Loads {
+    vault: Gets,
+    core: Gets,
+    through: Gets,
+    direct: Gets,
+}
+
+impl Loads {
+    async fn prepare(site: &AggregatedSite, ns: &Namespace) -> Self {
+        let name = ns.name();
+        let token = json!({ "policies": [name] });
+        let token = site.bao.admin(reqwest::Method::POST, "auth/token/create", token).await;
+        let token = token["auth"]["client_token"].as_str().expect("a token");
+        let vault = http_client().get(format!("{}/v1/secret/data/{name}/db", site.bao.address()));
+
+        let values = ["--from-literal=user=jo", "--from-literal=password=correct-horse-battery"];
+        let core = ["create", "secret", "generic", "db", "--namespace", name];
+        site.cluster.kubectl().run(core.into_iter().chain(values)).await;
+        let (kube_apiserver, direct) = (site.through(), site.direct(None).await);
+        let read = format!("{API}/namespaces/{name}/secrets/db");
+        let get = |client: &Direct, path: &str| {
+            Gets::new(client.request("GET", path).header("Authorization", site.admin()))
+        };
+        Self {
+            vault: Gets::new(vault.header("X-Vault-Token", token)),
+            core: get(&kube_apiserver, &format!("/api/v1/namespaces/{name}/secrets/db")),
+            through: get(&kube_apiserver, &read),
+            direct: get(&direct, &read),
+        }
+    }
+}
+
+/// How fast each load was at one concurrency; CPU time is that of coffer-api-server alone.
+struct Speeds {
+    at_once: usize,
+    vault: Series,
+    core: Series,
+    through: Series,
+    direct: Series,
+}
+
+impl Speeds {
+    async fn measure(site: &AggregatedSite, loads: &Loads, at_once: usize) -> Self {
+        let (vault, core) = (Series::default(), Series::default());
+        let mut speeds = Self { at_once, vault, core, through: Series::default(), direct: Series::default() };
+        for load in [&loads.vault, &loads.core, &loads.through, &loads.direct] {
+            // what is first is slow for reasons of its own
+            rounds::run(at_once, ROUND / 4, load).await;
+        }
+        for _ in 0..ROUNDS {
+            for (load, series) in [
+                (&loads.vault, &mut speeds.vault),
+                (&loads.core, &mut speeds.core),
+                (&loads.through, &mut speeds.through),
+                (&loads.direct, &mut speeds.direct),
+            ] {
+                let before = site.server.cpu_time();
+                let round = rounds::run(at_once, ROUND, load).await;
+                series.add(round, site.server.cpu_time() - before);
+            }
+        }
+        speeds
+    }
+
+    fn print(&self) {
+        println!("{}", self.vault.row(self.at_once, "bare GET", None));
+        println!("{}", self.core.row(self.at_once, "core Secret", Some(&self.vault)));
+        println!("{}", self.through.row(self.at_once, "read through kube-apiserver", Some(&self.vault)));
+        println!("{}", self.direct.row(self.at_once, "read around it", Some(&self.vault)));
+    }
+
+    /// The p50 of a read through kube-apiserver, to that of a core Secret and two bare GETs in the same round.
+    fn to_aim(&self) -> f64 {
+        let p50 = |round: &Round| milliseconds(round.p50);
+        let beside = self.through.rounds.iter().zip(&self.core.rounds).zip(&self.vault.rounds);
+        median(beside.map(|((read, core), vault)| p50(read) / (p50(core) + 2.0 * p50(vault))))
+    }
+}
+
+/// Resident memory with many classes, after many reads.
+async fn memory(site: &AggregatedSite, ns: &Namespace, reads: &Gets) -> u64 {
+    let objects = ns.objects("db", &[("user", "user"), ("password", "password")]);
+    let parameters = json!({ "roleName": ns.name(), "objects": objects });
+    let made = stream::iter(0..CLASSES).map(|n| {
+        let parameters = parameters.clone();
+        async move { ns.class(&format!("class-{n}"), parameters).await }
+    });
+    made.buffer_unordered(10).collect::<()>().await;
+    site.listed(ns, &format!("class-{}", CLASSES - 1)).await;
+    stream::iter(0..READS).map(|worker| reads.once(worker)).buffer_unordered(10).collect::<()>().await;
+    site.server.resident_kib()
+}
+
+/// Discovery and OpenAPI, asked for one by one around kube-apiserver while nothing else works.
+async fn discovery(site: &AggregatedSite) -> Round {
+    let direct = site.direct(None).await;
+    site.bao.process().freeze();
+    let binding = "coffer-api-server:system:auth-delegator";
+    site.cluster.kubectl().run(["delete", "clusterrolebinding", binding]).await;
+    let list = format!("{API}/secrets");
+    // what was denied a moment ago counts for ten seconds
+    until("reviews to fail", async || (direct.get(&list, &[]).await.0 == 500).then_some(())).await;
+    let mut latencies = Vec::new();
+    let begun = Instant::now();
+    for path in ["/apis", API, "/openapi/v2", "/openapi/v3"].iter().cycle().take(DISCOVERIES) {
+        let one = Instant::now();
+        if direct.get(path, &[]).await.0 == 200 {
+            latencies.push(one.elapsed());
+        }
+    }
+    Round::new(latencies, begun.elapsed())
+}
