@@ -6,9 +6,10 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::{Budget, Spanned};
 
-use super::{Encoding, FilePath, Object, mode, request_path};
+use super::request_path::{self, RequestPath};
+use super::{Encoding, FilePath, Finding, Findings, Object, Position, mode};
 use crate::plan::{Method, Request};
-use crate::{Error, Secret, go_json};
+use crate::{Secret, go_json};
 
 /// Objects of one class, at most.
 const MAX_OBJECTS: usize = 1000;
@@ -16,76 +17,64 @@ const MAX_OBJECTS: usize = 1000;
 /// Longest `secretPath`, in bytes.
 const MAX_PATH: usize = 4096;
 
-const FIELDS: [&str; 7] =
+pub(super) const FIELDS: [&str; 7] =
     ["objectName", "secretPath", "secretKey", "method", "secretArgs", "filePermission", "encoding"];
 
-/// Parses the list; the second value is what looks like a mistake and is none.
-///
-/// # Errors
-/// `InvalidClass`, naming the object and the line within `objects`.
-pub(super) fn parse(text: &str) -> Result<(Vec<Object>, Vec<String>), Error> {
+/// Parses the list: the objects without a mistake, and the names of all.
+pub(super) fn parse(text: &str, found: &mut Findings, max_warnings: usize) -> (Vec<Object>, Vec<String>) {
+    let Some(raw) = found.take(read(text)) else {
+        return Default::default();
+    };
+    let (mut objects, mut names, mut files) = (Vec::with_capacity(raw.len()), Vec::new(), Vec::new());
+    for (n, raw) in raw.iter().enumerate() {
+        names.extend(raw.text("objectName").map(ToOwned::to_owned));
+        let mut check = Check { raw, number: n + 1, found, max_warnings };
+        let file = check.file();
+        let object = check.object(file.as_ref());
+        files.extend(file.map(|file| (file, raw.at)));
+        objects.extend(object);
+    }
+    check_collisions(files, found);
+    (objects, names)
+}
+
+fn read(text: &str) -> Result<Vec<RawObject>, Finding> {
     let raw: Option<Vec<RawObject>> =
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| unreadable(&error))?;
     let raw = raw.unwrap_or_default();
-    if raw.is_empty() {
-        return Err(Error::class("parameter \"objects\" lists no object: there is nothing to mount"));
+    let refused = |message: String| Err(Finding::of("objects", format!("parameter \"objects\" {message}")));
+    match raw.len() {
+        0 => refused("lists no object: there is nothing to mount".to_owned()),
+        1..=MAX_OBJECTS => Ok(raw),
+        many => refused(format!("lists {many} objects, more than {MAX_OBJECTS}")),
     }
-    if raw.len() > MAX_OBJECTS {
-        return Err(Error::class(format!(
-            "parameter \"objects\" lists {} objects, more than {MAX_OBJECTS}",
-            raw.len()
-        )));
-    }
-    let mut warnings = Vec::new();
-    let mut objects: Vec<(Object, u64)> = Vec::with_capacity(raw.len());
-    for (n, raw) in raw.into_iter().enumerate() {
-        let line = raw.line;
-        let named = raw.name();
-        let object = raw.check(&mut warnings).map_err(|(line, reason)| {
-            let error = Error::class(format!("parameter \"objects\", line {line}: {reason}"));
-            match &named {
-                Some(name) => error.with_object(name),
-                None => {
-                    Error { message: format!("{} (object {} of the list)", error.message, n + 1), ..error }
-                }
-            }
-        })?;
-        objects.push((object, line));
-    }
-    check_collisions(&objects)?;
-    Ok((objects.into_iter().map(|(object, _)| object).collect(), warnings))
 }
 
 /// No two objects may want one file, nor one a file where the other needs a directory.
-fn check_collisions(objects: &[(Object, u64)]) -> Result<(), Error> {
-    let mut sorted: Vec<_> = objects.iter().map(|(object, line)| (&object.file, *line)).collect();
-    sorted.sort();
-    let taken = |at: usize, reason: String| {
-        let (file, line) = sorted[at];
-        Error::class(format!("parameter \"objects\", line {line}: {reason}")).with_object(file.as_str())
+fn check_collisions(mut files: Vec<(FilePath, Position)>, found: &mut Findings) {
+    files.sort();
+    let mut refuse = |(file, at): &(FilePath, Position), message| {
+        let object = Some(shortened(file.as_str()));
+        found.mistakes.push(Finding { object, ..Finding::of("objects", message).at(Some(*at)) });
     };
-    for at in 1..sorted.len() {
-        let (file, first) = sorted[at - 1];
-        if file == sorted[at].0 {
-            return Err(taken(
-                at,
-                format!("line {first} has the same objectName: two objects would be one file"),
-            ));
+    for pair in files.windows(2) {
+        let [(first, Position { line, .. }), second] = pair else { continue };
+        if *first == second.0 {
+            refuse(second, format!("line {line} has the same objectName: two objects would be one file"));
         }
     }
-    for (at, (file, _)) in sorted.iter().enumerate() {
-        let above = |(other, _): &(&FilePath, u64)| other.is_above(file);
-        if let Some((other, first)) = sorted[..at].iter().find(|other| above(other)) {
-            return Err(taken(
-                at,
+    for (at, file) in files.iter().enumerate() {
+        let above = files[..at].iter().find(|(other, _)| other.is_above(&file.0));
+        if let Some((other, Position { line, .. })) = above {
+            refuse(
+                file,
                 format!(
-                    "line {first} makes {other:?} a file, this one needs it as a directory",
+                    "line {line} makes {other:?} a file, this one needs it as a directory",
                     other = other.as_str()
                 ),
-            ));
+            );
         }
     }
-    Ok(())
 }
 
 /// A class is written by a tenant and parsed at every mount: tight limits, no alias bombs.
@@ -108,82 +97,63 @@ fn options() -> serde_saphyr::Options {
 }
 
 /// The parser's own words, without the text that it was reading: arguments may be secret.
-fn unreadable(error: &serde_saphyr::Error) -> Error {
-    let line = error.location().map(|at| format!(", line {}", at.line())).unwrap_or_default();
+fn unreadable(error: &serde_saphyr::Error) -> Finding {
     let mut reason = error.without_snippet().to_string();
     reason = reason.lines().next().unwrap_or_default().trim().to_owned();
     if let Some((before, _)) = reason.split_once(" at line ") {
         reason.truncate(before.len());
     }
-    Error::class(format!("parameter \"objects\"{line}: not a list of objects in YAML or JSON: {reason}"))
+    let message = format!("not a list of objects in YAML or JSON: {reason}");
+    match error.location() {
+        Some(at) => Finding::of("objects", message).at(Some(Position::of(at))),
+        None => Finding::of("objects", format!("parameter \"objects\": {message}")),
+    }
 }
 
-/// One entry of the list as it was written, with the lines of its fields.
+/// A name for messages.
+fn shortened(name: &str) -> String {
+    name.chars().take(80).collect()
+}
+
+/// One entry of the list as it was written, with the places of its fields.
 struct RawObject {
-    line: u64,
-    text: [Option<(u64, String)>; FIELDS.len()],
-    arguments: Option<Value>,
-    unknown: Vec<(u64, String)>,
+    at: Position,
+    text: [Option<(Position, String)>; FIELDS.len()],
+    arguments: Option<(Position, Value)>,
+    unknown: Vec<(Position, String)>,
 }
 
-type Refusal = (u64, String);
+/// One entry under examination.
+struct Check<'a> {
+    raw: &'a RawObject,
+    /// Its place in the list, from 1.
+    number: usize,
+    found: &'a mut Findings,
+    max_warnings: usize,
+}
 
-impl RawObject {
-    fn field(&self, name: &str) -> Option<(u64, &str)> {
-        let at = FIELDS.iter().position(|field| *field == name)?;
-        self.text[at].as_ref().map(|(line, text)| (*line, text.as_str()))
+impl Check<'_> {
+    fn file(&mut self) -> Option<FilePath> {
+        let parsed = FilePath::parse(self.raw.text("objectName").unwrap_or_default());
+        self.take("objectName", parsed.map_err(ToOwned::to_owned))
     }
 
-    /// The object's name for messages, shortened.
-    fn name(&self) -> Option<String> {
-        let (_, name) = self.field("objectName").filter(|(_, name)| !name.is_empty())?;
-        Some(name.chars().take(80).collect())
-    }
-
-    fn check(self, warnings: &mut Vec<String>) -> Result<Object, Refusal> {
-        let text = |name| self.field(name).map_or("", |(_, text)| text);
-        let refuse = |name: &str, reason: &str| {
-            let line = self.field(name).map_or(self.line, |(line, _)| line);
-            (line, format!("{name} {reason}"))
-        };
-        let file = FilePath::parse(text("objectName")).map_err(|reason| refuse("objectName", reason))?;
-        if text("secretPath").is_empty() {
-            return Err(refuse("secretPath", "is missing"));
+    fn object(&mut self, file: Option<&FilePath>) -> Option<Object> {
+        let raw = self.raw;
+        let path = self.take("secretPath", raw.path());
+        let method = self.take("method", raw.method());
+        let mode = self.take("filePermission", raw.mode());
+        let encoding = self.take("encoding", raw.encoding());
+        let arguments = self.take("secretArgs", raw.arguments());
+        self.warn_of_unknown_fields();
+        let (file, path, method, mode, encoding, arguments) =
+            (file?.clone(), path?, method?, mode?, encoding?, arguments?);
+        if let Some((at, _)) = raw.arguments.as_ref().filter(|_| !method.has_body()) {
+            let method = method.as_str();
+            self.warn(*at, format!("secretArgs are not sent with {method}: Vault reads none there"));
         }
-        if text("secretPath").len() > MAX_PATH {
-            return Err(refuse("secretPath", "is longer than 4096 bytes"));
-        }
-        let path = request_path::parse(text("secretPath")).map_err(|reason| refuse("secretPath", &reason))?;
-        let method = Method::parse(text("method")).ok_or_else(|| {
-            refuse("method", &format!("{:?} is none of GET, LIST, POST and PUT", text("method")))
-        })?;
-        let mode = match text("filePermission") {
-            "" => None,
-            mode => mode::parse(mode).map_err(|reason| refuse("filePermission", reason))?,
-        };
-        let encoding = parse_encoding(text("encoding")).ok_or_else(|| {
-            refuse("encoding", &format!("{:?} is none of utf-8, base64 and hex", text("encoding")))
-        })?;
-        let key = Some(text("secretKey").to_owned()).filter(|key| !key.is_empty());
-        if key.is_none() && encoding != Encoding::Utf8 {
-            let reason =
-                "needs a secretKey: the whole response is JSON, which decodes as neither base64 nor hex";
-            return Err(refuse("encoding", reason));
-        }
-        let arguments = self.arguments.as_ref().map(json);
-        for (line, field) in self.unknown.iter().take(super::MAX_WARNINGS.saturating_sub(warnings.len())) {
-            let what = super::unknown_field("field", field, &FIELDS);
-            warnings.push(format!("object {file:?}, line {line}: {what}", file = file.as_str()));
-        }
-        if arguments.is_some() && !method.has_body() {
-            warnings.push(format!(
-                "object {file:?}: secretArgs are not sent with {method}: Vault reads none there",
-                file = file.as_str(),
-                method = method.as_str()
-            ));
-        }
-        Ok(Object {
-            fingerprint: self.fingerprint(mode, arguments.as_ref()),
+        Some(Object {
+            fingerprint: raw.fingerprint(mode, arguments.as_ref()),
             request: Request {
                 method,
                 path: path.path,
@@ -191,10 +161,96 @@ impl RawObject {
                 body: arguments.filter(|_| method.has_body()),
             },
             file,
-            key,
+            key: raw.text("secretKey").map(ToOwned::to_owned),
             mode,
             encoding,
         })
+    }
+
+    fn warn_of_unknown_fields(&mut self) {
+        let room = self.max_warnings.saturating_sub(self.found.warnings.len());
+        for (at, field) in self.raw.unknown.iter().take(room) {
+            self.warn(*at, super::unknown_field("field", field, &FIELDS));
+        }
+    }
+
+    fn warn(&mut self, at: Position, message: String) {
+        if self.found.warnings.len() < self.max_warnings {
+            let warning = self.finding(at, message);
+            self.found.warnings.push(warning);
+        }
+    }
+
+    /// The field's value, or nothing and one mistake more.
+    fn take<T>(&mut self, field: &str, parsed: Result<T, String>) -> Option<T> {
+        let at = self.raw.field(field).map_or(self.raw.at, |(at, _)| at);
+        let parsed = parsed.map_err(|reason| self.finding(at, format!("{field} {reason}")));
+        self.found.take(parsed)
+    }
+
+    fn finding(&self, at: Position, message: String) -> Finding {
+        let finding = Finding::of("objects", message).at(Some(at));
+        match self.raw.text("objectName") {
+            Some(name) => Finding { object: Some(shortened(name)), ..finding },
+            None => Finding {
+                message: format!("{} (object {} of the list)", finding.message, self.number),
+                ..finding
+            },
+        }
+    }
+}
+
+impl RawObject {
+    fn field(&self, name: &str) -> Option<(Position, &str)> {
+        if let Some((at, _)) = self.arguments.as_ref().filter(|_| name == "secretArgs") {
+            return Some((*at, ""));
+        }
+        let at = FIELDS.iter().position(|field| *field == name)?;
+        self.text[at].as_ref().map(|(at, text)| (*at, text.as_str()))
+    }
+
+    /// The field's text; an empty one counts as none.
+    fn text(&self, name: &str) -> Option<&str> {
+        self.field(name).map(|(_, text)| text).filter(|text| !text.is_empty())
+    }
+
+    fn path(&self) -> Result<RequestPath, String> {
+        match self.text("secretPath") {
+            None => Err("is missing".to_owned()),
+            Some(path) if path.len() > MAX_PATH => Err("is longer than 4096 bytes".to_owned()),
+            Some(path) => request_path::parse(path),
+        }
+    }
+
+    fn method(&self) -> Result<Method, String> {
+        let text = self.text("method").unwrap_or_default();
+        Method::parse(text).ok_or_else(|| format!("{text:?} is none of GET, LIST, POST and PUT"))
+    }
+
+    fn mode(&self) -> Result<Option<u32>, String> {
+        self.text("filePermission").map_or(Ok(None), |text| mode::parse(text).map_err(ToOwned::to_owned))
+    }
+
+    fn encoding(&self) -> Result<Encoding, String> {
+        let text = self.text("encoding").unwrap_or_default();
+        let encoding =
+            parse_encoding(text).ok_or_else(|| format!("{text:?} is none of utf-8, base64 and hex"))?;
+        if self.text("secretKey").is_none() && encoding != Encoding::Utf8 {
+            return Err(
+                "needs a secretKey: the whole response is JSON, which decodes as neither base64 nor hex"
+                    .to_owned(),
+            );
+        }
+        Ok(encoding)
+    }
+
+    /// `secretArgs` are a map, as Vault's API takes its arguments by name.
+    fn arguments(&self) -> Result<Option<Secret>, String> {
+        match &self.arguments {
+            None => Ok(None),
+            Some((_, value @ Value::Object(_))) => Ok(Some(json(value))),
+            Some(_) => Err("is no map of names to values".to_owned()),
+        }
     }
 
     /// The object as the incumbent's Go struct prints as JSON, field for field.
@@ -218,7 +274,7 @@ impl RawObject {
             match field {
                 "secretArgs" => out.push(arguments.map_or(b"null", Secret::expose)),
                 "filePermission" => out.push(mode.unwrap_or(0).to_string().as_bytes()),
-                _ => go_json::write_string(&mut out, self.field(field).map_or("", |(_, text)| text)),
+                _ => go_json::write_string(&mut out, self.text(field).unwrap_or_default()),
             }
         }
         out.push(b"}");
@@ -253,21 +309,25 @@ impl<'de> Deserialize<'de> for RawObject {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
-                let mut object =
-                    RawObject { line: 0, text: Default::default(), arguments: None, unknown: Vec::new() };
+                let mut object = RawObject {
+                    at: Position::NONE,
+                    text: Default::default(),
+                    arguments: None,
+                    unknown: Vec::new(),
+                };
                 while let Some(name) = map.next_key::<Spanned<String>>()? {
-                    let line = name.referenced.line();
-                    object.line = if object.line == 0 { line } else { object.line };
+                    let at = Position::of(name.referenced);
+                    object.at = if object.at == Position::NONE { at } else { object.at };
                     match FIELDS.iter().position(|field| *field == name.value) {
                         Some(_) if name.value == "secretArgs" => {
-                            object.arguments = arguments(map.next_value()?)?;
+                            object.arguments = map.next_value::<Option<Value>>()?.map(|value| (at, value));
                         }
-                        Some(at) => {
-                            object.text[at] = map.next_value::<Option<String>>()?.map(|text| (line, text));
+                        Some(n) => {
+                            object.text[n] = map.next_value::<Option<String>>()?.map(|text| (at, text));
                         }
                         None => {
                             map.next_value::<IgnoredAny>()?;
-                            object.unknown.push((line, name.value));
+                            object.unknown.push((at, name.value));
                         }
                     }
                 }
@@ -276,14 +336,5 @@ impl<'de> Deserialize<'de> for RawObject {
         }
 
         deserializer.deserialize_map(Fields)
-    }
-}
-
-/// `secretArgs` are a map, as Vault's API takes its arguments by name.
-fn arguments<E: serde::de::Error>(value: Value) -> Result<Option<Value>, E> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Object(_) => Ok(Some(value)),
-        _ => Err(E::custom("secretArgs is no map of names to values")),
     }
 }

@@ -1,8 +1,9 @@
 //! The parameters beside `objects`, under their own names, the incumbent's and OpenBao's.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::Error;
+use super::Finding;
 use crate::settings::{self, Settings, go_bool};
 use crate::vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
 
@@ -32,19 +33,17 @@ const UNPREFIXED: [&str; 2] = ["objects", "secretProviderClass"];
 /// What a driver adds to the class's own parameters.
 const DRIVERS_OWN: &str = "csi.storage.k8s.io/";
 
-pub(super) struct Parameters<'a>(&'a BTreeMap<String, String>);
+pub(super) struct Parameters<'a>(pub(super) &'a BTreeMap<String, String>);
 
 impl<'a> Parameters<'a> {
-    pub(super) fn new(parameters: &'a BTreeMap<String, String>) -> Result<Self, Error> {
+    /// A mistake for each parameter that is longer than what is kept for every identity may be.
+    pub(super) fn too_long(&self) -> impl Iterator<Item = Finding> {
         let long = |(name, value): &(&String, &String)| {
             value.len() > super::MAX_NAME && *name != "objects" && is_known(name)
         };
-        match parameters.iter().find(long) {
-            Some((name, _)) => {
-                Err(Error::class(format!("parameter {name:?} is longer than {} bytes", super::MAX_NAME)))
-            }
-            None => Ok(Self(parameters)),
-        }
+        self.0.iter().filter(long).map(|(name, _)| {
+            Finding::of(name, format!("parameter {name:?} is longer than {} bytes", super::MAX_NAME))
+        })
     }
 
     /// The parameter's full name and value; an empty value counts as unset, as with the incumbent.
@@ -60,45 +59,43 @@ impl<'a> Parameters<'a> {
         self.0.get(full).filter(|value| !value.is_empty()).map(|value| (full, value.as_str()))
     }
 
-    pub(super) fn objects(&self) -> Result<&'a str, Error> {
+    pub(super) fn objects(&self) -> Result<&'a str, Finding> {
         self.exactly("objects").map(|(_, value)| value).ok_or_else(|| missing("objects"))
     }
 
-    pub(super) fn role(&self) -> Result<&'a str, Error> {
+    pub(super) fn role(&self) -> Result<&'a str, Finding> {
         self.get("RoleName").map(|(_, value)| value).ok_or_else(|| missing("roleName"))
     }
 
-    pub(super) fn address(&self, settings: &Settings) -> Result<Address, Error> {
+    pub(super) fn address(&self, settings: &Settings) -> Result<Address, Finding> {
         self.get("Address").map_or_else(
             || Ok(settings.address.clone()),
-            |(name, text)| {
-                Address::parse(text).map_err(|bad| Error::class(format!("parameter {name:?}: {bad}")))
-            },
+            |(name, text)| Address::parse(text).map_err(|bad| wrong(name, &bad)),
         )
     }
 
-    pub(super) fn namespace(&self, settings: &Settings) -> Result<Option<String>, Error> {
+    pub(super) fn namespace(&self, settings: &Settings) -> Result<Option<String>, Finding> {
         let Some((name, text)) = self.get("Namespace") else {
             return Ok(settings.namespace.clone());
         };
-        settings::namespace(text)
-            .map(Some)
-            .map_err(|reason| Error::class(format!("parameter {name:?}: {reason}")))
+        settings::namespace(text).map(Some).map_err(|reason| wrong(name, &reason))
     }
 
-    pub(super) fn auth_mount(&self, settings: &Settings) -> Result<String, Error> {
+    pub(super) fn auth_mount(&self, settings: &Settings) -> Result<String, Finding> {
         match (self.get("KubernetesMountPath"), self.get("AuthMountPath")) {
             (Some((one, _)), Some((other, _))) => {
-                Err(Error::class(format!("parameters {one:?} and {other:?} exclude each other: set one")))
+                let message = format!("parameters {one:?} and {other:?} exclude each other: set one");
+                Err(Finding::of(other, message))
             }
-            (Some((name, mount)), None) | (None, Some((name, mount))) => settings::auth_mount(mount)
-                .map_err(|reason| Error::class(format!("parameter {name:?}: {reason}"))),
+            (Some((name, mount)), None) | (None, Some((name, mount))) => {
+                settings::auth_mount(mount).map_err(|reason| wrong(name, &reason))
+            }
             (None, None) => Ok(settings.auth_mount.clone()),
         }
     }
 
     /// The class's TLS settings over the process's: authorities replace authorities, a certificate a certificate.
-    pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Error> {
+    pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Finding> {
         let mut tls = settings.tls.clone();
         let file = |name| {
             let (full, path) = self.get(name)?;
@@ -118,23 +115,30 @@ impl<'a> Parameters<'a> {
             (certificate, _) => {
                 let missing =
                     if certificate.is_some() { "vaultTLSClientKeyPath" } else { "vaultTLSClientCertPath" };
-                return Err(Error::class(format!(
-                    "parameter {missing:?} is missing: a client certificate needs its key, and a key its certificate"
-                )));
+                return Err(Finding::of(
+                    missing,
+                    format!(
+                        "parameter {missing:?} is missing: a client certificate needs its key, and a key its certificate"
+                    ),
+                ));
             }
         }
         if let Some((name, text)) = self.get("SkipTLSVerify") {
-            tls.skip_verify =
-                go_bool(text).map_err(|reason| Error::class(format!("parameter {name:?}: {reason}")))?;
+            tls.skip_verify = go_bool(text).map_err(|reason| wrong(name, &reason))?;
         }
         Ok(tls)
     }
 
-    /// A line for each parameter that nobody reads.
-    pub(super) fn warnings(&self) -> Vec<String> {
-        let unknown = self.0.keys().filter(|name| !is_known(name)).take(super::MAX_WARNINGS);
-        unknown.map(|name| super::unknown_field("parameter", name, &known_names())).collect()
+    /// A warning for each parameter that nobody reads.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = Finding> {
+        let known = known_names();
+        let unknown = self.0.keys().filter(|name| !is_known(name));
+        unknown.map(move |name| Finding::of(name, super::unknown_field("parameter", name, &known)))
     }
+}
+
+fn wrong(name: &str, reason: &impl fmt::Display) -> Finding {
+    Finding::of(name, format!("parameter {name:?}: {reason}"))
 }
 
 /// The name that a parameter may also have without a prefix.
@@ -142,8 +146,8 @@ fn plain(name: &str) -> Option<&'static str> {
     PLAIN.iter().find(|(prefixed, _)| *prefixed == name).map(|(_, plain)| *plain)
 }
 
-fn missing(name: &str) -> Error {
-    Error::class(format!("parameter {name:?} is missing from the SecretProviderClass"))
+fn missing(name: &str) -> Finding {
+    Finding::of(name, format!("parameter {name:?} is missing from the SecretProviderClass"))
 }
 
 fn prefixed_names() -> impl Iterator<Item = &'static str> {
@@ -161,7 +165,7 @@ fn is_known(name: &str) -> bool {
 }
 
 /// Every name there is; OpenBao's come last, so that a near miss is told Vault's.
-fn known_names() -> Vec<String> {
+pub(super) fn known_names() -> Vec<String> {
     let plain = UNPREFIXED.into_iter().chain(PLAIN.map(|(_, plain)| plain)).map(ToOwned::to_owned);
     let prefixed =
         PREFIXES.iter().rev().flat_map(|prefix| prefixed_names().map(move |name| format!("{prefix}{name}")));
