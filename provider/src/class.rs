@@ -70,8 +70,8 @@ pub enum Encoding {
 pub struct Examined {
     /// The class; none where there is a mistake.
     pub class: Option<Class>,
-    /// `objectName` of every object that has one, as far as `objects` can be read.
-    pub names: Vec<String>,
+    /// `objectName` of every object that has one, and where the object begins, as far as `objects` can be read.
+    pub names: Vec<(String, Position)>,
     /// What was found, in the order of reading.
     pub findings: Findings,
 }

@@ -21,13 +21,17 @@ pub(super) const FIELDS: [&str; 7] =
     ["objectName", "secretPath", "secretKey", "method", "secretArgs", "filePermission", "encoding"];
 
 /// Parses the list: the objects without a mistake, and the names of all.
-pub(super) fn parse(text: &str, found: &mut Findings, max_warnings: usize) -> (Vec<Object>, Vec<String>) {
+pub(super) fn parse(
+    text: &str,
+    found: &mut Findings,
+    max_warnings: usize,
+) -> (Vec<Object>, Vec<(String, Position)>) {
     let Some(raw) = found.take(read(text)) else {
         return Default::default();
     };
     let (mut objects, mut names, mut files) = (Vec::with_capacity(raw.len()), Vec::new(), Vec::new());
     for (n, raw) in raw.iter().enumerate() {
-        names.extend(raw.text("objectName").map(ToOwned::to_owned));
+        names.extend(raw.text("objectName").map(|name| (name.to_owned(), raw.at)));
         let mut check = Check { raw, number: n + 1, found, max_warnings };
         let file = check.file();
         let object = check.object(file.as_ref());

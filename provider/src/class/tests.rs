@@ -161,7 +161,8 @@ fn every_mistake_is_found_and_has_its_place() {
         &Settings::default(),
     );
     assert!(examined.class.is_none());
-    assert_eq!(examined.names, ["a", "a/b", "a"]);
+    let names = examined.names.iter().map(|(name, at)| (name.as_str(), at.line));
+    assert_eq!(names.collect::<Vec<_>>(), [("a", 1), ("a/b", 7), ("a", 8)]);
     let found: Vec<_> = examined
         .findings
         .mistakes
