@@ -131,15 +131,6 @@ fn examine(parameters: &BTreeMap<String, String>, settings: &Settings, max_warni
     Examined { class, names, findings: found }
 }
 
-/// Every name that a parameter may have, for a document to list.
-#[must_use]
-pub fn parameter_names() -> Vec<String> {
-    parameters::known_names()
-}
-
-/// Every field that an object may have, for a document to list.
-pub const OBJECT_FIELDS: [&str; 7] = objects::FIELDS;
-
 /// Warnings that are logged of one class, and characters that are shown of a name.
 const MAX_WARNINGS: usize = 10;
 const MAX_SHOWN: usize = 64;

@@ -165,9 +165,42 @@ fn is_known(name: &str) -> bool {
 }
 
 /// Every name there is; OpenBao's come last, so that a near miss is told Vault's.
-pub(super) fn known_names() -> Vec<String> {
+fn known_names() -> Vec<String> {
     let plain = UNPREFIXED.into_iter().chain(PLAIN.map(|(_, plain)| plain)).map(ToOwned::to_owned);
     let prefixed =
         PREFIXES.iter().rev().flat_map(|prefix| prefixed_names().map(move |name| format!("{prefix}{name}")));
     plain.chain(prefixed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PREFIXES, known_names};
+    use crate::class::objects::FIELDS;
+
+    /// The names in the first column of a section's table.
+    fn listed(heading: &str) -> Vec<&'static str> {
+        let (_, section) =
+            include_str!("../../../docs/reference.md").split_once(heading).expect("the section");
+        let section = section.split("\n#").next().unwrap_or_default();
+        let names = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let mut names: Vec<_> =
+            names.flat_map(|names| names.split(['`', ',', ' '])).filter(|name| !name.is_empty()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_reference_lists_every_parameter_and_field_and_no_other() {
+        // by Vault's prefix where one is usual; the driver's own name is no parameter of a class
+        let usual =
+            |name: &str| !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.starts_with("vault");
+        let other = ["secretProviderClass", "vaultRoleName", "vaultAudience"];
+        let mut known = known_names();
+        known.retain(|name| usual(name) && !other.contains(&name.as_str()));
+        known.sort_unstable();
+        assert_eq!(listed("## SecretProviderClass parameters\n"), known);
+        let mut fields = FIELDS;
+        fields.sort_unstable();
+        assert_eq!(listed("### Objects\n"), fields);
+    }
 }
