@@ -23,6 +23,7 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
         "kubectl create token shop",
         Parsed("a node's socket takes root; cli/tests/mount.rs mounts"),
     ),
+    ("README.md", "coffer check class.yaml", Parsed(OTHERS)),
     ("README.md", "kubectl get vaultsecret", Parsed(OTHERS)),
     ("CONTRIBUTING.md", "cargo build", Parsed(BY_CI)),
     ("docs/benchmarks.md", "cargo xtask bench", Parsed(BY_CI)),
