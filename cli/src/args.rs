@@ -82,9 +82,9 @@ pub(crate) struct Mount {
 /// Forms of output.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Output {
-    /// A table.
+    /// For people.
     Text,
-    /// A JSON object.
+    /// For programs: a JSON object.
     Json,
 }
 

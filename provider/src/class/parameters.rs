@@ -97,19 +97,16 @@ impl<'a> Parameters<'a> {
     /// The class's TLS settings over the process's: authorities replace authorities, a certificate a certificate.
     pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Finding> {
         let mut tls = settings.tls.clone();
-        let file = |name| {
-            let (full, path) = self.get(name)?;
-            Some(TlsFile { path: path.into(), parameter: Some(full.to_owned()) })
-        };
-        if let Some(authorities) = file("CACertPath") {
+        let file = |name| self.file(name, settings);
+        if let Some(authorities) = file("CACertPath")? {
             tls.authorities = Authorities::File(authorities);
-        } else if let Some(directory) = file("CADirectory") {
+        } else if let Some(directory) = file("CADirectory")? {
             tls.authorities = Authorities::Directory(directory);
         }
         if let Some((_, name)) = self.get("TLSServerName") {
             tls.server_name = Some(name.to_owned());
         }
-        match (file("TLSClientCertPath"), file("TLSClientKeyPath")) {
+        match (file("TLSClientCertPath")?, file("TLSClientKeyPath")?) {
             (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
             (None, None) => {}
             (certificate, _) => {
@@ -127,6 +124,17 @@ impl<'a> Parameters<'a> {
             tls.skip_verify = go_bool(text).map_err(|reason| wrong(name, &reason))?;
         }
         Ok(tls)
+    }
+
+    /// A file that TLS needs. Links are looked into when it is read; where it says itself that it is the node agent's own, here.
+    fn file(&self, name: &str, settings: &Settings) -> Result<Option<TlsFile>, Finding> {
+        let Some((full, path)) = self.get(name) else { return Ok(None) };
+        let file = TlsFile { path: path.into(), parameter: Some(full.to_owned()) };
+        if settings.protected_directories.iter().any(|directory| file.path.starts_with(directory)) {
+            let reason = format!("{path} cannot be used: it lies in a directory of the node agent's own");
+            return Err(wrong(full, &reason));
+        }
+        Ok(Some(file))
     }
 
     /// A warning for each parameter that nobody reads.

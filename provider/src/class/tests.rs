@@ -83,6 +83,10 @@ fn mistakes_in_parameters_name_the_parameter() {
         (&[("vaultAuthMountPath", "a/../b")], "\"vaultAuthMountPath\": has an empty"),
         (&[("vaultNamespace", "a\nX-Vault-Token: t")], "\"vaultNamespace\": "),
         (&[("vaultTLSClientCertPath", "/c")], "\"vaultTLSClientKeyPath\" is missing"),
+        (
+            &[("baoCACertPath", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")],
+            "\"baoCACertPath\": /var/run/secrets/kubernetes.io/serviceaccount/ca.crt cannot be used: it lies in",
+        ),
     ] {
         let said = refusal(pairs);
         assert!(said.contains(words), "{said}");
