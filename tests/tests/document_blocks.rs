@@ -169,7 +169,11 @@ impl Programs {
             "helm" => {
                 let helm = root().join("target/servers/helm-4/helm");
                 // where it is not built there is nobody to ask
-                if helm.is_file() { self.check(helm, arguments, 1, "--help", &[]) } else { None }
+                if !helm.is_file() {
+                    return None;
+                }
+                self.check(helm.clone(), arguments, 1, "--help", &[])
+                    .or_else(|| values_mistake(&helm, arguments))
             }
             // Vault's own command line is not free to bring along; OpenBao's is a fork of it
             "bao" | "vault" => self.check(
@@ -230,6 +234,22 @@ impl Programs {
         }
         self.help[&key].clone()
     }
+}
+
+/// What the chart's schema says against the values of a `helm install` or `helm upgrade` of it.
+fn values_mistake(helm: &Path, arguments: &[String]) -> Option<String> {
+    let chart = "charts/coffer";
+    let installs = matches!(arguments.first().map(String::as_str), Some("install" | "upgrade"));
+    if !installs || !arguments.iter().any(|word| word == chart) || !root().join(chart).is_dir() {
+        return None;
+    }
+    let left_out = ["--install", "--create-namespace", "--wait"];
+    let rest = arguments[1..].iter().filter(|word| !left_out.contains(&word.as_str()));
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(helm);
+    command.env_clear().env("HOME", home.path()).current_dir(root());
+    let output = command.arg("template").args(rest).arg("--kube-version=1.36.2").output().unwrap();
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// How many words of a kubectl command are the command.
