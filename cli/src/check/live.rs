@@ -175,3 +175,25 @@ impl VersionKey for NoVersions {
         ready(Err(Error::new(ErrorKind::NoVersionKey, "a check makes no versions"))).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::set;
+
+    #[test]
+    fn a_flag_counts_before_a_class_by_whatever_prefix() {
+        let pairs =
+            [("baoAddress", "a"), ("openbaoAddress", "b"), ("vaultAuthMountPath", "c"), ("roleName", "r")];
+        let mut parameters: BTreeMap<String, String> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        set(&mut parameters, "Address", "mine");
+        set(&mut parameters, "KubernetesMountPath", "cluster");
+        let left: Vec<_> = parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            left,
+            [("roleName", "r"), ("vaultAddress", "mine"), ("vaultKubernetesMountPath", "cluster")]
+        );
+    }
+}
