@@ -1,10 +1,14 @@
 //! The command line.
 
+mod check;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-/// Works with SecretProviderClasses by hand.
+pub(crate) use self::check::{Check, Vault};
+
+/// Works with SecretProviderClasses by hand: finds mistakes in them, and mounts them without a pod.
 #[derive(Debug, Parser)]
 #[command(name = "coffer", version)]
 pub(crate) struct Cli {
@@ -13,11 +17,25 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// The command line of this process. Linked as `kubectl-coffer` it is a kubectl plugin, and calls itself so.
+    pub(crate) fn of_process() -> Self {
+        let mut command = Self::command();
+        let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+        if program.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"kubectl-")) {
+            command = command.name("kubectl coffer").bin_name("kubectl coffer");
+        }
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Find every mistake in SecretProviderClasses, in files or in the cluster.
+    Check(Box<Check>),
     /// Mount a SecretProviderClass as the CSI driver would, from any provider's socket.
-    Mount(Mount),
+    Mount(Box<Mount>),
 }
 
 /// The options of `mount`.
@@ -64,9 +82,9 @@ pub(crate) struct Mount {
 /// Forms of output.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Output {
-    /// A table.
+    /// For people.
     Text,
-    /// A JSON object.
+    /// For programs: a JSON object.
     Json,
 }
 
@@ -79,8 +97,6 @@ fn permission(text: &str) -> Result<u32, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,8 @@
 //! Reads a SecretProviderClass from a manifest.
 
-mod document;
+pub(crate) mod document;
+pub(crate) mod manifest;
+pub(crate) mod node;
 #[cfg(test)]
 mod tests;
 
@@ -10,16 +12,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
 use thiserror::Error;
 
-use self::document::{Document, Text};
+use self::manifest::Fault;
 
-const KIND: &str = "SecretProviderClass";
-const GROUP: &str = "secrets-store.csi.x-k8s.io/";
-
-/// What a mount needs of a SecretProviderClass.
-#[derive(Debug, PartialEq, Eq)]
+/// A SecretProviderClass, as far as a provider is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Class {
     /// Its name.
     pub(crate) name: String,
@@ -43,15 +41,15 @@ pub(crate) enum ClassError {
         source: io::Error,
     },
     /// A line is wrong.
-    #[error("{}: {fault}", file.display())]
+    #[error("{file}: {fault}")]
     Syntax {
-        /// In which file.
-        file: PathBuf,
-        /// What, and in which line.
+        /// In which file, line and column.
+        file: String,
+        /// What.
         fault: String,
     },
     /// Nothing to mount.
-    #[error("{}: no {KIND}{}; it has {}", file.display(), named(wanted.as_deref()), list(found))]
+    #[error("{}: no SecretProviderClass{}; it has {}", file.display(), named(wanted.as_deref()), list(found))]
     None {
         /// Where it was looked for.
         file: PathBuf,
@@ -61,7 +59,7 @@ pub(crate) enum ClassError {
         found: Vec<String>,
     },
     /// More than one to mount.
-    #[error("{}: several of kind {KIND}: {}; choose one by --name", file.display(), list(found))]
+    #[error("{}: several of kind SecretProviderClass: {}; choose one by --name", file.display(), list(found))]
     Several {
         /// Where they are.
         file: PathBuf,
@@ -78,100 +76,38 @@ pub(crate) fn read(file: &Path, name: Option<&str>) -> Result<Class, ClassError>
 }
 
 fn parse(file: &Path, text: &str, name: Option<&str>) -> Result<Class, ClassError> {
-    let syntax = |fault| ClassError::Syntax { file: file.to_owned(), fault };
-    let mut headed = Vec::new();
+    let syntax =
+        |fault: &Fault| ClassError::Syntax { file: placed(file, fault), fault: fault.message.clone() };
+    let mut manifests = Vec::new();
+    let mut others = Vec::new();
     for document in document::split(text) {
-        if let Some(header) = document.parse::<Option<Header>>().map_err(syntax)? {
-            headed.push((header, document));
+        let Some(document) = document.parse().map_err(|fault| syntax(&fault))? else { continue };
+        for object in manifest::objects(&document) {
+            if manifest::is_class(object) {
+                manifests.push(manifest::read(object));
+            }
+            others.push(manifest::title(object));
         }
     }
-    let document = choose(file, &headed, name)?;
-    let manifest: Manifest = document.parse().map_err(syntax)?;
-    Ok(manifest.into())
-}
-
-fn choose<'a>(
-    file: &Path,
-    headed: &'a [(Header, Document<'_>)],
-    wanted: Option<&str>,
-) -> Result<&'a Document<'a>, ClassError> {
-    let fits = |header: &Header| header.is_class() && (wanted.is_none() || header.name() == wanted);
-    let fitting: Vec<_> = headed.iter().filter(|(header, _)| fits(header)).collect();
-    match fitting[..] {
-        [(_, document)] => Ok(document),
-        [] => Err(ClassError::None {
-            file: file.to_owned(),
-            wanted: wanted.map(str::to_owned),
-            found: headed.iter().map(|(header, _)| header.title()).collect(),
-        }),
-        _ => Err(ClassError::Several {
-            file: file.to_owned(),
-            found: fitting.iter().filter_map(|(header, _)| header.name()).map(str::to_owned).collect(),
-        }),
+    manifests.retain(|manifest| name.is_none_or(|name| manifest.class.name == name));
+    if manifests.len() > 1 {
+        let found = manifests.into_iter().map(|manifest| manifest.class.name).collect();
+        return Err(ClassError::Several { file: file.to_owned(), found });
+    }
+    let Some(manifest) = manifests.pop() else {
+        let wanted = name.map(str::to_owned);
+        return Err(ClassError::None { file: file.to_owned(), wanted, found: others });
+    };
+    match manifest.faults.first() {
+        Some(fault) => Err(syntax(fault)),
+        None => Ok(manifest.class),
     }
 }
 
-/// What every manifest has.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Header {
-    api_version: Option<String>,
-    kind: Option<String>,
-    metadata: Option<HeaderMetadata>,
-}
-
-#[derive(Deserialize)]
-struct HeaderMetadata {
-    name: Option<String>,
-}
-
-impl Header {
-    fn is_class(&self) -> bool {
-        let group = self.api_version.as_deref().is_some_and(|version| version.starts_with(GROUP));
-        group && self.kind.as_deref() == Some(KIND)
-    }
-
-    fn name(&self) -> Option<&str> {
-        self.metadata.as_ref()?.name.as_deref()
-    }
-
-    /// The manifest in an error's words.
-    fn title(&self) -> String {
-        let words = [self.api_version.as_deref(), self.kind.as_deref(), self.name()];
-        words.map(|word| word.unwrap_or("-")).join(" ")
-    }
-}
-
-/// A class as it is written.
-#[derive(Deserialize)]
-struct Manifest {
-    metadata: Metadata,
-    spec: Spec,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    name: Text,
-    namespace: Option<Text>,
-}
-
-#[derive(Deserialize)]
-struct Spec {
-    provider: Text,
-    #[serde(default)]
-    parameters: BTreeMap<String, Text>,
-}
-
-impl From<Manifest> for Class {
-    fn from(manifest: Manifest) -> Self {
-        let Manifest { metadata, spec } = manifest;
-        Self {
-            name: metadata.name.0,
-            namespace: metadata.namespace.map(|namespace| namespace.0),
-            provider: spec.provider.0,
-            parameters: spec.parameters.into_iter().map(|(name, value)| (name, value.0)).collect(),
-        }
-    }
+/// `FILE:LINE:COLUMN`, as compilers write it.
+fn placed(file: &Path, fault: &Fault) -> String {
+    let place = fault.at.map(|at| format!(":{}:{}", at.line, at.column));
+    format!("{}{}", file.display(), place.unwrap_or_default())
 }
 
 fn named(name: Option<&str>) -> String {

@@ -3,6 +3,7 @@
 mod answer;
 mod args;
 mod attributes;
+mod check;
 mod class;
 mod mount;
 mod provider;
@@ -12,20 +13,17 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
-    let done = match command {
-        Command::Mount(mount) => mount::run(mount),
+    let Cli { command } = Cli::of_process();
+    // what kept a check from checking is told from the mistakes that it found
+    let (done, failure) = match command {
+        Command::Mount(mount) => (mount::run(&mount).map(|()| ExitCode::SUCCESS), ExitCode::FAILURE),
+        Command::Check(check) => (check::run(&check), ExitCode::from(2)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("coffer: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        eprintln!("coffer: {error:#}");
+        failure
+    })
 }

@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// Mounts, and prints what was mounted.
-pub(crate) fn run(args: Mount) -> Result<()> {
+pub(crate) fn run(args: &Mount) -> Result<()> {
     let class = class::read(&args.class, args.name.as_deref())?;
     check_namespace(&class, &args.namespace)?;
     let target = Target::open(&args.target)?;
-    let request = request(&args, &class, &target)?;
+    let request = request(args, &class, &target)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let response = runtime
         .block_on(provider::mount(&args.socket, request))

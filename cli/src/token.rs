@@ -47,20 +47,35 @@ pub(crate) fn read(file: &Path) -> Result<Token, TokenError> {
 impl Token {
     /// A token by its text.
     pub(crate) fn new(token: &str) -> Self {
-        Self { token: token.to_owned(), expiration_timestamp: expiry(token).map(rfc3339) }
+        let expiry = claims(token).and_then(|claims| claims.exp);
+        // Beyond the year 9999 there is no such form.
+        let expiry = expiry.filter(|seconds| *seconds < 253_402_300_800);
+        Self { token: token.to_owned(), expiration_timestamp: expiry.map(rfc3339) }
+    }
+
+    /// The token itself.
+    pub(crate) fn text(&self) -> &str {
+        &self.token
+    }
+
+    /// Namespace and name of the service account whose token it says it is.
+    pub(crate) fn account(&self) -> Option<(String, String)> {
+        let subject = claims(&self.token)?.sub?;
+        let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        Some((namespace.to_owned(), name.to_owned()))
     }
 }
 
-/// The expiry that a JWT states, in seconds since 1970.
-fn expiry(token: &str) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: u64,
-    }
+/// What a JWT states, as far as it matters here.
+#[derive(Deserialize)]
+struct Claims {
+    exp: Option<u64>,
+    sub: Option<String>,
+}
+
+fn claims(token: &str) -> Option<Claims> {
     let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
-    let Claims { exp } = serde_json::from_slice(&payload).ok()?;
-    // Beyond the year 9999 there is no such form.
-    (exp < 253_402_300_800).then_some(exp)
+    serde_json::from_slice(&payload).ok()
 }
 
 /// The civil date, counting in eras of 400 years from 1 March of the year 0.
@@ -100,6 +115,10 @@ mod tests {
     fn a_jwt_says_when_it_expires() {
         let jwt = format!("e30.{}.sig", BASE64URL_NOPAD.encode(br#"{"sub":"x","exp":1795379445}"#));
         assert_eq!(Token::new(&jwt).expiration_timestamp.as_deref(), Some("2026-11-22T20:30:45Z"));
+        assert_eq!(Token::new(&jwt).account(), None);
+        let jwt =
+            format!("e30.{}.sig", BASE64URL_NOPAD.encode(br#"{"sub":"system:serviceaccount:shop:web"}"#));
+        assert_eq!(Token::new(&jwt).account(), Some(("shop".to_owned(), "web".to_owned())));
         for other in ["opaque", "a.b.c", "a.e30.c"] {
             assert_eq!(Token::new(other).expiration_timestamp, None);
         }

@@ -1,6 +1,7 @@
 //! A SecretProviderClass, parsed: what is wrong is said here, and nothing wrong gets further.
 
 mod file_path;
+mod finding;
 mod mode;
 mod objects;
 mod parameters;
@@ -9,6 +10,7 @@ mod request_path;
 use std::collections::BTreeMap;
 
 pub use file_path::FilePath;
+pub use finding::{Finding, Findings, Position};
 pub(crate) use request_path::check_segments;
 
 use crate::plan::Request;
@@ -63,28 +65,73 @@ pub enum Encoding {
     Hex,
 }
 
+/// What a class says, and everything that is wrong with it.
+#[derive(Debug)]
+pub struct Examined {
+    /// The class; none where there is a mistake.
+    pub class: Option<Class>,
+    /// `objectName` of every object that has one, and where the object begins, as far as `objects` can be read.
+    pub names: Vec<(String, Position)>,
+    /// What was found, in the order of reading.
+    pub findings: Findings,
+}
+
 impl Class {
     /// Parses a class's parameters over the process's settings.
     ///
     /// # Errors
-    /// `InvalidClass`, naming the parameter, and for a mistake in `objects` the object and the line in it.
+    /// `InvalidClass` for the first mistake, naming the parameter, and for one in `objects` the object and the line in it.
     pub fn parse(parameters: &BTreeMap<String, String>, settings: &Settings) -> Result<Self, Error> {
-        let parameters = parameters::Parameters::new(parameters)?;
-        let (objects, mut warnings) = objects::parse(parameters.objects()?)?;
-        warnings.splice(0..0, parameters.warnings());
-        Ok(Self {
-            target: Target { address: parameters.address(settings)?, tls: parameters.tls(settings)? },
-            namespace: parameters.namespace(settings)?,
-            auth_mount: parameters.auth_mount(settings)?,
-            role: parameters.role()?.to_owned(),
-            audience: parameters.get("Audience").map(|(_, audience)| audience.to_owned()),
-            objects,
-            warnings,
-        })
+        let Examined { class, findings: Findings { mistakes, warnings }, .. } =
+            examine(parameters, settings, MAX_WARNINGS);
+        let Some(class) = class else {
+            let first = mistakes.into_iter().next();
+            return Err(first.map_or_else(|| unreachable!("no class without a mistake"), Into::into));
+        };
+        Ok(Self { warnings: warnings.iter().map(ToString::to_string).collect(), ..class })
+    }
+
+    /// Finds every mistake in a class's parameters, for who mends them.
+    #[must_use]
+    pub fn examine(parameters: &BTreeMap<String, String>, settings: &Settings) -> Examined {
+        examine(parameters, settings, usize::MAX)
     }
 }
 
-/// Warnings of each kind, at most, and characters that are shown of a name.
+fn examine(parameters: &BTreeMap<String, String>, settings: &Settings, max_warnings: usize) -> Examined {
+    let mut found = Findings::default();
+    let parameters = parameters::Parameters(parameters);
+    found.mistakes.extend(parameters.too_long());
+    found.warnings.extend(parameters.unknown().take(max_warnings));
+    let (objects, names) = match found.take(parameters.objects()) {
+        Some(text) => objects::parse(text, &mut found, max_warnings),
+        None => Default::default(),
+    };
+    let address = found.take(parameters.address(settings));
+    let tls = found.take(parameters.tls(settings));
+    let namespace = found.take(parameters.namespace(settings));
+    let auth_mount = found.take(parameters.auth_mount(settings));
+    let role = found.take(parameters.role());
+    let class = match (address, tls, namespace, auth_mount, role) {
+        (Some(address), Some(tls), Some(namespace), Some(auth_mount), Some(role))
+            if found.mistakes.is_empty() =>
+        {
+            Some(Class {
+                target: Target { address, tls },
+                namespace,
+                auth_mount,
+                role: role.to_owned(),
+                audience: parameters.get("Audience").map(|(_, audience)| audience.to_owned()),
+                objects,
+                warnings: Vec::new(),
+            })
+        }
+        _ => None,
+    };
+    Examined { class, names, findings: found }
+}
+
+/// Warnings that are logged of one class, and characters that are shown of a name.
 const MAX_WARNINGS: usize = 10;
 const MAX_SHOWN: usize = 64;
 

@@ -17,6 +17,9 @@ use crate::{Error, ErrorKind};
 /// Engines whose reads issue nothing.
 const HOLDING: [&str; 3] = ["cubbyhole", "identity", "kv"];
 
+/// What the paths of a KV version 2 engine begin with.
+const VERSIONED_PARTS: [&str; 4] = ["config", "data", "metadata", "subkeys"];
+
 /// How long an engine's type is believed.
 const BELIEVED: Duration = Duration::from_secs(600);
 
@@ -38,6 +41,8 @@ struct Engine {
     mount: String,
     /// Its type; none where Vault did not tell.
     kind: Option<String>,
+    /// Whether it is a KV engine that keeps versions.
+    versioned: bool,
     asked: Instant,
 }
 
@@ -53,18 +58,40 @@ impl Engines {
         reading: &Reading<'_>,
     ) -> Result<(), (usize, Error)> {
         for (n, request) in plan.requests.iter().enumerate() {
-            let reason = if request.issues() {
-                Some(format!("a {} makes Vault issue something", request.method.as_str()))
-            } else {
-                let engine = self.engine(request, session, reading).await.map_err(|error| (n, error))?;
-                engine.reason()
-            };
+            let reason = self.reason_to_refuse(request, session, reading).await;
+            let reason = reason.map_err(|error| (n, error))?;
             if let Some(reason) = reason {
                 let message = format!("{reason}, which this read may not do");
                 return Err((n, Error::new(ErrorKind::Issues, message).with_path(&request.path)));
             }
         }
         Ok(())
+    }
+
+    /// Why a request is not made by who must not make Vault issue something; none where it only reads.
+    pub(crate) async fn reason_to_refuse(
+        &self,
+        request: &Request,
+        session: &Session,
+        reading: &Reading<'_>,
+    ) -> Result<Option<String>, Error> {
+        if request.issues() {
+            return Ok(Some(format!("a {} makes Vault issue something", request.method.as_str())));
+        }
+        Ok(self.engine(request, session, reading).await?.reason())
+    }
+
+    /// What a path of a KV version 2 engine should be, where it is one of version 1.
+    pub(crate) async fn unversioned_path(
+        &self,
+        request: &Request,
+        session: &Session,
+        reading: &Reading<'_>,
+    ) -> Result<Option<String>, Error> {
+        if request.issues() {
+            return Ok(None);
+        }
+        Ok(self.engine(request, session, reading).await?.versioned(request))
     }
 
     async fn engine(
@@ -115,7 +142,16 @@ impl Engines {
 
 impl Engine {
     fn untold(path: &str) -> Self {
-        Self { mount: path.to_owned(), kind: None, asked: Instant::now() }
+        Self { mount: path.to_owned(), kind: None, versioned: false, asked: Instant::now() }
+    }
+
+    /// The path as a KV version 2 engine has it, where it lacks that form.
+    fn versioned(&self, request: &Request) -> Option<String> {
+        let below = request.path.strip_prefix(&self.mount).filter(|_| self.versioned)?;
+        let (first, _) = below.split_once('/').unwrap_or((below, ""));
+        let lists = request.method == Method::List || request.query.iter().any(|(key, _)| key == "list");
+        let part = if lists { "metadata" } else { "data" };
+        (!VERSIONED_PARTS.contains(&first)).then(|| format!("{}{part}/{below}", self.mount))
     }
 
     fn reason(&self) -> Option<String> {
@@ -136,7 +172,15 @@ fn told(answer: &Answer) -> Option<Engine> {
     let data = go_json::object(answer.envelope().field("data")?)?;
     let text = |name: &str| go_json::string(data.get(name)?)?.expose_str().map(ToOwned::to_owned);
     let mount = text("path").filter(|mount| mount.ends_with('/'))?;
-    Some(Engine { mount, kind: Some(text("type")?.chars().take(60).collect()), asked: Instant::now() })
+    let options = data.get("options").copied().and_then(go_json::object).unwrap_or_default();
+    let versioned = options.get("version").is_some_and(|version| version.get() == "\"2\"");
+    let kind = text("type")?;
+    Some(Engine {
+        mount,
+        versioned: versioned && kind == "kv",
+        kind: Some(kind.chars().take(60).collect()),
+        asked: Instant::now(),
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +189,7 @@ mod tests {
 
     use super::{Engine, told};
     use crate::Secret;
+    use crate::plan::{Method, Request};
     use crate::vault::{Answer, Share};
 
     fn engine(body: &str) -> Option<Engine> {
@@ -164,6 +209,28 @@ mod tests {
             assert_eq!(engine.reason().is_none(), allowed, "{kind}");
         }
         assert!(Engine::untold("secret/data/x").reason().is_some());
+    }
+
+    #[test]
+    fn a_path_that_a_versioned_engine_does_not_have_is_told() {
+        let v2 =
+            engine(r#"{"data":{"path":"s/","type":"kv","options":{"version":"2"}}}"#).expect("an engine");
+        let v1 =
+            engine(r#"{"data":{"path":"s/","type":"kv","options":{"version":"1"}}}"#).expect("an engine");
+        let none = engine(r#"{"data":{"path":"s/","type":"kv","options":null}}"#).expect("an engine");
+        let request =
+            |method, path: &str| Request { method, path: path.to_owned(), query: Vec::new(), body: None };
+        for (method, path, right) in [
+            (Method::Get, "s/app/db", Some("s/data/app/db")),
+            (Method::List, "s/app", Some("s/metadata/app")),
+            (Method::Get, "s/data/app", None),
+            (Method::List, "s/metadata/app", None),
+        ] {
+            let request = request(method, path);
+            assert_eq!(v2.versioned(&request).as_deref(), right, "{path}");
+            assert_eq!(v1.versioned(&request), None);
+            assert_eq!(none.versioned(&request), None);
+        }
     }
 
     #[test]

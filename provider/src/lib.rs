@@ -8,7 +8,7 @@
 //! - `render`: select, decode, format: a file's bytes
 //! - [`version`]: a keyed hash over what the file says
 //!
-//! [`Provider::read`] runs it. This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or the node:
+//! [`Provider::read`] runs it, [`Provider::probe`] tries it for who checks a class. This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or the node:
 //! what comes from outside enters by [`TokenMinter`], [`VersionKey`] and [`Clock`]. A binary that uses it
 //! installs rustls's crypto provider first.
 
@@ -33,7 +33,7 @@ pub mod version;
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, root_cause};
 pub use metrics::Metrics;
-pub use read::{Bundle, File, Ports, Provider};
+pub use read::{Bundle, File, Outcome, Ports, Probed, Provider};
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};
 pub use secret::Secret;
 pub use settings::Settings;

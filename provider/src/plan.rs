@@ -83,6 +83,16 @@ impl Method {
         matches!(self, Self::Post | Self::Put)
     }
 
+    /// What a policy has to allow for it.
+    #[must_use]
+    pub fn capability(self) -> &'static str {
+        match self {
+            Self::Get => "read",
+            Self::List => "list",
+            Self::Post | Self::Put => "update",
+        }
+    }
+
     /// The method's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,7 +1,9 @@
 //! The one read path, from parameters to files.
 
+mod probe;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
@@ -17,6 +19,8 @@ use crate::settings::Settings;
 use crate::vault::{TargetHandle, Targets, Vault};
 use crate::version::{Key, PodSeen, VersionKey};
 use crate::{Clock, Error, ErrorKind, Secret};
+
+pub use probe::{Outcome, Probed};
 
 /// Reads what classes name. One for the whole process; it keeps connections and tokens.
 pub struct Provider {
@@ -96,18 +100,7 @@ impl Provider {
         };
         let session = self.session(&class, request);
         let key = self.version_key(&session, request).await?;
-        let reading = Reading {
-            vault: Vault {
-                target: &target,
-                namespace: class.namespace.as_deref(),
-                deadline: request.deadline.checked_sub(LAST_WORDS).unwrap_or(request.deadline),
-                metrics: &self.metrics,
-            },
-            began,
-            tokens: &request.tokens,
-            default_audience: &self.settings.audience,
-            minter: &*self.minter,
-        };
+        let reading = self.reading(&class, &target, request, began);
         let answers = async {
             if request.issuing == Issuing::Refused {
                 self.engines.refuse_issuing(&plan, &session, &reading).await?;
@@ -151,6 +144,27 @@ impl Provider {
             }
         }
         session
+    }
+
+    fn reading<'a>(
+        &'a self,
+        class: &'a Class,
+        target: &'a TargetHandle,
+        request: &'a ReadRequest,
+        began: Instant,
+    ) -> Reading<'a> {
+        Reading {
+            vault: Vault {
+                target,
+                namespace: class.namespace.as_deref(),
+                deadline: request.deadline.checked_sub(LAST_WORDS).unwrap_or(request.deadline),
+                metrics: &self.metrics,
+            },
+            began,
+            tokens: &request.tokens,
+            default_audience: &self.settings.audience,
+            minter: &*self.minter,
+        }
     }
 
     async fn version_key(&self, session: &Session, request: &ReadRequest) -> Result<Arc<Key>, Error> {

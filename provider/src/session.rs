@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::metrics::TokenSource;
-use crate::plan::{Method, Request};
+use crate::plan::Request;
 use crate::render::Earlier;
 use crate::request::{Identity, TokenMinter};
 use crate::vault::{Failure, Target, Vault};
@@ -167,12 +167,8 @@ impl Session {
 
     /// What to do about a denial to a good token.
     pub(crate) fn advice_on_denial(&self, request: &Request) -> String {
-        let capability = match request.method {
-            Method::Get => "read",
-            Method::List => "list",
-            Method::Post | Method::Put => "update",
-        };
-        format!("Allow {capability:?} on {:?} in a policy of role {:?}", request.path, self.key.role)
+        let (path, role, capability) = (&request.path, &self.key.role, request.method.capability());
+        format!("Add to a policy of role {role:?}: path {path:?} {{ capabilities = [{capability:?}] }}")
     }
 
     async fn log_in(&self, kept: &mut Kept, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {

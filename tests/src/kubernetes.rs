@@ -41,7 +41,7 @@ pub use kubelet::{Kubelet, Volume};
 pub use mounts::mounts_forbidden;
 pub use namespace::Namespace;
 pub use node::Node;
-pub use programs::{Generation, servers_are_built};
+pub use programs::{Generation, kubectl_program, servers_are_built};
 pub use suite::{Servers, Suite};
 pub use vault_login::KubernetesRole;
 pub use with_vault::ClusterWithVault;

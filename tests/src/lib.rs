@@ -8,6 +8,7 @@
 //! | [`Csi`] | the built `coffer-csi` on a socket of its own |
 //! | [`MountCall`] | one call as the driver makes it, and [`Mounted`], what came back |
 //! | [`Site`], [`FaultSite`] | one of the Vaults and a provider that uses it: where most tests start |
+//! | [`Document`], [`Block`] | what users read, and the code in it |
 //! | [`kubernetes`] | a real cluster with the real driver |
 //!
 //! Harness functions panic with what they waited for: a test has no use for their errors. Every process is
@@ -15,6 +16,8 @@
 
 mod answer;
 mod binaries;
+mod document_commands;
+mod documents;
 mod fault;
 mod http;
 pub mod kubernetes;
@@ -33,6 +36,8 @@ mod wait;
 
 pub use answer::Answer;
 pub use binaries::{coffer_binary, find_bao};
+pub use document_commands::{DOCUMENTED, Fate, fate};
+pub use documents::{Block, Document, Words};
 pub use fault::{FaultServer, Recorded};
 pub use http::http_client;
 pub use metrics::Metrics;

@@ -63,6 +63,16 @@ impl OpenBao {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
+    /// The status of a request with the root token, for what OpenBao may refuse.
+    ///
+    /// # Panics
+    /// When OpenBao does not answer.
+    pub async fn http_status(&self, method: Method, path: &str, body: Value) -> u16 {
+        let request = self.http.request(method, format!("{}/v1/{path}", self.address()));
+        let request = request.header("X-Vault-Token", Self::ROOT_TOKEN).body(body.to_string());
+        request.send().await.expect("an answer").status().as_u16()
+    }
+
     /// Mounts a secrets engine.
     pub async fn mount_engine(&self, path: &str, engine: &str, options: Value) {
         let body = json!({ "type": engine, "options": options });

@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use coffer_tests::coffer_binary;
+use coffer_tests::{Document, Pod, Site, coffer_binary};
+use serde_json::json;
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
 
 fn document(path: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    std::fs::read_to_string(root.join(path)).unwrap()
+    Document::read(path)
 }
 
 #[test]
@@ -22,28 +27,40 @@ fn the_readme_shows_the_example_that_the_tests_apply() {
 
 #[test]
 fn the_reference_lists_every_flag_and_no_other() {
-    let of_csi = flags("coffer-csi", "-help").iter().map(|flag| flag[1..].to_owned()).collect::<Vec<_>>();
-    assert_eq!(listed("## Flags", "## Environment"), of_csi);
-    assert_eq!(listed("### Its flags", "### Annotations"), flags("coffer-api-server", "--help"));
+    let reference = document("docs/reference.md");
+    let flags = flags_of("coffer-csi", &["-help"]);
+    let one_dash: Vec<String> = flags.iter().map(|flag| flag[1..].to_owned()).collect();
+    assert!(one_dash.len() > 15, "{one_dash:?}");
+    assert_eq!(listed(&reference, "## Flags"), one_dash);
+    let flags = flags_of("coffer-api-server", &["--help"]);
+    assert!(flags.len() > 15, "{flags:?}");
+    assert_eq!(listed(&reference, "### Its flags"), flags);
+    for command in ["check", "mount"] {
+        let flags = flags_of("coffer", &[command, "--help"]);
+        assert!(flags.len() > 8, "{flags:?}");
+        assert_eq!(listed(&reference, &format!("### `coffer {command}`\n")), flags, "coffer {command}");
+    }
 }
 
-/// The flags that a program's help names, each with two dashes; those with a letter of their own are everybody's.
-fn flags(program: &str, help: &str) -> Vec<String> {
-    let help = Command::new(coffer_binary(program)).arg(help).output().unwrap();
+/// The long flags in a program's help but `--help` itself, sorted.
+fn flags_of(program: &str, arguments: &[&str]) -> Vec<String> {
+    let help = Command::new(coffer_binary(program)).args(arguments).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let names =
-        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split([' ', '[', '=']).next());
-    let mut flags: Vec<String> = names.map(|flag| format!("--{flag}")).collect();
+    let long = |line: &str| {
+        let line = line.trim_start();
+        // `-n, --namespace`
+        let flag = if line.starts_with("--") { line } else { line.strip_prefix('-')?.split_once(", ")?.1 };
+        flag.strip_prefix("--")?.split([' ', '[', '=']).next().map(|name| format!("--{name}"))
+    };
+    let mut flags: Vec<String> = help.lines().filter_map(long).filter(|flag| flag != "--help").collect();
     flags.sort();
-    assert!(flags.len() > 15, "{help}");
     flags
 }
 
-/// The flags in the first column of the reference's table between two headings.
-fn listed(from: &str, to: &str) -> Vec<String> {
-    let reference = document("docs/reference.md");
-    let (_, section) = reference.split_once(from).unwrap();
-    let (section, _) = section.split_once(to).unwrap();
+/// The long flags in the first column of a section's table, sorted.
+fn listed(reference: &str, heading: &str) -> Vec<String> {
+    let (_, section) = reference.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
+    let section = section.split("\n#").next().unwrap();
     let names = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     let mut listed: Vec<String> = names
         .flat_map(|names| names.split('`').filter(|name| name.starts_with('-')))
@@ -52,4 +69,150 @@ fn listed(from: &str, to: &str) -> Vec<String> {
         .collect();
     listed.sort();
     listed
+}
+
+#[tokio::test]
+async fn the_metrics_in_the_documents_are_those_that_are_served() {
+    let site = Site::start().await;
+    site.bao.kv_put("app", json!({ "k": "v" })).await;
+    site.mount("- {objectName: f, secretPath: secret/data/app, secretKey: k}").await.unwrap();
+    let served = site.csi.metrics().await.0;
+    let mut served: Vec<String> = served
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.rsplit_once(' '))
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        .collect();
+    served.sort();
+
+    let names = |text: &str| {
+        let names = text
+            .split(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+            .filter(|word| word.starts_with("coffer_"));
+        names.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let reference = document("docs/reference.md");
+    let (_, section) = reference.split_once("## Health and metrics").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let listed: Vec<String> = names(section).into_iter().collect();
+    assert_eq!(listed, served);
+    for document in Document::all() {
+        for name in names(&document.text) {
+            // coffer-api-server has metrics of its own
+            let known = served.contains(&name) || name.starts_with("coffer_api_");
+            assert!(known, "{}: {name} is not served", document.path);
+        }
+    }
+}
+
+/// The messages that docs/troubleshooting.md explains, `…` for what differs.
+fn messages() -> Vec<String> {
+    let text = document("docs/troubleshooting.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let messages: Vec<String> = rows.map(|(message, _)| message.to_owned()).collect();
+    assert!(messages.len() > 40, "{messages:?}");
+    messages
+}
+
+/// Whether the parts of a pattern between `…` are in the text, one after another.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut rest = text;
+    pattern.split('…').filter(|part| !part.is_empty()).all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}
+
+#[test]
+fn every_message_in_troubleshooting_is_in_the_code() {
+    let mut literals = Vec::new();
+    for folder in ["api-server/src", "cli/src", "daemonset/src", "kubernetes/src", "provider/src"] {
+        read_literals(&workspace().join(folder), &mut literals);
+    }
+    assert!(literals.len() > 500);
+    let gone: Vec<String> =
+        messages().into_iter().filter(|message| !literals.iter().any(|l| fits(message, l))).collect();
+    assert!(gone.is_empty(), "no code says any more:\n{}", gone.join("\n"));
+}
+
+/// The string literals of Rust files, with escapes and line continuations undone.
+fn read_literals(folder: &Path, literals: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_literals(&path, literals);
+        } else if path.extension().is_some_and(|end| end == "rs") && path.file_name().unwrap() != "tests.rs" {
+            let code = std::fs::read_to_string(&path).unwrap();
+            let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let mut rest = code;
+            while let Some((_, after)) = rest.split_once('"') {
+                let mut end = 0;
+                let bytes = after.as_bytes();
+                while end < bytes.len() && bytes[end] != b'"' {
+                    end += if bytes[end] == b'\\' { 2 } else { 1 };
+                }
+                let literal = after.get(..end).unwrap_or_default();
+                let lines: Vec<&str> = literal.split("\\\n").collect();
+                let joined: String = lines
+                    .iter()
+                    .enumerate()
+                    .map(|(n, line)| if n == 0 { line } else { line.trim_start() })
+                    .collect();
+                literals.push(joined.replace("\\\"", "\""));
+                rest = after.get(end + 1..).unwrap_or_default();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_commonest_messages_are_really_said() {
+    let site = Site::start().await;
+    site.bao.kv_put("app", json!({ "k": "v" })).await;
+    site.bao.kv_put("gone", json!({ "k": "v" })).await;
+    site.bao.kv_delete("gone").await;
+    let object = |path: &str, more: &str| format!("- {{objectName: f, secretPath: {path}{more}}}");
+    let good = object("secret/data/app", ", secretKey: k");
+    let mut said = Vec::new();
+    for objects in [
+        object("secret/data/none", ""),
+        object("secret/data/gone", ""),
+        object("sys/mounts", ""),
+        object("secret/data/app", ", secretKey: other"),
+        object("secret/../app", ""),
+        object("secret/data/app", ", filePermission: 644"),
+        object("secret/data/app", ", encoding: hex"),
+        format!("{good}\n{good}"),
+        "x".to_owned(),
+    ] {
+        said.push(site.mount(&objects).await.unwrap_err().message);
+    }
+    for (name, value) in [
+        ("roleName", "nobody"),
+        ("roleName", ""),
+        ("vaultAddress", "vault"),
+        ("vaultAddress", "http://127.0.0.1:1"),
+        ("vaultCACertPath", "/proc/self/environ"),
+    ] {
+        let call = site.call(&Pod::new("shop", "web"), &good).param(name, value);
+        let address = if name == "vaultCACertPath" {
+            call.clone().param("vaultAddress", "https://127.0.0.1:1")
+        } else {
+            call
+        };
+        said.push(site.csi.mount(&address).await.unwrap_err().message);
+    }
+    site.bao.seal().await;
+    said.push(site.mount(&good).await.unwrap_err().message);
+    let messages = messages();
+    for message in &said {
+        assert!(
+            messages.iter().any(|known| fits(known, message)),
+            "docs/troubleshooting.md does not explain {message:?}"
+        );
+    }
+    let explained = messages.iter().filter(|known| said.iter().any(|message| fits(known, message))).count();
+    assert!(explained >= 13, "{explained} of {said:#?}");
 }

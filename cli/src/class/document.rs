@@ -1,22 +1,20 @@
-//! The documents of a manifest, each parsed by itself so that errors name the right line.
+//! The documents of a manifest, each parsed by itself so that a mistake in one hides no other.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Visitor},
-};
+use coffer_provider::class::Position;
 use serde_saphyr::{Options, UserMessageFormatter};
 
+use super::manifest::Fault;
+use super::node::Node;
+
 /// One document of a file.
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     text: &'a str,
     /// How many lines of the file are before it.
     lines_before: usize,
 }
 
 /// The documents of the text. In YAML no line of content may begin with the mark between them.
-pub(super) fn split(text: &str) -> Vec<Document<'_>> {
+pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
     let mut documents = Vec::new();
     let mut start = 0;
     let mut at = 0;
@@ -39,15 +37,17 @@ fn is_mark(line: &str) -> bool {
 }
 
 impl Document<'_> {
-    /// The document's value, or what is wrong and in which line of the file.
-    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, String> {
-        let text = "\n".repeat(self.lines_before) + self.text;
+    /// The document's value, none where it is empty, or what is wrong and in which line of the file.
+    pub(crate) fn parse(&self) -> Result<Option<Node>, Fault> {
+        let mut text = "\n".repeat(self.lines_before) + self.text;
         if self.text.trim_start().starts_with('{') {
-            serde_json::from_str(&text).map_err(|error| error.to_string())
-        } else {
-            serde_saphyr::from_str_with_options(&text, options())
-                .map_err(|error| error.render_with_formatter(&UserMessageFormatter))
+            // JSON is YAML but for tabs, which it has between values alone
+            text = text.replace('\t', " ");
         }
+        serde_saphyr::from_str_with_options(&text, options()).map_err(|error| Fault {
+            at: error.location().map(|at| Position { line: at.line(), column: at.column() }),
+            message: format!("not YAML: {}{}", reason(&error), advice(self.text)),
+        })
     }
 }
 
@@ -55,25 +55,13 @@ fn options() -> Options {
     serde_saphyr::options! { with_snippet: false }
 }
 
-/// A string that is written as one: Kubernetes takes no number or boolean for it either.
-pub(super) struct Text(pub(super) String);
+/// The parser's own words, without the place.
+fn reason(error: &serde_saphyr::Error) -> String {
+    let words = error.render_with_formatter(&UserMessageFormatter);
+    let line = words.lines().next().unwrap_or_default();
+    line.split_once(" at line ").map_or(line, |(before, _)| before).to_owned()
+}
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Written;
-
-        impl Visitor<'_> for Written {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string (in quotes)")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
-            }
-        }
-
-        deserializer.deserialize_any(Written)
-    }
+fn advice(text: &str) -> &'static str {
+    if text.contains("{{") { ". It looks like a template: check what it renders to" } else { "" }
 }

@@ -38,8 +38,10 @@ fn json_is_read_too() {
     assert_eq!(class.namespace.as_deref(), Some("ns"));
     assert_eq!(class.parameters["roleName"], "app");
     let error = parsed(text, None).expect_err("a number");
-    assert!(error.starts_with("class.yaml: invalid type: integer `1`, expected a string"), "{error}");
-    assert!(error.contains(" at line 4 "), "{error}");
+    assert_eq!(
+        error,
+        "class.yaml:4:47: parameter \"roleName\" is a number, where Kubernetes takes a string: put it in quotes"
+    );
 }
 
 #[test]
@@ -83,16 +85,22 @@ fn errors_name_the_line_of_the_file() {
     ] {
         let text = format!("kind: A\n---\nkind: B\n---\n{CLASS}").replace(right, wrong);
         let error = parsed(&text, None).expect_err(wrong);
-        assert!(error.starts_with("class.yaml: "), "{wrong}: {error}");
-        assert!(error.contains(&format!(" at line {line}, column ")), "{wrong}: {error}");
+        assert!(error.starts_with(&format!("class.yaml:{line}:")), "{wrong}: {error}");
     }
 }
 
 #[test]
 fn a_parameter_is_a_string_and_nothing_like_it() {
     let error = parsed(&CLASS.replace("app", "true"), None).expect_err("a boolean");
-    let told = "class.yaml: invalid type: boolean `true`, expected a string (in quotes) at line 8, column 5";
+    let told = "class.yaml:8:5: parameter \"roleName\" is a boolean, where Kubernetes takes a string: put it in quotes";
     assert_eq!(error, told);
     let class = parsed(&CLASS.replace("app", "\"true\""), None).expect("quoted");
     assert_eq!(class.parameters["roleName"], "true");
+}
+
+#[test]
+fn a_list_s_classes_are_read() {
+    let indented: String = CLASS.lines().map(|line| format!("    {line}\n")).collect();
+    let text = format!("apiVersion: v1\nkind: List\nitems:\n  - kind: Secret\n  -\n{indented}");
+    assert_eq!(parsed(&text, None).expect("a class").name, "db");
 }

@@ -83,6 +83,10 @@ fn mistakes_in_parameters_name_the_parameter() {
         (&[("vaultAuthMountPath", "a/../b")], "\"vaultAuthMountPath\": has an empty"),
         (&[("vaultNamespace", "a\nX-Vault-Token: t")], "\"vaultNamespace\": "),
         (&[("vaultTLSClientCertPath", "/c")], "\"vaultTLSClientKeyPath\" is missing"),
+        (
+            &[("baoCACertPath", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")],
+            "\"baoCACertPath\": /var/run/secrets/kubernetes.io/serviceaccount/ca.crt cannot be used: it lies in",
+        ),
     ] {
         let said = refusal(pairs);
         assert!(said.contains(words), "{said}");
@@ -146,6 +150,63 @@ fn mistakes_in_objects_name_the_object_and_the_line() {
 }
 
 #[test]
+fn every_mistake_is_found_and_has_its_place() {
+    let objects = "- objectName: a\n  secretPath: p/../q\n  method: DELETE\n  secretArgs: [1]\n\
+                   - secretPath: q\n  encoding: rot13\n\
+                   - {objectName: a/b, secretPath: q, filepermission: 1}\n\
+                   - {objectName: a, secretPath: q}\n";
+    let examined = Class::examine(
+        &parameters(&[
+            ("roleName", ""),
+            ("vaultAddress", "vault"),
+            ("vaultSkipTLSVerify", "yes"),
+            ("objects", objects),
+        ]),
+        &Settings::default(),
+    );
+    assert!(examined.class.is_none());
+    let names = examined.names.iter().map(|(name, at)| (name.as_str(), at.line));
+    assert_eq!(names.collect::<Vec<_>>(), [("a", 1), ("a/b", 7), ("a", 8)]);
+    let found: Vec<_> = examined
+        .findings
+        .mistakes
+        .iter()
+        .map(|mistake| {
+            let at = mistake.position.map_or((0, 0), |at| (at.line, at.column));
+            (mistake.parameter.as_str(), at, mistake.object.as_deref(), mistake.message.as_str())
+        })
+        .collect();
+    let starts = [
+        ("objects", (2, 3), Some("a"), "secretPath has an empty"),
+        ("objects", (3, 3), Some("a"), "method \"DELETE\" is none"),
+        ("objects", (4, 3), Some("a"), "secretArgs is no map"),
+        ("objects", (5, 3), None, "objectName is empty (object 2 of the list)"),
+        ("objects", (6, 3), None, "encoding \"rot13\" is none"),
+        ("objects", (8, 4), Some("a"), "line 1 has the same objectName"),
+        ("objects", (7, 4), Some("a/b"), "line 1 makes \"a\" a file"),
+        ("vaultAddress", (0, 0), None, "parameter \"vaultAddress\": \"vault\" is no Vault"),
+        ("vaultSkipTLSVerify", (0, 0), None, "parameter \"vaultSkipTLSVerify\": \"yes\" is neither"),
+        ("roleName", (0, 0), None, "parameter \"roleName\" is missing"),
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(starts) {
+        let same = (found.0, found.1, found.2) == (expected.0, expected.1, expected.2);
+        assert!(same && found.3.starts_with(expected.3), "{found:?} is not {expected:?}");
+    }
+    let [warning] = &examined.findings.warnings[..] else { panic!("{:?}", examined.findings.warnings) };
+    assert!(warning.message.contains("did you mean \"filePermission\""), "{warning}");
+}
+
+#[test]
+fn a_class_of_warnings_logs_a_few_and_shows_all() {
+    let fields: String = (0..50).map(|n| format!("  field{n}: x\n")).collect();
+    let pairs = [("objects", &*format!("{OBJECTS}{fields}"))];
+    assert_eq!(class(&pairs).expect("a class").warnings.len(), 10);
+    let examined = Class::examine(&parameters(&pairs), &Settings::default());
+    assert_eq!(examined.findings.warnings.len(), 50);
+}
+
+#[test]
 fn a_mistake_never_repeats_an_argument() {
     for text in [
         "- objectName: a\n  secretPath: p\n  secretArgs: {key: hunter2, key: hunter2}",
@@ -191,7 +252,7 @@ fn unknown_names_are_warned_about_with_the_nearest_known() {
             "unknown parameter \"somethingElse\" is ignored",
             "unknown parameter \"vaultAdress\" is ignored: did you mean \"vaultAddress\"?",
             "object \"a\", line 2: unknown field \"secretpath\" is ignored: did you mean \"secretPath\"?",
-            "object \"a\": secretArgs are not sent with GET: Vault reads none there",
+            "object \"a\", line 4: secretArgs are not sent with GET: Vault reads none there",
         ]
     );
 }

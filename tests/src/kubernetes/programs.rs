@@ -79,6 +79,14 @@ impl Program {
     }
 }
 
+/// kubectl itself, for what [`super::Kubectl`] does not do.
+///
+/// # Panics
+/// When it is not there.
+pub fn kubectl_program() -> PathBuf {
+    Program::Kubectl.path()
+}
+
 /// Whether all of them are there, for what can do without.
 pub fn servers_are_built() -> bool {
     let programs = [

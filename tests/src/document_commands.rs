@@ -1,0 +1,65 @@
+//! Which of the documents' commands a test runs, and which are only taken apart.
+
+use Fate::{Parsed, Run};
+
+/// What becomes of a block of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// `tests/tests/kubernetes_documents.rs` runs it as it is written, in the order of [`DOCUMENTED`].
+    Run,
+    /// Its programs, subcommands and flags are looked up, and no more, for this reason.
+    Parsed(&'static str),
+}
+
+const BY_CI: &str = "what CI runs, or longer than a test may take";
+const OTHERS: &str = "another test does the same with further questions";
+
+/// Each block of commands in README.md, CONTRIBUTING.md and docs/: its document, how it begins, and what becomes of it.
+pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
+    ("README.md", "cargo xtask demo", Parsed(BY_CI)),
+    ("README.md", "cargo xtask test", Parsed(BY_CI)),
+    (
+        "README.md",
+        "kubectl create token shop",
+        Parsed("a node's socket takes root; cli/tests/mount.rs mounts"),
+    ),
+    ("README.md", "coffer check class.yaml", Parsed(OTHERS)),
+    ("README.md", "$ kubectl create rolebinding", Parsed("api_get.rs runs it, and compares what is printed")),
+    ("CONTRIBUTING.md", "cargo build", Parsed(BY_CI)),
+    ("docs/benchmarks.md", "cargo xtask bench", Parsed(BY_CI)),
+    // a Vault for the cluster's pods
+    ("docs/operating.md", "vault auth enable kubernetes", Run),
+    ("docs/operating.md", "bao auth enable kubernetes", Run),
+    ("docs/operating.md", "vault policy write shop", Run),
+    ("docs/operating.md", "bao policy write shop", Run),
+    ("docs/operating.md", "kubectl create token shop", Run),
+    (
+        "docs/operating.md",
+        "vault audit enable file",
+        Parsed("Vault's alone: OpenBao refuses it, as the page says"),
+    ),
+    // the move from the incumbent, on a cluster with its DaemonSet and Secret
+    ("docs/migrate.md", "kubectl coffer check --cluster", Run),
+    ("docs/migrate.md", "kubectl get secretproviderclasspodstatus --all-namespaces", Run),
+    (
+        "docs/migrate.md",
+        "kubectl patch daemonset vault-csi-provider --namespace vault --patch '{\"spec\": {\"updateStrategy\"",
+        Run,
+    ),
+    ("docs/migrate.md", "kubectl set image daemonset/vault-csi-provider", Run),
+    ("docs/migrate.md", "kubectl delete pod --namespace vault", Run),
+    (
+        "docs/migrate.md",
+        "kubectl patch daemonset vault-csi-provider --namespace vault --patch '{\"spec\": {\"template\"",
+        Run,
+    ),
+    ("docs/migrate.md", "kubectl create namespace coffer", Run),
+    ("docs/migrate.md", "helm install coffer charts/coffer", Parsed("the chart has tests of its own")),
+    ("docs/migrate.md", "kubectl label node NODE secrets-provider=none", Run),
+];
+
+/// What becomes of a block, which is the first of the table that begins so.
+pub fn fate(document: &str, text: &str) -> Option<Fate> {
+    let named = |(known, begins, _): &&(&str, &str, Fate)| *known == document && text.starts_with(begins);
+    DOCUMENTED.iter().find(named).map(|(_, _, fate)| *fate)
+}
