@@ -21,7 +21,7 @@ Usage: cargo xtask <COMMAND>
   test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
   demo         mounts secrets from a real OpenBao into a folder, and shows a change of one
   bench        mounts a second, latency, CPU and memory, beside bare GETs of the same secret
-  servers      builds etcd, Kubernetes and the CSI driver with Go, which takes minutes once; `test` does it too
+  servers      builds etcd, Kubernetes, the CSI driver and Helm with Go, which takes minutes once; `test` does it too
   cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
 
 fn main() -> ExitCode {
