@@ -7,6 +7,7 @@
 //! | [`Node`] | the driver and coffer-csi, and a [`Kubelet`] that mounts [`Volume`]s through them |
 //! | [`ClusterWithVault`] | a cluster, an OpenBao that reviews its tokens, a node of each driver [`Generation`] |
 //! | [`Namespace`] | a test's own place in the cluster |
+//! | [`Helm`] | one of the two generations, and the chart |
 //! | [`Suite`] | the tests of one file, over servers that they share |
 
 pub mod aggregated;
@@ -17,6 +18,7 @@ mod csi;
 mod driver;
 mod etcd;
 mod events;
+mod helm;
 mod kubeconfig;
 mod kubectl;
 mod kubelet;
@@ -33,6 +35,7 @@ pub use cluster::{Cluster, ClusterOptions, Tokens, example_class, shipped_rbac};
 pub use controller_manager::ControllerManager;
 pub use driver::Driver;
 pub use etcd::Etcd;
+pub use helm::{Helm, chart, objects, render_manifests, shipped_folder};
 pub use kubeconfig::Kubeconfig;
 pub use kubectl::Kubectl;
 pub use kubelet::{Kubelet, Volume};

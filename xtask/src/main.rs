@@ -1,4 +1,4 @@
-//! Coffer's build tasks: `cargo xtask test | demo | bench | servers | cluster`.
+//! Coffer's build tasks: `cargo xtask test | demo | bench | manifests | servers | cluster`.
 //!
 //! Every command waits for this program to be built, so it uses std alone; what needs Coffer's own harness
 //! (the demo, the benchmark) is a binary of `tests/` that this one builds and runs.
@@ -21,6 +21,7 @@ Usage: cargo xtask <COMMAND>
   test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
   demo         mounts secrets from a real OpenBao into a folder, and shows a change of one
   bench        mounts a second, latency, CPU and memory, beside bare GETs of the same secret
+  manifests    writes deploy/ anew from charts/coffer
   servers      builds etcd, Kubernetes, the CSI driver and Helm with Go, which takes minutes once; `test` does it too
   cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         (Some("test"), arguments) => test::run(arguments),
         (Some("demo"), []) => demo(),
         (Some("bench"), []) => bench(),
+        (Some("manifests"), []) => manifests(),
         (Some("servers"), []) => servers::bring(),
         (Some("cluster"), [action]) if action == "up" => cluster_up(),
         (Some("cluster"), [action]) if action == "down" => cluster::down(),
@@ -57,6 +59,12 @@ fn bench() -> Result<(), String> {
     // As it is shipped, and what makes the load along with it: most of the two builds is the same.
     cargo::build("dist", &["coffer-daemonset", "coffer-tests"])?;
     cargo::run_harness("dist", "coffer-bench")
+}
+
+fn manifests() -> Result<(), String> {
+    servers::bring_one("helm-4")?;
+    cargo::build("dev", &["coffer-tests"])?;
+    cargo::run_harness("debug", "coffer-manifests")
 }
 
 fn cluster_up() -> Result<(), String> {

@@ -108,6 +108,11 @@ pub(crate) fn bring() -> Result<(), String> {
     MODULES.iter().try_for_each(Module::bring)
 }
 
+/// Makes sure that the one of that folder is there.
+pub(crate) fn bring_one(folder: &str) -> Result<(), String> {
+    MODULES.iter().filter(|module| module.folder == folder).try_for_each(Module::bring)
+}
+
 impl Module {
     fn bring(&self) -> Result<(), String> {
         let wanted: Vec<_> = self.programs.iter().filter(|program| !program.is_supplied()).collect();

@@ -19,6 +19,7 @@ use super::kubectl::Kubectl;
 use super::namespace::Namespace;
 use super::programs::Generation;
 use super::{COFFER_NAMESPACE, DRIVER_NAME};
+use super::helm::shipped_folder;
 use crate::binaries::workspace;
 
 /// A cluster with CRDs, RBAC and CSIDriver object of the driver, and the RBAC of Coffer as it is shipped. Its nodes
@@ -154,9 +155,9 @@ impl Cluster {
     }
 }
 
-/// The RBAC manifest that Coffer ships.
+/// The RBAC manifest that Coffer ships for its node agent.
 pub fn shipped_rbac() -> PathBuf {
-    workspace().join("deploy/rbac.yaml")
+    shipped_folder().join("csi-rbac.yaml")
 }
 
 /// The class that the README shows.
