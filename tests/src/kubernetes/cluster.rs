@@ -14,12 +14,12 @@ use tempfile::TempDir;
 use super::api_server::ApiServer;
 use super::controller_manager::ControllerManager;
 use super::etcd::Etcd;
+use super::helm::shipped_folder;
 use super::kubeconfig::Kubeconfig;
 use super::kubectl::Kubectl;
 use super::namespace::Namespace;
 use super::programs::Generation;
 use super::{COFFER_NAMESPACE, DRIVER_NAME};
-use super::helm::shipped_folder;
 use crate::binaries::workspace;
 
 /// A cluster with CRDs, RBAC and CSIDriver object of the driver, and the RBAC of Coffer as it is shipped. Its nodes
