@@ -8,6 +8,7 @@
 //! | [`ClusterWithVault`] | a cluster, an OpenBao that reviews its tokens, a node of each driver [`Generation`] |
 //! | [`Namespace`] | a test's own place in the cluster |
 //! | [`Helm`] | one of the two generations, and the chart |
+//! | [`InstalledApi`], [`installed_csi`] | the programs, run as an installation's objects say |
 //! | [`Suite`] | the tests of one file, over servers that they share |
 
 pub mod aggregated;
@@ -19,6 +20,7 @@ mod driver;
 mod etcd;
 mod events;
 mod helm;
+mod installed;
 mod kubeconfig;
 mod kubectl;
 mod kubelet;
@@ -35,7 +37,8 @@ pub use cluster::{Cluster, ClusterOptions, Tokens, example_class, shipped_rbac};
 pub use controller_manager::ControllerManager;
 pub use driver::Driver;
 pub use etcd::Etcd;
-pub use helm::{Helm, chart, objects, render_manifests, shipped_folder};
+pub use helm::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
+pub use installed::{InstalledApi, installed_csi};
 pub use kubeconfig::Kubeconfig;
 pub use kubectl::Kubectl;
 pub use kubelet::{Kubelet, Volume};

@@ -67,6 +67,21 @@ pub fn chart() -> PathBuf {
     workspace().join("charts/coffer")
 }
 
+/// The sets of values that tests install: their names, and what Helm is told. `default` is empty, the others lie in `ci/`.
+///
+/// # Panics
+/// When they cannot be listed.
+pub fn value_sets() -> Vec<(String, Vec<String>)> {
+    let mut sets = vec![("default".to_owned(), Vec::new())];
+    for entry in std::fs::read_dir(chart().join("ci")).expect("the folder ci of the chart") {
+        let entry = entry.expect("a file of values");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        sets.push((name, vec!["--values".to_owned(), entry.path().display().to_string()]));
+    }
+    sets.sort();
+    sets
+}
+
 /// The folder of the plain manifests.
 pub fn shipped_folder() -> PathBuf {
     workspace().join("deploy")
