@@ -7,6 +7,8 @@
 //! | [`Node`] | the driver and coffer-csi, and a [`Kubelet`] that mounts [`Volume`]s through them |
 //! | [`ClusterWithVault`] | a cluster, an OpenBao that reviews its tokens, a node of each driver [`Generation`] |
 //! | [`Namespace`] | a test's own place in the cluster |
+//! | [`Helm`] | one of the two generations, and the chart |
+//! | [`InstalledApi`], [`installed_csi`] | the programs, run as an installation's objects say |
 //! | [`Suite`] | the tests of one file, over servers that they share |
 
 pub mod aggregated;
@@ -18,6 +20,8 @@ mod driver;
 mod etcd;
 mod events;
 mod example;
+mod helm;
+mod installed;
 mod kubeconfig;
 mod kubectl;
 mod kubelet;
@@ -35,6 +39,8 @@ pub use controller_manager::ControllerManager;
 pub use driver::Driver;
 pub use etcd::Etcd;
 pub use example::{example_class, example_namespace, example_secret};
+pub use helm::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
+pub use installed::{InstalledApi, installed_csi};
 pub use kubeconfig::Kubeconfig;
 pub use kubectl::Kubectl;
 pub use kubelet::{Kubelet, Volume};

@@ -1,4 +1,4 @@
-//! Coffer's build tasks: `cargo xtask test | demo | bench | servers | cluster`.
+//! Coffer's build tasks: `cargo xtask test | demo | bench | manifests | servers | cluster`.
 //!
 //! Every command waits for this program to be built, so it uses std alone; what needs Coffer's own harness
 //! (the demo, the benchmark) is a binary of `tests/` that this one builds and runs.
@@ -21,7 +21,8 @@ Usage: cargo xtask <COMMAND>
   test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
   demo         mounts secrets from a real OpenBao, shows a change of one, and reads them with kubectl
   bench [WHAT] speed, CPU and memory of `csi` (mounts) and `api` (reads), beside bare GETs of the same secret
-  servers      builds etcd, Kubernetes and the CSI driver with Go, which takes minutes once; `test` does it too
+  manifests    writes deploy/ anew from charts/coffer
+  servers      builds etcd, Kubernetes, the CSI driver and Helm with Go, which takes minutes once; `test` does it too
   cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         (Some("demo"), []) => demo(),
         (Some("bench"), []) => bench(&["csi", "api"]),
         (Some("bench"), [what]) if ["csi", "api"].contains(&what.as_str()) => bench(&[what]),
+        (Some("manifests"), []) => manifests(),
         (Some("servers"), []) => servers::bring(),
         (Some("cluster"), [action]) if action == "up" => cluster_up(),
         (Some("cluster"), [action]) if action == "down" => cluster::down(),
@@ -65,6 +67,12 @@ fn bench(parts: &[&str]) -> Result<(), String> {
         cargo::run_harness("dist", "coffer-bench", &[part])?;
     }
     Ok(())
+}
+
+fn manifests() -> Result<(), String> {
+    servers::bring_one("helm-4")?;
+    cargo::build("dev", &["coffer-tests"])?;
+    cargo::run_harness("debug", "coffer-manifests", &[])
 }
 
 fn cluster_up() -> Result<(), String> {

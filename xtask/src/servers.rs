@@ -1,5 +1,5 @@
-//! The servers of the tests: etcd, Kubernetes and two generations of the CSI driver, built from their Go modules in
-//! `tests/servers/` into `target/servers/`, once.
+//! The servers of the tests: etcd, Kubernetes and two generations of the CSI driver, and two of Helm, built from their Go
+//! modules in `tests/servers/` into `target/servers/`, once.
 
 use std::fs;
 use std::io::{self, Write};
@@ -39,7 +39,7 @@ enum Part {
 
 const DRIVER: &str = "sigs.k8s.io/secrets-store-csi-driver";
 
-const MODULES: [Module; 4] = [
+const MODULES: [Module; 6] = [
     Module {
         folder: "etcd",
         programs: &[Program { name: "server", package: "go.etcd.io/etcd/server/v3", asset: Some("etcd") }],
@@ -63,6 +63,22 @@ const MODULES: [Module; 4] = [
             ("k8s.io/component-base/version.gitMajor", Part::Major),
             ("k8s.io/component-base/version.gitMinor", Part::Minor),
         ],
+        shared: &[],
+        manifests: false,
+    },
+    Module {
+        folder: "helm-4",
+        programs: &[Program { name: "helm", package: "helm.sh/helm/v4/cmd/helm", asset: None }],
+        source: "helm.sh/helm/v4",
+        version_variables: &[("helm.sh/helm/v4/internal/version.version", Part::Whole)],
+        shared: &[],
+        manifests: false,
+    },
+    Module {
+        folder: "helm-3",
+        programs: &[Program { name: "helm", package: "helm.sh/helm/v3/cmd/helm", asset: None }],
+        source: "helm.sh/helm/v3",
+        version_variables: &[("helm.sh/helm/v3/internal/version.version", Part::Whole)],
         shared: &[],
         manifests: false,
     },
@@ -90,6 +106,11 @@ const fn kubernetes(name: &'static str, package: &'static str, asset: Option<&'s
 /// Makes sure that all of them are there. `tests/src/kubernetes/programs.rs` finds them by their folder's name.
 pub(crate) fn bring() -> Result<(), String> {
     MODULES.iter().try_for_each(Module::bring)
+}
+
+/// Makes sure that the one of that folder is there.
+pub(crate) fn bring_one(folder: &str) -> Result<(), String> {
+    MODULES.iter().filter(|module| module.folder == folder).try_for_each(Module::bring)
 }
 
 impl Module {

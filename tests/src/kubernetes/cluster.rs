@@ -14,12 +14,12 @@ use tempfile::TempDir;
 use super::api_server::ApiServer;
 use super::controller_manager::ControllerManager;
 use super::etcd::Etcd;
+use super::helm::shipped_folder;
 use super::kubeconfig::Kubeconfig;
 use super::kubectl::Kubectl;
 use super::namespace::Namespace;
 use super::programs::Generation;
 use super::{COFFER_NAMESPACE, DRIVER_NAME};
-use crate::binaries::workspace;
 
 /// A cluster with CRDs, RBAC and CSIDriver object of the driver, and the RBAC of Coffer as it is shipped. Its nodes
 /// are [`Node`](super::Node)s.
@@ -154,9 +154,9 @@ impl Cluster {
     }
 }
 
-/// The RBAC manifest that Coffer ships.
+/// The RBAC manifest that Coffer ships for its node agent.
 pub fn shipped_rbac() -> PathBuf {
-    workspace().join("deploy/rbac.yaml")
+    shipped_folder().join("csi-rbac.yaml")
 }
 
 async fn install(kubectl: &Kubectl, client: &Client, tokens: Tokens) {

@@ -36,6 +36,20 @@ impl Kubectl {
     /// # Panics
     /// When it fails.
     pub async fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
+        self.try_run(arguments).await.unwrap_or_else(|complaint| panic!("{complaint}"))
+    }
+
+    /// Runs it, and gives what it printed.
+    ///
+    /// # Errors
+    /// The command and what it printed, when it fails.
+    ///
+    /// # Panics
+    /// When it cannot be run at all.
+    pub async fn try_run(
+        &self,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Result<String, String> {
         let mut command = Command::new(Program::Kubectl.path());
         command
             .env_clear()
@@ -45,14 +59,12 @@ impl Kubectl {
             .kill_on_drop(true);
         let output = command.output().await.expect("kubectl runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(
-            output.status.success(),
-            "{:?} failed: {}{}",
-            command.as_std(),
-            text(&output.stdout),
-            text(&output.stderr)
-        );
-        text(&output.stdout)
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        if output.status.success() {
+            Ok(out)
+        } else {
+            Err(format!("{:?} failed: {out}{err}", command.as_std()))
+        }
     }
 
     /// Applies these files as they stand.

@@ -4,6 +4,7 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::helm::Helm;
 use crate::binaries::workspace;
 
 /// The two lines of the Secrets Store CSI driver that are in use, and differ in how they call a provider.
@@ -49,6 +50,7 @@ pub(crate) enum Program {
     ControllerManager,
     Kubectl,
     Driver(Generation),
+    Helm(Helm),
 }
 
 impl Program {
@@ -71,6 +73,8 @@ impl Program {
             Self::ControllerManager => ("kubernetes", "kube-controller-manager", None),
             Self::Kubectl => ("kubernetes", "kubectl", Some("kubectl")),
             Self::Driver(generation) => (generation.folder(), "secrets-store-csi-driver", None),
+            Self::Helm(Helm::V3) => ("helm-3", "helm", None),
+            Self::Helm(Helm::V4) => ("helm-4", "helm", None),
         };
         match (env::var_os("KUBEBUILDER_ASSETS"), asset) {
             (Some(assets), Some(asset)) => PathBuf::from(assets).join(asset),

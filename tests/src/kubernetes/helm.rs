@@ -1,0 +1,121 @@
+//! Helm, the chart, and the plain manifests that are rendered from it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::programs::Program;
+use crate::binaries::workspace;
+
+/// The generations of Helm that are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Helm {
+    /// 3
+    V3,
+    /// 4: applies on the server's side.
+    V4,
+}
+
+impl Helm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V3, Self::V4];
+
+    /// Runs it, as that kubeconfig's user where there is one; its own files lie in a directory of the call's.
+    ///
+    /// # Panics
+    /// When it cannot be run at all.
+    pub fn run(self, arguments: &[&str], kubeconfig: Option<&Path>) -> Output {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let mut command = Command::new(Program::Helm(self).path());
+        command.env_clear().env("HOME", home.path()).args(arguments);
+        if let Some(kubeconfig) = kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command.output().expect("helm runs")
+    }
+
+    /// The chart with these values, in namespace `coffer`: the text that `helm template` prints.
+    ///
+    /// # Errors
+    /// What Helm says against it.
+    pub fn template(self, values: &[&str]) -> Result<String, String> {
+        let chart = chart().display().to_string();
+        // Helm 3 takes any cluster for an old one where it knows of none.
+        let mut arguments = vec!["template", "coffer", &chart, "--namespace=coffer", "--kube-version=1.36.2"];
+        arguments.extend(values);
+        let output = self.run(&arguments, None);
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+}
+
+impl fmt::Display for Helm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V3 => "3",
+            Self::V4 => "4",
+        })
+    }
+}
+
+/// The chart's folder.
+pub fn chart() -> PathBuf {
+    workspace().join("charts/coffer")
+}
+
+/// The sets of values that tests install: their names, and what Helm is told. `default` is empty, the others lie in `ci/`.
+///
+/// # Panics
+/// When they cannot be listed.
+pub fn value_sets() -> Vec<(String, Vec<String>)> {
+    let mut sets = vec![("default".to_owned(), Vec::new())];
+    for entry in std::fs::read_dir(chart().join("ci")).expect("the folder ci of the chart") {
+        let entry = entry.expect("a file of values");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        sets.push((name, vec!["--values".to_owned(), entry.path().display().to_string()]));
+    }
+    sets.sort();
+    sets
+}
+
+/// The folder of the plain manifests.
+pub fn shipped_folder() -> PathBuf {
+    workspace().join("deploy")
+}
+
+/// The plain manifests as they have to be: the chart's templates with the default values, by file name.
+///
+/// # Panics
+/// When the chart cannot be rendered.
+pub fn render_manifests() -> BTreeMap<String, String> {
+    const HEAD: &str = "# Rendered from charts/coffer by `cargo xtask manifests`.\n";
+    let text = Helm::V4.template(&["--set=csi.createNamespace=true"]).expect("the chart");
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for document in text.split("---\n# Source: coffer/templates/").skip(1) {
+        let (name, document) = document.split_once('\n').expect("a document below its name");
+        let file = files.entry(name.to_owned()).or_insert_with(|| HEAD.to_owned());
+        if file.len() > HEAD.len() {
+            file.push_str("---\n");
+        }
+        file.push_str(document.trim());
+        file.push('\n');
+    }
+    files
+}
+
+/// The objects of a text of YAML documents.
+///
+/// # Panics
+/// When it is no YAML.
+pub fn objects(yaml: &str) -> Vec<Value> {
+    // The front's `---` and templates that render nothing leave documents without an object.
+    let documents = serde_saphyr::from_multiple::<Option<Object>>(yaml).expect("YAML");
+    documents.into_iter().flatten().map(|Object(value)| value).collect()
+}
+
+#[derive(Deserialize)]
+struct Object(Value);

@@ -1,0 +1,120 @@
+//! What an installation runs, played by processes of this host: their arguments, environment and service account are
+//! those of the Deployment or DaemonSet that is in the cluster.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::cluster::Cluster;
+use crate::binaries::coffer_binary;
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::provider::{Csi, CsiOptions};
+
+/// The one pod of the API server's Deployment. Its Service leads to this host.
+#[derive(Debug)]
+pub struct InstalledApi {
+    process: Process,
+    _dir: TempDir,
+}
+
+impl InstalledApi {
+    /// Starts it for that Deployment and the Service of the same name; Vault is another one.
+    ///
+    /// # Panics
+    /// When there is no such Deployment.
+    pub async fn start(cluster: &Cluster, namespace: &str, name: &str, vault: &str) -> Self {
+        let container = Container::of(cluster, "deployment", namespace, name).await;
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let kubeconfig = dir.path().join("kubeconfig");
+        cluster.account_kubeconfig(namespace, &container.account).await.write(&kubeconfig);
+        let port = free_port();
+        let mut command = Command::new(coffer_binary("coffer-api-server"));
+        command
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .env("VAULT_ADDR", vault)
+            .args(container.args_without(&["--listen"]))
+            .args([&format!("--listen=127.0.0.1:{port}"), "--shutdown-delay=0s"]);
+        let process = Process::start("coffer-api-server", &mut command, dir.path().join("api-server.log"));
+        lead_here(cluster, namespace, name, port).await;
+        Self { process, _dir: dir }
+    }
+
+    /// Everything that it has logged so far.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+}
+
+/// How the one pod of coffer-csi's DaemonSet is started, its socket in that directory; Vault is another one.
+///
+/// # Panics
+/// When there is no such DaemonSet.
+pub async fn installed_csi(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    dir: &Path,
+    vault: &str,
+) -> CsiOptions {
+    let container = Container::of(cluster, "daemonset", namespace, name).await;
+    let kubeconfig = dir.join("kubeconfig");
+    cluster.account_kubeconfig(namespace, &container.account).await.write(&kubeconfig);
+    let socket = container.arg("--endpoint=/provider/").expect("an endpoint");
+    let options = Csi::options()
+        .socket(&dir.join(socket))
+        .key_in_cluster()
+        .env("KUBECONFIG", kubeconfig)
+        .env("VAULT_ADDR", vault);
+    let arguments = container.args_without(&["--endpoint", "--health-addr"]);
+    arguments.into_iter().fold(options, CsiOptions::flag)
+}
+
+/// The first container of a Deployment or DaemonSet.
+struct Container {
+    arguments: Vec<String>,
+    account: String,
+}
+
+impl Container {
+    async fn of(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Self {
+        let shown = cluster.kubectl().run(["get", kind, name, "-n", namespace, "-o", "json"]).await;
+        let object: Value = serde_json::from_str(&shown).expect("an object");
+        let pod = &object["spec"]["template"]["spec"];
+        let arguments = serde_json::from_value(pod["containers"][0]["args"].clone()).expect("arguments");
+        let account = pod["serviceAccountName"].as_str().expect("a service account").to_owned();
+        Self { arguments, account }
+    }
+
+    /// What follows that beginning of an argument.
+    fn arg(&self, beginning: &str) -> Option<&str> {
+        self.arguments.iter().find_map(|argument| argument.strip_prefix(beginning))
+    }
+
+    /// The arguments but for those flags, which name places of the pod's own.
+    fn args_without(&self, flags: &[&str]) -> Vec<String> {
+        let dropped = |argument: &str| flags.iter().any(|flag| argument.starts_with(&format!("{flag}=")));
+        self.arguments.iter().filter(|argument| !dropped(argument)).cloned().collect()
+    }
+}
+
+/// Makes the Service lead to a port of this host, and the APIService to that port: pods have no addresses here.
+async fn lead_here(cluster: &Cluster, namespace: &str, name: &str, port: u16) {
+    let kubectl = cluster.kubectl();
+    let spec = json!({
+        "type": "ExternalName", "externalName": "localhost",
+        "clusterIP": null, "clusterIPs": null, "selector": null,
+    });
+    let patch = format!("--patch={}", json!({ "spec": spec }));
+    kubectl.run(["patch", "service", name, "-n", namespace, "--type=merge", &patch]).await;
+    let patch = format!("--patch={}", json!({ "spec": { "service": { "port": port } } }));
+    kubectl.run(["patch", "apiservice", "v1alpha1.custom.secrets.k8s.io", "--type=merge", &patch]).await;
+}
