@@ -44,6 +44,7 @@ impl Reading {
                 service_account: account.to_owned(),
                 pod: None,
             },
+            volume: String::new(),
             tokens: [].into(),
             default_mode: MODE,
             max_bytes: MAX_BYTES,

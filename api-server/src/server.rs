@@ -130,6 +130,8 @@ fn reading(
         version_key: Arc::new(version_key),
         clock: Arc::new(MonotonicClock),
         metrics: read_metrics,
+        // a read is no mount: nothing that it has issued outlives it
+        store: None,
     };
     (Reading { provider: Provider::new(settings, ports), allowed }, metrics)
 }

@@ -46,6 +46,7 @@ pub(crate) fn parse(
         pod: Some(Pod { name: field(POD_NAME)?, uid: field(POD_UID)? }),
     };
     Ok(ReadRequest {
+        volume: request.target_path,
         identity,
         tokens: tokens.map(|tokens| by_audience(&tokens)).transpose()?.unwrap_or_default(),
         default_mode: permission(&request.permission)?,

@@ -10,6 +10,8 @@ use coffer_process::{BadFlag, Command, Logging};
 use coffer_provider::Settings;
 use coffer_provider::settings::BadVariable;
 
+use crate::upkeep::Keep;
+
 /// Everything that is configured, as plain values.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -22,6 +24,8 @@ pub(crate) struct Config {
     /// Largest answer to the driver, in bytes.
     pub(crate) max_response_bytes: usize,
     pub(crate) settings: Settings,
+    /// Where what is issued is kept; none to keep nothing.
+    pub(crate) keep: Option<Keep>,
     /// What the operator should know, to be logged at start.
     pub(crate) warnings: Vec<String>,
 }
@@ -68,11 +72,17 @@ pub(crate) fn parse(
         secret = "openbao-csi-provider-hmac-key";
     }
     settings.protected_directories.push(crate::socket::directory(&endpoint).to_owned());
+    settings.protected_directories.extend(flags.state_dir.clone());
+    settings.refresh_interval = flags.default_refresh_interval;
     let key = match &flags.hmac_key_file {
         Some(path) => KeyPlace::File(path.clone()),
         None => KeyPlace::Secret(flags.hmac_secret_name.clone().unwrap_or_else(|| secret.to_owned())),
     };
     let mut warnings = warnings(lookup, &endpoint);
+    let keep = keep(&flags, lookup);
+    if keep.is_none() {
+        warnings.push(NOTHING_KEPT.to_owned());
+    }
     let logging = Logging { level: flags.level(&mut warnings), format: flags.log_format, always: None };
     flags.vault.overlay(&mut settings)?;
     let config = Config {
@@ -82,9 +92,22 @@ pub(crate) fn parse(
         warnings,
         endpoint,
         settings,
+        keep,
     };
     Ok(Command::Serve(logging, Box::new(config)))
 }
+
+/// What is kept, and where; nothing unless directory and node are both known.
+fn keep(flags: &flags::Flags, lookup: &dyn Fn(&str) -> Option<String>) -> Option<Keep> {
+    Some(Keep {
+        state_dir: flags.state_dir.clone().filter(|path| !path.as_os_str().is_empty())?,
+        node: lookup("NODE_NAME").filter(|node| !node.is_empty())?,
+        revoke_on_shutdown: flags.revoke_on_shutdown,
+    })
+}
+
+const NOTHING_KEPT: &str = "leases are not kept, renewed or revoked, and are issued anew at every mount: for that give \
+     -state-dir (a directory under /run), NODE_NAME (spec.nodeName), and the right to \"list\" and \"watch\" \"pods\"";
 
 fn socket_path(endpoint: &str) -> Result<PathBuf, ConfigError> {
     crate::socket::parse_endpoint(endpoint)

@@ -10,7 +10,10 @@ mod metrics;
 mod server;
 mod service;
 mod socket;
+mod state_dir;
 mod status;
+mod status_socket;
+mod upkeep;
 
 use std::process::ExitCode;
 

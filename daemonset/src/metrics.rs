@@ -45,7 +45,12 @@ pub(crate) enum Outcome {
 
 impl Metrics {
     /// A registry with everything that is counted.
-    pub(crate) fn registry(&self, read_path: &coffer_provider::Metrics, key: &Arc<HeldKey>) -> Registry {
+    pub(crate) fn registry(
+        &self,
+        read_path: &coffer_provider::Metrics,
+        key: &Arc<HeldKey>,
+        kept: bool,
+    ) -> Registry {
         let mut registry = Registry::with_prefix("coffer");
         registry.register("mounts", "Mounts by outcome", self.mounts.clone());
         registry.register_with_unit(
@@ -56,6 +61,9 @@ impl Metrics {
         );
         registry.register("mounts_in_progress", "Mounts not answered yet", self.in_progress.clone());
         read_path.register(&mut registry);
+        if kept {
+            read_path.register_kept(&mut registry);
+        }
         registry.register_collector(Box::new(KeyAge(Arc::clone(key))));
         registry
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coffer_kubernetes::{HeldKey, Kubernetes};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
-use coffer_provider::{MonotonicClock, Ports, Provider};
+use coffer_provider::{MonotonicClock, Ports, Provider, StateStore};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ use crate::health;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::socket::{BindError, Listener};
+use crate::state_dir::StateDirError;
+use crate::upkeep::Upkeep;
 
 /// How long mounts in progress may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -43,6 +45,8 @@ pub(crate) enum Phase {
 pub(crate) enum ServeError {
     #[error("cannot listen for the driver: {0}")]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    State(#[from] StateDirError),
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
     #[error("cannot serve the driver: {0}")]
@@ -65,25 +69,35 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     let key = Arc::new(HeldKey::new(config.key, Arc::clone(&kubernetes)));
     let metrics = Arc::new(Metrics::default());
     let read_metrics = Arc::new(coffer_provider::Metrics::default());
-    let registry = metrics.registry(&read_metrics, &key);
+    let registry = metrics.registry(&read_metrics, &key, config.keep.is_some());
     let health = match config.health_address {
         Some(address) => serve_health(address, registry, phase.subscribe()).await,
+        None => None,
+    };
+    // before the socket: an agent that is on its way out serves until it has let go of the directory
+    let directory = match &config.keep {
+        Some(keep) => keep.open().await?,
         None => None,
     };
     let listener = Listener::bind(&config.endpoint)?;
     tracing::info!(endpoint = %config.endpoint.display(), vault = %config.settings.address, "serving");
 
-    let provider = Provider::new(
+    let provider = Arc::new(Provider::new(
         config.settings,
         Ports {
             minter: kubernetes,
             version_key: key,
             clock: Arc::new(MonotonicClock),
             metrics: read_metrics,
+            store: directory.clone().map(|directory| directory as Arc<dyn StateStore>),
         },
-    );
+    ));
+    let upkeep = match (&config.keep, &directory) {
+        (Some(keep), Some(directory)) => Some(Upkeep::start(keep, directory, &provider)),
+        _ => None,
+    };
     let service = CsiDriverProviderServer::new(Service {
-        provider: Arc::new(provider),
+        provider,
         metrics,
         max_response_bytes: config.max_response_bytes,
         phase: phase.subscribe(),
@@ -106,6 +120,9 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     tokio::select! {
         ended = server => ended?,
         () = last_call(&mut ending, &phase) => tracing::warn!("some connections did not end in time"),
+    }
+    if let Some(upkeep) = upkeep {
+        upkeep.end().await;
     }
     if let Some(health) = health {
         health.abort();

@@ -1,9 +1,10 @@
-//! What kube-apiserver lends to the read path: tokens of service accounts, and the key of the versions.
+//! What kube-apiserver lends to the read path: tokens of service accounts, the key of the versions, and when a pod is gone.
 //!
 //! It is connected to at first use, since many reads need nothing of it.
 
 mod held_key;
 mod key_secret;
+mod pods;
 mod token_request;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 pub use held_key::{HeldKey, KeyPlace};
+pub use pods::PodWatch;
 
 /// No call to kube-apiserver takes longer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,15 +2,18 @@
 
 mod file_path;
 mod finding;
+mod known;
 mod mode;
 mod objects;
 mod parameters;
 mod request_path;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use file_path::FilePath;
 pub use finding::{Finding, Findings, Position};
+pub(crate) use known::KnownClasses;
 pub(crate) use request_path::check_segments;
 
 use crate::plan::Request;
@@ -21,6 +24,8 @@ use crate::{Error, Secret};
 /// The parameters of a SecretProviderClass with everything resolved: what to read, from where, as which role.
 #[derive(Debug)]
 pub struct Class {
+    /// Its name, where a driver tells it; else empty.
+    pub name: String,
     /// The Vault server.
     pub target: Target,
     /// Vault namespace; none for the root namespace.
@@ -31,6 +36,8 @@ pub struct Class {
     pub role: String,
     /// Audience of the service account token, where the class names one.
     pub audience: Option<String>,
+    /// How old an answer may be that is not read again; zero where each read asks Vault.
+    pub refresh_interval: Duration,
     /// What to read, in the class's order; never empty, no two with one file.
     pub objects: Vec<Object>,
     /// What looks like a mistake and is not an error, for the incumbent takes it.
@@ -112,16 +119,19 @@ fn examine(parameters: &BTreeMap<String, String>, settings: &Settings, max_warni
     let namespace = found.take(parameters.namespace(settings));
     let auth_mount = found.take(parameters.auth_mount(settings));
     let role = found.take(parameters.role());
-    let class = match (address, tls, namespace, auth_mount, role) {
-        (Some(address), Some(tls), Some(namespace), Some(auth_mount), Some(role))
+    let refresh_interval = found.take(parameters.refresh_interval(settings));
+    let class = match (address, tls, namespace, auth_mount, role, refresh_interval) {
+        (Some(address), Some(tls), Some(namespace), Some(auth_mount), Some(role), Some(refresh_interval))
             if found.mistakes.is_empty() =>
         {
             Some(Class {
+                name: parameters.class().to_owned(),
                 target: Target { address, tls },
                 namespace,
                 auth_mount,
                 role: role.to_owned(),
                 audience: parameters.get("Audience").map(|(_, audience)| audience.to_owned()),
+                refresh_interval,
                 objects,
                 warnings: Vec::new(),
             })

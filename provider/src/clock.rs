@@ -1,11 +1,19 @@
 //! Time, as a port: expiry is tested without waiting.
 
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::time::{ClockId, clock_gettime};
 
 /// Tells the time that the life of tokens is measured by.
 pub trait Clock: Send + Sync {
     /// Now, on a clock that never steps.
     fn now(&self) -> Instant;
+
+    /// The time of day, which may step: good for a date that Vault tells, at the moment that it does.
+    fn time_of_day(&self) -> SystemTime;
+
+    /// Time since the machine started, the time that it slept included: it goes on over a restart of the process.
+    fn since_boot(&self) -> Duration;
 }
 
 /// The machine's monotonic clock.
@@ -16,29 +24,56 @@ impl Clock for MonotonicClock {
     fn now(&self) -> Instant {
         Instant::now()
     }
+
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn since_boot(&self) -> Duration {
+        clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod manual {
     use std::sync::Mutex;
-    use std::time::{Duration, Instant};
+    use std::time::{Duration, Instant, SystemTime};
 
     /// A clock that stands still until it is moved.
-    pub(crate) struct ManualClock(Mutex<Instant>);
+    pub(crate) struct ManualClock {
+        made: Instant,
+        now: Mutex<Instant>,
+        time_of_day: Mutex<SystemTime>,
+    }
 
     impl ManualClock {
         pub(crate) fn new() -> Self {
-            Self(Mutex::new(Instant::now()))
+            let made = Instant::now();
+            Self { made, now: Mutex::new(made), time_of_day: Mutex::new(SystemTime::now()) }
         }
 
         pub(crate) fn advance(&self, by: Duration) {
-            *self.0.lock().expect("no holder panics") += by;
+            *self.now.lock().expect("no holder panics") += by;
+            *self.time_of_day.lock().expect("no holder panics") += by;
+        }
+
+        /// Sets the time of day, as an operator or NTP does.
+        pub(crate) fn step(&self, to: SystemTime) {
+            *self.time_of_day.lock().expect("no holder panics") = to;
         }
     }
 
     impl super::Clock for ManualClock {
         fn now(&self) -> Instant {
-            *self.0.lock().expect("no holder panics")
+            *self.now.lock().expect("no holder panics")
+        }
+
+        fn time_of_day(&self) -> SystemTime {
+            *self.time_of_day.lock().expect("no holder panics")
+        }
+
+        fn since_boot(&self) -> Duration {
+            Duration::from_secs(86_400) + self.now().duration_since(self.made)
         }
     }
 }

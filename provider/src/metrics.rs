@@ -13,6 +13,8 @@ pub struct Metrics {
     logins: Family<LoginLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     sessions: Gauge,
+    leases: Gauge,
+    revocations: Family<RevocationLabels, Counter>,
 }
 
 /// HTTP statuses that have a label of their own: a server that a tenant names may answer any.
@@ -25,6 +27,7 @@ pub(crate) enum RequestKind {
     Read,
     Issue,
     Lookup,
+    Renew,
     Revoke,
 }
 
@@ -42,6 +45,28 @@ struct LoginLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
     source: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RevocationLabels {
+    outcome: &'static str,
+}
+
+/// What became of the token of a pod that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Revocation {
+    Revoked,
+    GivenUp,
+}
+
+impl Revocation {
+    fn labels(self) -> RevocationLabels {
+        let outcome = match self {
+            Self::Revoked => "revoked",
+            Self::GivenUp => "given_up",
+        };
+        RevocationLabels { outcome }
+    }
 }
 
 /// Where a read's token came from.
@@ -68,12 +93,35 @@ impl Metrics {
         registry.register("sessions", "Identities whose Vault token is kept", self.sessions.clone());
     }
 
+    /// Adds the metrics of what is kept, where something is.
+    pub fn register_kept(&self, registry: &mut Registry) {
+        // told from the start: an alert on the first one given up needs the zero before it
+        for outcome in [Revocation::Revoked, Revocation::GivenUp] {
+            drop(self.revocations.get_or_create(&outcome.labels()));
+        }
+        registry.register("leases", "Leases that are held and renewed", self.leases.clone());
+        registry.register(
+            "revocations",
+            "Tokens of pods that are gone, by what became of them",
+            self.revocations.clone(),
+        );
+    }
+
+    pub(crate) fn leases(&self, held: usize) {
+        self.leases.set(i64::try_from(held).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn revoked(&self, outcome: Revocation) {
+        self.revocations.get_or_create(&outcome.labels()).inc();
+    }
+
     pub(crate) fn vault_request(&self, kind: RequestKind, status: Option<u16>) {
         let kind = match kind {
             RequestKind::Login => "login",
             RequestKind::Read => "read",
             RequestKind::Issue => "issue",
             RequestKind::Lookup => "lookup",
+            RequestKind::Renew => "renew",
             RequestKind::Revoke => "revoke",
         };
         let status = match status {

@@ -1,5 +1,7 @@
 //! Objects become requests to Vault, each distinct one made once a read.
 
+use ring::digest::{self, SHA256_OUTPUT_LEN};
+
 use crate::Secret;
 use crate::class::Object;
 
@@ -54,9 +56,39 @@ impl<'a> Plan<'a> {
             .collect();
         Self { requests, request_of }
     }
+
+    /// The objects that take their file from a request.
+    pub(crate) fn objects_of(&self, request: usize) -> impl Iterator<Item = usize> {
+        self.request_of.iter().enumerate().filter(move |(_, n)| **n == request).map(|(at, _)| at)
+    }
 }
 
+/// What tells requests apart, in a form that can be kept: a digest of everything that Vault sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId(pub(crate) [u8; SHA256_OUTPUT_LEN]);
+
 impl Request {
+    pub(crate) fn id(&self) -> RequestId {
+        let mut digest = digest::Context::new(&digest::SHA256);
+        let mut add = |part: &[u8]| {
+            digest.update(&part.len().to_be_bytes());
+            digest.update(part);
+        };
+        add(self.method.as_str().as_bytes());
+        add(self.path.as_bytes());
+        add(&self.query.len().to_be_bytes());
+        for (name, value) in &self.query {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
+        if let Some(body) = &self.body {
+            add(body.expose());
+        }
+        let mut id = [0; SHA256_OUTPUT_LEN];
+        id.copy_from_slice(digest.finish().as_ref());
+        RequestId(id)
+    }
+
     /// Whether Vault makes something new at this request, so that it must not be repeated.
     #[must_use]
     pub fn issues(&self) -> bool {
@@ -102,5 +134,29 @@ impl Method {
             Self::Post => "POST",
             Self::Put => "PUT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Method, Request};
+    use crate::Secret;
+
+    #[test]
+    fn requests_have_one_id_only_where_vault_sees_the_same() {
+        let one = Request { method: Method::Get, path: "a/b".into(), query: Vec::new(), body: None };
+        let query = vec![("k".to_owned(), "v".to_owned())];
+        let others = [
+            Request { method: Method::List, ..one.clone() },
+            Request { path: "a/bc".into(), ..one.clone() },
+            Request { query: query.clone(), ..one.clone() },
+            Request { query: vec![("kv".into(), String::new())], ..one.clone() },
+            Request { body: Some(Secret::from("{}")), ..one.clone() },
+        ];
+        assert_eq!(one.id(), one.clone().id());
+        for other in &others {
+            assert_ne!(one.id(), other.id(), "{other:?}");
+        }
+        assert_ne!(others[2].id(), others[3].id());
     }
 }

@@ -5,11 +5,13 @@ mod probe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ring::digest;
 use tokio::time::timeout_at;
 
-use crate::class::{Class, Object};
+use crate::class::{Class, KnownClasses, Object};
 use crate::fetch::fetch;
 use crate::issuing::Engines;
+use crate::keeping::{Keeping, StateStore};
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::render::{Parsed, render};
@@ -25,13 +27,15 @@ pub use probe::{Outcome, Probed};
 /// Reads what classes name. One for the whole process; it keeps connections and tokens.
 pub struct Provider {
     settings: Settings,
-    targets: Targets,
-    sessions: Sessions,
+    classes: KnownClasses,
+    pub(crate) targets: Targets,
+    pub(crate) sessions: Sessions,
+    pub(crate) keeping: Option<Arc<Keeping>>,
     engines: Engines,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     minter: Arc<dyn TokenMinter>,
     version_key: Arc<dyn VersionKey>,
-    metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What the process lends to the read path.
@@ -44,6 +48,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Keeps tokens and leases over a restart. Without it nothing that Vault issues is kept between reads.
+    pub store: Option<Arc<dyn StateStore>>,
 }
 
 /// The files of a class: all of them, never some.
@@ -73,10 +79,13 @@ impl Provider {
     /// A provider with the process's settings.
     #[must_use]
     pub fn new(settings: Settings, ports: Ports) -> Self {
-        let Ports { minter, version_key, clock, metrics } = ports;
+        let Ports { minter, version_key, clock, metrics, store } = ports;
+        let keeping = store.map(|store| Arc::new(Keeping::new(store)));
         Self {
             targets: Targets::new(settings.clone()),
-            sessions: Sessions::new(settings.cache_size, Arc::clone(&clock)),
+            sessions: Sessions::new(settings.cache_size, Arc::clone(&clock), keeping.clone()),
+            keeping,
+            classes: KnownClasses::default(),
             engines: Engines::default(),
             settings,
             clock,
@@ -92,7 +101,7 @@ impl Provider {
     /// [`Error`] names what failed and where; it ends by the request's deadline.
     pub async fn read(&self, request: &ReadRequest) -> Result<Bundle, Error> {
         let began = self.clock.now();
-        let class = Class::parse(&request.parameters, &self.settings)?;
+        let class = self.classes.class(&request.parameters, &self.settings)?;
         let plan = Plan::new(&class.objects);
         let target = self.targets.handle(&class.target)?;
         let Ok(Ok(_turn)) = timeout_at(request.deadline, target.limits.reads.acquire()).await else {
@@ -105,13 +114,13 @@ impl Provider {
             if request.issuing == Issuing::Refused {
                 self.engines.refuse_issuing(&plan, &session, &reading).await?;
             }
-            fetch(&plan, &session, &reading).await
+            fetch(&plan, &class.objects, &session, &reading).await
         };
         let answers = match timeout_at(request.deadline, answers).await {
             Ok(answers) => answers.map_err(|(n, error)| name_object(error, n, &plan, &class.objects))?,
             Err(_) => return Err(took_too_long(&target)),
         };
-        let parsed: Vec<Parsed<'_>> = answers.iter().map(Parsed::new).collect();
+        let parsed: Vec<Parsed<'_>> = answers.iter().map(|answer| Parsed::new(answer)).collect();
         let mut files = Vec::with_capacity(class.objects.len());
         let mut bytes = 0;
         for (object, n) in class.objects.iter().zip(&plan.request_of) {
@@ -164,6 +173,14 @@ impl Provider {
             tokens: &request.tokens,
             default_audience: &self.settings.audience,
             minter: &*self.minter,
+            class: &class.name,
+            volume: volume(&request.volume),
+            // who reads without a pod asks for what is there now
+            refresh_interval: request
+                .identity
+                .pod
+                .as_ref()
+                .map_or(Duration::ZERO, |_| class.refresh_interval),
         }
     }
 
@@ -172,6 +189,13 @@ impl Provider {
         let no_key = |_| Error::new(ErrorKind::NoVersionKey, "the key for the versions took too long");
         timeout_at(request.deadline, self.version_key.key(pod)).await.map_err(no_key)?
     }
+}
+
+/// A digest of what a driver calls a volume by.
+fn volume(name: &str) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest::digest(&digest::SHA256, name.as_bytes()).as_ref()[..8]);
+    u64::from_be_bytes(first)
 }
 
 fn file(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{Error, Secret};
@@ -14,6 +15,8 @@ pub struct ReadRequest {
     pub parameters: BTreeMap<String, String>,
     /// Who reads.
     pub identity: Identity,
+    /// Which of the identity's mounts this is, a pod's volume; empty where there is one only.
+    pub volume: String,
     /// Service account tokens sent along, by audience; `""` is the API server's default audience.
     pub tokens: BTreeMap<String, Secret>,
     /// Mode of a file whose object names none.
@@ -39,7 +42,7 @@ pub enum Issuing {
 ///
 /// Everything that Vault can tell apart in a service account token is in here, since tokens and answers
 /// are kept by it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// Namespace of pod and service account.
     pub namespace: String,
@@ -50,7 +53,7 @@ pub struct Identity {
 }
 
 /// A pod, by name and uid: a new pod of an old name is someone else.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pod {
     /// `metadata.name`
     pub name: String,

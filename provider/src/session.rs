@@ -1,19 +1,37 @@
 //! Identity and Vault target become a token: log in, keep, log in anew.
 
-use std::collections::{BTreeMap, HashMap};
+mod answers;
+mod holdings;
+mod login;
+mod record;
+mod sessions;
+mod token;
+mod upkeep;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::keeping::Keeping;
 use crate::metrics::TokenSource;
 use crate::plan::Request;
 use crate::render::Earlier;
-use crate::request::{Identity, TokenMinter};
-use crate::vault::{Failure, Target, Vault};
-use crate::{Clock, Error, ErrorKind, Secret};
+use crate::request::{Identity, Pod, TokenMinter};
+use crate::vault::{Target, Vault};
+use crate::{Clock, Error, Secret};
+pub(crate) use holdings::{About, Term, Volume};
+use holdings::{Held, Holdings};
+pub(crate) use sessions::Sessions;
+use sessions::room_for;
+pub(crate) use token::Token;
+pub(crate) use upkeep::Renewing;
 
 /// Everything that Vault could have decided on. What is not in here cannot have influenced an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct SessionKey {
     pub(crate) target: Target,
     pub(crate) namespace: Option<String>,
@@ -26,21 +44,25 @@ pub(crate) struct SessionKey {
 /// How often a denial may lead to a new login: a policy that was added to the role since must get through.
 const LOGIN_AFTER_DENIAL: Duration = Duration::from_secs(60);
 
-/// The sessions of all identities, as many as there is room for.
-pub(crate) struct Sessions {
-    capacity: usize,
-    clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<SessionKey, (Arc<Session>, Instant)>>,
-}
-
-/// One identity at one target: its token, and what is remembered between its reads.
+/// One identity at one target: its tokens, and what is remembered between its reads.
 pub(crate) struct Session {
     key: SessionKey,
     clock: Arc<dyn Clock>,
+    /// When it was made; none where it was kept over a restart, and so is older than this process.
+    made: Option<Instant>,
+    /// What the store knows it by.
+    record: String,
+    keeping: Option<Arc<Keeping>>,
+    room: Arc<Semaphore>,
     /// Held over a login, so that one login serves all who wait.
     kept: tokio::sync::Mutex<Kept>,
-    /// When the kept token ends; a copy that can be read without waiting.
-    expires: Mutex<Option<Instant>>,
+    holdings: Mutex<Holdings>,
+    /// Held while something may be issued, so that who asks for the same finds it issued.
+    issuing: tokio::sync::Mutex<()>,
+    /// Whether its renewals are being made.
+    renewing: AtomicBool,
+    /// Whether its pod is gone.
+    ended: AtomicBool,
     served: AtomicBool,
     pub(crate) earlier: Earlier,
 }
@@ -54,17 +76,8 @@ struct Kept {
     tried: Option<Instant>,
 }
 
-/// A Vault token.
-pub(crate) struct Token {
-    secret: Secret,
-    since: Instant,
-    /// From when on it is not used any more.
-    until: Option<Instant>,
-    /// Whether something was issued to it that would be revoked with it.
-    owns: AtomicBool,
-}
-
 /// One read in progress: Vault, and what a login needs should the read come to one.
+#[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
     pub(crate) vault: Vault<'a>,
     /// When the read began; a token since then is of this read.
@@ -73,40 +86,11 @@ pub(crate) struct Reading<'a> {
     /// Audience of the driver's tokens where the class names none.
     pub(crate) default_audience: &'a str,
     pub(crate) minter: &'a dyn TokenMinter,
-}
-
-impl Sessions {
-    pub(crate) fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { capacity: capacity.max(1), clock, known: Mutex::default() }
-    }
-
-    /// The session of a key, and how many there are now. Where there is no room, the one goes whose token
-    /// expired first, else the one that was used longest ago.
-    pub(crate) fn session(&self, key: SessionKey) -> (Arc<Session>, usize) {
-        let now = self.clock.now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((session, used)) = known.get_mut(&key) {
-            *used = now;
-            let session = Arc::clone(session);
-            return (session, known.len());
-        }
-        if known.len() >= self.capacity {
-            let first = known.iter().min_by_key(|(_, (session, used))| session.leaves_before(*used, now));
-            if let Some(key) = first.map(|(key, _)| key.clone()) {
-                known.remove(&key);
-            }
-        }
-        let session = Arc::new(Session {
-            key: key.clone(),
-            clock: Arc::clone(&self.clock),
-            kept: tokio::sync::Mutex::default(),
-            expires: Mutex::default(),
-            served: AtomicBool::new(false),
-            earlier: Earlier::default(),
-        });
-        known.insert(key, (Arc::clone(&session), now));
-        (session, known.len())
-    }
+    /// The class that is read, and for which of the identity's mounts.
+    pub(crate) class: &'a str,
+    pub(crate) volume: Volume,
+    /// How old an answer may be that is not read again.
+    pub(crate) refresh_interval: Duration,
 }
 
 impl Session {
@@ -122,7 +106,13 @@ impl Session {
     /// The kept token, or the one of a login made now.
     pub(crate) async fn token(&self, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
         let mut kept = self.kept.lock().await;
-        if let Some(token) = kept.token.as_ref().filter(|token| token.is_good(self.clock.now())) {
+        let now = self.clock.now();
+        let is_good = |token: &&Arc<Token>| {
+            // what is issued to a token ends with it
+            let too_old = self.is_kept() && token.owns() && token.wants_successor(now);
+            token.is_good(now) && !too_old
+        };
+        if let Some(token) = kept.token.as_ref().filter(is_good) {
             reading.vault.metrics.token(TokenSource::Kept);
             return Ok(Arc::clone(token));
         }
@@ -150,17 +140,21 @@ impl Session {
             if known(kept.confirmed) || known(kept.tried) {
                 return Ok(None);
             }
-            if reading.vault.knows(&denied.secret).await {
+            if reading.vault.knows(denied.secret()).await {
                 kept.confirmed = Some(now);
                 return Ok(None);
             }
         }
+        if !is_old {
+            // Vault knows it no more, nor what was issued to it
+            self.bury(denied);
+        }
         kept.tried = Some(now);
         let token = self.log_in(&mut kept, reading).await?;
         // it would live on unused; not so while a request is under way with it, or where something would go with it
-        if is_old && Arc::strong_count(denied) == 1 && !denied.owns.load(Ordering::Relaxed) {
+        if is_old && !denied.owns() && self.let_go(denied) {
             // should this fail, it ends by its TTL
-            let _ = reading.vault.revoke(&denied.secret).await;
+            let _ = reading.vault.revoke(denied.secret()).await;
         }
         Ok(Some(token))
     }
@@ -171,88 +165,103 @@ impl Session {
         format!("Add to a policy of role {role:?}: path {path:?} {{ capabilities = [{capability:?}] }}")
     }
 
-    async fn log_in(&self, kept: &mut Kept, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
-        let SessionKey { role, auth_mount, .. } = &self.key;
-        let jwt = self.service_account_token(reading).await?;
-        let since = self.clock.now();
-        let answer = reading.vault.login(auth_mount, role, &jwt).await;
-        reading.vault.metrics.login(answer.is_ok());
-        let answer = answer.map_err(|failure| self.login_error(failure))?;
-        reading.vault.metrics.token(TokenSource::Login);
-        let until = match (answer.ttl, answer.uses) {
-            (_, 1..) => Some(since),
-            (ttl, 0) => ttl.and_then(|ttl| since.checked_add(ttl - margin(ttl))),
-        };
-        let token = Arc::new(Token { secret: answer.token, since, until, owns: AtomicBool::new(false) });
-        *kept = Kept { token: Some(Arc::clone(&token)), confirmed: None, tried: kept.tried };
-        *self.expires.lock().unwrap_or_else(PoisonError::into_inner) = until;
-        Ok(token)
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
     }
 
-    /// The driver's token for the audience, else one that is minted.
-    async fn service_account_token(&self, reading: &Reading<'_>) -> Result<Secret, Error> {
-        let audience = self.key.audience.as_deref();
-        let sent = reading
-            .tokens
-            .get(audience.unwrap_or(reading.default_audience))
-            // the API server's default audience is what would be minted
-            .or_else(|| reading.tokens.get("").filter(|_| audience.is_none()));
-        match sent {
-            Some(token) => Ok(token.clone()),
-            None => reading.minter.mint(&self.key.identity, audience).await,
+    pub(crate) fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    pub(crate) fn pod(&self) -> Option<&Pod> {
+        self.key.identity.pod.as_ref()
+    }
+
+    /// The pod's name, for the log.
+    pub(crate) fn pod_name(&self) -> &str {
+        self.pod().map_or("", |pod| &pod.name)
+    }
+
+    /// The tokens that may be alive.
+    pub(crate) fn tokens(&self) -> Vec<Arc<Token>> {
+        let mut holdings = self.holdings();
+        holdings.forget_over(self.clock.now());
+        holdings.tokens.clone()
+    }
+
+    /// How many leases it holds.
+    pub(crate) fn leases(&self) -> usize {
+        self.holdings().answers.iter().filter(|held| held.is_lease()).count()
+    }
+
+    /// Whether it was made by this process, at or after a moment.
+    pub(crate) fn is_made_since(&self, moment: Instant) -> bool {
+        self.made.is_some_and(|made| made >= moment)
+    }
+
+    /// Whether what is issued to it is kept, renewed and revoked: the end of its pod must be known.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.key.identity.pod.is_some() && self.keeping.as_ref().is_some_and(|keeping| keeping.is_on())
+    }
+
+    pub(super) fn holdings(&self) -> MutexGuard<'_, Holdings> {
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_login(&self, token: &Arc<Token>) {
+        if token.is_kept() {
+            let mut holdings = self.holdings();
+            holdings.add_token(Arc::clone(token), self.clock.now());
+            self.note_change(&mut holdings);
         }
     }
 
-    fn login_error(&self, failure: Failure) -> Error {
-        let SessionKey { role, auth_mount, identity, target, .. } = &self.key;
-        let refused =
-            matches!(&failure, Failure::Refused(refusal) if matches!(refusal.status, 400..=411 | 413..=428));
-        let cause = failure.into_error(&target.address.to_string());
-        let account = format!("{}/{}", identity.namespace, identity.service_account);
-        let error = Error {
-            message: format!(
-                "login of service account {account} with role {role:?} failed: {}",
-                cause.message
-            ),
-            ..cause
+    /// Has the store told, and the keeper look, soon.
+    fn note_change(&self, holdings: &mut Holdings) {
+        holdings.changed = true;
+        if let Some(keeping) = self.keeping.as_ref().filter(|_| self.is_kept()) {
+            keeping.changed.notify_one();
         }
-        .with_path(&format!("auth/{auth_mount}/login"));
-        if !refused {
-            return error;
-        }
-        Error { kind: ErrorKind::LoginRefused, ..error }.with_advice(format!(
-            "Check that role {role:?} exists at auth/{auth_mount} and is bound to this service account, namespace and audience, and that Vault can have tokens reviewed"
-        ))
+    }
+
+    /// Forgets a token that Vault knows no more, and what was issued to it.
+    pub(crate) fn bury(&self, token: &Arc<Token>) {
+        let mut holdings = self.holdings();
+        holdings.bury(token);
+        self.note_change(&mut holdings);
+    }
+
+    /// Drops a token that was replaced; true where nobody uses it any more but the caller.
+    fn let_go(&self, token: &Arc<Token>) -> bool {
+        let mut holdings = self.holdings();
+        holdings.tokens.retain(|other| !Arc::ptr_eq(other, token));
+        Arc::strong_count(token) == 1
     }
 
     /// Sorts sessions by who has to leave first.
-    fn leaves_before(&self, used: Instant, now: Instant) -> (bool, Instant) {
-        let expires = *self.expires.lock().unwrap_or_else(PoisonError::into_inner);
-        match expires {
-            Some(at) if at <= now => (false, at),
-            _ => (true, used),
+    fn leaves_before(&self, used: Instant, now: Instant) -> (bool, bool, Instant) {
+        let holdings = self.holdings();
+        let owns = holdings.tokens.iter().any(|token| token.owns() && !token.is_over(now));
+        match holdings.tokens.last().and_then(|token| token.lifetime()) {
+            Some(lifetime) if lifetime.is_over(now) => (owns, false, lifetime.until),
+            _ => (owns, true, used),
         }
     }
-}
 
-impl Token {
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.secret
+    /// Leaves for want of room: what it holds ends by itself.
+    fn evict(&self) {
+        if let Some(keeping) = &self.keeping {
+            keeping.remove(&self.record);
+            if !self.holdings().answers.is_empty() {
+                let (namespace, pod) = (&self.key.identity.namespace, self.pod_name());
+                tracing::warn!(
+                    namespace,
+                    pod,
+                    "no room for more sessions (-cache-size): the leases of a pod are renewed no further"
+                );
+            }
+        }
     }
-
-    /// Notes that something was issued to the token.
-    pub(crate) fn note_issue(&self) {
-        self.owns.store(true, Ordering::Relaxed);
-    }
-
-    fn is_good(&self, now: Instant) -> bool {
-        self.until.is_none_or(|until| now < until)
-    }
-}
-
-/// How long before its end a token is not used any more.
-fn margin(ttl: Duration) -> Duration {
-    (ttl / 10).min(Duration::from_secs(60))
 }
 
 #[cfg(test)]

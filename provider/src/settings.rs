@@ -36,6 +36,8 @@ pub struct Settings {
     pub proxy: Option<Proxy>,
     /// Identities whose tokens are kept, at most.
     pub cache_size: usize,
+    /// How old an answer may be that is not read again, where the class says nothing.
+    pub refresh_interval: Duration,
     /// Directories whose files a class's TLS parameters may not name.
     pub protected_directories: Vec<PathBuf>,
 }
@@ -75,6 +77,7 @@ impl Default for Settings {
             follow_redirects: true,
             proxy: None,
             cache_size: 1000,
+            refresh_interval: Duration::ZERO,
             protected_directories: ["/var/run/secrets", "/proc"].map(PathBuf::from).to_vec(),
         }
     }

@@ -48,6 +48,8 @@ impl Live {
             None => (Arc::new(Kubernetes::default()), None),
         };
         let ports = Ports {
+            // what a check logs in for ends with it
+            store: None,
             minter,
             version_key: Arc::new(NoVersions),
             clock: Arc::new(MonotonicClock),
@@ -102,6 +104,7 @@ impl Live {
         }
         let namespace = class.namespace.clone().or_else(|| self.namespace.clone());
         ReadRequest {
+            volume: String::new(),
             parameters,
             identity: Identity {
                 namespace: namespace.unwrap_or_else(|| "default".to_owned()),

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::ArgPredicate;
 use clap::error::ErrorKind;
 use coffer_process::{BadFlag, LogFormat, VaultFlags, parse_address};
+use coffer_provider::go_duration;
 use coffer_provider::settings::go_bool;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -62,6 +64,19 @@ pub(super) struct Flags {
     #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
     pub(super) max_response_bytes: usize,
 
+    /// How old an answer may be that is not read again, unless the class says: 30s, 5m, 0 for none
+    #[arg(long, default_value = "0", value_name = "DURATION", value_parser = duration)]
+    pub(super) default_refresh_interval: Duration,
+
+    /// Directory on tmpfs, such as /run/coffer, where leases and tokens outlive a restart; wants NODE_NAME
+    #[arg(long, value_name = "PATH")]
+    pub(super) state_dir: Option<PathBuf>,
+
+    /// Revoke all tokens and leases at the end, for uninstalling
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
+          value_parser = go_bool, value_name = "BOOL")]
+    pub(super) revoke_on_shutdown: bool,
+
     #[command(flatten)]
     pub(super) vault: VaultFlags,
 
@@ -107,6 +122,10 @@ pub(super) fn health_address(text: &str) -> Result<Option<SocketAddr>, ConfigErr
     }
     let bad = || BadFlag::new("health-addr", format!("{text:?} is no [HOST]:PORT"));
     parse_address(text).map(Some).ok_or_else(|| bad().into())
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    go_duration::parse(text).ok_or("write 30s, 5m, 1h30m, or 0 for none")
 }
 
 /// Go takes long flags with one dash, clap with two.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::Finding;
+use crate::go_duration;
 use crate::settings::{self, Settings, go_bool};
 use crate::vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
 
@@ -28,10 +30,10 @@ const PREFIXED: [&str; 10] = [
 const PLAIN: [(&str, &str); 2] = [("RoleName", "roleName"), ("Audience", "audience")];
 
 /// Parameters that never carry one; the second is the driver's.
-const UNPREFIXED: [&str; 2] = ["objects", "secretProviderClass"];
+const UNPREFIXED: [&str; 3] = ["objects", "secretProviderClass", "refreshInterval"];
 
 /// What a driver adds to the class's own parameters.
-const DRIVERS_OWN: &str = "csi.storage.k8s.io/";
+pub(super) const DRIVERS_OWN: &str = "csi.storage.k8s.io/";
 
 pub(super) struct Parameters<'a>(pub(super) &'a BTreeMap<String, String>);
 
@@ -92,6 +94,21 @@ impl<'a> Parameters<'a> {
             }
             (None, None) => Ok(settings.auth_mount.clone()),
         }
+    }
+
+    /// How old an answer may be that is not read again.
+    pub(super) fn refresh_interval(&self, settings: &Settings) -> Result<Duration, Finding> {
+        let Some((name, text)) = self.exactly("refreshInterval") else {
+            return Ok(settings.refresh_interval);
+        };
+        go_duration::parse(text).ok_or_else(|| {
+            wrong(name, &format!("{text:?} is no duration: write 30s, 5m, 1h30m, or 0 for none"))
+        })
+    }
+
+    /// The class's own name, as a driver tells it.
+    pub(super) fn class(&self) -> &'a str {
+        self.exactly("secretProviderClass").map_or("", |(_, name)| name)
     }
 
     /// The class's TLS settings over the process's: authorities replace authorities, a certificate a certificate.

@@ -1,3 +1,5 @@
+mod kept;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -10,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Reading, SessionKey, Sessions};
 use crate::clock::manual::ManualClock;
+use crate::keeping::Keeping;
 use crate::vault::{TargetHandle, Targets, Vault};
 use crate::{
     Address, Clock, Error, ErrorKind, Identity, Metrics, Secret, Settings, Target, Tls, TokenMinter,
@@ -23,12 +26,16 @@ impl TokenMinter for NoMinter {
     }
 }
 
-/// Answers logins with tokens `t1`, `t2`… that live an hour, and `lookup-self` with the status that it is told.
+/// Answers logins with tokens `t1`, `t2`… that live an hour, as they do when renewed, and `lookup-self` with the status that
+/// it is told.
 struct FakeVault {
     lookup: AtomicU16,
     logins: AtomicU16,
     lookups: AtomicU16,
     revocations: AtomicU16,
+    /// Status of renewals, of tokens and leases.
+    renewal: AtomicU16,
+    renewals: AtomicU16,
 }
 
 impl FakeVault {
@@ -40,6 +47,8 @@ impl FakeVault {
             logins: AtomicU16::default(),
             lookups: AtomicU16::default(),
             revocations: AtomicU16::default(),
+            renewal: AtomicU16::new(200),
+            renewals: AtomicU16::default(),
         });
         let server = Arc::clone(&fake);
         tokio::spawn(async move {
@@ -75,7 +84,17 @@ impl FakeVault {
     fn answer(&self, path: &str) -> (u16, String) {
         if path.contains("/login") {
             let n = self.logins.fetch_add(1, Ordering::Relaxed) + 1;
-            (200, format!(r#"{{"auth":{{"client_token":"t{n}","lease_duration":3600}}}}"#))
+            (200, format!(r#"{{"auth":{{"client_token":"t{n}","lease_duration":3600,"renewable":true}}}}"#))
+        } else if path.contains("/renew") {
+            self.renewals.fetch_add(1, Ordering::Relaxed);
+            let body = r#"{"lease_id":"l","lease_duration":60,"renewable":true,
+                "auth":{"client_token":"t","lease_duration":3600,"renewable":true}}"#;
+            match self.renewal.load(Ordering::Relaxed) {
+                200 => (200, body.to_owned()),
+                status => (status, r#"{"errors":["no"]}"#.to_owned()),
+            }
+        } else if path.contains("/leases/lookup") {
+            (self.lookup.load(Ordering::Relaxed), "{}".to_owned())
         } else if path.contains("/lookup-self") {
             self.lookups.fetch_add(1, Ordering::Relaxed);
             (self.lookup.load(Ordering::Relaxed), "{}".to_owned())
@@ -103,13 +122,17 @@ struct Bed {
 
 impl Bed {
     async fn new(capacity: usize) -> Self {
+        Self::keeping(capacity, None).await
+    }
+
+    async fn keeping(capacity: usize, keeping: Option<Arc<Keeping>>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (fake, address) = FakeVault::start().await;
         let clock = Arc::new(ManualClock::new());
         let target = Target { address, tls: Tls::default() };
         Self {
             fake,
-            sessions: Sessions::new(capacity, Arc::clone(&clock) as Arc<dyn Clock>),
+            sessions: Sessions::new(capacity, Arc::clone(&clock) as Arc<dyn Clock>, keeping),
             clock,
             handle: Targets::new(Settings::default()).handle(&target).expect("a target"),
             target,
@@ -146,6 +169,9 @@ impl Bed {
             tokens: &self.tokens,
             default_audience: "vault",
             minter: &NoMinter,
+            class: "c",
+            volume: 0,
+            refresh_interval: Duration::ZERO,
         }
     }
 }

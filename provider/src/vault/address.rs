@@ -4,9 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
+use serde::{Deserialize, Serialize};
 
 /// Address of a Vault server: an http(s) URL, or a unix socket that speaks HTTP.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Address {
     /// `http://…` or `https://…`, with no trailing slash.
     Url(Url),
@@ -53,6 +55,20 @@ impl Address {
             Self::Url(url) => format!("{}/v1", url.as_str().trim_end_matches('/')),
             Self::Unix(_) => "http://localhost/v1".to_owned(),
         }
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = BadAddress;
+
+    fn try_from(text: String) -> Result<Self, BadAddress> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
     }
 }
 

@@ -38,6 +38,20 @@ pub(crate) struct Login {
     pub(crate) ttl: Option<Duration>,
     /// How many requests the token is good for; 0 is any number.
     pub(crate) uses: u64,
+    pub(crate) renewable: bool,
+}
+
+/// A lease: what Vault takes back at its end.
+pub(crate) struct Lease {
+    pub(crate) id: String,
+    pub(crate) duration: Duration,
+    pub(crate) renewable: bool,
+}
+
+/// A certificate that was issued, which has an end and no lease.
+pub(crate) struct Certificate {
+    /// Seconds since 1970.
+    pub(crate) expiration: u64,
 }
 
 impl Answer {
@@ -65,6 +79,19 @@ impl Answer {
         }
     }
 
+    /// An answer from its body alone, whose share of the memory is counted elsewhere.
+    pub(crate) fn held(body: Secret) -> Self {
+        Self { body, _share: Share::default() }
+    }
+
+    pub(crate) fn body(&self) -> &Secret {
+        &self.body
+    }
+
+    pub(crate) fn into_body(self) -> Secret {
+        self.body
+    }
+
     /// The envelope's fields.
     pub(crate) fn envelope(&self) -> Envelope<'_> {
         Envelope { fields: self.fields().unwrap_or_default() }
@@ -82,9 +109,21 @@ impl<'a> Envelope<'a> {
         self.fields.get(name).copied().filter(|value| value.get() != "null")
     }
 
-    /// Whether the answer brought a lease: a KV v1 answer has a `lease_duration`, but no `lease_id`.
-    pub(crate) fn has_lease(&self) -> bool {
-        self.field("lease_id").is_some_and(|id| id.get() != "\"\"")
+    /// The lease that the answer brought: a KV v1 answer has a `lease_duration`, but no `lease_id`.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        let id: String = serde_json::from_str(self.field("lease_id")?.get()).ok()?;
+        let duration = self.field("lease_duration").and_then(|raw| raw.get().parse().ok()).unwrap_or(0);
+        let renewable = self.field("renewable").is_some_and(|raw| raw.get() == "true");
+        (!id.is_empty()).then_some(Lease { id, duration: Duration::from_secs(duration), renewable })
+    }
+
+    /// The certificate in the answer of a PKI engine's `issue` or `sign`
+    /// (<https://developer.hashicorp.com/vault/api-docs/secret/pki#generate-certificate-and-key>).
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        let data = go_json::object(self.field("data")?)?;
+        let has = |name: &str| data.get(name).is_some_and(|raw| raw.get().starts_with("\""));
+        let expiration = data.get("expiration")?.get().parse().ok()?;
+        (has("certificate") && has("serial_number")).then_some(Certificate { expiration })
     }
 
     /// The login in an answer; nothing where it holds no token.
@@ -95,6 +134,8 @@ impl<'a> Envelope<'a> {
             lease_duration: u64,
             #[serde(default)]
             num_uses: u64,
+            #[serde(default)]
+            renewable: bool,
         }
 
         let auth = self.field("auth")?;
@@ -102,7 +143,7 @@ impl<'a> Envelope<'a> {
         let lifetime: Lifetime = serde_json::from_str(auth.get()).ok()?;
         let ttl = Some(Duration::from_secs(lifetime.lease_duration)).filter(|ttl| !ttl.is_zero());
         let usable = token.expose_str().is_some_and(super::header_text);
-        usable.then_some(Login { token, ttl, uses: lifetime.num_uses })
+        usable.then_some(Login { token, ttl, uses: lifetime.num_uses, renewable: lifetime.renewable })
     }
 }
 

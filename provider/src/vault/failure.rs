@@ -55,6 +55,11 @@ impl Failure {
         matches!(self, Self::Refused(Refusal { status: 403, .. }))
     }
 
+    /// Whether Vault found the request itself wrong: of a lease, that it does not know it.
+    pub(crate) fn is_bad_request(&self) -> bool {
+        matches!(self, Self::Refused(Refusal { status: 400, .. }))
+    }
+
     /// The error of a read, as far as the failure itself knows it. `server` is the address that was asked.
     pub(crate) fn into_error(self, server: &str) -> Error {
         match self {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroize;
 
-use super::answer::{Answer, Login};
+use super::answer::{Answer, Lease, Login};
 use super::failure::{Failure, Refusal};
 use super::target::TargetHandle;
 use crate::metrics::{Metrics, RequestKind};
@@ -23,6 +23,7 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Vault, for one read: a target, a namespace, and the time that there is.
+#[derive(Clone, Copy)]
 pub(crate) struct Vault<'a> {
     pub(crate) target: &'a TargetHandle,
     pub(crate) namespace: Option<&'a str>,
@@ -62,6 +63,29 @@ impl Vault<'_> {
         let request = token_request(Method::Get, "auth/token/lookup-self");
         let answer = self.send(RequestKind::Lookup, &request, Some(token), std::slice::from_ref(token)).await;
         !matches!(answer, Err(failure) if failure.is_denied())
+    }
+
+    /// Renews the token (<https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self>).
+    pub(crate) async fn renew(&self, token: &Secret) -> Result<Login, Failure> {
+        let request = token_request(Method::Post, "auth/token/renew-self");
+        let answer =
+            self.send(RequestKind::Renew, &request, Some(token), std::slice::from_ref(token)).await?;
+        answer.envelope().login().ok_or_else(|| Failure::NotVault("a renewal that holds no token".to_owned()))
+    }
+
+    /// Renews a lease (<https://developer.hashicorp.com/vault/api-docs/system/leases#renew-lease>).
+    pub(crate) async fn renew_lease(&self, token: &Secret, id: &str) -> Result<Lease, Failure> {
+        let request = lease_request("sys/leases/renew", id);
+        let answer =
+            self.send(RequestKind::Renew, &request, Some(token), std::slice::from_ref(token)).await?;
+        answer.envelope().lease().ok_or_else(|| Failure::NotVault("a renewal that holds no lease".to_owned()))
+    }
+
+    /// Whether Vault knows the lease no more. Anything but a clear no counts as a yes.
+    pub(crate) async fn has_lost(&self, token: &Secret, id: &str) -> bool {
+        let request = lease_request("sys/leases/lookup", id);
+        let answer = self.send(RequestKind::Lookup, &request, Some(token), std::slice::from_ref(token)).await;
+        matches!(answer, Err(failure) if failure.is_bad_request())
     }
 
     /// Revokes the token, and what was issued to it.
@@ -145,6 +169,13 @@ impl Vault<'_> {
         }
         Ok(built)
     }
+}
+
+fn lease_request(path: &str, id: &str) -> Request {
+    let mut body = Secret::from("{\"lease_id\":");
+    go_json::write_string(&mut body, id);
+    body.push(b"}");
+    Request { method: Method::Put, path: path.to_owned(), query: Vec::new(), body: Some(body) }
 }
 
 fn token_request(method: Method, path: &str) -> Request {

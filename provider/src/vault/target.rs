@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ::http::HeaderValue;
 use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::{Client, NoProxy, Proxy, redirect};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::rate::RateLimiter;
@@ -17,7 +18,7 @@ use crate::settings::{self, Settings};
 use crate::{Error, ErrorKind, root_cause};
 
 /// What makes two classes share connections: the server, and how it is trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The server.
     pub address: Address,
@@ -27,6 +28,9 @@ pub struct Target {
 
 /// Reads in progress against one target; more wait. It bounds memory, and each target has its own.
 const READS_AT_ONCE: usize = 32;
+
+/// Sessions that are looked after at once in the background: few, for reads go first.
+const UPKEEP_AT_ONCE: usize = 8;
 
 /// Requests in flight to one target; more wait.
 const REQUESTS_AT_ONCE: usize = 32;
@@ -64,6 +68,8 @@ pub(crate) struct TargetHandle {
 /// What one server is limited to, by whatever settings it is reached.
 pub(crate) struct Limits {
     pub(crate) reads: Semaphore,
+    /// Sessions whose tokens and leases are being renewed or revoked.
+    pub(crate) upkeep: Semaphore,
     pub(super) requests: Semaphore,
     /// Memory for bodies.
     pub(super) bytes: Arc<Semaphore>,
@@ -73,6 +79,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             reads: Semaphore::new(READS_AT_ONCE),
+            upkeep: Semaphore::new(UPKEEP_AT_ONCE),
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             bytes: Arc::new(Semaphore::new(BYTES_OF_ONE)),
         }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use reqwest::{Certificate, ClientBuilder, Identity};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Secret};
 
 /// TLS settings of one Vault target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tls {
     /// Certificate authorities to trust; without any, the system's.
     pub authorities: Authorities,
@@ -22,7 +23,7 @@ pub struct Tls {
 }
 
 /// Where certificate authorities come from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Authorities {
     /// The system's.
     #[default]
@@ -36,7 +37,7 @@ pub enum Authorities {
 }
 
 /// A client certificate and its key, PEM files both.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientCertificate {
     /// The certificate, with its chain.
     pub certificate: TlsFile,
@@ -48,7 +49,7 @@ pub struct ClientCertificate {
 ///
 /// Who writes a class is not who runs the node: a class must not reach files that only the node's agent may
 /// read, such as its own service account token.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TlsFile {
     /// The path as it was written.
     pub path: PathBuf,

@@ -1,0 +1,243 @@
+//! The directory on tmpfs where tokens and leases outlive the process. Each file is one record, complete or not there:
+//! a line with format and checksum, then the record.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use coffer_provider::{Secret, StateStore};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::geteuid;
+use ring::digest;
+use tokio::time::{Instant, sleep};
+
+/// Name and version of the format.
+const FORMAT: &str = "coffer-state 1";
+
+/// Length of a record's name: 16 bytes in hexadecimal.
+const NAME_LENGTH: usize = 32;
+
+/// Largest record, in bytes; what may be held in all is less.
+const MAX_RECORD: u64 = 64 << 20;
+
+/// How long an agent that is on its way out may hold the directory.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
+
+/// A directory that is ours alone, for as long as this lives.
+pub(crate) struct StateDir {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateDirError {
+    /// It is one where secrets must not lie.
+    #[error("-state-dir {}: {reason}", path.display())]
+    Unfit {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it, and what would be right.
+        reason: &'static str,
+    },
+    /// The system refused.
+    #[error("-state-dir {}: cannot {action}: {source}", path.display())]
+    System {
+        /// The directory.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another agent holds it.
+    #[error(
+        "-state-dir {}: another coffer-csi on this node holds it. Give each its own, and update with maxSurge 0",
+        .0.display()
+    )]
+    Held(PathBuf),
+}
+
+impl StateDir {
+    /// Opens the directory, made where it is missing, and locks it.
+    ///
+    /// # Errors
+    /// Where it is not on tmpfs or not ours, the system refuses, or another agent does not let it go in time.
+    pub(crate) async fn open(path: &Path) -> Result<Self, StateDirError> {
+        prepare(path)?;
+        let lock = lock(path).await?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn read(&self, name: &str) -> Result<Secret, Damage> {
+        let file =
+            OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.file(name))?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.uid() != geteuid().as_raw() || metadata.len() > MAX_RECORD {
+            return Err(Damage::Foreign);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+        (&file).take(MAX_RECORD).read_to_end(&mut bytes)?;
+        let bytes = Secret::new(bytes);
+        let line = bytes.expose().iter().position(|b| *b == b'\n').ok_or(Damage::Foreign)?;
+        let (header, record) = (&bytes.expose()[..line], &bytes.expose()[line + 1..]);
+        if !header.starts_with(FORMAT.as_bytes()) {
+            let other = header.starts_with(b"coffer-state ");
+            return Err(if other { Damage::OtherVersion } else { Damage::Foreign });
+        }
+        if header != self::header(record).trim_end().as_bytes() {
+            return Err(Damage::Checksum);
+        }
+        Ok(Secret::new(record))
+    }
+
+    /// Keeps a file that is no record of ours out of the way, where someone can look at it.
+    fn set_aside(&self, name: &str, damage: &Damage) {
+        let aside = self.file(&format!("{name}.damaged"));
+        let moved = fs::rename(self.file(name), &aside);
+        tracing::warn!(
+            file = %self.file(name).display(),
+            "not a stored session: {damage}. Its pod logs in anew; the file {}",
+            if moved.is_ok() { "is now called *.damaged" } else { "cannot be renamed" }
+        );
+    }
+}
+
+impl StateStore for StateDir {
+    fn load(&self) -> Vec<(String, Secret)> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let mut records = Vec::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".tmp") {
+                // a write that the process did not live to end
+                let _ = fs::remove_file(entry.path());
+            } else if !name.contains('.') {
+                match self.read(&name) {
+                    Ok(record) if is_record(&name) => records.push((name, record)),
+                    Ok(_) => self.set_aside(&name, &Damage::Foreign),
+                    Err(damage) => self.set_aside(&name, &damage),
+                }
+            }
+        }
+        records
+    }
+
+    fn save(&self, name: &str, record: &Secret) -> Result<(), String> {
+        let staged = self.file(&format!("{name}.tmp"));
+        let write = || -> io::Result<()> {
+            let mut options = OpenOptions::new();
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .custom_flags(OFlag::O_NOFOLLOW.bits());
+            let mut file = options.open(&staged)?;
+            file.write_all(header(record.expose()).as_bytes())?;
+            file.write_all(record.expose())?;
+            fs::rename(&staged, self.file(name))
+        };
+        write().map_err(|error| {
+            let _ = fs::remove_file(&staged);
+            format!("{}: {error}", self.path.display())
+        })
+    }
+
+    fn remove(&self, name: &str) {
+        if let Err(error) = fs::remove_file(self.file(name))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("a stored session cannot be removed: {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Why a file is no record.
+#[derive(Debug, thiserror::Error)]
+enum Damage {
+    #[error("{0}")]
+    Unreadable(#[from] io::Error),
+    #[error("its checksum is another one")]
+    Checksum,
+    #[error("it was written by another version of coffer-csi")]
+    OtherVersion,
+    #[error("it was not written by coffer-csi")]
+    Foreign,
+}
+
+fn is_record(name: &str) -> bool {
+    name.len() == NAME_LENGTH && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn header(record: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut line = format!("{FORMAT} ");
+    for byte in digest::digest(&digest::SHA256, record).as_ref() {
+        let _ = write!(line, "{byte:02x}");
+    }
+    line.push('\n');
+    line
+}
+
+/// Makes the directory where it is missing, and refuses it where secrets must not lie.
+fn prepare(path: &Path) -> Result<(), StateDirError> {
+    let failed = |action| {
+        let path = path.to_owned();
+        move |source| StateDirError::System { path, action, source }
+    };
+    let unfit = |reason| StateDirError::Unfit { path: path.to_owned(), reason };
+    let made = match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(failed("make it")(error)),
+    };
+    let metadata = fs::symlink_metadata(path).map_err(failed("look at it"))?;
+    if !metadata.is_dir() {
+        return Err(unfit("is no directory"));
+    }
+    let file_system = statfs(path).map_err(|error| failed("tell its file system")(error.into()))?;
+    if file_system.filesystem_type() != TMPFS_MAGIC {
+        if made {
+            let _ = fs::remove_dir(path);
+        }
+        return Err(unfit(
+            "is not on tmpfs: tokens must not reach a disk. Take a directory under /run of the node",
+        ));
+    }
+    if metadata.uid() != geteuid().as_raw() {
+        return Err(unfit("belongs to another user"));
+    }
+    // kubelet makes the directories of a hostPath with mode 0755
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed("close it to others"))
+}
+
+async fn lock(path: &Path) -> Result<Flock<File>, StateDirError> {
+    let failed = |source| StateDirError::System { path: path.to_owned(), action: "lock it", source };
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let mut file = options.open(path.join(".lock")).map_err(failed)?;
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((file, Errno::EWOULDBLOCK)) if Instant::now() < until => file,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(StateDirError::Held(path.to_owned())),
+            Err((_, error)) => return Err(failed(error.into())),
+        };
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use coffer_provider::{Secret, StateStore};
+use tempfile::TempDir;
+
+use super::{StateDir, StateDirError};
+
+const NAME: &str = "00112233445566778899aabbccddeeff";
+
+fn tmpfs() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs")
+}
+
+async fn open(path: &Path) -> StateDir {
+    StateDir::open(path).await.expect("the directory opens")
+}
+
+fn names(directory: &StateDir) -> Vec<String> {
+    directory.load().into_iter().map(|(name, _)| name).collect()
+}
+
+#[tokio::test]
+async fn a_record_outlives_the_process() {
+    let place = tmpfs();
+    let path = place.path().join("state");
+    let directory = open(&path).await;
+    directory.save(NAME, &Secret::from("first")).expect("saved");
+    directory.save(NAME, &Secret::from("second\nline")).expect("saved");
+    drop(directory);
+    let directory = open(&path).await;
+    assert_eq!(directory.load(), [(NAME.to_owned(), Secret::from("second\nline"))]);
+    directory.remove(NAME);
+    assert!(names(&directory).is_empty());
+}
+
+#[tokio::test]
+async fn only_its_owner_may_enter() {
+    let place = tmpfs();
+    let path = place.path().join("state");
+    fs::create_dir(&path).expect("a directory");
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("kubelet's mode");
+    let directory = open(&path).await;
+    directory.save(NAME, &Secret::from("x")).expect("saved");
+    let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&path.join(NAME))), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_set_aside() {
+    let place = tmpfs();
+    let directory = open(place.path()).await;
+    let file = directory.file(NAME);
+    directory.save(NAME, &Secret::from("record")).expect("saved");
+    let whole = fs::read(&file).expect("the file");
+    let newer = String::from_utf8_lossy(&whole).replace("coffer-state 1", "coffer-state 2");
+    for damaged in [&whole[..whole.len() - 1], b"".as_slice(), b"no header", newer.as_bytes(), b"\xff\n\n"] {
+        fs::write(&file, damaged).expect("written");
+        assert!(names(&directory).is_empty(), "{damaged:?}");
+        assert!(!file.exists() && place.path().join(format!("{NAME}.damaged")).exists());
+    }
+    fs::write(place.path().join("notes"), "of someone").expect("written");
+    fs::write(place.path().join(format!("{NAME}.tmp")), "half").expect("written");
+    assert!(names(&directory).is_empty());
+    assert!(
+        place.path().join("notes.damaged").exists() && !place.path().join(format!("{NAME}.tmp")).exists()
+    );
+}
+
+#[tokio::test]
+async fn a_link_is_not_followed() {
+    let place = tmpfs();
+    let directory = open(place.path()).await;
+    let elsewhere = tmpfs();
+    let target = elsewhere.path().join("file");
+    fs::write(&target, "of someone").expect("written");
+    std::os::unix::fs::symlink(&target, directory.file(NAME)).expect("a link");
+    assert!(names(&directory).is_empty());
+    std::os::unix::fs::symlink(&target, directory.file(&format!("{NAME}.tmp"))).expect("a link");
+    assert!(directory.save(NAME, &Secret::from("x")).is_err());
+    assert_eq!(fs::read_to_string(&target).expect("the file"), "of someone");
+}
+
+#[tokio::test]
+async fn a_place_where_secrets_must_not_lie_is_refused() {
+    let disk = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a directory on disk");
+    let path = disk.path().join("state");
+    let refused = StateDir::open(&path).await.err().expect("a refusal");
+    assert!(matches!(refused, StateDirError::Unfit { .. }) && refused.to_string().contains("tmpfs"));
+    assert!(!path.exists(), "it leaves nothing behind");
+
+    let place = tmpfs();
+    let file = place.path().join("file");
+    fs::write(&file, "").expect("written");
+    let link = place.path().join("link");
+    std::os::unix::fs::symlink(place.path(), &link).expect("a link");
+    for path in [&file, &link] {
+        let refused = StateDir::open(path).await.err().expect("a refusal");
+        assert!(refused.to_string().contains("no directory"), "{refused}");
+    }
+    let missing = StateDir::open(&place.path().join("no/such")).await.err().expect("a refusal");
+    assert!(matches!(missing, StateDirError::System { .. }));
+}
+
+#[tokio::test]
+async fn one_agent_holds_it_at_a_time() {
+    let place = tmpfs();
+    let first = open(place.path()).await;
+    let mut second = Box::pin(StateDir::open(place.path()));
+    assert!(futures_util::poll!(second.as_mut()).is_pending());
+    drop(first);
+    assert!(second.await.is_ok(), "it waits for the other to end");
+}

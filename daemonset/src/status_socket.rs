@@ -1,0 +1,52 @@
+//! `coffer status`: what is held, told to root of this node over a socket. Who connects gets one JSON document.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_provider::Provider;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{sleep, timeout};
+
+/// The socket's name in the state directory, which only root may enter.
+pub(crate) const NAME: &str = "status.sock";
+
+/// How long someone may take to read.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Listens at the path, in place of the socket of an agent that is gone.
+///
+/// # Errors
+/// What the system said.
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve(listener: UnixListener, provider: Arc<Provider>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // whoever does not read is left, and the next one served
+                let _ = timeout(TIMEOUT, answer(stream, &provider)).await;
+            }
+            Err(_) => sleep(TIMEOUT).await,
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, provider: &Provider) -> io::Result<()> {
+    let inventory = serde_json::to_vec(&provider.inventory()).map_err(io::Error::other)?;
+    stream.write_all(&inventory).await?;
+    stream.shutdown().await
+}

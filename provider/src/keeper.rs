@@ -1,0 +1,207 @@
+//! Looks after what was issued, in the background: stores it, has it renewed in time, and has it revoked when its pod
+//! is gone.
+
+mod revocation;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::keeping::Keeping;
+use crate::read::Provider;
+use crate::session::{Renewing, Session};
+use crate::vault::Vault;
+
+/// What a watch on this node's pods tells. Only what it tells counts: that it is silent says nothing.
+#[derive(Debug)]
+pub enum PodEvent {
+    /// The uids of all pods that have not finished, by a list that was begun at this moment.
+    Listed(HashSet<String>, Instant),
+    /// A pod is there.
+    Appeared(String),
+    /// A pod was deleted, or has finished for good.
+    Gone(String),
+    /// Pods cannot be watched, whenever it is tried, and why.
+    Unwatchable(String),
+}
+
+/// The watch on this node's pods, as the keeper holds it.
+pub struct PodEvents {
+    /// What it tells.
+    pub events: mpsc::Receiver<PodEvent>,
+    /// Has it list all pods anew.
+    pub list: Arc<Notify>,
+}
+
+/// The time for one renewal.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the watch may take to tell of a pod that mounts already. A pod that no list has was deleted meanwhile.
+const UNSEEN: Duration = Duration::from_secs(30);
+
+/// Between two looks at all sessions, at the least and at the most.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+struct Keeper {
+    provider: Arc<Provider>,
+    keeping: Arc<Keeping>,
+    /// Pods that are there; none before the first list.
+    pods: Option<HashSet<String>>,
+    list: Arc<Notify>,
+    /// When a list was last asked for.
+    asked: Instant,
+    tasks: JoinSet<()>,
+}
+
+impl Provider {
+    /// Takes up what was stored before the process was started: call it once, before the first read.
+    pub fn restore(&self) {
+        let Some(keeping) = &self.keeping else { return };
+        let mut taken = 0;
+        for (name, record) in keeping.load() {
+            match self.sessions.restore(name.clone(), &record) {
+                Ok(restored) => {
+                    taken += 1;
+                    restored.tell_of_lost_answers();
+                    if restored.ended {
+                        self.sessions.put_ended(restored.session);
+                    }
+                }
+                Err(reason) => {
+                    tracing::warn!("a stored session is not taken up: {reason}");
+                    keeping.remove(&name);
+                }
+            }
+        }
+        tracing::info!(sessions = taken, "took up the stored tokens and leases");
+    }
+
+    /// Looks after what is kept, until it is dropped.
+    pub async fn keep(self: Arc<Self>, mut pods: PodEvents) {
+        let Some(keeping) = self.keeping.clone() else { return };
+        let now = self.clock.now();
+        let list = Arc::clone(&pods.list);
+        let tasks = JoinSet::new();
+        let mut keeper = Keeper { provider: self, keeping, pods: None, list, asked: now, tasks };
+        keeper.end(keeper.provider.sessions.take_ended(), Duration::ZERO);
+        loop {
+            let wait = keeper.look();
+            tokio::select! {
+                Some(event) = pods.events.recv() => keeper.take(event),
+                () = keeper.keeping.changed.notified() => {}
+                Some(_) = keeper.tasks.join_next(), if !keeper.tasks.is_empty() => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Stores what was not stored yet, at the end of the process.
+    pub fn store_changes(&self) {
+        if self.keeping.is_some() {
+            self.sessions.all().iter().for_each(|session| session.store_changes());
+        }
+    }
+}
+
+impl Keeper {
+    /// Stores what changed and starts what is due. The answer is how long nothing will be.
+    fn look(&mut self) -> Duration {
+        let now = self.provider.clock.now();
+        let mut next = now + LONGEST_WAIT;
+        let mut leases = 0;
+        for session in self.provider.sessions.all() {
+            session.store_changes();
+            leases += session.leases();
+            if self.is_unseen(&session) {
+                next = next.min(self.look_for_unseen(&session, now));
+            }
+            match session.next_renewal() {
+                Some(at) if at <= now => {
+                    let renewing = session.start_renewing();
+                    self.tasks.spawn(renew(Arc::clone(&self.provider), session, renewing));
+                }
+                Some(at) => next = next.min(at),
+                None => {}
+            }
+        }
+        self.provider.metrics.leases(leases);
+        next.saturating_duration_since(now).max(SHORTEST_WAIT)
+    }
+
+    fn is_unseen(&self, session: &Session) -> bool {
+        let seen = |pods: &HashSet<String>| session.pod().is_none_or(|pod| pods.contains(&pod.uid));
+        self.pods.as_ref().is_some_and(|pods| !seen(pods))
+    }
+
+    /// Has all pods listed anew, once the watch had its time to tell of this one. The answer is when to look again.
+    fn look_for_unseen(&mut self, session: &Session, now: Instant) -> Instant {
+        if session.is_made_since(now.checked_sub(UNSEEN).unwrap_or(now)) {
+            return now + UNSEEN;
+        }
+        if now.saturating_duration_since(self.asked) >= UNSEEN {
+            self.asked = now;
+            self.list.notify_one();
+        }
+        self.asked + UNSEEN
+    }
+
+    fn take(&mut self, event: PodEvent) {
+        match event {
+            PodEvent::Listed(pods, began) => {
+                if self.keeping.switch(true) || self.pods.is_none() {
+                    tracing::info!(
+                        pods = pods.len(),
+                        "the node's pods are watched: leases are kept and renewed"
+                    );
+                }
+                let is_gone = |session: &Session| {
+                    let there = session.pod().is_none_or(|pod| pods.contains(&pod.uid));
+                    !there && !session.is_made_since(began)
+                };
+                self.end(self.provider.sessions.take(is_gone), revocation::GRACE);
+                self.pods = Some(pods);
+            }
+            PodEvent::Appeared(uid) => {
+                self.pods.get_or_insert_default().insert(uid);
+            }
+            PodEvent::Gone(uid) => {
+                let is_gone = |session: &Session| session.pod().is_some_and(|pod| pod.uid == uid);
+                self.end(self.provider.sessions.take(is_gone), revocation::GRACE);
+                self.pods.get_or_insert_default().remove(&uid);
+            }
+            PodEvent::Unwatchable(reason) => {
+                if self.keeping.switch(false) {
+                    tracing::warn!(
+                        "leases are not kept, renewed or revoked, for this node's pods cannot be watched: {reason}. \
+                         Grant coffer-csi \"list\" and \"watch\" on \"pods\" (see docs/leases.md)"
+                    );
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, sessions: Vec<Arc<Session>>, grace: Duration) {
+        for session in sessions {
+            session.mark_ended();
+            self.tasks.spawn(Arc::clone(&self.provider).revoke_ended(session, grace));
+        }
+    }
+}
+
+async fn renew(provider: Arc<Provider>, session: Arc<Session>, renewing: Renewing) {
+    let key = session.key();
+    let Ok(target) = provider.targets.handle(&key.target) else { return renewing.put_off() };
+    let Ok(_turn) = target.limits.upkeep.acquire().await else { return };
+    let vault = Vault {
+        target: &target,
+        namespace: key.namespace.as_deref(),
+        deadline: tokio::time::Instant::now() + RENEWAL_TIMEOUT,
+        metrics: &provider.metrics,
+    };
+    renewing.renew_due(&vault).await;
+}

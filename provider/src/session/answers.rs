@@ -1,0 +1,190 @@
+//! Which answers a session holds, so that Vault is not asked for them again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use tokio::sync::MutexGuard;
+
+use super::{About, Held, Reading, Session, Term, Token, room_for};
+use crate::inventory::{Entry, Kind, seconds};
+use crate::lifetime::Lifetime;
+use crate::plan::{Request, RequestId};
+use crate::vault::Answer;
+
+impl Session {
+    /// The held answer to a request, where it still serves.
+    pub(crate) fn held(&self, request: RequestId, reading: &Reading<'_>) -> Option<Arc<Answer>> {
+        let now = self.clock.now();
+        let holdings = self.holdings();
+        let held = holdings.held(request)?;
+        held.serves(now, reading.refresh_interval, self.is_kept()).then(|| Arc::clone(&held.answer))
+    }
+
+    /// What was issued at a request and is good yet, should Vault not give its successor.
+    pub(crate) fn stopgap(&self, request: RequestId) -> Option<Arc<Answer>> {
+        let holdings = self.holdings();
+        let held = holdings.held(request)?;
+        (self.is_kept() && held.is_good_yet(self.clock.now())).then(|| Arc::clone(&held.answer))
+    }
+
+    /// Holds an answer that was asked for at `asked`, if it is one to be held and there is room.
+    pub(crate) fn hold(
+        &self,
+        answer: Answer,
+        (request, objects): (&Request, Vec<String>),
+        token: &Arc<Token>,
+        asked: Instant,
+        reading: &Reading<'_>,
+    ) -> Arc<Answer> {
+        let Some(term) = self.term(&answer, request, asked, token, reading) else {
+            return Arc::new(answer);
+        };
+        let about = About { class: reading.class.to_owned(), objects, path: request.path.clone() };
+        let Some(room) = room_for(&self.room, answer.body()) else {
+            if !matches!(term, Term::Read { .. }) {
+                tracing::warn!(
+                    path = request.path,
+                    "no room to keep what was issued: it is issued again at the next mount"
+                );
+            }
+            return Arc::new(answer);
+        };
+        let answer = Arc::new(Answer::held(answer.into_body()));
+        let is_stored = !matches!(term, Term::Read { .. });
+        let mut holdings = self.holdings();
+        holdings.put(Held {
+            request: request.id(),
+            about,
+            answer: Arc::clone(&answer),
+            token: Arc::clone(token),
+            term,
+            volumes: vec![reading.volume],
+            _room: room,
+        });
+        if is_stored {
+            self.note_change(&mut holdings);
+        }
+        answer
+    }
+
+    /// For how long an answer is held; not at all where every read asks anew.
+    fn term(
+        &self,
+        answer: &Answer,
+        request: &Request,
+        asked: Instant,
+        token: &Token,
+        reading: &Reading<'_>,
+    ) -> Option<Term> {
+        let envelope = answer.envelope();
+        if let Some(lease) = envelope.lease() {
+            // a token that is good for this read alone takes its leases along
+            let kept = self.is_kept() && token.is_kept();
+            let lifetime = Lifetime::new(asked, lease.duration, lease.renewable);
+            return kept.then_some(Term::Lease { id: lease.id, lifetime });
+        }
+        if let Some(certificate) = envelope.certificate().filter(|_| request.issues()) {
+            let end = UNIX_EPOCH.checked_add(Duration::from_secs(certificate.expiration))?;
+            let life = end.duration_since(self.clock.time_of_day()).ok()?;
+            let life = life.min(Duration::from_secs(100 * 365 * 86_400));
+            let term = Term::Certificate { replaced_from: asked + life * 2 / 3, until: asked + life };
+            return self.is_kept().then_some(term);
+        }
+        (!reading.refresh_interval.is_zero()).then_some(Term::Read { at: asked })
+    }
+
+    /// Notes which answers a mount took its files from.
+    pub(crate) fn note_used(&self, requests: &[RequestId], reading: &Reading<'_>) {
+        let mut holdings = self.holdings();
+        holdings.used(reading.volume, requests);
+        if holdings.changed {
+            self.note_change(&mut holdings);
+        }
+    }
+
+    /// Waits for the turn to make these requests, where something may be issued at one; none is needed where nothing is
+    /// kept.
+    pub(crate) async fn issuing_turn(&self, requests: &[&Request]) -> Option<MutexGuard<'_, ()>> {
+        let keeping = self.keeping.as_ref().filter(|_| self.is_kept())?;
+        let may_issue = requests.iter().any(|request| keeping.may_issue(&self.key, request));
+        if may_issue { Some(self.issuing.lock().await) } else { None }
+    }
+
+    /// Writes down that a request is about to be made at which Vault may issue something: should the process be
+    /// killed before the answer is stored, the next one says what may have been lost.
+    pub(crate) fn intend<'a>(&'a self, request: &'a Request) -> Option<Intent<'a>> {
+        let keeping = self.keeping.as_ref().filter(|_| self.is_kept())?;
+        if !keeping.may_issue(&self.key, request) {
+            return None;
+        }
+        self.holdings().issuing.push(request.path.clone());
+        self.store();
+        Some(Intent { session: self, request })
+    }
+}
+
+impl Session {
+    /// What it holds, for people.
+    pub(crate) fn inventory(&self) -> Vec<Entry> {
+        let now = self.clock.now();
+        let until = |at: Instant| seconds(at.saturating_duration_since(now));
+        let blank = Entry {
+            namespace: self.key.identity.namespace.clone(),
+            pod: self.pod_name().to_owned(),
+            service_account: self.key.identity.service_account.clone(),
+            kind: Kind::Token,
+            class: String::new(),
+            objects: Vec::new(),
+            path: format!("auth/{}/login", self.key.auth_mount),
+            renewal_in: None,
+            ends_in: None,
+        };
+        let of_life = |entry: Entry, lifetime: Option<Lifetime>| Entry {
+            renewal_in: lifetime.and_then(|lifetime| lifetime.renewal).map(until),
+            ends_in: lifetime.map(|lifetime| until(lifetime.until)),
+            ..entry
+        };
+        let mut holdings = self.holdings();
+        holdings.forget_over(now);
+        let tokens = holdings.tokens.iter().map(|token| of_life(blank.clone(), token.lifetime()));
+        let answers = holdings.answers.iter().map(|held| {
+            let About { class, objects, path } = held.about.clone();
+            let entry = Entry { class, objects, path, ..blank.clone() };
+            match &held.term {
+                Term::Lease { lifetime, .. } => {
+                    of_life(Entry { kind: Kind::Lease, ..entry }, Some(*lifetime))
+                }
+                Term::Certificate { until: end, .. } => {
+                    Entry { kind: Kind::Certificate, ends_in: Some(until(*end)), ..entry }
+                }
+                Term::Read { .. } => Entry { kind: Kind::Secret, ..entry },
+            }
+        });
+        tokens.chain(answers).collect()
+    }
+}
+
+/// A request that is being made, at which Vault may issue something.
+pub(crate) struct Intent<'a> {
+    session: &'a Session,
+    request: &'a Request,
+}
+
+impl Intent<'_> {
+    /// Notes that the request was answered and issued nothing.
+    pub(crate) fn issued_nothing(&self) {
+        if let Some(keeping) = self.session.keeping.as_ref().filter(|_| !self.request.issues()) {
+            keeping.note_quiet(&self.session.key, self.request);
+        }
+    }
+}
+
+impl Drop for Intent<'_> {
+    fn drop(&mut self) {
+        let mut holdings = self.session.holdings();
+        if let Some(at) = holdings.issuing.iter().position(|path| *path == self.request.path) {
+            holdings.issuing.swap_remove(at);
+        }
+        self.session.note_change(&mut holdings);
+    }
+}

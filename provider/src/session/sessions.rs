@@ -1,0 +1,140 @@
+//! The sessions of all identities, and which of them goes where there is no room.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use data_encoding::HEXLOWER;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::holdings::Holdings;
+use super::{Kept, Session, SessionKey};
+use crate::keeping::Keeping;
+use crate::render::Earlier;
+use crate::{Clock, Secret};
+
+/// Bytes of answers that are held between reads, over all sessions.
+const HELD_BYTES: usize = 16 << 20;
+
+/// What a held answer takes beside its body, in bytes.
+const HELD_OVERHEAD: usize = 1024;
+
+/// The sessions of all identities, as many as there is room for.
+pub(crate) struct Sessions {
+    capacity: usize,
+    pub(super) clock: Arc<dyn Clock>,
+    keeping: Option<Arc<Keeping>>,
+    room: Arc<Semaphore>,
+    known: Mutex<HashMap<SessionKey, (Arc<Session>, Instant)>>,
+    /// Stored sessions whose pods are gone, until someone revokes what they hold.
+    ended: Mutex<Vec<Arc<Session>>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(capacity: usize, clock: Arc<dyn Clock>, keeping: Option<Arc<Keeping>>) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            clock,
+            keeping,
+            room: Arc::new(Semaphore::new(HELD_BYTES)),
+            known: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// The session of a key, and how many there are now. Where there is no room, the one goes whose token
+    /// expired first, else the one that was used longest ago; those to which something was issued go last.
+    pub(crate) fn session(&self, key: SessionKey) -> (Arc<Session>, usize) {
+        let now = self.clock.now();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((session, used)) = known.get_mut(&key) {
+            *used = now;
+            let session = Arc::clone(session);
+            return (session, known.len());
+        }
+        if known.len() >= self.capacity {
+            let first = known.iter().min_by_key(|(_, (session, used))| session.leaves_before(*used, now));
+            if let Some(key) = first.map(|(key, _)| key.clone())
+                && let Some((evicted, _)) = known.remove(&key)
+            {
+                evicted.evict();
+            }
+        }
+        let session = Arc::new(self.make(key.clone(), fresh_record(), Some(now), Holdings::default()));
+        known.insert(key, (Arc::clone(&session), now));
+        (session, known.len())
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().map(|(session, _)| Arc::clone(session)).collect()
+    }
+
+    /// A session that holds this; `made` is none where it was kept over a restart.
+    pub(super) fn make(
+        &self,
+        key: SessionKey,
+        record: String,
+        made: Option<Instant>,
+        holdings: Holdings,
+    ) -> Session {
+        let token = holdings.tokens.last().cloned();
+        Session {
+            key,
+            clock: Arc::clone(&self.clock),
+            made,
+            record,
+            keeping: self.keeping.clone(),
+            room: Arc::clone(&self.room),
+            kept: tokio::sync::Mutex::new(Kept { token, ..Kept::default() }),
+            holdings: Mutex::new(holdings),
+            issuing: tokio::sync::Mutex::default(),
+            renewing: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            served: AtomicBool::new(false),
+            earlier: Earlier::default(),
+        }
+    }
+
+    /// Adds a session that was kept over a restart.
+    pub(super) fn put(&self, session: &Arc<Session>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(session.key.clone(), (Arc::clone(session), self.clock.now()));
+    }
+
+    /// Adds a stored session whose pod is gone.
+    pub(crate) fn put_ended(&self, session: Arc<Session>) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+
+    pub(crate) fn take_ended(&self) -> Vec<Arc<Session>> {
+        std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A share of the room for an answer that is held; none where there is no room left.
+    pub(super) fn room_for(&self, body: &Secret) -> Option<OwnedSemaphorePermit> {
+        room_for(&self.room, body)
+    }
+
+    /// Takes out the sessions that a test picks: reads to come get new ones.
+    pub(crate) fn take(&self, picked: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let picked = known.extract_if(|_, (session, _)| picked(session));
+        picked.map(|(_, (session, _))| session).collect()
+    }
+}
+
+pub(super) fn room_for(room: &Arc<Semaphore>, body: &Secret) -> Option<OwnedSemaphorePermit> {
+    let bytes = u32::try_from(body.len() + HELD_OVERHEAD).unwrap_or(u32::MAX);
+    Arc::clone(room).try_acquire_many_owned(bytes).ok()
+}
+
+/// A name that no other record has.
+fn fresh_record() -> String {
+    let mut name = [0; 16];
+    // without random numbers there is no TLS either
+    let _ = SystemRandom::new().fill(&mut name);
+    HEXLOWER.encode(&name)
+}

@@ -1,0 +1,178 @@
+//! What is done for a session in the background: its tokens and leases are renewed. It never logs in and never issues.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::{Held, Session, Term, Token};
+use crate::lifetime::Lifetime;
+use crate::plan::RequestId;
+use crate::vault::{Failure, Vault};
+
+/// A lease that is to be renewed.
+struct DueLease {
+    request: RequestId,
+    path: String,
+    id: String,
+    token: Arc<Token>,
+}
+
+impl Session {
+    /// When something is to be renewed next; none while that is being done.
+    pub(crate) fn next_renewal(&self) -> Option<Instant> {
+        if !self.is_kept() || self.renewing.load(Ordering::Relaxed) {
+            return None;
+        }
+        let now = self.clock.now();
+        let mut holdings = self.holdings();
+        holdings.forget_over(now);
+        let tokens =
+            holdings.tokens.iter().filter(|token| holdings.needs(token)).filter_map(|t| t.lifetime());
+        let leases = holdings.answers.iter().filter_map(|held| match &held.term {
+            Term::Lease { lifetime, .. } => Some(*lifetime),
+            _ => None,
+        });
+        tokens.chain(leases).filter_map(|lifetime| lifetime.renewal).min()
+    }
+
+    /// Marks the session as being looked after, until the mark is dropped.
+    pub(crate) fn start_renewing(self: &Arc<Self>) -> Renewing {
+        self.renewing.store(true, Ordering::Relaxed);
+        Renewing(Arc::clone(self))
+    }
+
+    /// Renews what is due: tokens first, since leases die with them.
+    async fn renew_due(&self, vault: &Vault<'_>) {
+        for token in self.due_tokens() {
+            self.renew_token(&token, vault).await;
+        }
+        for lease in self.due_leases() {
+            self.renew_lease(&lease, vault).await;
+        }
+    }
+
+    fn due_tokens(&self) -> Vec<Arc<Token>> {
+        let now = self.clock.now();
+        let is_due = |token: &Token| token.lifetime().is_some_and(|lifetime| lifetime.is_due(now));
+        let holdings = self.holdings();
+        holdings.tokens.iter().filter(|token| is_due(token) && holdings.needs(token)).cloned().collect()
+    }
+
+    fn due_leases(&self) -> Vec<DueLease> {
+        let now = self.clock.now();
+        let due = |held: &Held| match &held.term {
+            Term::Lease { id, lifetime } if lifetime.is_due(now) => Some(DueLease {
+                request: held.request,
+                path: held.about.path.clone(),
+                id: id.clone(),
+                token: Arc::clone(&held.token),
+            }),
+            _ => None,
+        };
+        self.holdings().answers.iter().filter_map(due).collect()
+    }
+
+    async fn renew_token(&self, token: &Arc<Token>, vault: &Vault<'_>) {
+        let asked = self.clock.now();
+        let renewed = vault.renew(token.secret()).await;
+        match renewed {
+            Ok(login) => token.change_lifetime(|lifetime| match login.ttl {
+                Some(ttl) => lifetime.renewed(asked, ttl, login.renewable),
+                None => lifetime.end_renewals(),
+            }),
+            Err(failure) if failure.is_denied() && !vault.knows(token.secret()).await => {
+                self.lose_token(token);
+            }
+            Err(failure) if failure.is_denied() || failure.is_bad_request() => {
+                self.warn("the token", "is renewed no further", failure, vault);
+                token.change_lifetime(Lifetime::end_renewals);
+            }
+            Err(failure) => {
+                self.warn("the token", "is not renewed yet", failure, vault);
+                token.change_lifetime(|lifetime| lifetime.put_off(asked));
+            }
+        }
+        self.note_change(&mut self.holdings());
+    }
+
+    async fn renew_lease(&self, lease: &DueLease, vault: &Vault<'_>) {
+        let asked = self.clock.now();
+        let secret = lease.token.secret();
+        let what = || format!("the lease of {}", lease.path);
+        match vault.renew_lease(secret, &lease.id).await {
+            Ok(renewed) => {
+                self.change_lease(lease, |life| life.renewed(asked, renewed.duration, renewed.renewable));
+            }
+            Err(failure) if failure.is_denied() && !vault.knows(secret).await => {
+                self.lose_token(&lease.token);
+            }
+            Err(failure) if failure.is_denied() => {
+                self.warn(&what(), "is renewed no further", failure, vault);
+                self.change_lease(lease, Lifetime::end_renewals);
+            }
+            Err(failure) if failure.is_bad_request() && vault.has_lost(secret, &lease.id).await => {
+                self.warn(&what(), "is gone, the next mount has it issued anew", failure, vault);
+                self.holdings().answers.retain(|held| !held.is_lease_of(&lease.id));
+            }
+            Err(failure) => {
+                self.warn(&what(), "is not renewed yet", failure, vault);
+                self.change_lease(lease, |lifetime| lifetime.put_off(asked));
+            }
+        }
+        self.note_change(&mut self.holdings());
+    }
+
+    fn change_lease(&self, lease: &DueLease, change: impl FnOnce(&mut Lifetime)) {
+        let mut holdings = self.holdings();
+        let held = holdings.answers.iter_mut().find(|held| held.request == lease.request);
+        if let Some(Term::Lease { id, lifetime }) = held.map(|held| &mut held.term)
+            && *id == lease.id
+        {
+            change(lifetime);
+        }
+    }
+
+    fn lose_token(&self, token: &Arc<Token>) {
+        let (namespace, pod) = (&self.key.identity.namespace, self.pod_name());
+        tracing::warn!(
+            namespace,
+            pod,
+            "Vault knows the token no more, and what was issued to it is gone; the next mount logs in anew"
+        );
+        self.bury(token);
+    }
+
+    fn warn(&self, what: &str, fate: &str, failure: Failure, vault: &Vault<'_>) {
+        let (namespace, pod) = (&self.key.identity.namespace, self.pod_name());
+        let error = failure.into_error(&vault.target.target.address.to_string());
+        tracing::warn!(namespace, pod, "{what} {fate}: {error}");
+    }
+}
+
+/// A session whose renewals are being made.
+pub(crate) struct Renewing(Arc<Session>);
+
+impl Renewing {
+    /// Makes them.
+    pub(crate) async fn renew_due(&self, vault: &Vault<'_>) {
+        self.0.renew_due(vault).await;
+    }
+
+    /// Puts off what is due, for there is no Vault to ask.
+    pub(crate) fn put_off(&self) {
+        let now = self.0.clock.now();
+        for token in self.0.due_tokens() {
+            token.change_lifetime(|lifetime| lifetime.put_off(now));
+        }
+        for lease in self.0.due_leases() {
+            self.0.change_lease(&lease, |lifetime| lifetime.put_off(now));
+        }
+    }
+}
+
+impl Drop for Renewing {
+    fn drop(&mut self) {
+        self.0.renewing.store(false, Ordering::Relaxed);
+        self.0.note_change(&mut self.0.holdings());
+    }
+}
