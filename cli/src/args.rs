@@ -36,6 +36,19 @@ pub(crate) enum Command {
     Check(Box<Check>),
     /// Mount a SecretProviderClass as the CSI driver would, from any provider's socket.
     Mount(Box<Mount>),
+    /// List the tokens and leases that coffer-csi holds on this node: never a value. Run it there as root.
+    Status(Status),
+}
+
+/// The options of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The state directory of coffer-csi.
+    #[arg(long, value_name = "DIR", default_value = "/run/coffer")]
+    pub(crate) state_dir: PathBuf,
+    /// How to list them.
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
 }
 
 /// The options of `mount`.

@@ -8,6 +8,7 @@ mod class;
 mod mount;
 mod provider;
 mod report;
+mod status;
 mod target;
 mod token;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let (done, failure) = match command {
         Command::Mount(mount) => (mount::run(&mount).map(|()| ExitCode::SUCCESS), ExitCode::FAILURE),
         Command::Check(check) => (check::run(&check), ExitCode::from(2)),
+        Command::Status(status) => (status::run(&status).map(|()| ExitCode::SUCCESS), ExitCode::FAILURE),
     };
     done.unwrap_or_else(|error| {
         eprintln!("coffer: {error:#}");
