@@ -217,7 +217,7 @@ async fn uninstall(site: &Site, folder: &str) {
 
 /// What a user changes in an overlay of their own reaches both programs.
 async fn an_overlay_sets_vault_and_images(site: Arc<Site>) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let deploy = dir.path().join("deploy");
     fs::create_dir(&deploy).unwrap();
     for entry in fs::read_dir(shipped_folder()).unwrap() {

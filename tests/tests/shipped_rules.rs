@@ -197,16 +197,24 @@ impl Site {
     }
 
     /// A mount by a node agent that has just started, in a cluster that has no key yet, for a pod that brings no token: the
-    /// refusal, if it is refused.
+    /// refusal, if it is refused, or what the agent says of the pods that it watches.
     async fn mount(&self) -> Option<String> {
         self.delete_secret(COFFER_NAMESPACE, KEY_SECRET).await;
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let csi =
             installed_csi(&self.cluster, COFFER_NAMESPACE, "coffer-csi", dir.path(), self.bao.address());
         let csi = csi.await.start().await;
         let call = MountCall::new(&self.pod).param("roleName", "app").param("audience", "vault");
         let mounted = csi.mount(&call.objects(&self.namespace.objects("db", &[("f", "k")]))).await;
-        mounted.err().map(|refusal| refusal.message)
+        if let Err(refusal) = mounted {
+            return Some(refusal.message);
+        }
+        let log = until("the watch on pods to begin, or not", async || {
+            Some(csi.log())
+                .filter(|log| log.contains("pods are watched") || log.contains("cannot be watched"))
+        })
+        .await;
+        log.lines().find(|line| line.contains("cannot be watched")).map(str::to_owned)
     }
 
     async fn api_works(&self) {

@@ -54,7 +54,8 @@ impl InstalledApi {
     }
 }
 
-/// How the one pod of coffer-csi's DaemonSet is started, its socket in that directory; Vault is another one.
+/// How the one pod of coffer-csi's DaemonSet is started, its socket and state in that directory, which is on tmpfs; Vault
+/// is another one.
 ///
 /// # Panics
 /// When there is no such DaemonSet.
@@ -73,8 +74,13 @@ pub async fn installed_csi(
         .socket(&dir.join(socket))
         .key_in_cluster()
         .env("KUBECONFIG", kubeconfig)
+        .env("NODE_NAME", "node")
         .env("VAULT_ADDR", vault);
-    let arguments = container.args_without(&["--endpoint", "--health-addr"]);
+    let arguments = container.args_without(&["--endpoint", "--health-addr", "--state-dir"]);
+    let options = match container.arg("--state-dir=") {
+        Some(_) => options.flag(format!("--state-dir={}", dir.join("state").display())),
+        None => options,
+    };
     arguments.into_iter().fold(options, CsiOptions::flag)
 }
 
