@@ -6,6 +6,7 @@
 //! | [`Cluster`] | a kube-apiserver over etcd with what the driver and Coffer need installed |
 //! | [`Node`] | the driver and coffer-csi, and a [`Kubelet`] that mounts [`Volume`]s through them |
 //! | [`ClusterWithVault`] | a cluster, an OpenBao that reviews its tokens, a node of each driver [`Generation`] |
+//! | [`LeaseSite`] | a cluster, an OpenBao and a PostgreSQL; its [`LeaseNode`]s keep what is issued to a [`Tenant`]'s pods |
 //! | [`Namespace`] | a test's own place in the cluster |
 //! | [`Helm`] | one of the two generations, and the chart |
 //! | [`InstalledApi`], [`installed_csi`] | the programs, run as an installation's objects say |
@@ -25,6 +26,7 @@ mod installed;
 mod kubeconfig;
 mod kubectl;
 mod kubelet;
+mod lease_site;
 mod mounts;
 mod namespace;
 mod node;
@@ -44,6 +46,7 @@ pub use installed::{InstalledApi, installed_csi};
 pub use kubeconfig::Kubeconfig;
 pub use kubectl::Kubectl;
 pub use kubelet::{Kubelet, Volume};
+pub use lease_site::{LeaseNode, LeaseSite, Tenant};
 pub use mounts::mounts_forbidden;
 pub use namespace::Namespace;
 pub use node::Node;

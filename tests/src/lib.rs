@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`OpenBao`] | a real OpenBao in dev mode, with an audit log that counts requests exactly |
 //! | [`FaultServer`] | a Vault that misbehaves by script |
+//! | [`Relay`] | a way to a real Vault on which answers can be held back |
+//! | [`Postgres`] | a real PostgreSQL, in which Vault makes users |
 //! | [`Issuer`] | what signs the service accounts' tokens |
 //! | [`Csi`] | the built `coffer-csi` on a socket of its own |
 //! | [`MountCall`] | one call as the driver makes it, and [`Mounted`], what came back |
@@ -27,8 +29,10 @@ mod openbao;
 mod openbao_admin;
 mod pod;
 mod ports;
+mod postgres;
 mod process;
 mod provider;
+mod relay;
 mod site;
 mod tls;
 mod token;
@@ -45,8 +49,10 @@ pub use mount::{Driver, File, MountCall, Mounted, Refusal, read_answer};
 pub use openbao::{Audited, OpenBao};
 pub use openbao_admin::Role;
 pub use pod::Pod;
+pub use postgres::{Postgres, Terms, postgres_is_installed};
 pub use process::Process;
 pub use provider::{Csi, CsiOptions, HMAC_KEY};
+pub use relay::Relay;
 pub use site::{FaultSite, Site, call_as_web};
 pub use tls::{Issued, TestCa};
 pub use token::{Issuer, TokenRequest};

@@ -72,7 +72,16 @@ impl Namespace {
 
     /// Makes a pod of that service account on that node, with a volume `secrets` of that class.
     pub async fn pod(&self, node: &Node, account: &str, class: &str) -> Pod {
-        let pod = Pod::new(&self.name, account);
+        self.pod_on(node.name(), account, class).await
+    }
+
+    /// The same on a node of that name, which may have no more than the name.
+    pub async fn pod_on(&self, node: &str, account: &str, class: &str) -> Pod {
+        self.make_pod(Pod::new(&self.name, account), node, class).await
+    }
+
+    /// Makes a pod by its name; its uid is kube-apiserver's.
+    pub async fn make_pod(&self, pod: Pod, node: &str, class: &str) -> Pod {
         let volume = json!({
             "name": "secrets",
             "csi": {
@@ -84,8 +93,8 @@ impl Namespace {
         let object = json!({
             "metadata": { "name": pod.name },
             "spec": {
-                "nodeName": node.name(),
-                "serviceAccountName": account,
+                "nodeName": node,
+                "serviceAccountName": pod.service_account,
                 "containers": [{ "name": "app", "image": "app" }],
                 "volumes": [volume],
             },

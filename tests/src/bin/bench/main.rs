@@ -6,6 +6,7 @@
 
 mod api;
 mod csi;
+mod leases;
 mod load;
 mod report;
 mod rounds;
@@ -17,13 +18,16 @@ use std::time::Duration;
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 
-/// Measures what its argument names: `csi`, `api`, or both without one.
+/// Measures what its argument names: `csi`, `leases`, `api`, or all without one.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let asked = std::env::args().nth(1);
     let asked = |name: &str| asked.as_deref().is_none_or(|asked| asked == name);
     if asked("csi") {
         csi::measure().await;
+    }
+    if asked("leases") {
+        leases::measure().await;
     }
     if asked("api") {
         api::measure().await;

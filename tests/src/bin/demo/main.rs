@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: a real OpenBao, the built provider, and a secret that changes.
 
+mod leases;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -8,7 +10,7 @@ use coffer_tests::kubernetes::{
     Cluster, ClusterOptions, ClusterWithVault, Generation, Namespace, Node, Volume, example_namespace,
     example_secret, mounts_forbidden, servers_are_built,
 };
-use coffer_tests::{Csi, Issuer, OpenBao, Pod, Role, coffer_binary, until};
+use coffer_tests::{Csi, Issuer, OpenBao, Pod, Role, coffer_binary, postgres_is_installed, until};
 use serde_json::json;
 
 const CLASS: &str = "\
@@ -71,6 +73,11 @@ async fn main() -> ExitCode {
             "To see it with a real Kubernetes too: `cargo xtask servers` (some minutes, once), then this again",
         );
     } else {
+        if postgres_is_installed() {
+            leases::show().await;
+        } else {
+            say("To see credentials of a database too: install Debian's package postgresql");
+        }
         with_kubernetes().await;
     }
     say("Done. Everything that was started ends now");

@@ -1,0 +1,43 @@
+//! Credentials that live as long as their pod: kept, renewed, and revoked.
+
+use coffer_tests::kubernetes::LeaseSite;
+use coffer_tests::{Mounted, Terms, until};
+
+use crate::say;
+
+/// Shows a user of a real PostgreSQL, from its pod's first mount to its end.
+pub(crate) async fn show() {
+    say(
+        "kube-apiserver, OpenBao and PostgreSQL start; OpenBao issues users that live 6 s, and longer when renewed",
+    );
+    let site = LeaseSite::start().await;
+    let tenant = site.tenant("shop", Terms { ttl: "6s", max_ttl: "1h" }, "1h").await;
+    let mut node = site.node("node-1").await;
+    let pod = tenant.pod(&node).await;
+
+    say("A pod mounts user and password; coffer-csi restarts; the pod is republished after two renewals");
+    let call = tenant.call(&pod);
+    let first = node.mount(&call).await;
+    println!("    first mount:  user {}", user(&first));
+    node.restart().await;
+    let renewals = async || node.csi.metrics().await.sum("coffer_vault_requests_total", &["kind=\"renew\""]);
+    until("the second renewal", async || (renewals().await >= 2.0).then_some(())).await;
+    println!("    republished:  user {}, renewed {} times", user(&node.mount(&call).await), renewals().await);
+    let in_postgres = site.postgres.users(tenant.namespace.name());
+    println!("    in PostgreSQL: {}", in_postgres.join(", "));
+
+    say("`coffer status` tells what the node holds");
+    node.status().await.lines().for_each(|line| println!("    {line}"));
+
+    say("The pod is deleted");
+    tenant.namespace.delete_pod(&pod).await;
+    until("its user to be gone", async || {
+        site.postgres.users(tenant.namespace.name()).is_empty().then_some(())
+    })
+    .await;
+    println!("    in PostgreSQL: nobody");
+}
+
+fn user(mounted: &Mounted) -> &str {
+    mounted.text("user")
+}
