@@ -42,7 +42,7 @@ pub use driver::Driver;
 pub use etcd::Etcd;
 pub use example::{example_class, example_namespace, example_secret};
 pub use helm::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
-pub use installed::{InstalledApi, installed_csi};
+pub use installed::{InstalledApi, Run, installed_csi};
 pub use kubeconfig::Kubeconfig;
 pub use kubectl::Kubectl;
 pub use kubelet::{Kubelet, Volume};

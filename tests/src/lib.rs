@@ -11,6 +11,7 @@
 //! | [`MountCall`] | one call as the driver makes it, and [`Mounted`], what came back |
 //! | [`Site`], [`FaultSite`] | one of the Vaults and a provider that uses it: where most tests start |
 //! | [`Document`], [`Block`] | what users read, and the code in it |
+//! | [`Images`] | the images that are shipped, and [`Container`]s of them |
 //! | [`kubernetes`] | a real cluster with the real driver |
 //!
 //! Harness functions panic with what they waited for: a test has no use for their errors. Every process is
@@ -22,6 +23,7 @@ mod document_commands;
 mod documents;
 mod fault;
 mod http;
+mod image;
 pub mod kubernetes;
 mod metrics;
 mod mount;
@@ -44,6 +46,7 @@ pub use document_commands::{DOCUMENTED, Fate, fate};
 pub use documents::{Block, Document, Words};
 pub use fault::{FaultServer, Recorded};
 pub use http::http_client;
+pub use image::{Container, IMAGES, Images, images_forbidden};
 pub use metrics::Metrics;
 pub use mount::{Driver, File, MountCall, Mounted, Refusal, read_answer};
 pub use openbao::{Audited, OpenBao};

@@ -1,6 +1,7 @@
 //! Cargo, and what it builds.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,7 +37,7 @@ pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<(), String> {
 }
 
 /// Runs a built binary of the harness, its output shown as it comes.
-pub(crate) fn run_harness(folder: &str, binary: &str, arguments: &[&str]) -> Result<(), String> {
+pub(crate) fn run_harness(folder: &str, binary: &str, arguments: &[&OsStr]) -> Result<(), String> {
     let path = target_dir().join(folder).join(binary);
     let status = Command::new(&path).args(arguments).current_dir(workspace()).status();
     match status {

@@ -1,18 +1,21 @@
-//! Coffer's build tasks: `cargo xtask test | demo | bench | manifests | servers | cluster`.
+//! Coffer's build tasks: `cargo xtask test | demo | bench | image | manifests | servers | cluster`.
 //!
 //! Every command waits for this program to be built, so it uses std alone; what needs Coffer's own harness
 //! (the demo, the benchmark) is a binary of `tests/` that this one builds and runs.
 
 mod cargo;
 mod cluster;
+mod image;
 mod leftovers;
 mod openbao;
+mod packages;
 mod python;
 mod servers;
 mod step;
 mod test;
 
 use std::env;
+use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -21,6 +24,8 @@ Usage: cargo xtask <COMMAND>
   test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
   demo         mounts secrets from a real OpenBao, shows a change of one, credentials that live with their pod, and kubectl
   bench [WHAT] speed, CPU and memory of `csi` (mounts), `leases` (what is kept) and `api` (reads through kube-apiserver)
+  image        builds the images into target/image with buildah, and runs them
+  binaries DIR builds what is in them
   manifests    writes deploy/ anew from charts/coffer
   servers      builds etcd, Kubernetes, the CSI driver and Helm with Go, which takes minutes once; `test` does it too
   cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
@@ -37,6 +42,8 @@ fn main() -> ExitCode {
         (Some("demo"), []) => demo(),
         (Some("bench"), []) => bench(&PARTS),
         (Some("bench"), [what]) if PARTS.contains(&what.as_str()) => bench(&[what]),
+        (Some("image"), []) => image::run(),
+        (Some("binaries"), [out]) => image::binaries(Path::new(out)),
         (Some("manifests"), []) => manifests(),
         (Some("servers"), []) => servers::bring(),
         (Some("cluster"), [action]) if action == "up" => cluster_up(),
@@ -67,7 +74,7 @@ fn bench(parts: &[&str]) -> Result<(), String> {
         }
         // As it is shipped, and what makes the load along with it: most of the two builds is the same.
         cargo::build("dist", &[package, "coffer-tests"])?;
-        cargo::run_harness("dist", "coffer-bench", &[part])?;
+        cargo::run_harness("dist", "coffer-bench", &[part.as_ref()])?;
     }
     Ok(())
 }

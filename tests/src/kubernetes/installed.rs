@@ -20,25 +20,51 @@ pub struct InstalledApi {
     _dir: TempDir,
 }
 
+/// How to run it.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The Deployment's arguments, but for the port.
+    pub arguments: &'a [String],
+    /// The kubeconfig of its service account.
+    pub kubeconfig: &'a Path,
+}
+
 impl InstalledApi {
     /// Starts it for that Deployment and the Service of the same name; Vault is another one.
     ///
     /// # Panics
     /// When there is no such Deployment.
     pub async fn start(cluster: &Cluster, namespace: &str, name: &str, vault: &str) -> Self {
+        let command = |run: Run<'_>| {
+            let mut command = Command::new(coffer_binary("coffer-api-server"));
+            command
+                .env_clear()
+                .env("KUBECONFIG", run.kubeconfig)
+                .env("VAULT_ADDR", vault)
+                .args(run.arguments);
+            Process::start("coffer-api-server", &mut command, run.kubeconfig.with_extension("log"))
+        };
+        Self::start_by(cluster, namespace, name, command).await
+    }
+
+    /// The same, the process started by the caller.
+    ///
+    /// # Panics
+    /// When there is no such Deployment.
+    pub async fn start_by(
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+        start: impl FnOnce(Run<'_>) -> Process,
+    ) -> Self {
         let container = Container::of(cluster, "deployment", namespace, name).await;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("kubeconfig");
         cluster.account_kubeconfig(namespace, &container.account).await.write(&kubeconfig);
         let port = free_port();
-        let mut command = Command::new(coffer_binary("coffer-api-server"));
-        command
-            .env_clear()
-            .env("KUBECONFIG", kubeconfig)
-            .env("VAULT_ADDR", vault)
-            .args(container.args_without(&["--listen"]))
-            .args([&format!("--listen=127.0.0.1:{port}"), "--shutdown-delay=0s"]);
-        let process = Process::start("coffer-api-server", &mut command, dir.path().join("api-server.log"));
+        let mut arguments = container.args_without(&["--listen"]);
+        arguments.extend([format!("--listen=127.0.0.1:{port}"), "--shutdown-delay=0s".to_owned()]);
+        let process = start(Run { arguments: &arguments, kubeconfig: &kubeconfig });
         lead_here(cluster, namespace, name, port).await;
         Self { process, _dir: dir }
     }

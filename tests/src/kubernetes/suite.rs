@@ -31,6 +31,7 @@ pub struct Suite<S> {
     shared: Arc<Shared<S>>,
     trials: Vec<Trial>,
     at_once: Option<usize>,
+    skipped: Option<&'static str>,
 }
 
 struct Shared<S> {
@@ -55,13 +56,19 @@ impl<S: Servers> Suite<S> {
             start: Box::new(move || start().boxed_local()),
             servers: OnceCell::new(),
         };
-        Self { shared: Arc::new(shared), trials: Vec::new(), at_once: None }
+        Self { shared: Arc::new(shared), trials: Vec::new(), at_once: None, skipped: None }
     }
 
     /// One at a time: for tests that change what all of them use.
     #[must_use]
     pub fn one_at_a_time(self) -> Self {
         Self { at_once: Some(1), ..self }
+    }
+
+    /// Skips the tests that follow where there is a reason.
+    #[must_use]
+    pub fn skipped_where(self, reason: Option<&'static str>) -> Self {
+        Self { skipped: reason, ..self }
     }
 
     /// A test that mounts, which not every machine allows.
@@ -79,12 +86,13 @@ impl<S: Servers> Suite<S> {
     where
         F: Future<Output = ()>,
     {
-        self.add(name.into(), None, test)
+        let skipped = self.skipped;
+        self.add(name.into(), skipped, test)
     }
 
     /// Runs the tests, then ends the servers.
     pub fn run(self) -> ExitCode {
-        let Self { shared, trials, at_once } = self;
+        let Self { shared, trials, at_once, .. } = self;
         let mut arguments = Arguments::from_args();
         arguments.test_threads = at_once.or(arguments.test_threads).or(Some(AT_ONCE));
         let conclusion = libtest_mimic::run(&arguments, trials);

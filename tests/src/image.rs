@@ -1,0 +1,260 @@
+//! The images: built by buildah from the Containerfile, run by runc as a node would run them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::binaries::{coffer_binary, workspace};
+use crate::process::Process;
+
+/// The images, in a store of their own.
+#[derive(Debug)]
+pub struct Images {
+    store: TempDir,
+    /// Whether the binaries need this machine's libraries: those that the tests build are not static.
+    need_libraries: bool,
+}
+
+/// A container of one image, its root file system read-only.
+#[derive(Debug)]
+pub struct Container {
+    root: PathBuf,
+    entrypoint: Vec<String>,
+    /// `UID:GID`, as the image states it.
+    pub user: String,
+    mounts: Vec<Value>,
+    dir: TempDir,
+    id: String,
+}
+
+/// The names of the images.
+pub const IMAGES: [&str; 2] = ["coffer-csi", "coffer-api-server"];
+
+/// Why images cannot be built and run here, if they cannot.
+pub fn images_forbidden() -> Option<&'static str> {
+    let runs = |tool| Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !["buildah", "runc"].into_iter().all(runs) {
+        return Some("needs the packages buildah and runc");
+    }
+    crate::kubernetes::mounts_forbidden()
+}
+
+impl Images {
+    /// Builds both: of the static binaries in `out/` of that directory, else of those that the tests run.
+    ///
+    /// # Panics
+    /// When one cannot be built.
+    pub fn build(binaries: Option<&Path>) -> Self {
+        let store = tempfile::tempdir().expect("a temporary directory");
+        let images = Self { need_libraries: binaries.is_none(), store };
+        let place = binaries.map_or_else(|| images.stand_ins(), Path::to_owned);
+        for name in IMAGES {
+            images.build_one(name, &place);
+        }
+        images
+    }
+
+    /// What buildah knows of an image.
+    pub fn inspect(&self, name: &str) -> Value {
+        let text = self.buildah(&["inspect", "--type=image", &reference(name)]);
+        serde_json::from_str(&text).expect("JSON of buildah")
+    }
+
+    /// Its size in bytes: its files and nothing compressed.
+    ///
+    /// # Panics
+    /// When there is no such image.
+    pub fn size(&self, name: &str) -> u64 {
+        size_below(Path::new(&self.mounted(name)))
+    }
+
+    /// Writes an image as an OCI archive.
+    pub fn export(&self, name: &str, file: &Path) {
+        let archive = format!("oci-archive:{}:{}", file.display(), reference(name));
+        self.buildah(&["push", &reference(name), &archive]);
+    }
+
+    /// A container of an image.
+    pub fn container(&self, name: &str) -> Container {
+        static MADE: AtomicU32 = AtomicU32::new(1);
+        let config = self.inspect(name)["OCIv1"]["config"].clone();
+        let mut container = Container {
+            root: self.mounted(name).into(),
+            entrypoint: serde_json::from_value(config["Entrypoint"].clone()).expect("an entrypoint"),
+            user: config["User"].as_str().expect("a user").to_owned(),
+            mounts: vec![json!({ "destination": "/proc", "type": "proc", "source": "proc" })],
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            id: format!("coffer-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)),
+        };
+        // As kubelet has them in every container.
+        for file in ["/etc/hosts", "/etc/resolv.conf"] {
+            container = container.mount(Path::new(file), file, "ro");
+        }
+        if self.need_libraries {
+            let directories =
+                ["/lib", "/lib64", "/usr/lib"].into_iter().filter(|dir| Path::new(dir).is_dir());
+            container =
+                directories.fold(container, |container, dir| container.mount(Path::new(dir), dir, "ro"));
+        }
+        container
+    }
+
+    /// The root of an image that holds what a build is sent.
+    pub fn copied_context(&self) -> String {
+        let file = self.store.path().join("Context");
+        fs::write(&file, "FROM scratch\nCOPY . /\n").expect("write a file");
+        let (file, context) = (file.display().to_string(), workspace().display().to_string());
+        self.buildah(&["build", "--isolation=chroot", "--file", &file, "--tag=localhost/context", &context]);
+        let container = self.buildah(&["from", "localhost/context"]);
+        self.buildah(&["mount", container.trim()]).trim().to_owned()
+    }
+
+    /// The tests' own binaries in the place of the build stage's.
+    fn stand_ins(&self) -> PathBuf {
+        let place = self.store.path().join("stand-ins");
+        let out = place.join("out");
+        fs::create_dir_all(&out).expect("make a directory");
+        for name in IMAGES {
+            fs::hard_link(coffer_binary(name), out.join(name))
+                .or_else(|_| fs::copy(coffer_binary(name), out.join(name)).map(drop))
+                .expect("copy a binary");
+        }
+        fs::write(out.join("ca-certificates.crt"), "").expect("write a file");
+        place
+    }
+
+    /// A folder takes the place of the stage `build`: no image of Rust is fetched.
+    fn build_one(&self, name: &str, place: &Path) {
+        let context = format!("build={}", place.display());
+        let version = format!("VERSION={}", env!("CARGO_PKG_VERSION"));
+        let revision = format!("REVISION={}", revision());
+        self.buildah(&[
+            "build",
+            "--isolation=chroot",
+            "--build-context",
+            &context,
+            "--build-arg",
+            &version,
+            "--build-arg",
+            &revision,
+            // The same binaries give the same image.
+            "--timestamp=0",
+            "--file",
+            &workspace().join("Containerfile").display().to_string(),
+            "--target",
+            name,
+            "--tag",
+            &reference(name),
+            &workspace().display().to_string(),
+        ]);
+    }
+
+    /// Where a new container's root file system lies.
+    fn mounted(&self, name: &str) -> String {
+        let container = self.buildah(&["from", &reference(name)]);
+        self.buildah(&["mount", container.trim()]).trim().to_owned()
+    }
+
+    fn buildah(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("buildah");
+        command
+            .args(["--storage-driver=vfs", "--root"])
+            .arg(self.store.path().join("root"))
+            .arg("--runroot")
+            .arg(self.store.path().join("run"))
+            .args(arguments);
+        succeeded(&mut command)
+    }
+}
+
+impl Container {
+    /// Shows a file or directory of this machine in it, `ro` or `rw`.
+    #[must_use]
+    pub fn mount(mut self, source: &Path, destination: &str, access: &str) -> Self {
+        let options = ["rbind", access];
+        self.mounts.push(json!({ "destination": destination, "source": source, "options": options }));
+        self
+    }
+
+    /// Runs the entrypoint with these arguments to its end.
+    ///
+    /// # Panics
+    /// When it cannot be run at all.
+    pub fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments, &[]).output().expect("runc runs")
+    }
+
+    /// Runs the entrypoint with these arguments and variables.
+    pub fn start(&self, arguments: &[&str], environment: &[String]) -> Process {
+        Process::start("runc", &mut self.command(arguments, environment), self.dir.path().join("log"))
+    }
+
+    /// As the chart has it: the image's user, no capabilities, no new privileges, a root file system that is read-only. The
+    /// network is this machine's, where the servers are.
+    fn command(&self, arguments: &[&str], environment: &[String]) -> Command {
+        let ids = self.user.split(':').map(|id| id.parse().expect("a number"));
+        let [uid, gid]: [u32; 2] = ids.collect::<Vec<_>>().try_into().expect("UID:GID");
+        let command: Vec<&str> =
+            self.entrypoint.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        let none: [&str; 0] = [];
+        let capabilities = json!({ "bounding": none, "effective": none, "permitted": none, "inheritable": none, "ambient": none });
+        let config = json!({
+            "ociVersion": "1.0.2",
+            "process": {
+                "user": { "uid": uid, "gid": gid }, "args": command, "env": environment, "cwd": "/",
+                "capabilities": capabilities, "noNewPrivileges": true,
+            },
+            "root": { "path": self.root, "readonly": true },
+            "mounts": self.mounts,
+            "linux": { "namespaces": [{ "type": "mount" }, { "type": "pid" }] },
+        });
+        fs::write(self.dir.path().join("config.json"), config.to_string()).expect("write config.json");
+        let mut command = self.runc();
+        command.args(["run", "--bundle"]).arg(self.dir.path()).arg(&self.id);
+        command
+    }
+
+    fn runc(&self) -> Command {
+        let mut command = Command::new("runc");
+        command.arg("--root").arg(self.dir.path().join("runc"));
+        command
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // It may be there no more.
+        let _ = self.runc().args(["delete", "--force", &self.id]).stderr(Stdio::null()).status();
+    }
+}
+
+fn reference(name: &str) -> String {
+    format!("localhost/{name}:{}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The commit that is built, where there is one.
+fn revision() -> String {
+    let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(workspace()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_default()
+}
+
+fn size_below(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).expect("a directory of the image").flatten();
+    let sizes = entries.map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => size_below(&entry.path()),
+        _ => entry.metadata().map_or(0, |metadata| metadata.len()),
+    });
+    sizes.sum()
+}
+
+fn succeeded(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("cannot run {:?}: {e}", command.get_program()));
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{command:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}

@@ -1,0 +1,34 @@
+//! Programs that come from the system's packages.
+
+use std::process::{Command, Stdio};
+
+use crate::step;
+
+/// Makes sure that images can be built (buildah) and run (runc, which containerd runs too).
+pub(crate) fn bring_container_tools() -> Result<(), String> {
+    const TOOLS: [&str; 2] = ["buildah", "runc"];
+    let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !runs(tool, "--version")).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" and ");
+    if !is_root() || !runs("apt-get", "--version") {
+        return Err(format!("images need {names}: install the packages of these names"));
+    }
+    let mut update = Command::new("apt-get");
+    step::run("updating the list of packages", update.args(["update", "-qq"]))?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing);
+    step::run(&format!("installing {names}"), install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn runs(program: &str, argument: &str) -> bool {
+    let mut command = Command::new(program);
+    let status = command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output();
+    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
