@@ -18,6 +18,9 @@ const OTHERS: &str = "another test does the same with further questions";
 pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
     ("README.md", "cargo xtask demo", Parsed(BY_CI)),
     ("README.md", "cargo xtask test", Parsed(BY_CI)),
+    ("README.md", "helm install coffer charts/coffer", Parsed("installation.rs installs, with both Helms")),
+    ("README.md", "kubectl apply -k deploy", Parsed("installation.rs applies it")),
+    ("README.md", "kubectl delete apiservice", Parsed("installation.rs takes it away so")),
     (
         "README.md",
         "kubectl create token shop",

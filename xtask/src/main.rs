@@ -69,6 +69,9 @@ fn bench(parts: &[&str]) -> Result<(), String> {
     openbao::bring()?;
     for part in parts {
         let package = if *part == "api" { "coffer-api-server" } else { "coffer-daemonset" };
+        if *part == "leases" {
+            packages::bring_postgres()?;
+        }
         if *part != "csi" {
             servers::bring()?;
         }

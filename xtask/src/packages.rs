@@ -1,5 +1,6 @@
 //! Programs that come from the system's packages.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::step;
@@ -8,17 +9,29 @@ use crate::step;
 pub(crate) fn bring_container_tools() -> Result<(), String> {
     const TOOLS: [&str; 2] = ["buildah", "runc"];
     let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !runs(tool, "--version")).collect();
+    install("images need", &missing)
+}
+
+/// Makes sure that there is a PostgreSQL, in which Vault makes users.
+pub(crate) fn bring_postgres() -> Result<(), String> {
+    // Debian keeps the server out of the PATH, in a folder of its version
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let is_there = versions.map(|version| version.path().join("bin/initdb")).any(|initdb| initdb.is_file());
+    install("leases need", if is_there { &[] } else { &["postgresql"] })
+}
+
+fn install(why: &str, missing: &[&str]) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" and ");
     if !is_root() || !runs("apt-get", "--version") {
-        return Err(format!("images need {names}: install the packages of these names"));
+        return Err(format!("{why} {names}: install the packages of these names"));
     }
     let mut update = Command::new("apt-get");
     step::run("updating the list of packages", update.args(["update", "-qq"]))?;
     let mut install = Command::new("apt-get");
-    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(&missing);
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(missing);
     step::run(&format!("installing {names}"), install.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

@@ -7,12 +7,17 @@ use std::thread;
 use crate::cargo::cargo;
 use crate::leftovers::Folder;
 use crate::openbao;
+use crate::packages;
 use crate::servers;
 use crate::step::{self, Event};
 
 /// Runs `cargo test` over the workspace. Shown are its summary lines, and all about what failed.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     openbao::bring()?;
+    packages::bring_postgres()?;
+    if let Err(reason) = packages::bring_container_tools() {
+        eprintln!("{reason}; the tests of the images are skipped");
+    }
     servers::bring()?;
     let mut build = cargo();
     build.args(["build", "--workspace", "--bins"]);
