@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Vault counts in seconds: two ends that are nearer than this are the same one.
-const SAME: Duration = Duration::from_secs(2);
+const SAME: Duration = Duration::from_millis(1500);
+
+/// How soon, at the least, it is asked again whether an end moves.
+const SOONEST_QUESTION: Duration = Duration::from_secs(3);
 
 /// How soon a renewal that failed is tried again, at the least and at the most.
 const SOONEST_RETRY: Duration = Duration::from_secs(1);
@@ -19,6 +22,8 @@ pub(crate) struct Lifetime {
     pub(crate) until: Instant,
     /// When it is renewed next; none where Vault renews no further.
     pub(crate) renewal: Option<Instant>,
+    /// Whether the last renewal left the end where it was.
+    pub(crate) stayed: bool,
 }
 
 impl Lifetime {
@@ -26,7 +31,8 @@ impl Lifetime {
     pub(crate) fn new(now: Instant, granted: Duration, renewable: bool) -> Self {
         // no server means a century; an instant has an end
         let granted = granted.min(Duration::from_secs(100 * 365 * 86_400));
-        Self { granted, until: now + granted, renewal: renewable.then(|| renewal(now, granted)) }
+        let renewal = renewable.then(|| renewal(now, granted));
+        Self { granted, until: now + granted, renewal, stayed: false }
     }
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
@@ -45,10 +51,16 @@ impl Lifetime {
     /// Takes over what a renewal, asked for at `now`, was answered with.
     pub(crate) fn renewed(&mut self, now: Instant, granted: Duration, renewable: bool) {
         let next = Self::new(now, granted, renewable);
-        // the end stayed where it was: that is the most that Vault gives. A life that got shorter was cut by an operator
-        // and goes on being renewed
-        let is_last = next.until <= self.until + SAME && self.until <= next.until + SAME;
-        *self = if is_last { Self { granted: self.granted, renewal: None, until: next.until } } else { next };
+        let stays = next.until <= self.until + SAME && self.until <= next.until + SAME;
+        // an end that stays where it was is the most that Vault gives, or that of a life that an operator cut to just what
+        // was left: the second moves when asked again
+        *self = if stays {
+            let again = (next.left(now) / 10).max(SOONEST_QUESTION).min(next.left(now) / 2);
+            let renewal = next.renewal.filter(|_| !self.stayed).map(|_| now + again);
+            Self { granted: self.granted, until: next.until, renewal, stayed: true }
+        } else {
+            next
+        };
     }
 
     /// Tries again later: sooner where less is left, and never all at once after an outage.
@@ -119,10 +131,31 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_that_leaves_the_end_where_it_was_is_the_last() {
+    fn an_end_that_stays_twice_is_the_last() {
         let now = Instant::now();
         let mut life = Lifetime::new(now, MINUTE, true);
         life.renewed(now + seconds(40), seconds(20), true);
+        assert_eq!(life.renewal, Some(now + seconds(43)), "asked again");
+        life.renewed(now + seconds(43), seconds(17), true);
+        assert_eq!((life.renewal, life.until), (None, now + MINUTE));
+        assert!(life.wants_successor(now + seconds(43)));
+    }
+
+    #[test]
+    fn a_life_cut_to_what_was_left_goes_on_being_renewed() {
+        let now = Instant::now();
+        let mut life = Lifetime::new(now, MINUTE, true);
+        life.renewed(now + seconds(40), seconds(20), true);
+        life.renewed(now + seconds(43), seconds(20), true);
+        assert_eq!(life.until, now + seconds(63));
+        assert!(life.renewal.is_some() && !life.stayed);
+    }
+
+    #[test]
+    fn what_a_renewal_calls_not_renewable_is_renewed_no_further() {
+        let now = Instant::now();
+        let mut life = Lifetime::new(now, MINUTE, true);
+        life.renewed(now + seconds(40), seconds(20), false);
         assert_eq!(life.renewal, None);
         assert!(!life.wants_successor(now + seconds(40)), "a third is left");
         assert!(life.wants_successor(now + seconds(41)));

@@ -255,6 +255,7 @@ impl LifetimeRecord {
             granted: Duration::from_millis(self.granted),
             until: moments.meant(self.until),
             renewal: self.renewal.map(|at| moments.meant(at)),
+            stayed: false,
         }
     }
 }
