@@ -46,7 +46,7 @@ pub use installed::{InstalledApi, Run, installed_csi};
 pub use kubeconfig::Kubeconfig;
 pub use kubectl::Kubectl;
 pub use kubelet::{Kubelet, Volume};
-pub use lease_site::{LeaseNode, LeaseSite, Tenant};
+pub use lease_site::{LeaseNode, LeaseSite, Tenant, user};
 pub use mounts::mounts_forbidden;
 pub use namespace::Namespace;
 pub use node::Node;

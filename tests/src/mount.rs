@@ -32,6 +32,7 @@ pub struct MountCall {
     driver: Driver,
     held: Vec<ObjectVersion>,
     timeout: Option<Duration>,
+    volume: String,
 }
 
 impl MountCall {
@@ -54,6 +55,7 @@ impl MountCall {
             driver: Driver::V1_6,
             held: Vec::new(),
             timeout: Some(Duration::from_secs(115)),
+            volume: "secrets".to_owned(),
         }
     }
 
@@ -108,6 +110,13 @@ impl MountCall {
         self
     }
 
+    /// The name of the pod's volume, `secrets` when not set.
+    #[must_use]
+    pub fn volume(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.volume);
+        self
+    }
+
     /// The call's deadline (`grpc-timeout`); just under kubelet's two minutes when not set.
     #[must_use]
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
@@ -139,7 +148,7 @@ impl MountCall {
         MountRequest {
             attributes: self.raw_attributes.clone().unwrap_or_else(|| Value::from(attributes).to_string()),
             secrets,
-            target_path: "/var/lib/kubelet/pods/uid/volumes/kubernetes.io~csi/secrets/mount".to_owned(),
+            target_path: format!("/var/lib/kubelet/pods/uid/volumes/kubernetes.io~csi/{}/mount", self.volume),
             permission: self.permission.clone(),
             current_object_version: self.held.clone(),
         }

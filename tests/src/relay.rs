@@ -1,16 +1,18 @@
 //! A relay in front of a server, which can keep answers to itself: a process is killed while it waits for one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// The relay. It ends when dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: String,
-    held: Arc<Mutex<Option<String>>>,
+    held: watch::Sender<Option<String>>,
     task: JoinHandle<()>,
 }
 
@@ -23,13 +25,13 @@ impl Relay {
         let server = server.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let held: Arc<Mutex<Option<String>>> = Arc::default();
-        let shared = Arc::clone(&held);
+        let held = watch::Sender::new(None);
+        let shared = held.clone();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 if let Ok(server) = TcpStream::connect(&server).await {
-                    connections.spawn(relay(client, server, Arc::clone(&shared)));
+                    connections.spawn(relay(client, server, shared.subscribe()));
                 }
             }
         });
@@ -43,12 +45,12 @@ impl Relay {
 
     /// From here on, requests with this text in them get no answer, though the server sees them.
     pub fn hold(&self, text: &str) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+        self.held.send_replace(Some(text.to_owned()));
     }
 
-    /// Answers are passed on again.
+    /// Passes on the answers that were held, and all to come.
     pub fn pass(&self) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.held.send_replace(None);
     }
 }
 
@@ -58,18 +60,17 @@ impl Drop for Relay {
     }
 }
 
-async fn relay(client: TcpStream, server: TcpStream, held: Arc<Mutex<Option<String>>>) {
+async fn relay(client: TcpStream, server: TcpStream, held: watch::Receiver<Option<String>>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let mute = Arc::new(Mutex::new(false));
-    let muted = Arc::clone(&mute);
+    let mute = Arc::new(AtomicBool::new(false));
+    let (muted, mut passed) = (Arc::clone(&mute), held.clone());
     let up = async move {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
             let request = String::from_utf8_lossy(&buffer[..read]);
-            let held = held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if held.is_some_and(|text| request.contains(&text)) {
-                *mute.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            if held.borrow().as_ref().is_some_and(|text| request.contains(text)) {
+                mute.store(true, Ordering::SeqCst);
             }
             if to_server.write_all(&buffer[..read]).await.is_err() {
                 return;
@@ -79,8 +80,10 @@ async fn relay(client: TcpStream, server: TcpStream, held: Arc<Mutex<Option<Stri
     let down = async move {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
-            let is_muted = *muted.lock().unwrap_or_else(PoisonError::into_inner);
-            if !is_muted && to_client.write_all(&buffer[..read]).await.is_err() {
+            if muted.swap(false, Ordering::SeqCst) {
+                let _ = passed.wait_for(Option::is_none).await;
+            }
+            if to_client.write_all(&buffer[..read]).await.is_err() {
                 return;
             }
         }

@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{LeaseSite, Suite, Tenant};
-use coffer_tests::{Mounted, Terms, until};
+use coffer_tests::kubernetes::{LeaseSite, Suite, user};
+use coffer_tests::{Terms, until};
 
 /// Seconds that a test can wait for, and a life that it does not see the end of.
 const SHORT: Terms<'static> = Terms { ttl: "6s", max_ttl: "1h" };
@@ -20,17 +20,6 @@ fn main() -> ExitCode {
         .test("a_restart_logs_in_and_issues_nothing", a_restart_issues_nothing)
         .test("what_belonged_to_pods_that_vanished_meanwhile_is_revoked", pods_that_vanished)
         .run()
-}
-
-fn user(mounted: &Mounted) -> String {
-    mounted.text("user").to_owned()
-}
-
-/// Waits until nothing is left of a tenant in PostgreSQL.
-async fn nobody_left(site: &LeaseSite, tenant: &Tenant) {
-    let name = tenant.namespace.name();
-    until("PostgreSQL to have no user left", async || site.postgres.users(name).is_empty().then_some(()))
-        .await;
 }
 
 async fn one_user_is_kept(site: Arc<LeaseSite>) {
@@ -58,7 +47,7 @@ async fn one_user_is_kept(site: Arc<LeaseSite>) {
     assert!(!status.contains(again.text("password")) && !status.contains(&user(&again)), "{status}");
 
     tenant.namespace.delete_pod(&pod).await;
-    nobody_left(&site, &tenant).await;
+    site.nobody_left(&tenant).await;
 }
 
 async fn replaced_once(site: Arc<LeaseSite>) {
@@ -82,7 +71,7 @@ async fn replaced_once(site: Arc<LeaseSite>) {
     assert_eq!(site.issued(&tenant.namespace), 2);
 
     tenant.namespace.delete_pod(&pod).await;
-    nobody_left(&site, &tenant).await;
+    site.nobody_left(&tenant).await;
 }
 
 async fn a_restart_issues_nothing(site: Arc<LeaseSite>) {
@@ -106,7 +95,7 @@ async fn a_restart_issues_nothing(site: Arc<LeaseSite>) {
     assert_eq!(metrics.sum("coffer_logins_total", &[]), 0.0);
 
     tenant.namespace.delete_pod(&pod).await;
-    nobody_left(&site, &tenant).await;
+    site.nobody_left(&tenant).await;
 }
 
 async fn pods_that_vanished(site: Arc<LeaseSite>) {
@@ -126,5 +115,5 @@ async fn pods_that_vanished(site: Arc<LeaseSite>) {
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&kept));
 
     tenant.namespace.delete_pod(&stays).await;
-    nobody_left(&site, &tenant).await;
+    site.nobody_left(&tenant).await;
 }

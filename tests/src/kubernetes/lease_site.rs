@@ -18,6 +18,7 @@ use crate::openbao::OpenBao;
 use crate::pod::Pod;
 use crate::postgres::{Postgres, Terms};
 use crate::provider::{Csi, CsiOptions};
+use crate::wait::until;
 
 /// Cluster, Vault and PostgreSQL.
 pub struct LeaseSite {
@@ -99,6 +100,13 @@ impl LeaseSite {
         LeaseNode { csi, name: name.to_owned(), vault: vault.to_owned(), dir }
     }
 
+    /// Waits until PostgreSQL has no user of a tenant's any more.
+    pub async fn nobody_left(&self, tenant: &Tenant) {
+        let name = tenant.namespace.name();
+        until("PostgreSQL to have no user left", async || self.postgres.users(name).is_empty().then_some(()))
+            .await;
+    }
+
     /// How many users Vault was asked for in a namespace's name.
     pub fn issued(&self, namespace: &Namespace) -> usize {
         self.bao.requests_to(&format!("database/creds/{}", namespace.name()))
@@ -127,6 +135,11 @@ impl Tenant {
             .param("secretProviderClass", "db")
             .objects(&self.objects)
     }
+}
+
+/// The user that a mount gave.
+pub fn user(mounted: &Mounted) -> String {
+    mounted.text("user").to_owned()
 }
 
 impl LeaseNode {
