@@ -50,7 +50,7 @@ pub use lease_site::{LeaseNode, LeaseSite, Tenant, user};
 pub use mounts::mounts_forbidden;
 pub use namespace::Namespace;
 pub use node::Node;
-pub use programs::{Generation, kubectl_program, servers_are_built};
+pub use programs::{Generation, kubectl_program};
 pub use suite::{Servers, Suite};
 pub use vault_login::KubernetesRole;
 pub use with_vault::ClusterWithVault;

@@ -62,7 +62,13 @@ fn main() -> ExitCode {
 fn demo() -> Result<(), String> {
     openbao::bring()?;
     cargo::build("dev", &["coffer-daemonset", "coffer-api-server", "coffer", "coffer-tests"])?;
-    cargo::run_harness("debug", "coffer-demo", &[])
+    cargo::run_harness("debug", "coffer-demo", &["node".as_ref()])?;
+    // the rest wants more of a machine: it comes when something was seen already
+    if let Err(reason) = packages::bring_postgres() {
+        eprintln!("{reason}");
+    }
+    servers::bring()?;
+    cargo::run_harness("debug", "coffer-demo", &["cluster".as_ref()])
 }
 
 fn bench(parts: &[&str]) -> Result<(), String> {

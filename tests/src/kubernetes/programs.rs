@@ -91,19 +91,6 @@ pub fn kubectl_program() -> PathBuf {
     Program::Kubectl.path()
 }
 
-/// Whether all of them are there, for what can do without.
-pub fn servers_are_built() -> bool {
-    let programs = [
-        Program::Etcd,
-        Program::ApiServer,
-        Program::ControllerManager,
-        Program::Kubectl,
-        Program::Driver(Generation::V1_5),
-        Program::Driver(Generation::V1_6),
-    ];
-    programs.iter().all(|program| program.place().is_file())
-}
-
 fn servers() -> PathBuf {
     workspace().join("target/servers")
 }

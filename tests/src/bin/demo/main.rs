@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use coffer_tests::kubernetes::aggregated::AggregatedSite;
 use coffer_tests::kubernetes::{
     Cluster, ClusterOptions, ClusterWithVault, Generation, Namespace, Node, Volume, example_namespace,
-    example_secret, mounts_forbidden, servers_are_built,
+    example_secret, mounts_forbidden,
 };
 use coffer_tests::{Csi, Issuer, OpenBao, Pod, Role, coffer_binary, postgres_is_installed, until};
 use serde_json::json;
@@ -35,8 +35,21 @@ spec:
         secretPath: secret/data/shop/db
 ";
 
+/// Shows the part that its argument names: `node`, which needs OpenBao alone, or `cluster`.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("node") => node().await,
+        Some("cluster") => cluster().await,
+        _ => {
+            eprintln!("node or cluster?");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// coffer-csi, called as the driver would.
+async fn node() -> ExitCode {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let pod = Pod::new("shop", "web");
     let issuer = Issuer::new();
@@ -67,24 +80,22 @@ async fn main() -> ExitCode {
     }
     show(&target);
     say(&format!("{} login served both mounts", bao.logins()));
+    ExitCode::SUCCESS
+}
 
-    if !servers_are_built() {
-        say(
-            "To see it with a real Kubernetes too: `cargo xtask servers` (some minutes, once), then this again",
-        );
+/// The same on a real kube-apiserver, and credentials that live with their pod.
+async fn cluster() -> ExitCode {
+    if postgres_is_installed() {
+        leases::show().await;
     } else {
-        if postgres_is_installed() {
-            leases::show().await;
-        } else {
-            say("To see credentials of a database too: install Debian's package postgresql");
-        }
-        with_kubernetes().await;
+        say("To see credentials of a database too: install Debian's package postgresql");
     }
+    with_kubernetes().await;
     say("Done. Everything that was started ends now");
     ExitCode::SUCCESS
 }
 
-/// The same on a real kube-apiserver: by a volume, where only kubelet's calls are ours, and by kubectl.
+/// By a volume, where only kubelet's calls are ours, and by kubectl.
 async fn with_kubernetes() {
     say("kube-apiserver and OpenBao start; kubectl applies examples/secretproviderclass.yaml");
     let (cluster, bao) = ClusterWithVault::without_nodes(ClusterOptions::default()).await;
