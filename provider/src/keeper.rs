@@ -152,6 +152,10 @@ impl Keeper {
 
     fn take(&mut self, event: PodEvent) {
         match event {
+            PodEvent::Listed(pods, _) if pods.is_empty() => tracing::warn!(
+                "kube-apiserver knows no pod of this node, not even coffer-csi's own: is NODE_NAME right? \
+                 No pod is taken for gone"
+            ),
             PodEvent::Listed(pods, began) => {
                 if self.keeping.switch(true) || self.pods.is_none() {
                     tracing::info!(

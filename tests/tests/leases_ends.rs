@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::process::ExitCode;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{LeaseSite, Suite, user};
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         .test("of_two_agents_the_second_waits_for_the_first", two_agents)
         .test("a_damaged_record_costs_a_login", a_damaged_record)
         .test("a_state_directory_on_disk_is_refused", on_disk)
+        .mounting("a_full_state_directory_stops_no_mount", full)
         .test("kube_apiserver_may_be_away", |_| kube_apiserver_away())
         .run()
 }
@@ -200,6 +203,56 @@ async fn on_disk(site: Arc<LeaseSite>) {
     let mut refused = node.options().flag(format!("-state-dir={}", disk.path().display())).spawn();
     assert!(!refused.wait().await.success());
     assert!(refused.log().contains("is not on tmpfs: tokens must not reach a disk"), "{}", refused.log());
+}
+
+/// A file system of 64 KiB.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"]).arg(dir.path());
+        assert!(mount.status().unwrap().success());
+        Self(dir)
+    }
+
+    fn fill(&self) {
+        let mut file = fs::File::create(self.filler()).unwrap();
+        while file.write_all(&[0; 1024]).is_ok() {}
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.path().join("filler.tmp")
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+async fn full(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("full", LONG, "1h").await;
+    let mut node = site.node("full").await;
+    node.csi.terminate();
+    node.csi.wait().await;
+    let small = Small::mount();
+    node.csi = node.options().flag(format!("-state-dir={}", small.0.path().display())).start().await;
+    small.fill();
+    let (one, two) = (tenant.pod(&node).await, tenant.pod(&node).await);
+    let first = node.mount(&tenant.call(&one)).await;
+    assert!(node.csi.log().contains("leases and tokens are not stored"), "{}", node.csi.log());
+    assert_eq!(user(&node.mount(&tenant.call(&one)).await), user(&first), "held in memory all the same");
+
+    fs::remove_file(small.filler()).unwrap();
+    node.mount(&tenant.call(&two)).await;
+    until("it to be stored", async || node.csi.log().contains("are stored again").then_some(())).await;
+    for pod in [&one, &two] {
+        tenant.namespace.delete_pod(pod).await;
+    }
+    site.nobody_left(&tenant).await;
 }
 
 /// On a cluster of its own, which others would miss.

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         .test("an_issued_certificate_is_kept", certificate)
         .test("refresh_interval_spares_reads", refresh_interval)
         .test("without_rights_on_pods_nothing_is_kept", without_rights)
+        .test("a_wrong_node_name_takes_nobodys_credentials", wrong_node_name)
         .run()
 }
 
@@ -272,6 +273,23 @@ async fn refresh_interval(site: Arc<LeaseSite>) {
     assert_eq!(site.bao.requests_to(&path), 4);
     node.mount(&plain.clone().param("refreshInterval", "0")).await;
     assert_eq!(site.bao.requests_to(&path), 5);
+}
+
+async fn wrong_node_name(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("name", LONG, "1h").await;
+    let mut node = site.node("name").await;
+    let pod = tenant.pod(&node).await;
+    let first = node.mount(&tenant.call(&pod)).await;
+    node.csi.terminate();
+    node.csi.wait().await;
+    node.csi = node.options().env("NODE_NAME", "nowhere").start().await;
+    until("the list to be doubted", async || node.csi.log().contains("is NODE_NAME right?").then_some(()))
+        .await;
+    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
+    node.restart().await;
+    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
+    tenant.namespace.delete_pod(&pod).await;
+    site.nobody_left(&tenant).await;
 }
 
 async fn without_rights(site: Arc<LeaseSite>) {

@@ -178,7 +178,10 @@ impl Site {
         }
         let run = ["run", "app", "-n", name, "--image=app", "-o=jsonpath={.metadata.uid}"];
         let uid = kubectl
-            .run(run.into_iter().chain([r#"--overrides={"spec":{"serviceAccountName":"app"}}"#]))
+            .run(
+                run.into_iter()
+                    .chain([r#"--overrides={"spec":{"serviceAccountName":"app","nodeName":"node"}}"#]),
+            )
             .await;
         let pod = Pod { uid, name: "app".to_owned(), ..Pod::new(name, "app") };
         Self { cluster, bao, namespace, pod, dir: tempfile::tempdir().unwrap() }
