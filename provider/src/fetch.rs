@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::class::Object;
 use crate::plan::{Plan, Request, RequestId};
 use crate::session::{Reading, Session, Token};
-use crate::vault::Answer;
+use crate::vault::{Answer, Grant};
 use crate::{Error, ErrorKind};
 
 /// Requests in flight for one read.
@@ -111,12 +111,11 @@ async fn fetch_and_hold(
 ) -> Result<Arc<Answer>, Error> {
     let intent = session.intend(request);
     let asked = session.now();
-    let (answer, token) = fetch_with_token(request, session, reading).await?;
-    let issued = answer.envelope().lease().is_some() || answer.envelope().field("auth").is_some();
-    if let Some(intent) = intent.as_ref().filter(|_| !issued) {
+    let (answer, grant, token) = fetch_with_token(request, session, reading).await?;
+    if let Some(intent) = intent.as_ref().filter(|_| matches!(grant, Grant::Nothing)) {
         intent.issued_nothing();
     }
-    Ok(session.hold(answer, (request, objects), &token, asked, reading))
+    Ok(session.hold((answer, grant), (request, objects), &token, asked, reading))
 }
 
 /// Makes one request whose answer is not held.
@@ -125,7 +124,7 @@ pub(crate) async fn fetch_one(
     session: &Session,
     reading: &Reading<'_>,
 ) -> Result<Answer, Error> {
-    fetch_with_token(request, session, reading).await.map(|(answer, _)| answer)
+    fetch_with_token(request, session, reading).await.map(|(answer, ..)| answer)
 }
 
 /// Makes one request, with another token where the first one is denied and the second may do better.
@@ -133,7 +132,7 @@ async fn fetch_with_token(
     request: &Request,
     session: &Session,
     reading: &Reading<'_>,
-) -> Result<(Answer, Arc<Token>), Error> {
+) -> Result<(Answer, Grant, Arc<Token>), Error> {
     let token = session.token(reading).await?;
     let mut answer = reading.vault.read(request, token.secret()).await;
     let mut asked_with = token;
@@ -152,9 +151,10 @@ async fn fetch_with_token(
             _ => error,
         }
     })?;
-    let envelope = answer.envelope();
-    if envelope.lease().is_some() || envelope.field("auth").is_some() {
+    // once: an answer may be megabytes long
+    let grant = answer.grant(request.issues());
+    if matches!(grant, Grant::Lease(_) | Grant::Token) {
         asked_with.note_issue();
     }
-    Ok((answer, asked_with))
+    Ok((answer, grant, asked_with))
 }

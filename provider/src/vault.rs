@@ -10,7 +10,7 @@ mod target;
 mod tls;
 
 pub use address::{Address, BadAddress};
-pub(crate) use answer::{Answer, Envelope, Login};
+pub(crate) use answer::{Answer, Envelope, Grant, Login};
 pub(crate) use failure::Failure;
 #[cfg(test)]
 pub(crate) use http::Share;

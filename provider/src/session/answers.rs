@@ -9,7 +9,7 @@ use super::{About, Held, Reading, Session, Term, Token, room_for};
 use crate::inventory::{Entry, Kind, seconds};
 use crate::lifetime::Lifetime;
 use crate::plan::{Request, RequestId};
-use crate::vault::Answer;
+use crate::vault::{Answer, Grant};
 
 impl Session {
     /// The held answer to a request, where it still serves.
@@ -30,13 +30,13 @@ impl Session {
     /// Holds an answer that was asked for at `asked`, if it is one to be held and there is room.
     pub(crate) fn hold(
         &self,
-        answer: Answer,
+        (answer, grant): (Answer, Grant),
         (request, objects): (&Request, Vec<String>),
         token: &Arc<Token>,
         asked: Instant,
         reading: &Reading<'_>,
     ) -> Arc<Answer> {
-        let Some(term) = self.term(&answer, request, asked, token, reading) else {
+        let Some(term) = self.term(grant, asked, token, reading) else {
             return Arc::new(answer);
         };
         let about = About { class: reading.class.to_owned(), objects, path: request.path.clone() };
@@ -68,27 +68,22 @@ impl Session {
     }
 
     /// For how long an answer is held; not at all where every read asks anew.
-    fn term(
-        &self,
-        answer: &Answer,
-        request: &Request,
-        asked: Instant,
-        token: &Token,
-        reading: &Reading<'_>,
-    ) -> Option<Term> {
-        let envelope = answer.envelope();
-        if let Some(lease) = envelope.lease() {
-            // a token that is good for this read alone takes its leases along
-            let kept = self.is_kept() && token.is_kept();
-            let lifetime = Lifetime::new(asked, lease.duration, lease.renewable);
-            return kept.then_some(Term::Lease { id: lease.id, lifetime });
-        }
-        if let Some(certificate) = envelope.certificate().filter(|_| request.issues()) {
-            let end = UNIX_EPOCH.checked_add(Duration::from_secs(certificate.expiration))?;
-            let life = end.duration_since(self.clock.time_of_day()).ok()?;
-            let life = life.min(Duration::from_secs(100 * 365 * 86_400));
-            let term = Term::Certificate { replaced_from: asked + life * 2 / 3, until: asked + life };
-            return self.is_kept().then_some(term);
+    fn term(&self, grant: Grant, asked: Instant, token: &Token, reading: &Reading<'_>) -> Option<Term> {
+        match grant {
+            Grant::Lease(lease) => {
+                // a token that is good for this read alone takes its leases along
+                let kept = self.is_kept() && token.is_kept();
+                let lifetime = Lifetime::new(asked, lease.duration, lease.renewable);
+                return kept.then_some(Term::Lease { id: lease.id, lifetime });
+            }
+            Grant::Certificate(certificate) => {
+                let end = UNIX_EPOCH.checked_add(Duration::from_secs(certificate.expiration))?;
+                let life = end.duration_since(self.clock.time_of_day()).ok()?;
+                let life = life.min(Duration::from_secs(100 * 365 * 86_400));
+                let term = Term::Certificate { replaced_from: asked + life * 2 / 3, until: asked + life };
+                return self.is_kept().then_some(term);
+            }
+            Grant::Token | Grant::Nothing => {}
         }
         (!reading.refresh_interval.is_zero()).then_some(Term::Read { at: asked })
     }

@@ -41,6 +41,15 @@ pub(crate) struct Login {
     pub(crate) renewable: bool,
 }
 
+/// What an answer granted beside its data.
+pub(crate) enum Grant {
+    Lease(Lease),
+    Certificate(Certificate),
+    /// A token of Vault's own.
+    Token,
+    Nothing,
+}
+
 /// A lease: what Vault takes back at its end.
 pub(crate) struct Lease {
     pub(crate) id: String,
@@ -92,6 +101,19 @@ impl Answer {
         self.body
     }
 
+    /// What it granted; a certificate is looked for where the request could have one `issued`.
+    pub(crate) fn grant(&self, issued: bool) -> Grant {
+        let envelope = self.envelope();
+        if let Some(lease) = envelope.lease() {
+            Grant::Lease(lease)
+        } else if envelope.field("auth").is_some() {
+            Grant::Token
+        } else {
+            let certificate = issued.then(|| envelope.certificate()).flatten();
+            certificate.map_or(Grant::Nothing, Grant::Certificate)
+        }
+    }
+
     /// The envelope's fields.
     pub(crate) fn envelope(&self) -> Envelope<'_> {
         Envelope { fields: self.fields().unwrap_or_default() }
@@ -119,7 +141,7 @@ impl<'a> Envelope<'a> {
 
     /// The certificate in the answer of a PKI engine's `issue` or `sign`
     /// (<https://developer.hashicorp.com/vault/api-docs/secret/pki#generate-certificate-and-key>).
-    pub(crate) fn certificate(&self) -> Option<Certificate> {
+    fn certificate(&self) -> Option<Certificate> {
         let data = go_json::object(self.field("data")?)?;
         let has = |name: &str| data.get(name).is_some_and(|raw| raw.get().starts_with("\""));
         let expiration = data.get("expiration")?.get().parse().ok()?;

@@ -63,7 +63,8 @@ fn lease(seconds: u64) -> Answer {
 async fn issue(session: &Session, request: &Request, issued: Answer, reading: &Reading<'_>) {
     let asked = session.now();
     let token = session.token(reading).await.expect("a token");
-    session.hold(issued, (request, vec!["file".to_owned()]), &token, asked, reading);
+    let grant = issued.grant(request.issues());
+    session.hold((issued, grant), (request, vec!["file".to_owned()]), &token, asked, reading);
 }
 
 fn serves(session: &Session, request: &Request, reading: &Reading<'_>) -> bool {
