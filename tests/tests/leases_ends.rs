@@ -18,6 +18,7 @@ const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
 fn main() -> ExitCode {
     Suite::new(LeaseSite::start)
         .test("killed_while_it_issues_it_says_what_may_be_lost", killed_while_it_issues)
+        .test("killed_while_it_renews_it_renews_again", killed_while_it_renews)
         .test("a_pod_deleted_during_its_first_mount_leaves_nothing", deleted_during_its_first_mount)
         .test("a_pod_that_has_finished_is_gone", finished)
         .test("a_new_pod_of_an_old_name_is_someone_else", a_new_pod_of_an_old_name)
@@ -56,6 +57,33 @@ async fn killed_while_it_issues(site: Arc<LeaseSite>) {
     node.mount(&tenant.call(&pod)).await;
     assert_eq!(site.postgres.users(tenant.namespace.name()).len(), 2, "the lost one and the one in use");
 
+    tenant.namespace.delete_pod(&pod).await;
+    site.nobody_left(&tenant).await;
+}
+
+async fn killed_while_it_renews(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("renews", Terms { ttl: "20s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let mut node = site.node_by("renews", relay.address()).await;
+    let pod = tenant.pod(&node).await;
+    let first = node.mount(&tenant.call(&pod)).await;
+    relay.hold("leases/renew");
+    until("the renewal to be under way", async || {
+        let status = node.status().await;
+        status.lines().any(|line| line.contains("lease") && line.contains(" 0s ")).then_some(())
+    })
+    .await;
+    node.csi.kill();
+    node.csi.wait().await;
+    relay.pass();
+    node.csi = node.options().start().await;
+    until("it to be renewed", async || {
+        let renewed = ["kind=\"renew\"", "status=\"200\""];
+        (node.csi.metrics().await.sum("coffer_vault_requests_total", &renewed) >= 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
+    assert_eq!(site.issued(&tenant.namespace), 1);
     tenant.namespace.delete_pod(&pod).await;
     site.nobody_left(&tenant).await;
 }
