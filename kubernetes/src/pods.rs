@@ -14,9 +14,13 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Config};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 /// Events that wait for the keeper; the watch waits where there are more.
 const WAITING: usize = 64;
+
+/// How long after a refusal the pods are listed again.
+const AFTER_REFUSAL: Duration = Duration::from_secs(20);
 
 /// The pods of a node that have not finished, watched until this is dropped.
 pub struct PodWatch(JoinHandle<()>);
@@ -42,6 +46,12 @@ impl Drop for PodWatch {
     }
 }
 
+/// Why a watch was given up.
+enum Ended {
+    Unheard,
+    Forbidden,
+}
+
 async fn follow(selector: String, events: mpsc::Sender<PodEvent>, list: Arc<Notify>) {
     let client = match client().await {
         Ok(client) => client,
@@ -55,14 +65,22 @@ async fn follow(selector: String, events: mpsc::Sender<PodEvent>, list: Arc<Noti
     loop {
         // every watch begins with a list
         tokio::select! {
-            () = follow_once(&api, &selector, &events) => return,
+            ended = follow_once(&api, &selector, &events) => match ended {
+                Ended::Unheard => return,
+                Ended::Forbidden => sleep(AFTER_REFUSAL).await,
+            },
             () = list.notified() => {}
         }
     }
 }
 
-/// Follows until nobody listens.
-async fn follow_once(api: &Api<PartialObjectMeta<Pod>>, selector: &str, events: &mpsc::Sender<PodEvent>) {
+/// Follows until nobody listens, or the watch is forbidden: it would go on later without a list, and leave untold what
+/// happened meanwhile.
+async fn follow_once(
+    api: &Api<PartialObjectMeta<Pod>>,
+    selector: &str,
+    events: &mpsc::Sender<PodEvent>,
+) -> Ended {
     let config = watcher::Config::default().fields(selector);
     let mut watched = pin!(watcher(api.clone(), config).default_backoff());
     let mut listing = HashSet::new();
@@ -83,12 +101,16 @@ async fn follow_once(api: &Api<PartialObjectMeta<Pod>>, selector: &str, events: 
             Ok(Event::Delete(pod)) => uid(pod).map(PodEvent::Gone),
             Err(error) => refusal(&error).map(PodEvent::Unwatchable),
         };
-        if let Some(event) = event
-            && events.send(event).await.is_err()
-        {
-            return;
+        let Some(event) = event else { continue };
+        let forbidden = matches!(event, PodEvent::Unwatchable(_));
+        if events.send(event).await.is_err() {
+            break;
+        }
+        if forbidden {
+            return Ended::Forbidden;
         }
     }
+    Ended::Unheard
 }
 
 fn uid(pod: PartialObjectMeta<Pod>) -> Option<String> {
