@@ -152,9 +152,8 @@ impl Keeper {
 
     fn take(&mut self, event: PodEvent) {
         match event {
-            PodEvent::Listed(pods, _) if pods.is_empty() => tracing::warn!(
-                "kube-apiserver knows no pod of this node, not even coffer-csi's own: is NODE_NAME right? \
-                 No pod is taken for gone"
+            PodEvent::Listed(pods, _) if pods.is_empty() => self.stop_keeping(
+                "kube-apiserver knows no pod of this node, not even coffer-csi's own: is NODE_NAME right?",
             ),
             PodEvent::Listed(pods, began) => {
                 if self.keeping.switch(true) || self.pods.is_none() {
@@ -171,6 +170,7 @@ impl Keeper {
                 self.pods = Some(pods);
             }
             PodEvent::Appeared(uid) => {
+                self.keeping.switch(true);
                 self.pods.get_or_insert_default().insert(uid);
             }
             PodEvent::Gone(uid) => {
@@ -178,14 +178,17 @@ impl Keeper {
                 self.end(self.provider.sessions.take(is_gone), revocation::GRACE);
                 self.pods.get_or_insert_default().remove(&uid);
             }
-            PodEvent::Unwatchable(reason) => {
-                if self.keeping.switch(false) {
-                    tracing::warn!(
-                        "leases are not kept, renewed or revoked, for this node's pods cannot be watched: {reason}. \
-                         Grant coffer-csi \"list\" and \"watch\" on \"pods\" (see docs/leases.md)"
-                    );
-                }
-            }
+            PodEvent::Unwatchable(reason) => self.stop_keeping(&format!(
+                "this node's pods cannot be watched: {reason}. \
+                 Grant coffer-csi \"list\" and \"watch\" on \"pods\" (see docs/leases.md)"
+            )),
+        }
+    }
+
+    /// Keeps nothing while the end of a pod would not be noticed.
+    fn stop_keeping(&self, reason: &str) {
+        if self.keeping.switch(false) {
+            tracing::warn!("leases are not kept, renewed or revoked, for {reason}");
         }
     }
 

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         .test("an_issued_certificate_is_kept", certificate)
         .test("refresh_interval_spares_reads", refresh_interval)
         .test("without_rights_on_pods_nothing_is_kept", without_rights)
+        .test("rights_on_pods_that_come_back_count", |_| rights_come_back())
         .test("a_wrong_node_name_takes_nobodys_credentials", wrong_node_name)
         .run()
 }
@@ -275,6 +276,32 @@ async fn refresh_interval(site: Arc<LeaseSite>) {
     assert_eq!(site.bao.requests_to(&path), 5);
 }
 
+/// On a cluster of its own, whose rights are taken away for a while.
+async fn rights_come_back() {
+    let site = LeaseSite::start().await;
+    let tenant = site.tenant("comeback", LONG, "1h").await;
+    let mut node = site.node("comeback").await;
+    let pod = tenant.pod(&node).await;
+    let first = node.mount(&tenant.call(&pod)).await;
+    let allow = async |verbs: Value| {
+        let patch = json!([{ "op": "replace", "path": "/rules/0/verbs", "value": verbs }]);
+        let patch = format!("--patch={patch}");
+        site.cluster.kubectl().run(["patch", "clusterrole", "coffer-csi-pods", "--type=json", &patch]).await;
+    };
+    // the list succeeds, and the watch that follows it does not
+    allow(json!(["list"])).await;
+    node.restart().await;
+    let lists = || node.csi.log().matches("pods are watched").count();
+    until("the watch to be refused", async || node.csi.log().contains("cannot be watched").then_some(()))
+        .await;
+    let before = lists();
+    allow(json!(["list", "watch"])).await;
+    until("another list", async || (lists() > before).then_some(())).await;
+    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first), "held all the while");
+    tenant.namespace.delete_pod(&pod).await;
+    site.nobody_left(&tenant).await;
+}
+
 async fn wrong_node_name(site: Arc<LeaseSite>) {
     let tenant = site.tenant("name", LONG, "1h").await;
     let mut node = site.node("name").await;
@@ -285,7 +312,10 @@ async fn wrong_node_name(site: Arc<LeaseSite>) {
     node.csi = node.options().env("NODE_NAME", "nowhere").start().await;
     until("the list to be doubted", async || node.csi.log().contains("is NODE_NAME right?").then_some(()))
         .await;
-    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
+    let other = node.mount(&tenant.call(&pod)).await;
+    assert_ne!(user(&other), user(&first), "nothing is kept whose end would not be noticed");
+    let users = site.postgres.users(tenant.namespace.name());
+    assert!(users.contains(&user(&first)), "nobody revoked it: {users:?}");
     node.restart().await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
     tenant.namespace.delete_pod(&pod).await;

@@ -8,6 +8,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::COFFER_NAMESPACE;
 use super::cluster::{Cluster, ClusterOptions};
 use super::namespace::Namespace;
 use super::suite::Servers;
@@ -94,6 +95,9 @@ impl LeaseSite {
 
     /// A node whose agent reaches Vault at another address.
     pub async fn node_by(&self, name: &str, vault: &str) -> LeaseNode {
+        // as on every node, the agent's own pod is there before it
+        let coffer = Namespace::existing(self.cluster.client(), COFFER_NAMESPACE);
+        coffer.pod_on(name, "coffer-csi", "none").await;
         let dir = tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs");
         self.cluster.coffer_kubeconfig().await.write(&kubeconfig(dir.path()));
         let csi = options(name, vault, dir.path()).start().await;
