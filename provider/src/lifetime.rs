@@ -24,6 +24,8 @@ pub(crate) struct Lifetime {
     pub(crate) renewal: Option<Instant>,
     /// Whether the last renewal left the end where it was.
     pub(crate) stayed: bool,
+    /// Whether Vault refused the last renewal, and may refuse the next.
+    pub(crate) refused: bool,
 }
 
 impl Lifetime {
@@ -32,7 +34,7 @@ impl Lifetime {
         // no server means a century; an instant has an end
         let granted = granted.min(Duration::from_secs(100 * 365 * 86_400));
         let renewal = renewable.then(|| renewal(now, granted));
-        Self { granted, until: now + granted, renewal, stayed: false }
+        Self { granted, until: now + granted, renewal, stayed: false, refused: false }
     }
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
@@ -45,7 +47,7 @@ impl Lifetime {
 
     /// Whether it is time for the next one: Vault renews this one no further, and less than a third is left.
     pub(crate) fn wants_successor(&self, now: Instant) -> bool {
-        self.renewal.is_none() && self.left(now) * 3 < self.granted
+        (self.renewal.is_none() || self.refused) && self.left(now) * 3 < self.granted
     }
 
     /// Takes over what a renewal, asked for at `now`, was answered with.
@@ -57,7 +59,7 @@ impl Lifetime {
         *self = if stays {
             let again = (next.left(now) / 10).max(SOONEST_QUESTION).min(next.left(now) / 2);
             let renewal = next.renewal.filter(|_| !self.stayed).map(|_| now + again);
-            Self { granted: self.granted, until: next.until, renewal, stayed: true }
+            Self { granted: self.granted, until: next.until, renewal, stayed: true, refused: false }
         } else {
             next
         };
@@ -67,6 +69,12 @@ impl Lifetime {
     pub(crate) fn put_off(&mut self, now: Instant) {
         let wait = (self.left(now) / 4).clamp(SOONEST_RETRY, LATEST_RETRY);
         self.renewal = Some(now + wait.mul_f64(0.5 + 0.5 * fraction()));
+    }
+
+    /// Tries again later what Vault refused: the engine behind it may be away, or it is the end.
+    pub(crate) fn refuse(&mut self, now: Instant) {
+        self.put_off(now);
+        self.refused = true;
     }
 
     /// Notes that Vault renews it no further.
@@ -188,6 +196,17 @@ mod tests {
         life.put_off(now + seconds(40));
         let wait = life.renewal.expect("another try") - (now + seconds(40));
         assert!((Duration::from_millis(2500)..=seconds(5)).contains(&wait), "{wait:?}");
+    }
+
+    #[test]
+    fn what_vault_refuses_to_renew_is_tried_again_and_wants_a_successor_in_its_last_third() {
+        let now = Instant::now();
+        let mut life = Lifetime::new(now, MINUTE, true);
+        life.refuse(now + seconds(38));
+        assert!(life.renewal.is_some() && !life.wants_successor(now + seconds(40)));
+        assert!(life.wants_successor(now + seconds(41)));
+        life.renewed(now + seconds(42), MINUTE, true);
+        assert!(!life.wants_successor(now + seconds(90)), "Vault thought better of it");
     }
 
     #[test]

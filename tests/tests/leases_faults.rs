@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         .test("a_lease_that_an_operator_revoked_is_issued_anew", lease_revoked)
         .test("a_token_that_an_operator_revoked_is_replaced_with_what_it_owned", token_revoked)
         .test("a_lease_whose_time_was_cut_is_renewed_on", time_cut)
+        .test("a_lease_that_is_refused_is_replaced_in_time", refused)
         .test("a_token_that_vault_renews_no_further_is_replaced_in_time", token_ends)
         .test("mounts_at_once_and_volumes_of_a_pod_share_one_user", shared)
         .test("what_a_class_asks_for_no_more_is_left_to_its_end", class_changed)
@@ -160,6 +161,24 @@ async fn time_cut(site: Arc<LeaseSite>) {
     Postgres::role(&site.bao, tenant.namespace.name(), Terms { ttl: "4s", max_ttl: "1h" }).await;
     renewals(&node, 4.0).await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
+    tenant.namespace.delete_pod(&pod).await;
+    site.nobody_left(&tenant).await;
+}
+
+async fn refused(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("refused", Terms { ttl: "15s", max_ttl: "1h" }, "1h").await;
+    let node = site.node("refused").await;
+    let pod = tenant.pod(&node).await;
+    let first = node.mount(&tenant.call(&pod)).await;
+    // less than the age of the lease when it is to be renewed
+    Postgres::role(&site.bao, tenant.namespace.name(), Terms { ttl: "5s", max_ttl: "5s" }).await;
+    let second = another_user(&node, &tenant.call(&pod), &first).await;
+    let users = site.postgres.users(tenant.namespace.name());
+    assert!(
+        users.contains(&user(&first)) && users.contains(&user(&second)),
+        "both hold for a while: {users:?}"
+    );
+    assert!(node.csi.log().contains("past the max TTL"), "{}", node.csi.log());
     tenant.namespace.delete_pod(&pod).await;
     site.nobody_left(&tenant).await;
 }

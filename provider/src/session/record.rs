@@ -256,6 +256,7 @@ impl LifetimeRecord {
             until: moments.meant(self.until),
             renewal: self.renewal.map(|at| moments.meant(at)),
             stayed: false,
+            refused: false,
         }
     }
 }

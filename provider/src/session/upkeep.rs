@@ -115,8 +115,13 @@ impl Session {
                 self.holdings().answers.retain(|held| !held.is_lease_of(&lease.id));
             }
             Err(failure) => {
+                // at the end of what the engine allows, and where the engine itself failed, Vault says so with the same status
+                let refused = failure.is_bad_request();
                 self.warn(&what(), "is not renewed yet", failure, vault);
-                self.change_lease(lease, |lifetime| lifetime.put_off(asked));
+                self.change_lease(
+                    lease,
+                    |life| if refused { life.refuse(asked) } else { life.put_off(asked) },
+                );
             }
         }
         self.note_change(&mut self.holdings());

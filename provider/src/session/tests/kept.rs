@@ -142,10 +142,12 @@ async fn a_lease_that_vault_lost_is_forgotten() {
     bed.clock.advance(Duration::from_secs(6));
     told(400, 200);
     renew(&session, &bed).await;
-    assert!(serves(&session, &creds("r"), &bed.reading()), "Vault knows it yet");
+    assert!(session.stopgap(creds("r").id()).is_some(), "Vault knows it yet, should it not issue another");
+    assert!(!serves(&session, &creds("r"), &bed.reading()), "the next mount asks for another");
     bed.clock.advance(Duration::from_secs(4));
     told(400, 400);
     renew(&session, &bed).await;
+    assert!(session.stopgap(creds("r").id()).is_none());
     assert!(!serves(&session, &creds("r"), &bed.reading()));
 }
 
