@@ -88,7 +88,9 @@ impl Provider {
         let list = Arc::clone(&pods.list);
         let tasks = JoinSet::new();
         let mut keeper = Keeper { provider: self, keeping, pods: None, list, asked: now, tasks };
-        keeper.end(keeper.provider.sessions.take_ended(), Duration::ZERO);
+        for session in keeper.provider.sessions.ended() {
+            keeper.revoke(session, Duration::ZERO);
+        }
         loop {
             let wait = keeper.look();
             tokio::select! {
@@ -166,7 +168,7 @@ impl Keeper {
                     let there = session.pod().is_none_or(|pod| pods.contains(&pod.uid));
                     !there && !session.is_made_since(began)
                 };
-                self.end(self.provider.sessions.take(is_gone), revocation::GRACE);
+                self.end(self.provider.sessions.take(is_gone));
                 self.pods = Some(pods);
             }
             PodEvent::Appeared(uid) => {
@@ -175,7 +177,7 @@ impl Keeper {
             }
             PodEvent::Gone(uid) => {
                 let is_gone = |session: &Session| session.pod().is_some_and(|pod| pod.uid == uid);
-                self.end(self.provider.sessions.take(is_gone), revocation::GRACE);
+                self.end(self.provider.sessions.take(is_gone));
                 self.pods.get_or_insert_default().remove(&uid);
             }
             PodEvent::Unwatchable(reason) => self.stop_keeping(&format!(
@@ -192,11 +194,16 @@ impl Keeper {
         }
     }
 
-    fn end(&mut self, sessions: Vec<Arc<Session>>, grace: Duration) {
+    fn end(&mut self, sessions: Vec<Arc<Session>>) {
         for session in sessions {
             session.mark_ended();
-            self.tasks.spawn(Arc::clone(&self.provider).revoke_ended(session, grace));
+            self.provider.sessions.put_ended(Arc::clone(&session));
+            self.revoke(session, revocation::GRACE);
         }
+    }
+
+    fn revoke(&mut self, session: Arc<Session>, grace: Duration) {
+        self.tasks.spawn(Arc::clone(&self.provider).revoke_ended(session, grace));
     }
 }
 

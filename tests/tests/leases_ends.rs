@@ -175,6 +175,11 @@ async fn revoke_on_shutdown(site: Arc<LeaseSite>) {
         let pod = tenant.pod(&node).await;
         node.mount(&tenant.call(&pod)).await;
     }
+    // one that is in its grace, and stays so for longer than the agent lives
+    let gone = tenant.pod(&node).await;
+    node.mount(&tenant.call(&gone)).await;
+    tenant.namespace.delete_pod(&gone).await;
+    until("the agent to know", async || (!node.status().await.contains(&gone.name)).then_some(())).await;
     node.csi.terminate();
     assert!(node.csi.wait().await.success());
     site.nobody_left(&tenant).await;

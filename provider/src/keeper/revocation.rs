@@ -17,6 +17,9 @@ pub(super) const GRACE: Duration = Duration::from_secs(2);
 /// The longest that a mount in progress is waited for, which a driver's own deadline ends sooner.
 const IN_PROGRESS: Duration = Duration::from_secs(120);
 
+/// Who holds a session whose pod is gone, beside its mounts: the list of such sessions, and the task that revokes.
+const OUR_OWN: usize = 2;
+
 /// The time for one revocation.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -31,8 +34,10 @@ impl Provider {
     /// Revokes what all sessions hold, for a node that is to have none of it any more. What is not revoked in this time
     /// stays stored, and the next start goes on with it.
     pub async fn revoke_all(&self, time: Duration) {
-        let sessions = self.sessions.take(|session| session.pod().is_some());
+        let mut sessions = self.sessions.take(|session| session.pod().is_some());
         sessions.iter().for_each(|session| session.mark_ended());
+        // those whose pods went a moment ago, and those that Vault did not revoke yet
+        sessions.extend(self.sessions.ended());
         let revoked = join_all(sessions.iter().map(|session| self.revoke_once(session)));
         if timeout(time, revoked).await.is_err() {
             tracing::warn!("not every token was revoked in time");
@@ -56,11 +61,12 @@ impl Provider {
             wait = (wait * 2).min(LONGEST_WAIT);
         }
         session.forget_record();
+        self.sessions.forget_ended(&session);
     }
 
     async fn wait_for_mounts(&self, session: &Arc<Session>) {
         let until = Instant::now() + IN_PROGRESS;
-        while Arc::strong_count(session) > 1 && Instant::now() < until {
+        while Arc::strong_count(session) > OUR_OWN && Instant::now() < until {
             sleep(Duration::from_millis(50)).await;
         }
     }

@@ -28,7 +28,7 @@ pub(crate) struct Sessions {
     keeping: Option<Arc<Keeping>>,
     room: Arc<Semaphore>,
     known: Mutex<HashMap<SessionKey, (Arc<Session>, Instant)>>,
-    /// Stored sessions whose pods are gone, until someone revokes what they hold.
+    /// Sessions whose pods are gone, until what they hold is revoked.
     ended: Mutex<Vec<Arc<Session>>>,
 }
 
@@ -104,13 +104,19 @@ impl Sessions {
         known.insert(session.key.clone(), (Arc::clone(session), self.clock.now()));
     }
 
-    /// Adds a stored session whose pod is gone.
+    /// Adds a session whose pod is gone.
     pub(crate) fn put_ended(&self, session: Arc<Session>) {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(session);
     }
 
-    pub(crate) fn take_ended(&self) -> Vec<Arc<Session>> {
-        std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Forgets one that holds nothing any more.
+    pub(crate) fn forget_ended(&self, session: &Arc<Session>) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.retain(|other| !Arc::ptr_eq(other, session));
+    }
+
+    pub(crate) fn ended(&self) -> Vec<Arc<Session>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A share of the room for an answer that is held; none where there is no room left.
