@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coffer_provider::{Secret, StateStore};
+use data_encoding::HEXLOWER;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -180,14 +181,7 @@ fn is_record(name: &str) -> bool {
 }
 
 fn header(record: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    let mut line = format!("{FORMAT} ");
-    for byte in digest::digest(&digest::SHA256, record).as_ref() {
-        let _ = write!(line, "{byte:02x}");
-    }
-    line.push('\n');
-    line
+    format!("{FORMAT} {}\n", HEXLOWER.encode(digest::digest(&digest::SHA256, record).as_ref()))
 }
 
 /// Makes the directory where it is missing, and refuses it where secrets must not lie.

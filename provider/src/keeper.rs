@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use crate::keeping::Keeping;
 use crate::read::Provider;
 use crate::session::{Renewing, Session};
-use crate::vault::Vault;
+use crate::vault::{TargetHandle, Vault};
 
 /// What a watch on this node's pods tells. Only what it tells counts: that it is silent says nothing.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub struct PodEvents {
     pub list: Arc<Notify>,
 }
 
-/// The time for one renewal.
-const RENEWAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time for what is done for one session at a time: its renewals, or one revocation.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the watch may take to tell of a pod that mounts already. A pod that no list has was deleted meanwhile.
 const UNSEEN: Duration = Duration::from_secs(30);
@@ -99,6 +99,16 @@ impl Provider {
                 Some(_) = keeper.tasks.join_next(), if !keeper.tasks.is_empty() => {}
                 () = sleep(wait) => {}
             }
+        }
+    }
+
+    /// Vault, for what is done for a session in the background.
+    fn vault_of<'a>(&'a self, session: &'a Session, target: &'a TargetHandle) -> Vault<'a> {
+        Vault {
+            target,
+            namespace: session.key().namespace.as_deref(),
+            deadline: tokio::time::Instant::now() + TIMEOUT,
+            metrics: &self.metrics,
         }
     }
 
@@ -208,14 +218,7 @@ impl Keeper {
 }
 
 async fn renew(provider: Arc<Provider>, session: Arc<Session>, renewing: Renewing) {
-    let key = session.key();
-    let Ok(target) = provider.targets.handle(&key.target) else { return renewing.put_off() };
+    let Ok(target) = provider.targets.handle(&session.key().target) else { return renewing.put_off() };
     let Ok(_turn) = target.limits.upkeep.acquire().await else { return };
-    let vault = Vault {
-        target: &target,
-        namespace: key.namespace.as_deref(),
-        deadline: tokio::time::Instant::now() + RENEWAL_TIMEOUT,
-        metrics: &provider.metrics,
-    };
-    renewing.renew_due(&vault).await;
+    renewing.renew_due(&provider.vault_of(&session, &target)).await;
 }

@@ -14,6 +14,7 @@
 
 pub mod class;
 mod clock;
+mod digest;
 mod error;
 mod fetch;
 pub mod go_duration;

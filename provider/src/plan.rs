@@ -1,9 +1,8 @@
 //! Objects become requests to Vault, each distinct one made once a read.
 
-use ring::digest::{self, SHA256_OUTPUT_LEN};
-
 use crate::Secret;
 use crate::class::Object;
+use crate::digest::{Digest, digest_of_parts};
 
 /// The requests that a class needs, and which of them each object takes its file from.
 #[derive(Debug)]
@@ -65,28 +64,15 @@ impl<'a> Plan<'a> {
 
 /// What tells requests apart, in a form that can be kept: a digest of everything that Vault sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct RequestId(pub(crate) [u8; SHA256_OUTPUT_LEN]);
+pub(crate) struct RequestId(pub(crate) Digest);
 
 impl Request {
     pub(crate) fn id(&self) -> RequestId {
-        let mut digest = digest::Context::new(&digest::SHA256);
-        let mut add = |part: &[u8]| {
-            digest.update(&part.len().to_be_bytes());
-            digest.update(part);
-        };
-        add(self.method.as_str().as_bytes());
-        add(self.path.as_bytes());
-        add(&self.query.len().to_be_bytes());
-        for (name, value) in &self.query {
-            add(name.as_bytes());
-            add(value.as_bytes());
-        }
-        if let Some(body) = &self.body {
-            add(body.expose());
-        }
-        let mut id = [0; SHA256_OUTPUT_LEN];
-        id.copy_from_slice(digest.finish().as_ref());
-        RequestId(id)
+        let arguments = self.query.len().to_be_bytes();
+        let parts = [self.method.as_str().as_bytes(), self.path.as_bytes(), &arguments];
+        let query = self.query.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+        let body = self.body.iter().map(Secret::expose);
+        RequestId(digest_of_parts(parts.into_iter().chain(query).chain(body)))
     }
 
     /// Whether Vault makes something new at this request, so that it must not be repeated.

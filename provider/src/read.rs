@@ -5,10 +5,10 @@ mod probe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring::digest;
 use tokio::time::timeout_at;
 
 use crate::class::{Class, KnownClasses, Object};
+use crate::digest::digest;
 use crate::fetch::fetch;
 use crate::issuing::Engines;
 use crate::keeping::{Keeping, StateStore};
@@ -194,7 +194,7 @@ impl Provider {
 /// A digest of what a driver calls a volume by.
 fn volume(name: &str) -> u64 {
     let mut first = [0; 8];
-    first.copy_from_slice(&digest::digest(&digest::SHA256, name.as_bytes()).as_ref()[..8]);
+    first.copy_from_slice(&digest(name.as_bytes())[..8]);
     u64::from_be_bytes(first)
 }
 

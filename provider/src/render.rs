@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use ring::digest::{SHA256, SHA256_OUTPUT_LEN};
 use serde_json::value::RawValue;
 
 use crate::class::{Encoding, Object};
+use crate::digest::{Digest, digest};
 use crate::go_json::{self, BadJson, RawObject};
 use crate::vault::{Answer, Envelope};
 use crate::{Error, ErrorKind, Secret};
@@ -222,15 +222,13 @@ struct Framed {
     frame: Frame,
 }
 
-type Digest = [u8; SHA256_OUTPUT_LEN];
-
 /// Frames kept for one identity, far above what a pod mounts, and the size up to which one is, in bytes.
 const MAX_FRAMES: usize = 128;
 const MAX_FRAME: usize = 4096;
 
 impl Earlier {
     fn frame(&self, object: &Object, data: &Secret, envelope: &Envelope<'_>) -> Result<Frame, Error> {
-        let (object, data) = (sha256(&object.fingerprint), sha256(data));
+        let (object, data) = (digest(object.fingerprint.expose()), digest(data.expose()));
         let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = frames.iter().position(|framed| framed.object == object);
         if let Some(framed) = last.map(|at| &frames[at]).filter(|framed| framed.data == data) {
@@ -247,12 +245,6 @@ impl Earlier {
         }
         Ok(frame)
     }
-}
-
-fn sha256(secret: &Secret) -> Digest {
-    let mut digest = [0; SHA256_OUTPUT_LEN];
-    digest.copy_from_slice(ring::digest::digest(&SHA256, secret.expose()).as_ref());
-    digest
 }
 
 #[cfg(test)]

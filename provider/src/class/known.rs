@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ring::digest::{self, SHA256_OUTPUT_LEN};
-
 use super::Class;
 use super::parameters::DRIVERS_OWN;
 use crate::Error;
+use crate::digest::{Digest, digest_of_parts};
 use crate::settings::Settings;
 
 /// Classes that are kept, and how long their parameters may be, in bytes: what is larger is parsed each time.
@@ -16,7 +15,7 @@ const MAX_BYTES: usize = 16 << 10;
 
 /// Parsed classes, by a digest of their parameters.
 #[derive(Default)]
-pub(crate) struct KnownClasses(Mutex<HashMap<[u8; SHA256_OUTPUT_LEN], Arc<Class>>>);
+pub(crate) struct KnownClasses(Mutex<HashMap<Digest, Arc<Class>>>);
 
 impl KnownClasses {
     /// The class of these parameters, parsed where it is not known.
@@ -48,15 +47,8 @@ impl KnownClasses {
     }
 }
 
-fn id<'a>(parameters: impl Iterator<Item = (&'a String, &'a String)>) -> [u8; SHA256_OUTPUT_LEN] {
-    let mut digest = digest::Context::new(&digest::SHA256);
-    for text in parameters.flat_map(|(name, value)| [name, value]) {
-        digest.update(&text.len().to_be_bytes());
-        digest.update(text.as_bytes());
-    }
-    let mut id = [0; SHA256_OUTPUT_LEN];
-    id.copy_from_slice(digest.finish().as_ref());
-    id
+fn id<'a>(parameters: impl Iterator<Item = (&'a String, &'a String)>) -> Digest {
+    digest_of_parts(parameters.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]))
 }
 
 #[cfg(test)]

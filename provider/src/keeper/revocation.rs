@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use crate::metrics::Revocation;
 use crate::read::Provider;
 use crate::session::{Session, Token};
-use crate::vault::{TargetHandle, Vault};
+use crate::vault::TargetHandle;
 
 /// How long after a pod's end its tokens are revoked: a mount that is in progress then may end first.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
@@ -19,9 +19,6 @@ const IN_PROGRESS: Duration = Duration::from_secs(120);
 
 /// Who holds a session whose pod is gone, beside its mounts: the list of such sessions, and the task that revokes.
 const OUR_OWN: usize = 2;
-
-/// The time for one revocation.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Between two tries, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -87,12 +84,7 @@ impl Provider {
     }
 
     async fn revoke(&self, session: &Session, token: &Arc<Token>, target: &TargetHandle) {
-        let vault = Vault {
-            target,
-            namespace: session.key().namespace.as_deref(),
-            deadline: tokio::time::Instant::now() + TIMEOUT,
-            metrics: &self.metrics,
-        };
+        let vault = self.vault_of(session, target);
         match vault.revoke(token.secret()).await {
             Ok(()) => {
                 tracing::debug!(pod = session.pod_name(), "revoked the token of a pod that is gone");
