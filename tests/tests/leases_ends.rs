@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{LeaseSite, Suite, user};
+use coffer_tests::kubernetes::{LeaseNode, LeaseSite, Suite, Tenant, user};
 use coffer_tests::{Pod, Relay, Terms, until};
 use futures_util::{StreamExt, stream};
+use tokio::task::JoinHandle;
 
 const SHORT: Terms<'static> = Terms { ttl: "6s", max_ttl: "1h" };
 const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
@@ -32,21 +33,33 @@ fn main() -> ExitCode {
         .run()
 }
 
+/// A mount whose user is made, while the answer that tells of it is held back.
+async fn held_mount(
+    site: &LeaseSite,
+    tenant: &Tenant,
+    node: &LeaseNode,
+    relay: &Relay,
+    pod: &Pod,
+) -> JoinHandle<bool> {
+    relay.hold("database/creds");
+    let (mut client, request) = (node.csi.client(), tenant.call(pod).request());
+    let mount = tokio::spawn(async move { client.mount(request).await.is_ok() });
+    until("the user to be made", async || {
+        (!site.postgres.users(tenant.namespace.name()).is_empty()).then_some(())
+    })
+    .await;
+    mount
+}
+
 async fn killed_while_it_issues(site: Arc<LeaseSite>) {
     let tenant = site.tenant("killed", LONG, "1h").await;
     let relay = Relay::start(site.bao.address()).await;
     let mut node = site.node_by("killed", relay.address()).await;
     let pod = tenant.pod(&node).await;
-    relay.hold("database/creds");
-    let (mut client, request) = (node.csi.client(), tenant.call(&pod).request());
-    let mount = tokio::spawn(async move { client.mount(request).await });
-    until("the user to be made", async || {
-        (!site.postgres.users(tenant.namespace.name()).is_empty()).then_some(())
-    })
-    .await;
+    let mount = held_mount(&site, &tenant, &node, &relay, &pod).await;
     node.csi.kill();
     node.csi.wait().await;
-    assert!(mount.await.unwrap().is_err());
+    assert!(!mount.await.unwrap());
     relay.pass();
 
     node.csi = node.options().start().await;
@@ -93,16 +106,10 @@ async fn deleted_during_its_first_mount(site: Arc<LeaseSite>) {
     let relay = Relay::start(site.bao.address()).await;
     let node = site.node_by("deleted", relay.address()).await;
     let pod = tenant.pod(&node).await;
-    relay.hold("database/creds");
-    let (mut client, request) = (node.csi.client(), tenant.call(&pod).request());
-    let mount = tokio::spawn(async move { client.mount(request).await });
-    until("the user to be made", async || {
-        (!site.postgres.users(tenant.namespace.name()).is_empty()).then_some(())
-    })
-    .await;
+    let mount = held_mount(&site, &tenant, &node, &relay, &pod).await;
     tenant.namespace.delete_pod(&pod).await;
     relay.pass();
-    mount.await.unwrap().unwrap();
+    assert!(mount.await.unwrap());
     site.nobody_left(&tenant).await;
 }
 
