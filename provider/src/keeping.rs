@@ -105,6 +105,6 @@ impl Keeping {
 
 fn hash(key: &SessionKey, request: &Request) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&key.target, &key.namespace, request.method.as_str(), &request.path).hash(&mut hasher);
+    (&key.target, &key.namespace, request.id()).hash(&mut hasher);
     hasher.finish()
 }
