@@ -140,14 +140,17 @@ impl Session {
             if known(kept.confirmed) || known(kept.tried) {
                 return Ok(None);
             }
-            if reading.vault.knows(denied.secret()).await {
+        }
+        if !is_old || (self.is_kept() && denied.owns()) {
+            let is_alive = reading.vault.knows(denied.secret()).await;
+            if is_alive && !is_old {
                 kept.confirmed = Some(now);
                 return Ok(None);
             }
-        }
-        if !is_old {
-            // Vault knows it no more, nor what was issued to it
-            self.bury(denied);
+            if !is_alive {
+                // nor is there what was issued to it
+                self.bury(denied);
+            }
         }
         kept.tried = Some(now);
         let token = self.log_in(&mut kept, reading).await?;

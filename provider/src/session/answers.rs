@@ -56,7 +56,6 @@ impl Session {
             request: request.id(),
             about,
             answer: Arc::clone(&answer),
-            token: Arc::clone(token),
             term,
             volumes: vec![reading.volume],
             _room: room,
@@ -68,13 +67,13 @@ impl Session {
     }
 
     /// For how long an answer is held; not at all where every read asks anew.
-    fn term(&self, grant: Grant, asked: Instant, token: &Token, reading: &Reading<'_>) -> Option<Term> {
+    fn term(&self, grant: Grant, asked: Instant, token: &Arc<Token>, reading: &Reading<'_>) -> Option<Term> {
         match grant {
             Grant::Lease(lease) => {
                 // a token that is good for this read alone takes its leases along
                 let kept = self.is_kept() && token.is_kept();
                 let lifetime = Lifetime::new(asked, lease.duration, lease.renewable);
-                return kept.then_some(Term::Lease { id: lease.id, lifetime });
+                return kept.then(|| Term::Lease { id: lease.id, lifetime, token: Arc::clone(token) });
             }
             Grant::Certificate(certificate) => {
                 let end = UNIX_EPOCH.checked_add(Duration::from_secs(certificate.expiration))?;

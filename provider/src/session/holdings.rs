@@ -27,8 +27,6 @@ pub(crate) struct Held {
     pub(super) request: RequestId,
     pub(super) about: About,
     pub(super) answer: Arc<Answer>,
-    /// The token that it was given to.
-    pub(super) token: Arc<Token>,
     pub(super) term: Term,
     /// The mounts whose files come from it.
     pub(super) volumes: Vec<Volume>,
@@ -48,8 +46,8 @@ pub(crate) struct About {
 
 /// For how long an answer is good.
 pub(crate) enum Term {
-    /// As long as Vault lets the lease live.
-    Lease { id: String, lifetime: Lifetime },
+    /// As long as Vault lets the lease live, and the token that it was given to.
+    Lease { id: String, lifetime: Lifetime, token: Arc<Token> },
     /// A certificate: until two thirds of its life, and in need until its end.
     Certificate { replaced_from: Instant, until: Instant },
     /// Anything else: for as long as the class says.
@@ -83,7 +81,7 @@ impl Holdings {
     pub(super) fn bury(&mut self, token: &Arc<Token>) {
         token.note_death();
         self.tokens.retain(|other| !Arc::ptr_eq(other, token));
-        self.answers.retain(|held| !held.is_lease() || !Arc::ptr_eq(&held.token, token));
+        self.answers.retain(|held| !held.is_lease_under(token));
         self.changed = true;
     }
 
@@ -104,7 +102,7 @@ impl Holdings {
     /// Whether a token is needed by what is held, or by the reads to come.
     pub(super) fn needs(&self, token: &Arc<Token>) -> bool {
         let is_newest = self.tokens.last().is_some_and(|newest| Arc::ptr_eq(newest, token));
-        is_newest || self.answers.iter().any(|held| held.is_lease() && Arc::ptr_eq(&held.token, token))
+        is_newest || self.answers.iter().any(|held| held.is_lease_under(token))
     }
 }
 
@@ -112,10 +110,8 @@ impl Held {
     /// Whether the answer still serves: with nothing to renew it, leases and certificates do not.
     pub(super) fn serves(&self, now: Instant, refresh_interval: Duration, kept: bool) -> bool {
         match &self.term {
-            Term::Lease { lifetime, .. } => {
-                kept && !self.is_over(now)
-                    && !lifetime.wants_successor(now)
-                    && !self.token.wants_successor(now)
+            Term::Lease { lifetime, token, .. } => {
+                kept && !self.is_over(now) && !lifetime.wants_successor(now) && !token.wants_successor(now)
             }
             Term::Certificate { replaced_from, .. } => kept && now < *replaced_from,
             Term::Read { at } => now.saturating_duration_since(*at) < refresh_interval,
@@ -129,7 +125,7 @@ impl Held {
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
         match &self.term {
-            Term::Lease { lifetime, .. } => lifetime.is_over(now) || self.token.is_over(now),
+            Term::Lease { lifetime, token, .. } => lifetime.is_over(now) || token.is_over(now),
             Term::Certificate { until, .. } => *until <= now,
             Term::Read { .. } => false,
         }
@@ -137,6 +133,10 @@ impl Held {
 
     pub(super) fn is_lease_of(&self, lease: &str) -> bool {
         matches!(&self.term, Term::Lease { id, .. } if id == lease)
+    }
+
+    fn is_lease_under(&self, token: &Arc<Token>) -> bool {
+        matches!(&self.term, Term::Lease { token: other, .. } if Arc::ptr_eq(other, token))
     }
 
     pub(super) fn is_lease(&self) -> bool {

@@ -42,8 +42,6 @@ struct AnswerRecord {
     about: About,
     #[serde(with = "exposed")]
     body: Secret,
-    /// Which of the tokens it was given to.
-    token: usize,
     term: TermRecord,
     volumes: Vec<Volume>,
 }
@@ -51,8 +49,16 @@ struct AnswerRecord {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum TermRecord {
-    Lease { id: String, lifetime: LifetimeRecord },
-    Certificate { replaced_from: u64, until: u64 },
+    /// With which of the tokens it was given to.
+    Lease {
+        id: String,
+        lifetime: LifetimeRecord,
+        token: usize,
+    },
+    Certificate {
+        replaced_from: u64,
+        until: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,28 +110,19 @@ impl Session {
             return None;
         }
         let moments = Moments::of(&*self.clock);
-        let mut tokens: Vec<&Arc<Token>> = holdings.tokens.iter().collect();
-        let mut answers = Vec::new();
-        for held in &holdings.answers {
-            let Some(term) = TermRecord::new(&held.term, &moments) else { continue };
-            let token = tokens.iter().position(|token| Arc::ptr_eq(token, &held.token));
-            let token = token.unwrap_or_else(|| {
-                tokens.push(&held.token);
-                tokens.len() - 1
-            });
-            answers.push(AnswerRecord {
+        let answer = |held: &Held| {
+            Some(AnswerRecord {
                 request: HEXLOWER.encode(&held.request.0),
                 about: held.about.clone(),
                 body: held.answer.body().clone(),
-                token,
-                term,
+                term: TermRecord::new(&held.term, &holdings.tokens, &moments)?,
                 volumes: held.volumes.clone(),
-            });
-        }
+            })
+        };
         let record = Record {
             key: self.key.clone(),
-            tokens: tokens.into_iter().map(|token| TokenRecord::new(token, &moments)).collect(),
-            answers,
+            tokens: holdings.tokens.iter().map(|token| TokenRecord::new(token, &moments)).collect(),
+            answers: holdings.answers.iter().filter_map(answer).collect(),
             issuing: holdings.issuing.clone(),
             ended: self.ended.load(Ordering::Relaxed),
         };
@@ -170,10 +167,10 @@ impl Sessions {
         let moments = Moments::of(&*self.clock);
         let tokens: Vec<Arc<Token>> =
             record.tokens.into_iter().map(|token| Arc::new(token.restored(&moments))).collect();
-        let mut answers = Vec::new();
-        for answer in record.answers {
-            answers.push(answer.restored(&tokens, self, &moments).ok_or("it holds an answer of no token")?);
-        }
+        // an answer for which there is no room ends by itself, or with its token, which is kept
+        let answers =
+            record.answers.into_iter().filter_map(|answer| answer.restored(&tokens, self, &moments));
+        let answers = answers.collect();
         let mut holdings =
             Holdings { tokens, answers, issuing: Vec::new(), changed: !record.issuing.is_empty() };
         holdings.forget_over(self.clock.now());
@@ -211,19 +208,20 @@ impl AnswerRecord {
             about: self.about,
             _room: sessions.room_for(&self.body)?,
             answer: Arc::new(Answer::held(self.body)),
-            token: Arc::clone(tokens.get(self.token)?),
-            term: self.term.restored(moments),
+            term: self.term.restored(tokens, moments)?,
             volumes: self.volumes,
         })
     }
 }
 
 impl TermRecord {
-    fn new(term: &Term, moments: &Moments) -> Option<Self> {
+    fn new(term: &Term, tokens: &[Arc<Token>], moments: &Moments) -> Option<Self> {
         Some(match term {
-            Term::Lease { id, lifetime } => {
-                Self::Lease { id: id.clone(), lifetime: LifetimeRecord::new(lifetime, moments) }
-            }
+            Term::Lease { id, lifetime, token } => Self::Lease {
+                id: id.clone(),
+                lifetime: LifetimeRecord::new(lifetime, moments),
+                token: tokens.iter().position(|other| Arc::ptr_eq(other, token))?,
+            },
             Term::Certificate { replaced_from, until } => {
                 Self::Certificate { replaced_from: moments.told(*replaced_from), until: moments.told(*until) }
             }
@@ -231,13 +229,17 @@ impl TermRecord {
         })
     }
 
-    fn restored(self, moments: &Moments) -> Term {
-        match self {
-            Self::Lease { id, lifetime } => Term::Lease { id, lifetime: lifetime.restored(moments) },
+    fn restored(self, tokens: &[Arc<Token>], moments: &Moments) -> Option<Term> {
+        Some(match self {
+            Self::Lease { id, lifetime, token } => Term::Lease {
+                id,
+                lifetime: lifetime.restored(moments),
+                token: Arc::clone(tokens.get(token)?),
+            },
             Self::Certificate { replaced_from, until } => {
                 Term::Certificate { replaced_from: moments.meant(replaced_from), until: moments.meant(until) }
             }
-        }
+        })
     }
 }
 

@@ -61,11 +61,11 @@ impl Session {
     fn due_leases(&self) -> Vec<DueLease> {
         let now = self.clock.now();
         let due = |held: &Held| match &held.term {
-            Term::Lease { id, lifetime } if lifetime.is_due(now) => Some(DueLease {
+            Term::Lease { id, lifetime, token } if lifetime.is_due(now) => Some(DueLease {
                 request: held.request,
                 path: held.about.path.clone(),
                 id: id.clone(),
-                token: Arc::clone(&held.token),
+                token: Arc::clone(token),
             }),
             _ => None,
         };
@@ -130,7 +130,7 @@ impl Session {
     fn change_lease(&self, lease: &DueLease, change: impl FnOnce(&mut Lifetime)) {
         let mut holdings = self.holdings();
         let held = holdings.answers.iter_mut().find(|held| held.request == lease.request);
-        if let Some(Term::Lease { id, lifetime }) = held.map(|held| &mut held.term)
+        if let Some(Term::Lease { id, lifetime, .. }) = held.map(|held| &mut held.term)
             && *id == lease.id
         {
             change(lifetime);

@@ -225,6 +225,38 @@ async fn a_restart_takes_up_tokens_and_leases_with_the_time_that_passed() {
 }
 
 #[tokio::test]
+async fn a_certificate_outlives_its_token_and_brings_none_back() {
+    let (bed, store) = keeping_bed().await;
+    let session = bed.sessions.session(of_pod(&bed)).0;
+    let end = bed.clock.time_of_day().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 600;
+    let body = format!(r#"{{"data":{{"certificate":"c","serial_number":"1","expiration":{end}}}}}"#);
+    let request = Request { method: Method::Post, ..creds("issue") };
+    issue(&session, &request, answer(&body), &bed.reading()).await;
+    session.bury(&session.tokens()[0]);
+    session.store_changes();
+
+    let again = Bed { sessions: after_restart(&bed, &store), ..bed };
+    let (name, record) = store.load().remove(0);
+    let session = again.sessions.restore(name, &record).expect("a session").session;
+    assert!(serves(&session, &request, &again.reading()));
+    assert_eq!(session.token(&again.reading()).await.expect("a token").secret().expose(), b"t2");
+}
+
+#[tokio::test]
+async fn a_denied_token_that_vault_forgot_takes_its_leases_along_however_old() {
+    let (bed, _) = keeping_bed().await;
+    let session = bed.sessions.session(of_pod(&bed)).0;
+    issue(&session, &creds("r"), lease(86_400), &bed.reading()).await;
+    let token = session.tokens().remove(0);
+    token.note_issue();
+    bed.clock.advance(MINUTE);
+    bed.fake.lookup.store(403, std::sync::atomic::Ordering::Relaxed);
+    let other = session.token_after_denial(&token, &bed.reading()).await.expect("no failure");
+    assert!(other.is_some_and(|other| other.secret().expose() == b"t2"));
+    assert!(!serves(&session, &creds("r"), &bed.reading()));
+}
+
+#[tokio::test]
 async fn a_restart_tells_what_was_being_asked_for_and_who_is_gone() {
     let (bed, store) = keeping_bed().await;
     let session = bed.sessions.session(of_pod(&bed)).0;
