@@ -62,6 +62,8 @@ fn what_cannot_work_is_refused_with_the_reason() {
         ("image.pullPolicy=always", "/image/pullPolicy"),
         ("apiServer.namespace=coffer", "must differ"),
         ("apiServer.hostNetwork=true", "kubelet's"),
+        ("csi.updateStrategy.rollingUpdate.maxSurge=1", "needs csi.updateStrategy with maxSurge: 0"),
+        ("csi.updateStrategy.rollingUpdate.maxSurge=10%", "needs csi.updateStrategy with maxSurge: 0"),
         ("vault.ca.pem=x,vault.ca.secret=y", "set one of"),
         ("apiServer.tls.source=secret", "needs apiServer.tls.caBundle"),
         ("apiServer.tls.caBundle=x", "belongs to apiServer.tls.source secret"),
@@ -97,6 +99,47 @@ fn every_value_has_a_comment_and_a_place_in_the_schema() {
         let is_issuer = place.is_some_and(|place| place.ends_with("/issuerRef"));
         assert!(is_issuer || values.pointer(path).is_some(), "values.yaml says nothing of {path}");
     }
+}
+
+/// What leases take, all of it or none.
+#[test]
+fn the_agent_has_what_leases_take() {
+    let agent = |sets: &[&str]| {
+        let arguments: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let objects = objects(&Helm::V4.template(&arguments).unwrap());
+        let watches_pods = objects.iter().any(|object| {
+            object["kind"] == "ClusterRole"
+                && object["rules"]
+                    == json!([
+                        { "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] }
+                    ])
+        });
+        let agent = objects.into_iter().find(|object| object["kind"] == "DaemonSet").unwrap();
+        (agent, watches_pods)
+    };
+    let has = |list: &Value, item: &Value| list.as_array().unwrap().contains(item);
+    let node = json!({ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } });
+    let path = |agent: &Value, pointer: &str| agent.pointer(pointer).unwrap_or(&Value::Null).clone();
+    let pod = "/spec/template/spec";
+
+    let (with, watches_pods) = agent(&["csi.leases.revokeOnShutdown=true"]);
+    assert!(watches_pods);
+    assert_eq!(path(&with, "/spec/updateStrategy/rollingUpdate/maxSurge"), 0);
+    assert!(has(&path(&with, &format!("{pod}/containers/0/env")), &node));
+    let arguments = path(&with, &format!("{pod}/containers/0/args"));
+    assert!(has(&arguments, &json!("--state-dir=/state")) && has(&arguments, &json!("--revoke-on-shutdown")));
+    let mounts = path(&with, &format!("{pod}/containers/0/volumeMounts"));
+    let mount = mounts.as_array().unwrap().iter().find(|mount| mount["mountPath"] == "/state").unwrap();
+    let volumes = path(&with, &format!("{pod}/volumes"));
+    let volume = volumes.as_array().unwrap().iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+    assert_eq!(volume["hostPath"], json!({ "path": "/run/coffer", "type": "DirectoryOrCreate" }));
+
+    let (without, watches_pods) = agent(&[
+        "csi.leases.enabled=false",
+        "csi.updateStrategy.rollingUpdate.maxSurge=10%",
+        "csi.updateStrategy.rollingUpdate.maxUnavailable=0",
+    ]);
+    assert!(!watches_pods && !without.to_string().contains("/run/coffer"), "{without}");
 }
 
 /// Whatever is asked for, the containers have no more rights.

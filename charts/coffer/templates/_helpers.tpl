@@ -106,6 +106,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if and .csi.enabled .apiServer.enabled (eq (include "coffer.csi.namespace" $) (include "coffer.api.namespace" $)) }}
 {{- fail "csi.namespace and apiServer.namespace must differ: who may create Secrets in a namespace can have a token of any account there" }}
 {{- end }}
+{{- $surge := dig "rollingUpdate" "maxSurge" 0 .csi.updateStrategy }}
+{{- if and .csi.enabled .csi.leases.enabled (not (has (toString $surge) (list "0" "0%"))) }}
+{{- fail "csi.leases.enabled needs csi.updateStrategy with maxSurge: 0: one agent on a node holds its leases at a time" }}
+{{- end }}
 {{- if and .apiServer.hostNetwork (eq (int .apiServer.port) 10250) }}
 {{- fail "apiServer.hostNetwork needs another apiServer.port: 10250 is kubelet's on the node" }}
 {{- end }}
