@@ -4,6 +4,7 @@
 
 mod held_key;
 mod key_secret;
+mod own_pod;
 mod pods;
 mod token_request;
 

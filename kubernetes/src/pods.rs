@@ -1,6 +1,7 @@
 //! The pods of one node, watched: when one is gone, what was issued to it can be revoked.
 
 use std::collections::HashSet;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +11,31 @@ use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Config};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+use crate::own_pod::own_pod;
 
 /// Events that wait for the keeper; the watch waits where there are more.
 const WAITING: usize = 64;
 
 /// How long after a refusal the pods are listed again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(20);
+
+/// How long a watch may be silent before its connection is taken for dead. kube-apiserver sends a bookmark every minute, or
+/// up to a quarter later.
+const SILENCE: Duration = Duration::from_secs(90);
+
+/// How long after that another connection is made.
+const AFTER_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long refusals in a row count for nothing, after a list that was believed and before the first: kube-apiserver refuses
+/// for a while when it starts, before it knows the roles, and the next list tells what happened meanwhile.
+const FAITH: Duration = Duration::from_secs(300);
+const FIRST_FAITH: Duration = Duration::from_secs(30);
 
 /// The pods of a node that have not finished, watched until this is dropped.
 pub struct PodWatch(JoinHandle<()>);
@@ -34,8 +49,9 @@ impl PodWatch {
     pub fn start(node: &str) -> (Self, PodEvents) {
         let (sender, events) = mpsc::channel(WAITING);
         let list = Arc::new(Notify::new());
-        let selector = format!("spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed");
-        let watch = tokio::spawn(follow(selector, sender, Arc::clone(&list)));
+        let follower =
+            Follower { node: node.to_owned(), events: sender, faith: Faith::at_first(), failing: None };
+        let watch = tokio::spawn(follower.follow(Arc::clone(&list)));
         (Self(watch), PodEvents { events, list })
     }
 }
@@ -46,71 +62,169 @@ impl Drop for PodWatch {
     }
 }
 
-/// Why a watch was given up.
+/// Why a watch was given up. The next one begins with a list, and so tells what happened meanwhile.
 enum Ended {
+    /// Nobody listens any more.
     Unheard,
-    Forbidden,
+    /// kube-apiserver refuses, or tells of another node, and how.
+    Useless(String),
+    /// The connection is dead.
+    Silent,
 }
 
-async fn follow(selector: String, events: mpsc::Sender<PodEvent>, list: Arc<Notify>) {
-    let client = match client().await {
-        Ok(client) => client,
-        Err(reason) => {
-            // nobody to ask, and no more to tell
-            let _ = events.send(PodEvent::Unwatchable(reason)).await;
-            return;
-        }
-    };
-    let api: Api<PartialObjectMeta<Pod>> = Api::all(client);
-    loop {
-        // every watch begins with a list
-        tokio::select! {
-            ended = follow_once(&api, &selector, &events) => match ended {
-                Ended::Unheard => return,
-                Ended::Forbidden => sleep(AFTER_REFUSAL).await,
-            },
-            () = list.notified() => {}
-        }
+/// Tells of a node's pods.
+struct Follower {
+    node: String,
+    events: mpsc::Sender<PodEvent>,
+    faith: Faith,
+    /// Why the watch fails, as it was said last.
+    failing: Option<String>,
+}
+
+/// A client, and whose it is.
+struct Watcher {
+    api: Api<PartialObjectMeta<Pod>>,
+    /// The uid of this process's own pod, where it is one.
+    own_pod: Option<String>,
+}
+
+impl Watcher {
+    /// Connects by a client of its own: a watch is silent for longer than any other call may take.
+    async fn connect() -> Result<Self, String> {
+        let mut config = Config::infer().await.map_err(|error| root_cause(&error))?;
+        config.connect_timeout = Some(Duration::from_secs(3));
+        config.read_timeout = Some(SILENCE);
+        let own_pod = own_pod(&config).await?;
+        let client = Client::try_from(config).map_err(|error| root_cause(&error))?;
+        Ok(Self { api: Api::all(client), own_pod })
+    }
+
+    /// A list is believed where it has our own pod, or, outside of pods, any.
+    fn believes(&self, pods: &HashSet<String>) -> bool {
+        self.own_pod.as_ref().map_or(!pods.is_empty(), |own| pods.contains(own))
     }
 }
 
-/// Follows until nobody listens, or the watch is forbidden: it would go on later without a list, and leave untold what
-/// happened meanwhile.
-async fn follow_once(
-    api: &Api<PartialObjectMeta<Pod>>,
-    selector: &str,
-    events: &mpsc::Sender<PodEvent>,
-) -> Ended {
-    let config = watcher::Config::default().fields(selector);
-    let mut watched = pin!(watcher(api.clone(), config).default_backoff());
-    let mut listing = HashSet::new();
-    let mut began = Instant::now();
-    while let Some(event) = watched.next().await {
-        let event = match event {
-            Ok(Event::Init) => {
-                listing.clear();
-                began = Instant::now();
-                continue;
+impl Follower {
+    async fn follow(mut self, list: Arc<Notify>) {
+        loop {
+            let watcher = match Watcher::connect().await {
+                Ok(watcher) => watcher,
+                Err(reason) => {
+                    self.doubt(reason).await;
+                    sleep(AFTER_REFUSAL).await;
+                    continue;
+                }
+            };
+            tokio::select! {
+                ended = self.follow_once(&watcher) => match ended {
+                    Ended::Unheard => return,
+                    Ended::Useless(reason) => {
+                        self.doubt(reason).await;
+                        sleep(AFTER_REFUSAL).await;
+                    }
+                    Ended::Silent => sleep(AFTER_SILENCE).await,
+                },
+                () = list.notified() => {}
             }
-            Ok(Event::InitApply(pod)) => {
-                listing.extend(uid(pod));
-                continue;
-            }
-            Ok(Event::InitDone) => Some(PodEvent::Listed(std::mem::take(&mut listing), began)),
-            Ok(Event::Apply(pod)) => uid(pod).map(PodEvent::Appeared),
-            Ok(Event::Delete(pod)) => uid(pod).map(PodEvent::Gone),
-            Err(error) => refusal(&error).map(PodEvent::Unwatchable),
-        };
-        let Some(event) = event else { continue };
-        let forbidden = matches!(event, PodEvent::Unwatchable(_));
-        if events.send(event).await.is_err() {
-            break;
-        }
-        if forbidden {
-            return Ended::Forbidden;
         }
     }
-    Ended::Unheard
+
+    async fn follow_once(&mut self, watcher: &Watcher) -> Ended {
+        let selector = format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", self.node);
+        let config = watcher::Config::default().fields(&selector);
+        let mut watched = pin!(watcher::watcher(watcher.api.clone(), config).default_backoff());
+        let mut listing = HashSet::new();
+        let mut began = Instant::now();
+        while let Some(event) = watched.next().await {
+            let event = match event {
+                Ok(Event::Init) => {
+                    listing.clear();
+                    began = Instant::now();
+                    continue;
+                }
+                Ok(Event::InitApply(pod)) => {
+                    listing.extend(uid(pod));
+                    continue;
+                }
+                Ok(Event::InitDone) if !watcher.believes(&listing) => {
+                    return Ended::Useless(format!(
+                        "coffer-csi's own pod is not among those of the node {:?}: take NODE_NAME from spec.nodeName",
+                        self.node
+                    ));
+                }
+                Ok(Event::InitDone) => {
+                    self.faith = Faith::restored();
+                    Some(PodEvent::Listed(std::mem::take(&mut listing), began))
+                }
+                Ok(Event::Apply(pod)) => uid(pod).map(PodEvent::Appeared),
+                Ok(Event::Delete(pod)) => uid(pod).map(PodEvent::Gone),
+                Err(error) => {
+                    if let Some(ended) = self.failed(&error) {
+                        return ended;
+                    }
+                    continue;
+                }
+            };
+            if self.failing.take().is_some() {
+                tracing::info!("the node's pods are watched again");
+            }
+            let Some(event) = event else { continue };
+            if self.events.send(event).await.is_err() {
+                break;
+            }
+        }
+        Ended::Unheard
+    }
+
+    /// Says why the watch fails, once; the answer is whether it has to begin anew.
+    fn failed(&mut self, error: &watcher::Error) -> Option<Ended> {
+        if let Some(refusal) = refusal(error) {
+            return Some(Ended::Useless(refusal));
+        }
+        self.warn_once(root_cause(error));
+        is_timeout(error).then_some(Ended::Silent)
+    }
+
+    fn warn_once(&mut self, reason: String) {
+        if self.failing.as_ref() != Some(&reason) {
+            tracing::warn!("the node's pods cannot be watched, trying again: {reason}");
+            self.failing = Some(reason);
+        }
+    }
+
+    /// Tells that the end of a pod would not be noticed, unless the next list may still do so in time.
+    async fn doubt(&mut self, reason: String) {
+        if self.faith.lasts(Instant::now()) {
+            return self.warn_once(reason);
+        }
+        // who does not listen any more is found out by the next event
+        let _ = self.events.send(PodEvent::Unwatchable(reason)).await;
+    }
+}
+
+/// For how long refusals count for nothing.
+struct Faith {
+    /// As long as this, in a row.
+    length: Duration,
+    /// When the first of them came.
+    refused: Option<Instant>,
+}
+
+impl Faith {
+    fn at_first() -> Self {
+        Self { length: FIRST_FAITH, refused: None }
+    }
+
+    /// After a list that was believed.
+    fn restored() -> Self {
+        Self { length: FAITH, refused: None }
+    }
+
+    /// Whether a refusal that comes now counts for nothing.
+    fn lasts(&mut self, now: Instant) -> bool {
+        now.duration_since(*self.refused.get_or_insert(now)) < self.length
+    }
 }
 
 fn uid(pod: PartialObjectMeta<Pod>) -> Option<String> {
@@ -124,18 +238,41 @@ fn refusal(error: &watcher::Error) -> Option<String> {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
             if matches!(status.code, 401 | 403) =>
         {
-            Some(status.message.clone())
+            Some(format!(
+                "{}. Grant coffer-csi \"list\" and \"watch\" on \"pods\" (see docs/leases.md)",
+                status.message
+            ))
         }
-        other => {
-            tracing::warn!("the node's pods cannot be watched, trying again: {}", root_cause(other));
-            None
-        }
+        _ => None,
     }
 }
 
-/// A client of its own: a watch is silent for longer than any other call may take.
-async fn client() -> Result<Client, String> {
-    let mut config = Config::infer().await.map_err(|error| root_cause(&error))?;
-    config.connect_timeout = Some(Duration::from_secs(3));
-    Client::try_from(config).map_err(|error| root_cause(&error))
+/// Whether nothing came in time: the connection, and others that were kept beside it, may be dead without a word.
+fn is_timeout(error: &watcher::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{FAITH, FIRST_FAITH, Faith};
+
+    #[test]
+    fn refusals_count_when_they_go_on_for_long_however_long_the_watch_went_well() {
+        let hour = Instant::now() + Duration::from_secs(3600);
+        let second = Duration::from_secs(1);
+        for (mut faith, length) in [(Faith::at_first(), FIRST_FAITH), (Faith::restored(), FAITH)] {
+            assert!(faith.lasts(hour) && faith.lasts(hour + length - second));
+            assert!(!faith.lasts(hour + length));
+        }
+    }
 }
