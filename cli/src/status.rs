@@ -29,6 +29,7 @@ struct Entry {
     path: String,
     renewal_in: Option<u64>,
     ends_in: Option<u64>,
+    revoking: bool,
 }
 
 /// Prints what is held.
@@ -97,9 +98,17 @@ fn row(entry: &Entry) -> [String; 8] {
         or_dash(&entry.class),
         or_dash(&entry.objects.join(",")),
         entry.path.clone(),
-        entry.renewal_in.map_or_else(|| "-".to_owned(), span),
+        renewal(entry),
         entry.ends_in.map_or_else(|| "never".to_owned(), span),
     ]
+}
+
+fn renewal(entry: &Entry) -> String {
+    match entry.renewal_in {
+        _ if entry.revoking => "revoking".to_owned(),
+        Some(seconds) => span(seconds),
+        None => "-".to_owned(),
+    }
 }
 
 /// A span of time in its two largest units.
@@ -126,13 +135,16 @@ mod tests {
     fn the_table_lines_up() {
         let inventory: Inventory = serde_json::from_str(
             r#"{"kept":false,"entries":[{"namespace":"shop","pod":"web-1","service_account":"shop","kind":"lease",
-                "class":"db","objects":["user","password"],"path":"database/creds/shop","renewal_in":40,"ends_in":null}]}"#,
+                "class":"db","objects":["user","password"],"path":"database/creds/shop","renewal_in":40,"ends_in":null,"revoking":false},
+                {"namespace":"shop","pod":"web-0","service_account":"shop","kind":"token","class":"","objects":[],
+                "path":"auth/kubernetes/login","renewal_in":40,"ends_in":3600,"revoking":true}]}"#,
         )
         .expect("an inventory");
         assert_eq!(
             table(&inventory),
-            "NAMESPACE  POD    KIND   CLASS  OBJECTS        PATH                 RENEWAL  END\n\
-             shop       web-1  lease  db     user,password  database/creds/shop  40s      never\n\
+            "NAMESPACE  POD    KIND   CLASS  OBJECTS        PATH                   RENEWAL   END\n\
+             shop       web-1  lease  db     user,password  database/creds/shop    40s       never\n\
+             shop       web-0  token  -      -              auth/kubernetes/login  revoking  1h00m\n\
              nothing is renewed: the node's pods cannot be watched, the log of coffer-csi says why\n"
         );
     }

@@ -17,7 +17,8 @@ use ring::digest;
 use tokio::time::{Instant, sleep};
 
 /// Name and version of the format.
-const FORMAT: &str = "coffer-state 1";
+const FORMAT: &str = "coffer-state";
+const VERSION: &str = "1";
 
 /// Length of a record's name: 16 bytes in hexadecimal.
 const NAME_LENGTH: usize = 32;
@@ -74,6 +75,11 @@ impl StateDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Whether no agent holds the directory. To find out it is locked, for no longer than that.
+    pub(crate) fn is_free(path: &Path) -> bool {
+        lock_file(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok())
+    }
+
     /// A file in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -91,31 +97,27 @@ impl StateDir {
         let bytes = Secret::new(bytes);
         let line = bytes.expose().iter().position(|b| *b == b'\n').ok_or(Damage::Foreign)?;
         let (header, record) = (&bytes.expose()[..line], &bytes.expose()[line + 1..]);
-        if !header.starts_with(FORMAT.as_bytes()) {
-            let other = header.starts_with(b"coffer-state ");
-            return Err(if other { Damage::OtherVersion } else { Damage::Foreign });
+        if header == self::header(record).trim_end().as_bytes() {
+            return Ok(Secret::new(record));
         }
-        if header != self::header(record).trim_end().as_bytes() {
-            return Err(Damage::Checksum);
-        }
-        Ok(Secret::new(record))
-    }
-
-    /// Keeps a file that is no record of ours out of the way, where someone can look at it.
-    fn set_aside(&self, name: &str, damage: &Damage) {
-        let aside = self.file(&format!("{name}.damaged"));
-        let moved = fs::rename(self.file(name), &aside);
-        tracing::warn!(
-            file = %self.file(name).display(),
-            "not a stored session: {damage}. Its pod logs in anew; the file {}",
-            if moved.is_ok() { "is now called *.damaged" } else { "cannot be renamed" }
-        );
+        let mut words = str::from_utf8(header).unwrap_or_default().split(' ');
+        Err(match (words.next(), words.next()) {
+            (Some(FORMAT), Some(VERSION)) => Damage::Checksum,
+            (Some(FORMAT), Some(_)) => Damage::OtherVersion,
+            _ => Damage::Foreign,
+        })
     }
 }
 
 impl StateStore for StateDir {
     fn load(&self) -> Vec<(String, Secret)> {
-        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!("the stored sessions cannot be read: {}: {error}", self.path.display());
+                return Vec::new();
+            }
+        };
         let mut records = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -125,8 +127,8 @@ impl StateStore for StateDir {
             } else if !name.contains('.') {
                 match self.read(&name) {
                     Ok(record) if is_record(&name) => records.push((name, record)),
-                    Ok(_) => self.set_aside(&name, &Damage::Foreign),
-                    Err(damage) => self.set_aside(&name, &damage),
+                    Ok(_) => self.set_aside(&name, &Damage::Foreign.to_string()),
+                    Err(damage) => self.set_aside(&name, &damage.to_string()),
                 }
             }
         }
@@ -161,6 +163,16 @@ impl StateStore for StateDir {
             tracing::warn!("a stored session cannot be removed: {}: {error}", self.path.display());
         }
     }
+
+    fn set_aside(&self, name: &str, reason: &str) {
+        let aside = self.file(&format!("{name}.damaged"));
+        let moved = fs::rename(self.file(name), &aside);
+        tracing::warn!(
+            file = %self.file(name).display(),
+            "not a stored session: {reason}. Its pod logs in anew; the file {}",
+            if moved.is_ok() { "is now called *.damaged" } else { "cannot be renamed" }
+        );
+    }
 }
 
 /// Why a file is no record.
@@ -181,7 +193,7 @@ fn is_record(name: &str) -> bool {
 }
 
 fn header(record: &[u8]) -> String {
-    format!("{FORMAT} {}\n", HEXLOWER.encode(digest::digest(&digest::SHA256, record).as_ref()))
+    format!("{FORMAT} {VERSION} {}\n", HEXLOWER.encode(digest::digest(&digest::SHA256, record).as_ref()))
 }
 
 /// Makes the directory where it is missing, and refuses it where secrets must not lie.
@@ -213,14 +225,15 @@ fn prepare(path: &Path) -> Result<(), StateDirError> {
         return Err(unfit("belongs to another user"));
     }
     // kubelet makes the directories of a hostPath with mode 0755
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed("close it to others"))
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|error| match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => unfit("is mounted read-only: mount it writable"),
+        _ => failed("close it to others")(error),
+    })
 }
 
 async fn lock(path: &Path) -> Result<Flock<File>, StateDirError> {
     let failed = |source| StateDirError::System { path: path.to_owned(), action: "lock it", source };
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-    let mut file = options.open(path.join(".lock")).map_err(failed)?;
+    let mut file = lock_file(path).map_err(failed)?;
     let until = Instant::now() + LOCK_WAIT;
     loop {
         file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -231,6 +244,12 @@ async fn lock(path: &Path) -> Result<Flock<File>, StateDirError> {
         };
         sleep(Duration::from_millis(100)).await;
     }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+    options.open(path.join(".lock"))
 }
 
 #[cfg(test)]

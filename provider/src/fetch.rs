@@ -1,22 +1,17 @@
 //! The requests of a plan, made in parallel; those that issue something last.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::time::Instant;
 
 use crate::class::Object;
 use crate::plan::{Plan, Request, RequestId};
 use crate::session::{Reading, Session, Token};
-use crate::vault::{Answer, Grant};
+use crate::vault::{Answer, Failure, Grant};
 use crate::{Error, ErrorKind};
 
 /// Requests in flight for one read.
 const AT_ONCE: usize = 8;
-
-/// The time for what has a stopgap: whoever waits has a file to go on with.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Gets the answer of every request of the plan: from what the session holds, else from Vault.
 ///
@@ -31,59 +26,86 @@ pub(crate) async fn fetch(
     objects: &[Object],
     session: &Session,
     reading: &Reading<'_>,
-) -> Result<Vec<Arc<Answer>>, (usize, Error)> {
-    let ids: Vec<RequestId> = plan.requests.iter().map(|request| request.id()).collect();
-    let mut answers: Vec<Option<Arc<Answer>>> = ids.iter().map(|id| session.held(*id, reading)).collect();
-    if answers.iter().any(Option::is_none) {
-        let requests: Vec<&Request> = missing(&answers).into_iter().map(|n| plan.requests[n]).collect();
-        let _turn = session.issuing_turn(&requests).await;
-        for n in missing(&answers) {
-            // another mount may have got it in the meantime
-            answers[n] = session.held(ids[n], reading);
-        }
-        if let Err((n, error)) = fetch_missing(&mut answers, plan, objects, session, reading).await {
-            for missing in missing(&answers) {
-                answers[missing] = Some(session.stopgap(ids[missing]).ok_or_else(|| (n, error.clone()))?);
-            }
-            let (namespace, pod) = (&session.key().identity.namespace, session.pod_name());
-            let path = &plan.requests[n].path;
-            tracing::warn!(
-                namespace,
-                pod,
-                path,
-                "what was issued before stays mounted while it lasts: {error}"
-            );
+) -> Result<Vec<(RequestId, Arc<Answer>)>, (usize, Error)> {
+    let mut got: Vec<Got> =
+        plan.requests.iter().map(|request| Got::held(request, session, reading)).collect();
+    fetch_missing(&mut got, plan, objects, session, reading).await?;
+    for got in &mut got {
+        got.forget_if_lost(session, reading);
+    }
+    fetch_missing(&mut got, plan, objects, session, reading).await?;
+    Ok(got.into_iter().filter_map(|got| Some((got.id, got.answer?))).collect())
+}
+
+/// What there is for one request.
+struct Got {
+    id: RequestId,
+    answer: Option<Arc<Answer>>,
+    was_held: bool,
+}
+
+impl Got {
+    fn held(request: &Request, session: &Session, reading: &Reading<'_>) -> Self {
+        let id = request.id();
+        let answer = session.held(id, reading);
+        Self { id, was_held: answer.is_some(), answer }
+    }
+
+    /// Another request of this read may have found that Vault lost the token that this one was held under.
+    fn forget_if_lost(&mut self, session: &Session, reading: &Reading<'_>) {
+        if self.was_held {
+            self.answer = session.held(self.id, reading);
         }
     }
-    session.note_used(&ids, reading);
-    Ok(answers.into_iter().flatten().collect())
 }
 
-/// The requests that have no answer yet.
-fn missing(answers: &[Option<Arc<Answer>>]) -> Vec<usize> {
-    (0..answers.len()).filter(|n| answers[*n].is_none()).collect()
-}
-
+/// Gets what is missing: whole, with what is good yet of before, or not at all.
 async fn fetch_missing(
-    answers: &mut [Option<Arc<Answer>>],
+    got: &mut [Got],
     plan: &Plan<'_>,
     objects: &[Object],
     session: &Session,
     reading: &Reading<'_>,
 ) -> Result<(), (usize, Error)> {
-    let Some(first) = missing(answers).first().copied() else { return Ok(()) };
-    let mut reading = *reading;
-    if missing(answers).iter().all(|n| session.stopgap(plan.requests[*n].id()).is_some()) {
-        reading.vault.deadline = reading.vault.deadline.min(Instant::now() + PATIENCE);
+    let requests: Vec<&Request> = missing(got).into_iter().map(|n| plan.requests[n]).collect();
+    if requests.is_empty() {
+        return Ok(());
     }
-    // one login before all, so that one that fails is not made again for each
-    session.token(&reading).await.map_err(|error| (first, error))?;
+    let _turn = session.issuing_turn(&requests).await;
+    for n in missing(got) {
+        // another mount may have got it in the meantime
+        got[n].answer = session.held(got[n].id, reading);
+    }
+    let Err((n, error)) = ask_for_missing(got, plan, objects, session, reading).await else { return Ok(()) };
+    for missing in missing(got) {
+        got[missing].answer = Some(session.stopgap(got[missing].id).ok_or_else(|| (n, error.clone()))?);
+    }
+    tracing::warn!(
+        namespace = session.key().identity.namespace,
+        pod = session.pod_name(),
+        path = plan.requests[n].path,
+        "what was issued before stays mounted while it lasts: {error}"
+    );
+    Ok(())
+}
+
+/// The requests that have no answer yet.
+fn missing(got: &[Got]) -> Vec<usize> {
+    (0..got.len()).filter(|n| got[*n].answer.is_none()).collect()
+}
+
+async fn ask_for_missing(
+    got: &mut [Got],
+    plan: &Plan<'_>,
+    objects: &[Object],
+    session: &Session,
+    reading: &Reading<'_>,
+) -> Result<(), (usize, Error)> {
     for issuing in [false, true] {
         // collected first: a closure that is held over an await would keep the future from being sent between threads
         let mut due = Vec::new();
-        for n in missing(answers).into_iter().filter(|n| plan.requests[*n].issues() == issuing) {
+        for n in missing(got).into_iter().filter(|n| plan.requests[*n].issues() == issuing) {
             let names = plan.objects_of(n).map(|at| objects[at].file.as_str().to_owned()).collect();
-            let reading = &reading;
             due.push(async move { (n, fetch_and_hold(plan.requests[n], names, session, reading).await) });
         }
         let fetched: Vec<(usize, Result<Arc<Answer>, Error>)> =
@@ -91,7 +113,7 @@ async fn fetch_missing(
         let mut failed = None;
         for (n, answer) in fetched {
             match answer {
-                Ok(answer) => answers[n] = Some(answer),
+                Ok(answer) => got[n].answer = Some(answer),
                 Err(error) => failed = failed.or(Some((n, error))),
             }
         }
@@ -102,19 +124,16 @@ async fn fetch_missing(
     Ok(())
 }
 
-/// Makes one request whose answer may be one to be held, and so written down before it is known.
+/// Makes one request whose answer may be one to be held.
 async fn fetch_and_hold(
     request: &Request,
     objects: Vec<String>,
     session: &Session,
     reading: &Reading<'_>,
 ) -> Result<Arc<Answer>, Error> {
-    let intent = session.intend(request);
     let asked = session.now();
     let (answer, grant, token) = fetch_with_token(request, session, reading).await?;
-    if let Some(intent) = intent.as_ref().filter(|_| matches!(grant, Grant::Nothing)) {
-        intent.issued_nothing();
-    }
+    session.note_grant(request, &grant);
     Ok(session.hold((answer, grant), (request, objects), &token, asked, reading))
 }
 
@@ -133,14 +152,14 @@ async fn fetch_with_token(
     session: &Session,
     reading: &Reading<'_>,
 ) -> Result<(Answer, Grant, Arc<Token>), Error> {
-    let token = session.token(reading).await?;
-    let mut answer = reading.vault.read(request, token.secret()).await;
+    let token = token_for(request, session, reading).await?;
+    let mut answer = ask(request, &token, session, reading).await;
     let mut asked_with = token;
     if answer.as_ref().is_err_and(|failure| failure.is_denied())
         && let Some(other) = session.token_after_denial(&asked_with, reading).await?
     {
         // refused before anything was done, so even a request that issues may be made by the other token
-        answer = reading.vault.read(request, other.secret()).await;
+        answer = ask(request, &other, session, reading).await;
         asked_with = other;
     }
     let answer = answer.map_err(|failure| {
@@ -157,4 +176,31 @@ async fn fetch_with_token(
         asked_with.note_issue();
     }
     Ok((answer, grant, asked_with))
+}
+
+/// The token for a request. A read that merely may issue something is made with one near its end, where there is no other and
+/// nothing to go on with.
+async fn token_for(request: &Request, session: &Session, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
+    match session.token_for(request, reading).await {
+        Err(_) if !request.issues() && session.stopgap(request.id()).is_none() => {
+            session.token(reading).await
+        }
+        token => token,
+    }
+}
+
+/// Asks Vault, written down before where it may issue something.
+async fn ask(
+    request: &Request,
+    token: &Token,
+    session: &Session,
+    reading: &Reading<'_>,
+) -> Result<Answer, Failure> {
+    let intent = session.intend(request);
+    let answer = reading.vault.read(request, token.secret()).await;
+    let is_lost = answer.as_ref().is_err_and(Failure::is_lost_answer);
+    if let Some(intent) = intent.filter(|_| !is_lost) {
+        intent.settle();
+    }
+    answer
 }

@@ -36,6 +36,8 @@ pub struct Entry {
     pub renewal_in: Option<u64>,
     /// Seconds until it ends; none where it never does.
     pub ends_in: Option<u64>,
+    /// Whether its pod is gone, and it is revoked as soon as Vault does so.
+    pub revoking: bool,
 }
 
 /// What is held.
@@ -56,8 +58,8 @@ impl Provider {
     /// What is held at this moment.
     #[must_use]
     pub fn inventory(&self) -> Inventory {
-        let mut entries: Vec<Entry> =
-            self.sessions.all().iter().flat_map(|session| session.inventory()).collect();
+        let sessions = self.sessions.all().into_iter().chain(self.sessions.ended());
+        let mut entries: Vec<Entry> = sessions.flat_map(|session| session.inventory()).collect();
         entries.sort_by(|a, b| key(a).cmp(&key(b)));
         Inventory { kept: self.keeping.as_ref().is_some_and(|keeping| keeping.is_on()), entries }
     }

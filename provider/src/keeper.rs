@@ -25,7 +25,7 @@ pub enum PodEvent {
     Appeared(String),
     /// A pod was deleted, or has finished for good.
     Gone(String),
-    /// Pods cannot be watched, whenever it is tried, and why.
+    /// The end of a pod would not be noticed, until the next list, and why.
     Unwatchable(String),
 }
 
@@ -72,10 +72,7 @@ impl Provider {
                         self.sessions.put_ended(restored.session);
                     }
                 }
-                Err(reason) => {
-                    tracing::warn!("a stored session is not taken up: {reason}");
-                    keeping.remove(&name);
-                }
+                Err(reason) => keeping.set_aside(&name, &reason),
             }
         }
         tracing::info!(sessions = taken, "took up the stored tokens and leases");
@@ -146,8 +143,7 @@ impl Keeper {
     }
 
     fn is_unseen(&self, session: &Session) -> bool {
-        let seen = |pods: &HashSet<String>| session.pod().is_none_or(|pod| pods.contains(&pod.uid));
-        self.pods.as_ref().is_some_and(|pods| !seen(pods))
+        self.pods.as_ref().is_some_and(|pods| !is_among(pods, session))
     }
 
     /// Has all pods listed anew, once the watch had its time to tell of this one. The answer is when to look again.
@@ -164,9 +160,6 @@ impl Keeper {
 
     fn take(&mut self, event: PodEvent) {
         match event {
-            PodEvent::Listed(pods, _) if pods.is_empty() => self.stop_keeping(
-                "kube-apiserver knows no pod of this node, not even coffer-csi's own: is NODE_NAME right?",
-            ),
             PodEvent::Listed(pods, began) => {
                 if self.keeping.switch(true) || self.pods.is_none() {
                     tracing::info!(
@@ -174,15 +167,11 @@ impl Keeper {
                         "the node's pods are watched: leases are kept and renewed"
                     );
                 }
-                let is_gone = |session: &Session| {
-                    let there = session.pod().is_none_or(|pod| pods.contains(&pod.uid));
-                    !there && !session.is_made_since(began)
-                };
+                let is_gone = |session: &Session| !is_among(&pods, session) && !session.is_made_since(began);
                 self.end(self.provider.sessions.take(is_gone));
                 self.pods = Some(pods);
             }
             PodEvent::Appeared(uid) => {
-                self.keeping.switch(true);
                 self.pods.get_or_insert_default().insert(uid);
             }
             PodEvent::Gone(uid) => {
@@ -190,17 +179,16 @@ impl Keeper {
                 self.end(self.provider.sessions.take(is_gone));
                 self.pods.get_or_insert_default().remove(&uid);
             }
-            PodEvent::Unwatchable(reason) => self.stop_keeping(&format!(
-                "this node's pods cannot be watched: {reason}. \
-                 Grant coffer-csi \"list\" and \"watch\" on \"pods\" (see docs/leases.md)"
-            )),
+            PodEvent::Unwatchable(reason) => self.stop_keeping(&reason),
         }
     }
 
     /// Keeps nothing while the end of a pod would not be noticed.
     fn stop_keeping(&self, reason: &str) {
         if self.keeping.switch(false) {
-            tracing::warn!("leases are not kept, renewed or revoked, for {reason}");
+            tracing::warn!(
+                "leases are not kept, renewed or revoked, for this node's pods cannot be watched: {reason}"
+            );
         }
     }
 
@@ -215,6 +203,11 @@ impl Keeper {
     fn revoke(&mut self, session: Arc<Session>, grace: Duration) {
         self.tasks.spawn(Arc::clone(&self.provider).revoke_ended(session, grace));
     }
+}
+
+/// Whether a session's pod is one of these, or it has none.
+fn is_among(pods: &HashSet<String>, session: &Session) -> bool {
+    session.pod().is_none_or(|pod| pods.contains(&pod.uid))
 }
 
 async fn renew(provider: Arc<Provider>, session: Arc<Session>, renewing: Renewing) {

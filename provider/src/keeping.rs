@@ -25,6 +25,9 @@ pub trait StateStore: Send + Sync {
 
     /// Forgets a record.
     fn remove(&self, name: &str);
+
+    /// Puts a record out of the way that cannot be used, and says so in the log; someone may want to look at it.
+    fn set_aside(&self, name: &str, reason: &str);
 }
 
 /// Paths that are remembered as issuing nothing.
@@ -67,6 +70,10 @@ impl Keeping {
         self.store.load()
     }
 
+    pub(crate) fn set_aside(&self, name: &str, reason: &str) {
+        self.store.set_aside(name, reason);
+    }
+
     /// Stores a record. A store that fails is no reason to fail a mount: a restart costs more then, and the log says so.
     pub(crate) fn save(&self, name: &str, record: &Secret) -> bool {
         let saved = self.store.save(name, record);
@@ -86,20 +93,28 @@ impl Keeping {
         self.store.remove(name);
     }
 
-    /// Whether Vault may issue something at a request: it does at every POST and PUT, and what a GET does is known
-    /// when it was made once.
+    /// Whether Vault may issue something at a request: it does at every POST and PUT, and of a GET it is known
+    /// what it did the last time.
     pub(crate) fn may_issue(&self, key: &SessionKey, request: &Request) -> bool {
         let quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         request.issues() || !quiet.contains(&hash(key, request))
     }
 
-    /// Notes that a request brought nothing that was issued.
-    pub(crate) fn note_quiet(&self, key: &SessionKey, request: &Request) {
+    /// Notes whether a request brought something that was issued.
+    pub(crate) fn note(&self, key: &SessionKey, request: &Request, issued: bool) {
+        if request.issues() {
+            return;
+        }
+        let hash = hash(key, request);
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        if issued {
+            quiet.remove(&hash);
+            return;
+        }
         if quiet.len() >= MAX_QUIET {
             quiet.clear();
         }
-        quiet.insert(hash(key, request));
+        quiet.insert(hash);
     }
 }
 

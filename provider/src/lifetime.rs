@@ -199,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_together_is_not_tried_again_together() {
+        let now = Instant::now();
+        let tries: std::collections::HashSet<_> = (0..100)
+            .map(|_| {
+                let mut life = Lifetime::new(now, MINUTE, true);
+                life.put_off(now + seconds(40));
+                life.renewal
+            })
+            .collect();
+        assert!(tries.len() > 50, "{}", tries.len());
+    }
+
+    #[test]
     fn what_vault_refuses_to_renew_is_tried_again_and_wants_a_successor_in_its_last_third() {
         let now = Instant::now();
         let mut life = Lifetime::new(now, MINUTE, true);

@@ -120,6 +120,7 @@ impl Provider {
             Ok(answers) => answers.map_err(|(n, error)| name_object(error, n, &plan, &class.objects))?,
             Err(_) => return Err(took_too_long(&target)),
         };
+        let (requests, answers): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
         let parsed: Vec<Parsed<'_>> = answers.iter().map(|answer| Parsed::new(answer)).collect();
         let mut files = Vec::with_capacity(class.objects.len());
         let mut bytes = 0;
@@ -132,6 +133,9 @@ impl Provider {
             files.push(file);
         }
         session.mark_served();
+        if session.note_mount(reading.volume, &requests) {
+            self.sessions.leave_others(&session, reading.volume);
+        }
         Ok(Bundle { files })
     }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod holdings;
 mod login;
+mod moments;
 mod record;
 mod sessions;
 mod token;
@@ -74,6 +75,8 @@ struct Kept {
     confirmed: Option<Instant>,
     /// When a denial last led to a login, a failed one too.
     tried: Option<Instant>,
+    /// The last login, where it failed, and when it was begun.
+    failed: Option<(Instant, Error)>,
 }
 
 /// One read in progress: Vault, and what a login needs should the read come to one.
@@ -105,14 +108,28 @@ impl Session {
 
     /// The kept token, or the one of a login made now.
     pub(crate) async fn token(&self, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
+        self.token_that(|_| true, reading).await
+    }
+
+    /// The token for a request: what may be issued at it ends with the token, which must not be near its own end then.
+    pub(crate) async fn token_for(
+        &self,
+        request: &Request,
+        reading: &Reading<'_>,
+    ) -> Result<Arc<Token>, Error> {
+        let now = self.clock.now();
+        let may_issue = self.may_issue(request);
+        self.token_that(|token| !(may_issue && token.wants_successor(now)), reading).await
+    }
+
+    async fn token_that(
+        &self,
+        fits: impl Fn(&Token) -> bool,
+        reading: &Reading<'_>,
+    ) -> Result<Arc<Token>, Error> {
         let mut kept = self.kept.lock().await;
         let now = self.clock.now();
-        let is_good = |token: &&Arc<Token>| {
-            // what is issued to a token ends with it
-            let too_old = self.is_kept() && token.owns() && token.wants_successor(now);
-            token.is_good(now) && !too_old
-        };
-        if let Some(token) = kept.token.as_ref().filter(is_good) {
+        if let Some(token) = kept.token.as_ref().filter(|token| token.is_good(now) && fits(token)) {
             reading.vault.metrics.token(TokenSource::Kept);
             return Ok(Arc::clone(token));
         }
@@ -128,7 +145,12 @@ impl Session {
     ) -> Result<Option<Arc<Token>>, Error> {
         let mut kept = self.kept.lock().await;
         match &kept.token {
-            Some(current) if !Arc::ptr_eq(current, denied) => return Ok(Some(Arc::clone(current))),
+            Some(current) if !Arc::ptr_eq(current, denied) => {
+                let current = Arc::clone(current);
+                drop(kept);
+                self.discard(denied, reading).await;
+                return Ok(Some(current));
+            }
             _ if denied.since >= reading.began => return Ok(None),
             _ => {}
         }
@@ -154,12 +176,19 @@ impl Session {
         }
         kept.tried = Some(now);
         let token = self.log_in(&mut kept, reading).await?;
-        // it would live on unused; not so while a request is under way with it, or where something would go with it
-        if is_old && !denied.owns() && self.let_go(denied) {
-            // should this fail, it ends by its TTL
-            let _ = reading.vault.revoke(denied.secret()).await;
-        }
+        drop(kept);
+        self.discard(denied, reading).await;
         Ok(Some(token))
+    }
+
+    /// Revokes a token that was replaced and would live on unused: not so where something would go with it, or someone uses
+    /// it yet, who may have something issued to it and discards it then.
+    async fn discard(&self, replaced: &Arc<Token>, reading: &Reading<'_>) {
+        if !replaced.is_dead() && !replaced.owns() && self.let_go(replaced) {
+            replaced.note_death();
+            // should this fail, it ends by its TTL
+            let _ = reading.vault.revoke(replaced.secret()).await;
+        }
     }
 
     /// What to do about a denial to a good token.
@@ -211,11 +240,11 @@ impl Session {
         self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a token, stored before anything is issued to it.
     fn note_login(&self, token: &Arc<Token>) {
         if token.is_kept() {
-            let mut holdings = self.holdings();
-            holdings.add_token(Arc::clone(token), self.clock.now());
-            self.note_change(&mut holdings);
+            self.holdings().add_token(Arc::clone(token), self.clock.now());
+            self.store_changes();
         }
     }
 
@@ -234,35 +263,29 @@ impl Session {
         self.note_change(&mut holdings);
     }
 
-    /// Drops a token that was replaced; true where nobody uses it any more but the caller.
+    /// Drops a token that was replaced, unless someone uses it beside the caller; true where it was dropped.
     fn let_go(&self, token: &Arc<Token>) -> bool {
         let mut holdings = self.holdings();
-        holdings.tokens.retain(|other| !Arc::ptr_eq(other, token));
-        Arc::strong_count(token) == 1
+        let listed = holdings.tokens.iter().filter(|other| Arc::ptr_eq(other, token)).count();
+        let unused = Arc::strong_count(token) == 1 + listed;
+        if unused {
+            holdings.tokens.retain(|other| !Arc::ptr_eq(other, token));
+        }
+        unused
+    }
+
+    /// Whether it can go for want of room: nobody uses it, and no pod loses by it.
+    fn may_leave(self: &Arc<Self>, now: Instant) -> bool {
+        Arc::strong_count(self) == 1 && !(self.is_kept() && self.holdings().has_issued(now))
     }
 
     /// Sorts sessions by who has to leave first.
     fn leaves_before(&self, used: Instant, now: Instant) -> (bool, bool, Instant) {
         let holdings = self.holdings();
-        let owns = holdings.tokens.iter().any(|token| token.owns() && !token.is_over(now));
+        let owns = holdings.has_issued(now);
         match holdings.tokens.last().and_then(|token| token.lifetime()) {
             Some(lifetime) if lifetime.is_over(now) => (owns, false, lifetime.until),
             _ => (owns, true, used),
-        }
-    }
-
-    /// Leaves for want of room: what it holds ends by itself.
-    fn evict(&self) {
-        if let Some(keeping) = &self.keeping {
-            keeping.remove(&self.record);
-            if !self.holdings().answers.is_empty() {
-                let (namespace, pod) = (&self.key.identity.namespace, self.pod_name());
-                tracing::warn!(
-                    namespace,
-                    pod,
-                    "no room for more sessions (-cache-size): the leases of a pod are renewed no further"
-                );
-            }
         }
     }
 }

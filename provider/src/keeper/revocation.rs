@@ -91,14 +91,13 @@ impl Provider {
                 self.metrics.revoked(Revocation::Revoked);
                 session.bury(token);
             }
-            Err(failure) if failure.is_denied() || failure.is_bad_request() => {
-                if vault.knows(token.secret()).await {
-                    self.give_up(
-                        session,
-                        token,
-                        "Vault refuses auth/token/revoke-self, which the policy \"default\" allows to service tokens",
-                    );
-                }
+            Err(failure) if failure.disowns_token() => session.bury(token),
+            Err(failure) if failure.is_policy() || failure.is_bad_request() => {
+                self.give_up(
+                    session,
+                    token,
+                    "Vault refuses auth/token/revoke-self, which the policy \"default\" allows to service tokens",
+                );
                 session.bury(token);
             }
             Err(failure) => {

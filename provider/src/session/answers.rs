@@ -1,11 +1,12 @@
 //! Which answers a session holds, so that Vault is not asked for them again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::sync::MutexGuard;
 
-use super::{About, Held, Reading, Session, Term, Token, room_for};
+use super::{About, Held, Reading, Session, Term, Token, Volume, room_for};
 use crate::inventory::{Entry, Kind, seconds};
 use crate::lifetime::Lifetime;
 use crate::plan::{Request, RequestId};
@@ -87,33 +88,57 @@ impl Session {
         (!reading.refresh_interval.is_zero()).then_some(Term::Read { at: asked })
     }
 
-    /// Notes which answers a mount took its files from.
-    pub(crate) fn note_used(&self, requests: &[RequestId], reading: &Reading<'_>) {
+    /// Notes that a mount reads through another session now, and lives on nothing that is held here.
+    pub(super) fn leave(&self, volume: Volume) {
         let mut holdings = self.holdings();
-        holdings.used(reading.volume, requests);
+        holdings.mounted.retain(|other| *other != volume);
+        holdings.used(volume, &[]);
+        self.note_change(&mut holdings);
+    }
+
+    /// Notes which answers a mount took its files from; true where it did not read through this session before.
+    pub(crate) fn note_mount(&self, volume: Volume, requests: &[RequestId]) -> bool {
+        let mut holdings = self.holdings();
+        holdings.used(volume, requests);
         if holdings.changed {
             self.note_change(&mut holdings);
         }
+        let is_new = !holdings.mounted.contains(&volume);
+        if is_new {
+            holdings.mounted.push(volume);
+        }
+        is_new
+    }
+
+    /// Whether something may be issued at a request that is kept then.
+    pub(super) fn may_issue(&self, request: &Request) -> bool {
+        let keeping = self.keeping.as_ref().filter(|_| self.is_kept());
+        keeping.is_some_and(|keeping| keeping.may_issue(&self.key, request))
     }
 
     /// Waits for the turn to make these requests, where something may be issued at one; none is needed where nothing is
     /// kept.
     pub(crate) async fn issuing_turn(&self, requests: &[&Request]) -> Option<MutexGuard<'_, ()>> {
-        let keeping = self.keeping.as_ref().filter(|_| self.is_kept())?;
-        let may_issue = requests.iter().any(|request| keeping.may_issue(&self.key, request));
+        let may_issue = requests.iter().any(|request| self.may_issue(request));
         if may_issue { Some(self.issuing.lock().await) } else { None }
+    }
+
+    /// Notes what a request brought, for the next one like it.
+    pub(crate) fn note_grant(&self, request: &Request, grant: &Grant) {
+        if let Some(keeping) = &self.keeping {
+            keeping.note(&self.key, request, !matches!(grant, Grant::Nothing));
+        }
     }
 
     /// Writes down that a request is about to be made at which Vault may issue something: should the process be
     /// killed before the answer is stored, the next one says what may have been lost.
     pub(crate) fn intend<'a>(&'a self, request: &'a Request) -> Option<Intent<'a>> {
-        let keeping = self.keeping.as_ref().filter(|_| self.is_kept())?;
-        if !keeping.may_issue(&self.key, request) {
+        if !self.may_issue(request) {
             return None;
         }
         self.holdings().issuing.push(request.path.clone());
         self.store();
-        Some(Intent { session: self, request })
+        Some(Intent { session: self, path: &request.path, settled: false })
     }
 }
 
@@ -132,6 +157,7 @@ impl Session {
             path: format!("auth/{}/login", self.key.auth_mount),
             renewal_in: None,
             ends_in: None,
+            revoking: self.ended.load(Ordering::Relaxed),
         };
         let of_life = |entry: Entry, lifetime: Option<Lifetime>| Entry {
             renewal_in: lifetime.and_then(|lifetime| lifetime.renewal).map(until),
@@ -161,22 +187,24 @@ impl Session {
 /// A request that is being made, at which Vault may issue something.
 pub(crate) struct Intent<'a> {
     session: &'a Session,
-    request: &'a Request,
+    path: &'a str,
+    settled: bool,
 }
 
 impl Intent<'_> {
-    /// Notes that the request was answered and issued nothing.
-    pub(crate) fn issued_nothing(&self) {
-        if let Some(keeping) = self.session.keeping.as_ref().filter(|_| !self.request.issues()) {
-            keeping.note_quiet(&self.session.key, self.request);
-        }
+    /// Notes that nothing was lost: the request was answered, or never made.
+    pub(crate) fn settle(mut self) {
+        self.settled = true;
     }
 }
 
 impl Drop for Intent<'_> {
     fn drop(&mut self) {
+        if !self.settled {
+            self.session.tell_of_lost_answer(self.path);
+        }
         let mut holdings = self.session.holdings();
-        if let Some(at) = holdings.issuing.iter().position(|path| *path == self.request.path) {
+        if let Some(at) = holdings.issuing.iter().position(|path| path == self.path) {
             holdings.issuing.swap_remove(at);
         }
         self.session.note_change(&mut holdings);

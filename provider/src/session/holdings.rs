@@ -16,6 +16,8 @@ pub(crate) struct Holdings {
     /// Tokens that may be alive, the newest last.
     pub(super) tokens: Vec<Arc<Token>>,
     pub(super) answers: Vec<Held>,
+    /// The mounts that read through the session, as far as this process saw them.
+    pub(super) mounted: Vec<Volume>,
     /// Paths that are being asked for, and at which Vault may issue something.
     pub(super) issuing: Vec<String>,
     /// Whether the store knows of all this.
@@ -59,9 +61,14 @@ impl Holdings {
         self.answers.iter().find(|held| held.request == request)
     }
 
-    /// Puts an answer in the place of the one that the same request had before.
-    pub(super) fn put(&mut self, held: Held) {
-        self.answers.retain(|other| other.request != held.request);
+    /// Puts an answer in the place of the one that the same request had before, and that other mounts may need.
+    pub(super) fn put(&mut self, mut held: Held) {
+        if let Some(before) = self.answers.iter().position(|other| other.request == held.request) {
+            let before = self.answers.swap_remove(before);
+            let others = before.volumes.into_iter().filter(|volume| !held.volumes.contains(volume));
+            let others: Vec<Volume> = others.collect();
+            held.volumes.extend(others);
+        }
         self.answers.push(held);
     }
 
@@ -69,6 +76,7 @@ impl Holdings {
     pub(super) fn add_token(&mut self, token: Arc<Token>, now: Instant) {
         self.forget_over(now);
         self.tokens.push(token);
+        self.changed = true;
     }
 
     /// Forgets what has come to its end.
@@ -99,10 +107,16 @@ impl Holdings {
         self.answers.retain(|held| !held.volumes.is_empty());
     }
 
+    /// Whether it has something that was issued and is good yet.
+    pub(super) fn has_issued(&self, now: Instant) -> bool {
+        self.tokens.iter().any(|token| token.owns() && !token.is_over(now))
+            || self.answers.iter().any(|held| held.is_good_yet(now))
+    }
+
     /// Whether a token is needed by what is held, or by the reads to come.
     pub(super) fn needs(&self, token: &Arc<Token>) -> bool {
         let is_newest = self.tokens.last().is_some_and(|newest| Arc::ptr_eq(newest, token));
-        is_newest || self.answers.iter().any(|held| held.is_lease_under(token))
+        (is_newest && !self.mounted.is_empty()) || self.answers.iter().any(|held| held.is_lease_under(token))
     }
 }
 

@@ -10,6 +10,19 @@ use crate::{Error, ErrorKind, Secret};
 impl Session {
     /// Logs in, and keeps the token.
     pub(super) async fn log_in(&self, kept: &mut Kept, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
+        // one login serves all who wait, one that fails too
+        if let Some((begun, error)) = &kept.failed
+            && *begun >= reading.began
+        {
+            return Err(error.clone());
+        }
+        let begun = self.clock.now();
+        let token = self.log_in_now(kept, reading).await;
+        kept.failed = token.as_ref().err().map(|error| (begun, error.clone()));
+        token
+    }
+
+    async fn log_in_now(&self, kept: &mut Kept, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
         let SessionKey { role, auth_mount, .. } = &self.key;
         let jwt = self.service_account_token(reading).await?;
         let since = self.clock.now();
@@ -18,7 +31,7 @@ impl Session {
         let answer = answer.map_err(|failure| self.login_error(failure))?;
         reading.vault.metrics.token(TokenSource::Login);
         let token = Arc::new(Token::of_login(answer, since, self.is_kept()));
-        *kept = Kept { token: Some(Arc::clone(&token)), confirmed: None, tried: kept.tried };
+        *kept = Kept { token: Some(Arc::clone(&token)), tried: kept.tried, ..Kept::default() };
         self.note_login(&token);
         Ok(token)
     }

@@ -1,20 +1,20 @@
-//! A session as it is stored, so that a restart neither logs in nor issues anew. Moments are told in milliseconds since the
-//! machine started, which no change of its clock moves.
+//! A session as it is stored, so that a restart neither logs in nor issues anew.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::holdings::{About, Held, Holdings, Term, Volume};
+use super::moments::{Moments, millis};
 use super::{Session, SessionKey, Sessions, Token};
+use crate::Secret;
 use crate::lifetime::Lifetime;
 use crate::plan::RequestId;
 use crate::vault::Answer;
-use crate::{Clock, Secret};
 
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -97,6 +97,17 @@ impl Session {
         self.store();
     }
 
+    /// Says that the answer to a request was lost at which Vault may have issued something.
+    pub(super) fn tell_of_lost_answer(&self, path: &str) {
+        tracing::warn!(
+            namespace = self.key.identity.namespace,
+            pod = self.pod_name(),
+            path,
+            "no answer came while this path was asked for: what Vault may have issued then is used by nobody, and ends by \
+             itself or with the pod"
+        );
+    }
+
     /// Has the store forget the session.
     pub(crate) fn forget_record(&self) {
         if let Some(keeping) = &self.keeping {
@@ -142,17 +153,9 @@ pub(crate) struct Restored {
 }
 
 impl Restored {
-    /// Says which answers may have been lost when the process was killed.
+    /// Says which answers may have been lost when the process ended.
     pub(crate) fn tell_of_lost_answers(&self) {
-        for path in &self.issuing {
-            tracing::warn!(
-                namespace = self.session.key.identity.namespace,
-                pod = self.session.pod_name(),
-                path,
-                "the process ended while it asked for this path: what Vault may have issued then is used by nobody, \
-                 and ends by itself or with the pod"
-            );
-        }
+        self.issuing.iter().for_each(|path| self.session.tell_of_lost_answer(path));
     }
 }
 
@@ -172,7 +175,7 @@ impl Sessions {
             record.answers.into_iter().filter_map(|answer| answer.restored(&tokens, self, &moments));
         let answers = answers.collect();
         let mut holdings =
-            Holdings { tokens, answers, issuing: Vec::new(), changed: !record.issuing.is_empty() };
+            Holdings { tokens, answers, changed: !record.issuing.is_empty(), ..Holdings::default() };
         holdings.forget_over(self.clock.now());
         let session = self.make(record.key, name, None, holdings);
         session.ended.store(record.ended, Ordering::Relaxed);
@@ -261,35 +264,6 @@ impl LifetimeRecord {
             refused: false,
         }
     }
-}
-
-/// One moment by both of our clocks.
-struct Moments {
-    now: Instant,
-    since_boot: Duration,
-}
-
-impl Moments {
-    fn of(clock: &dyn Clock) -> Self {
-        Self { now: clock.now(), since_boot: clock.since_boot() }
-    }
-
-    fn told(&self, at: Instant) -> u64 {
-        let later = at.saturating_duration_since(self.now);
-        let sooner = self.now.saturating_duration_since(at);
-        millis((self.since_boot + later).saturating_sub(sooner))
-    }
-
-    fn meant(&self, told: u64) -> Instant {
-        let at = Duration::from_millis(told);
-        let later = at.saturating_sub(self.since_boot);
-        let sooner = self.since_boot.saturating_sub(at);
-        (self.now + later).checked_sub(sooner).unwrap_or(self.now)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Collects what is written, and wipes it.

@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::holdings::Holdings;
-use super::{Kept, Session, SessionKey};
+use super::{Kept, Session, SessionKey, Volume};
 use crate::keeping::Keeping;
 use crate::render::Earlier;
 use crate::{Clock, Secret};
@@ -45,7 +45,8 @@ impl Sessions {
     }
 
     /// The session of a key, and how many there are now. Where there is no room, the one goes whose token
-    /// expired first, else the one that was used longest ago; those to which something was issued go last.
+    /// expired first, else the one that was used longest ago; those to which something was issued go last. Those that are in
+    /// use stay, and those that hold what their pods live on: its number is bounded by that of the node's pods.
     pub(crate) fn session(&self, key: SessionKey) -> (Arc<Session>, usize) {
         let now = self.clock.now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,12 +55,13 @@ impl Sessions {
             let session = Arc::clone(session);
             return (session, known.len());
         }
-        if known.len() >= self.capacity {
-            let first = known.iter().min_by_key(|(_, (session, used))| session.leaves_before(*used, now));
-            if let Some(key) = first.map(|(key, _)| key.clone())
-                && let Some((evicted, _)) = known.remove(&key)
-            {
-                evicted.evict();
+        while known.len() >= self.capacity {
+            let may_leave = known.iter().filter(|(_, (session, _))| session.may_leave(now));
+            let first = may_leave.min_by_key(|(_, (session, used))| session.leaves_before(*used, now));
+            let Some(key) = first.map(|(key, _)| key.clone()) else { break };
+            if let Some((evicted, _)) = known.remove(&key) {
+                // what it holds ends by itself
+                evicted.forget_record();
             }
         }
         let session = Arc::new(self.make(key.clone(), fresh_record(), Some(now), Holdings::default()));
@@ -96,6 +98,14 @@ impl Sessions {
             served: AtomicBool::new(false),
             earlier: Earlier::default(),
         }
+    }
+
+    /// Has a pod's other sessions left by a mount that reads through this one now: its class names another role, say.
+    pub(crate) fn leave_others(&self, session: &Session, volume: Volume) {
+        let Some(pod) = session.pod() else { return };
+        let is_other =
+            |other: &Session| other.key != session.key && other.pod().is_some_and(|p| p.uid == pod.uid);
+        self.all().iter().filter(|other| is_other(other)).for_each(|other| other.leave(volume));
     }
 
     /// Adds a session that was kept over a restart.

@@ -71,10 +71,14 @@ impl Token {
         self.dead.store(true, Ordering::Relaxed);
     }
 
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
     /// Whether reads are made with it.
     pub(super) fn is_good(&self, now: Instant) -> bool {
         let lasts = |lifetime: &Lifetime| now + margin(lifetime.granted) < lifetime.until;
-        let is_usable = !self.limited && !self.dead.load(Ordering::Relaxed);
+        let is_usable = !self.limited && !self.is_dead();
         is_usable && self.lifetime().is_none_or(|lifetime| lasts(&lifetime))
     }
 

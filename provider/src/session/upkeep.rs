@@ -83,7 +83,7 @@ impl Session {
             Err(failure) if failure.is_denied() && !vault.knows(token.secret()).await => {
                 self.lose_token(token);
             }
-            Err(failure) if failure.is_denied() || failure.is_bad_request() => {
+            Err(failure) if failure.is_policy() || failure.is_bad_request() => {
                 self.warn("the token", "is renewed no further", failure, vault);
                 token.change_lifetime(Lifetime::end_renewals);
             }
@@ -106,7 +106,7 @@ impl Session {
             Err(failure) if failure.is_denied() && !vault.knows(secret).await => {
                 self.lose_token(&lease.token);
             }
-            Err(failure) if failure.is_denied() => {
+            Err(failure) if failure.is_policy() => {
                 self.warn(&what(), "is renewed no further", failure, vault);
                 self.change_lease(lease, Lifetime::end_renewals);
             }

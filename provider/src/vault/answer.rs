@@ -273,6 +273,24 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_vault_does_not_know_is_told_from_one_that_may_not() {
+        let refused = |body| answer(403, body).expect_err("a refusal");
+        // OpenBao, and Vault before 1.17; then Vault since
+        let unknown = [
+            r#"{"errors":["permission denied"]}"#,
+            r#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#,
+        ];
+        for body in unknown {
+            assert!(refused(body).disowns_token() && !refused(body).is_policy(), "{body}");
+        }
+        let policy = refused(r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#);
+        assert!(!policy.disowns_token() && policy.is_policy());
+        let proxy = refused("RBAC: access denied");
+        assert!(!proxy.disowns_token() && !proxy.is_policy() && proxy.is_denied());
+        assert!(!answer(400, "<html>").expect_err("a refusal").is_bad_request(), "nor is that Vault's word");
+    }
+
+    #[test]
     fn many_secrets_in_many_words_cost_little() {
         let secrets = vec![Secret::from("reda"); 200];
         let body = Secret::new(format!(r#"{{"errors":["{}"]}}"#, "reda".repeat(100_000)));

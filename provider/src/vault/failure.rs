@@ -55,9 +55,28 @@ impl Failure {
         matches!(self, Self::Refused(Refusal { status: 403, .. }))
     }
 
-    /// Whether Vault found the request itself wrong: of a lease, that it does not know it.
+    /// Whether Vault says that it does not know the token: OpenBao, and Vault before 1.17, in bare words that no policy's
+    /// denial has, later ones in so many
+    /// (<https://developer.hashicorp.com/vault/docs/concepts/tokens#error-responses>). A proxy's 403 says nothing of the kind.
+    pub(crate) fn disowns_token(&self) -> bool {
+        let Self::Refused(Refusal { status: 403, words: Some(words), .. }) = self else { return false };
+        words == "permission denied" || words.contains("invalid token")
+    }
+
+    /// Whether Vault itself denied the request to a token that it knows.
+    pub(crate) fn is_policy(&self) -> bool {
+        matches!(self, Self::Refused(Refusal { status: 403, words: Some(_), .. })) && !self.disowns_token()
+    }
+
+    /// Whether Vault itself found the request wrong: of a lease, that it does not know it, renews it no further, or that the
+    /// engine behind it failed.
     pub(crate) fn is_bad_request(&self) -> bool {
-        matches!(self, Self::Refused(Refusal { status: 400, .. }))
+        matches!(self, Self::Refused(Refusal { status: 400, words: Some(_), .. }))
+    }
+
+    /// Whether Vault may have done what it was asked for, and nobody has its answer.
+    pub(crate) fn is_lost_answer(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::TimedOut | Self::TooLarge | Self::Crowded)
     }
 
     /// The error of a read, as far as the failure itself knows it. `server` is the address that was asked.

@@ -62,7 +62,7 @@ impl Vault<'_> {
     pub(crate) async fn knows(&self, token: &Secret) -> bool {
         let request = token_request(Method::Get, "auth/token/lookup-self");
         let answer = self.send(RequestKind::Lookup, &request, Some(token), std::slice::from_ref(token)).await;
-        !matches!(answer, Err(failure) if failure.is_denied())
+        !matches!(answer, Err(failure) if failure.disowns_token())
     }
 
     /// Renews the token (<https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self>).
@@ -81,7 +81,7 @@ impl Vault<'_> {
         answer.envelope().lease().ok_or_else(|| Failure::NotVault("a renewal that holds no lease".to_owned()))
     }
 
-    /// Whether Vault knows the lease no more. Anything but a clear no counts as a yes.
+    /// Whether Vault knows the lease no more. Anything but a clear word of that counts as no.
     pub(crate) async fn has_lost(&self, token: &Secret, id: &str) -> bool {
         let request = lease_request("sys/leases/lookup", id);
         let answer = self.send(RequestKind::Lookup, &request, Some(token), std::slice::from_ref(token)).await;

@@ -1,79 +1,16 @@
-//! What is held between reads, renewed, and taken up after a restart.
+//! What is held between reads, and renewed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
-use ::http::HeaderMap;
-
-use super::Bed;
+use super::bed::{
+    Bed, MINUTE, Memory, answer, creds, issue, keeping_bed, lease, of_pod, of_pod_as, renew, serves,
+};
+use crate::Clock;
 use crate::keeping::{Keeping, StateStore};
 use crate::plan::{Method, Request};
-use crate::session::{Reading, Session, SessionKey};
-use crate::vault::{Answer, Share};
-use crate::{Clock, Identity, Pod, Secret};
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// A store that outlives the sessions, as a directory does.
-#[derive(Default)]
-struct Memory(Mutex<Vec<(String, Secret)>>);
-
-impl StateStore for Memory {
-    fn load(&self) -> Vec<(String, Secret)> {
-        self.0.lock().expect("no holder panics").clone()
-    }
-
-    fn save(&self, name: &str, record: &Secret) -> Result<(), String> {
-        self.remove(name);
-        self.0.lock().expect("no holder panics").push((name.to_owned(), record.clone()));
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) {
-        self.0.lock().expect("no holder panics").retain(|(other, _)| other != name);
-    }
-}
-
-async fn keeping_bed() -> (Bed, Arc<Memory>) {
-    let store = Arc::new(Memory::default());
-    let keeping = Keeping::new(Arc::clone(&store) as Arc<dyn StateStore>);
-    (Bed::keeping(10, Some(Arc::new(keeping))).await, store)
-}
-
-fn of_pod(bed: &Bed) -> SessionKey {
-    let pod = Some(Pod { name: "p".into(), uid: "u".into() });
-    SessionKey { identity: Identity { pod, ..bed.key("a").identity }, ..bed.key("a") }
-}
-
-fn creds(name: &str) -> Request {
-    Request { method: Method::Get, path: format!("database/creds/{name}"), query: Vec::new(), body: None }
-}
-
-fn answer(body: &str) -> Answer {
-    Answer::new(200, &HeaderMap::new(), Secret::from(body), Share::default(), &[]).expect("an answer")
-}
-
-fn lease(seconds: u64) -> Answer {
-    answer(&format!(
-        r#"{{"lease_id":"l","lease_duration":{seconds},"renewable":true,"data":{{"password":"hunter2"}}}}"#
-    ))
-}
-
-/// Asks as a read does; the answer is what Vault is said to have issued.
-async fn issue(session: &Session, request: &Request, issued: Answer, reading: &Reading<'_>) {
-    let asked = session.now();
-    let token = session.token(reading).await.expect("a token");
-    let grant = issued.grant(request.issues());
-    session.hold((issued, grant), (request, vec!["file".to_owned()]), &token, asked, reading);
-}
-
-fn serves(session: &Session, request: &Request, reading: &Reading<'_>) -> bool {
-    session.held(request.id(), reading).is_some()
-}
-
-async fn renew(session: &Arc<Session>, bed: &Bed) {
-    session.start_renewing().renew_due(&bed.reading().vault).await;
-}
+use crate::session::{Reading, SessionKey};
 
 #[tokio::test]
 async fn a_lease_is_held_while_it_is_renewed() {
@@ -133,8 +70,8 @@ async fn a_lease_that_vault_lost_is_forgotten() {
     issue(&session, &creds("r"), lease(60), &bed.reading()).await;
     bed.clock.advance(Duration::from_secs(41));
     let told = |renewal, lookup| {
-        bed.fake.renewal.store(renewal, std::sync::atomic::Ordering::Relaxed);
-        bed.fake.lookup.store(lookup, std::sync::atomic::Ordering::Relaxed);
+        bed.fake.renewal.store(renewal, Ordering::Relaxed);
+        bed.fake.lookup.store(lookup, Ordering::Relaxed);
     };
     told(500, 200);
     renew(&session, &bed).await;
@@ -157,8 +94,8 @@ async fn a_token_that_vault_forgot_takes_its_leases_along() {
     let session = bed.sessions.session(of_pod(&bed)).0;
     issue(&session, &creds("r"), lease(86_400), &bed.reading()).await;
     bed.clock.advance(Duration::from_secs(2401));
-    bed.fake.renewal.store(403, std::sync::atomic::Ordering::Relaxed);
-    bed.fake.lookup.store(403, std::sync::atomic::Ordering::Relaxed);
+    bed.fake.renewal.store(403, Ordering::Relaxed);
+    bed.fake.lookup.store(403, Ordering::Relaxed);
     renew(&session, &bed).await;
     assert!(!serves(&session, &creds("r"), &bed.reading()));
     assert_eq!(session.token(&bed.reading()).await.expect("a token").secret().expose(), b"t2");
@@ -191,55 +128,16 @@ async fn a_certificate_serves_for_two_thirds_whatever_the_clock_says_since() {
 async fn what_no_volume_needs_any_more_is_forgotten() {
     let (bed, _) = keeping_bed().await;
     let session = bed.sessions.session(of_pod(&bed)).0;
-    let (one, two) = (bed.reading(), Reading { volume: 2, ..bed.reading() });
-    issue(&session, &creds("r"), lease(60), &one).await;
-    session.note_used(&[creds("r").id()], &one);
-    session.note_used(&[creds("r").id()], &two);
-    session.note_used(&[], &one);
-    assert!(serves(&session, &creds("r"), &one), "the other volume has it");
-    session.note_used(&[creds("s").id()], &two);
-    assert!(!serves(&session, &creds("r"), &one));
-}
-
-#[tokio::test]
-async fn a_restart_takes_up_tokens_and_leases_with_the_time_that_passed() {
-    let (bed, store) = keeping_bed().await;
-    let session = bed.sessions.session(of_pod(&bed)).0;
-    issue(&session, &creds("r"), lease(600), &bed.reading()).await;
-    session.store_changes();
-    bed.clock.advance(Duration::from_secs(300));
-
-    let again = Bed { sessions: after_restart(&bed, &store), ..bed };
-    let records = store.load();
-    assert_eq!(records.len(), 1);
-    let restored = again.sessions.restore(records[0].0.clone(), &records[0].1).expect("a session");
-    assert!(!restored.ended && restored.issuing.is_empty());
-    let session = again.sessions.session(of_pod(&again)).0;
-    assert!(Arc::ptr_eq(&session, &restored.session));
-    assert!(serves(&session, &creds("r"), &again.reading()));
-    assert_eq!(session.token(&again.reading()).await.expect("a token").secret().expose(), b"t1");
-    let due = session.next_renewal().expect("a renewal") - again.clock.now();
-    assert!(due <= Duration::from_secs(100), "{due:?}");
-    again.clock.advance(Duration::from_secs(301));
-    assert!(!serves(&session, &creds("r"), &again.reading()), "it ended when it would have");
-}
-
-#[tokio::test]
-async fn a_certificate_outlives_its_token_and_brings_none_back() {
-    let (bed, store) = keeping_bed().await;
-    let session = bed.sessions.session(of_pod(&bed)).0;
-    let end = bed.clock.time_of_day().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 600;
-    let body = format!(r#"{{"data":{{"certificate":"c","serial_number":"1","expiration":{end}}}}}"#);
-    let request = Request { method: Method::Post, ..creds("issue") };
-    issue(&session, &request, answer(&body), &bed.reading()).await;
-    session.bury(&session.tokens()[0]);
-    session.store_changes();
-
-    let again = Bed { sessions: after_restart(&bed, &store), ..bed };
-    let (name, record) = store.load().remove(0);
-    let session = again.sessions.restore(name, &record).expect("a session").session;
-    assert!(serves(&session, &request, &again.reading()));
-    assert_eq!(session.token(&again.reading()).await.expect("a token").secret().expose(), b"t2");
+    let reading = bed.reading();
+    issue(&session, &creds("r"), lease(60), &reading).await;
+    session.note_mount(reading.volume, &[creds("r").id()]);
+    session.note_mount(2, &[creds("r").id()]);
+    // a successor that the first volume had issued is the second one's too
+    issue(&session, &creds("r"), lease(60), &reading).await;
+    session.note_mount(reading.volume, &[]);
+    assert!(serves(&session, &creds("r"), &reading), "the other volume has it");
+    session.note_mount(2, &[creds("s").id()]);
+    assert!(!serves(&session, &creds("r"), &reading));
 }
 
 #[tokio::test]
@@ -250,54 +148,86 @@ async fn a_denied_token_that_vault_forgot_takes_its_leases_along_however_old() {
     let token = session.tokens().remove(0);
     token.note_issue();
     bed.clock.advance(MINUTE);
-    bed.fake.lookup.store(403, std::sync::atomic::Ordering::Relaxed);
+    bed.fake.lookup.store(403, Ordering::Relaxed);
     let other = session.token_after_denial(&token, &bed.reading()).await.expect("no failure");
     assert!(other.is_some_and(|other| other.secret().expose() == b"t2"));
     assert!(!serves(&session, &creds("r"), &bed.reading()));
 }
 
 #[tokio::test]
-async fn a_restart_tells_what_was_being_asked_for_and_who_is_gone() {
-    let (bed, store) = keeping_bed().await;
+async fn what_a_pod_lives_on_never_leaves_for_want_of_room() {
+    let store = Arc::new(Memory::default());
+    let keeping = Arc::new(Keeping::new(Arc::clone(&store) as Arc<dyn StateStore>));
+    let bed = Bed::keeping(1, Some(Arc::clone(&keeping))).await;
+    let owners: Vec<_> = ["a", "b", "c"].map(|name| of_pod_as(&bed, name)).into();
+    for owner in &owners {
+        bed.clock.advance(Duration::from_secs(1));
+        let session = bed.sessions.session(owner.clone()).0;
+        issue(&session, &creds("r"), lease(3600), &bed.reading()).await;
+        session.store();
+    }
+    bed.sessions.session(bed.key("d"));
+    for owner in &owners {
+        assert!(serves(&bed.sessions.session(owner.clone()).0, &creds("r"), &bed.reading()));
+    }
+    // unless nobody tells of the pods' ends
+    keeping.switch(false);
+    bed.sessions.session(bed.key("e"));
+    assert_eq!((bed.sessions.all().len(), store.load().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_path_that_issued_nothing_may_come_to_issue() {
+    let (bed, _) = keeping_bed().await;
+    let session = bed.sessions.session(of_pod(&bed)).0;
+    let may_issue = || session.intend(&creds("r")).is_some();
+    assert!(may_issue(), "nobody knows yet");
+    session.note_grant(&creds("r"), &answer(r#"{"data":{"k":"v"}}"#).grant(false));
+    assert!(!may_issue());
+    session.note_grant(&creds("r"), &lease(60).grant(false));
+    assert!(may_issue());
+}
+
+#[tokio::test]
+async fn a_token_near_its_end_reads_and_has_nothing_issued_to_it() {
+    let (bed, _) = keeping_bed().await;
+    let session = bed.sessions.session(of_pod(&bed)).0;
+    let first = session.token(&bed.reading()).await.expect("a token");
+    session.note_mount(0, &[]);
+    bed.fake.renewal.store(400, Ordering::Relaxed);
+    bed.clock.advance(Duration::from_secs(2500));
+    renew(&session, &bed).await;
+    let reading = bed.reading();
+    session.note_grant(&creds("kv"), &answer(r#"{"data":{"k":"v"}}"#).grant(false));
+    let token = session.token_for(&creds("kv"), &reading).await.expect("a token");
+    assert!(Arc::ptr_eq(&token, &first));
+    let token = session.token_for(&creds("r"), &reading).await.expect("a token");
+    assert!(!Arc::ptr_eq(&token, &first));
+}
+
+#[tokio::test]
+async fn a_mount_that_reads_through_another_session_leaves_what_it_had_to_its_end() {
+    let (bed, _) = keeping_bed().await;
+    let key = of_pod(&bed);
+    let before = bed.sessions.session(key.clone()).0;
+    issue(&before, &creds("r"), lease(60), &bed.reading()).await;
+    assert!(before.note_mount(0, &[creds("r").id()]));
+    assert!(!before.note_mount(0, &[creds("r").id()]));
+    assert!(before.next_renewal().is_some());
+
+    let now = bed.sessions.session(SessionKey { role: "another".to_owned(), ..key }).0;
+    assert!(now.note_mount(0, &[]));
+    bed.sessions.leave_others(&now, 0);
+    assert_eq!(before.next_renewal(), None, "neither lease nor token");
+    assert_eq!(before.tokens().len(), 1, "to be revoked with the pod");
+}
+
+#[tokio::test]
+async fn a_token_that_no_mount_needs_is_not_renewed() {
+    let (bed, _) = keeping_bed().await;
     let session = bed.sessions.session(of_pod(&bed)).0;
     session.token(&bed.reading()).await.expect("a token");
-    let request = creds("r");
-    let intent = session.intend(&request).expect("it may issue");
-    let restored = |record: &(String, Secret)| {
-        after_restart(&bed, &store).restore(record.0.clone(), &record.1).expect("a session")
-    };
-    assert_eq!(restored(&store.load()[0]).issuing, ["database/creds/r"]);
-    intent.issued_nothing();
-    drop(intent);
-    session.mark_ended();
-    assert!(restored(&store.load()[0]).ended && restored(&store.load()[0]).issuing.is_empty());
-    assert!(session.intend(&request).is_none(), "known to issue nothing");
-}
-
-#[tokio::test]
-async fn what_is_no_record_is_refused_without_a_word_of_it() {
-    let (bed, store) = keeping_bed().await;
-    let sessions = after_restart(&bed, &store);
-    for record in ["", "{}", r#"{"key":"hunter2"}"#, "hunter2"] {
-        let refused = sessions.restore("r".to_owned(), &Secret::from(record)).err().expect("a refusal");
-        assert!(!refused.contains("hunter2"), "{refused}");
-    }
-}
-
-#[tokio::test]
-async fn a_session_that_owns_something_leaves_last() {
-    let (bed, _) = keeping_bed().await;
-    let owner = bed.sessions.session(of_pod(&bed)).0;
-    owner.token(&bed.reading()).await.expect("a token").note_issue();
-    for name in 0..20 {
-        bed.clock.advance(Duration::from_secs(1));
-        bed.sessions.session(bed.key(&name.to_string()));
-    }
-    assert!(Arc::ptr_eq(&owner, &bed.sessions.session(of_pod(&bed)).0));
-}
-
-fn after_restart(bed: &Bed, store: &Arc<Memory>) -> crate::session::Sessions {
-    let keeping = Keeping::new(Arc::clone(store) as Arc<dyn StateStore>);
-    let clock = Arc::clone(&bed.clock) as Arc<dyn Clock>;
-    crate::session::Sessions::new(10, clock, Some(Arc::new(keeping)))
+    assert_eq!(session.next_renewal(), None);
+    session.note_mount(0, &[]);
+    assert!(session.next_renewal().is_some());
 }
