@@ -1,5 +1,6 @@
 //! The process's life: bind, serve, drain, end.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -96,6 +97,13 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
         (Some(keep), Some(directory)) => Some(Upkeep::start(keep, directory, &provider)),
         _ => None,
     };
+    // only a start takes up what is stored
+    let freed = async {
+        match &config.keep {
+            Some(keep) if directory.is_none() => keep.until_free().await,
+            _ => pending().await,
+        }
+    };
     let service = CsiDriverProviderServer::new(Service {
         provider,
         metrics,
@@ -110,6 +118,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = freed => tracing::warn!("the state directory is free now: ending, to be started again with it"),
         }
         tracing::info!("draining");
         phase.send_replace(Phase::Draining);

@@ -7,12 +7,16 @@ use std::time::Duration;
 use coffer_kubernetes::PodWatch;
 use coffer_provider::Provider;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::state_dir::{StateDir, StateDirError};
 use crate::status_socket;
 
 /// How long revocation at shutdown may take; a pod has 30 s to end by default, and mounts are drained first.
 const REVOCATION: Duration = Duration::from_secs(15);
+
+/// How often a directory that another agent holds is looked at.
+const HELD: Duration = Duration::from_secs(2);
 
 /// Where to keep what was issued, and whose pods it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// The directory; none where another agent does not let it go, so that mounts go on without.
+    /// The directory; none where another agent does not let it go, so that mounts go on without meanwhile.
     ///
     /// # Errors
     /// Where secrets must not lie there, or the system refuses.
@@ -38,6 +42,13 @@ impl Keep {
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until no agent holds the directory.
+    pub(crate) async fn until_free(&self) {
+        while !StateDir::is_free(&self.state_dir) {
+            sleep(HELD).await;
         }
     }
 }

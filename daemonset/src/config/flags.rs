@@ -1,5 +1,6 @@
 //! The command line, as the incumbent takes it: Go's style, with one dash or two.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,7 +70,7 @@ pub(super) struct Flags {
     pub(super) default_refresh_interval: Duration,
 
     /// Directory on tmpfs, such as /run/coffer, where leases and tokens outlive a restart; wants NODE_NAME
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = path_or_none)]
     pub(super) state_dir: Option<PathBuf>,
 
     /// Revoke all tokens and leases at the end, for uninstalling
@@ -126,6 +127,11 @@ pub(super) fn health_address(text: &str) -> Result<Option<SocketAddr>, ConfigErr
 
 fn duration(text: &str) -> Result<Duration, &'static str> {
     go_duration::parse(text).ok_or("write 30s, 5m, 1h30m, or 0 for none")
+}
+
+/// Go takes an empty one for none, clap by itself for a mistake.
+fn path_or_none(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 /// Go takes long flags with one dash, clap with two.
