@@ -151,6 +151,17 @@ impl OpenBao {
         self.admin(Method::POST, "sys/seal", Value::Null).await;
     }
 
+    /// Unseals it by the key that it said at its start, as dev mode does.
+    ///
+    /// # Panics
+    /// When it said none, or that is not it.
+    pub async fn unseal(&self) {
+        let log = self.process().log();
+        let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).expect("a key");
+        let told = self.admin(Method::POST, "sys/unseal", json!({ "key": key })).await;
+        assert_eq!(told["sealed"], false);
+    }
+
     pub(crate) async fn kv_is_ready(&self) -> bool {
         let url = format!("{}/v1/secret/config", self.address());
         let answer = self.http.get(url).header("X-Vault-Token", Self::ROOT_TOKEN).send().await;

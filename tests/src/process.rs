@@ -134,7 +134,8 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{name}", self.id())).expect("read /proc of a running process")
     }
 
-    fn pid(&self) -> Pid {
+    /// Its id, as signals take it.
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.id().cast_signed())
     }
 }

@@ -11,13 +11,21 @@ pub const CEILING: Duration = Duration::from_secs(60);
 ///
 /// # Panics
 /// With `what`, when [`CEILING`] has passed.
-pub async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = Instant::now() + CEILING;
+pub async fn until<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(CEILING, what, probe).await
+}
+
+/// [`until`], for what takes its time by design.
+///
+/// # Panics
+/// With `what`, when `ceiling` has passed.
+pub async fn until_within<T>(ceiling: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + ceiling;
     loop {
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(Instant::now() < end, "waited {CEILING:?} in vain for: {what}");
+        assert!(Instant::now() < end, "waited {ceiling:?} in vain for: {what}");
         sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,7 +1,4 @@
 //! Vault, its operator and PostgreSQL do what they may: a lease is kept as long as it can be, and replaced when it cannot.
-//!
-//! The time of day cannot be set here without setting it for everyone on the machine; that nothing hangs on it is held by
-//! `a_certificate_serves_for_two_thirds_whatever_the_clock_says_since` in `provider/src/session/tests/kept.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,11 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{LeaseNode, LeaseSite, Suite, Tenant, user};
-use coffer_tests::{MountCall, Mounted, Postgres, Terms, until};
+use coffer_tests::{FakeTime, MountCall, Mounted, Pod, Postgres, Relay, Terms, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const SHORT: Terms<'static> = Terms { ttl: "6s", max_ttl: "1h" };
+const SHORT: Terms<'static> = Terms { ttl: "10s", max_ttl: "1h" };
 const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
 
 fn main() -> ExitCode {
@@ -22,29 +19,14 @@ fn main() -> ExitCode {
         .test("postgres_may_be_away_at_issue_and_at_revocation", |_| postgres_away())
         .test("a_lease_that_an_operator_revoked_is_issued_anew", lease_revoked)
         .test("a_token_that_an_operator_revoked_is_replaced_with_what_it_owned", token_revoked)
+        .test("the_mount_that_finds_a_token_revoked_has_everything_anew", token_revoked_unnoticed)
         .test("a_lease_whose_time_was_cut_is_renewed_on", time_cut)
         .test("a_lease_that_is_refused_is_replaced_in_time", refused)
         .test("a_token_that_vault_renews_no_further_is_replaced_in_time", token_ends)
-        .test("mounts_at_once_and_volumes_of_a_pod_share_one_user", shared)
-        .test("what_a_class_asks_for_no_more_is_left_to_its_end", class_changed)
-        .test("an_issued_certificate_is_kept", certificate)
-        .test("refresh_interval_spares_reads", refresh_interval)
-        .test("without_rights_on_pods_nothing_is_kept", without_rights)
-        .test("rights_on_pods_that_come_back_count", |_| rights_come_back())
-        .test("a_wrong_node_name_takes_nobodys_credentials", wrong_node_name)
+        .test("a_token_near_its_end_serves_where_nobody_can_log_in", login_away)
+        .test("renewals_are_few_at_a_time_however_many_are_due", |_| few_at_a_time())
+        .test("the_clock_may_step", clock_steps)
         .run()
-}
-
-async fn renewals(node: &LeaseNode, at_least: f64) {
-    until("renewals", async || {
-        let renewed = node
-            .csi
-            .metrics()
-            .await
-            .sum("coffer_vault_requests_total", &["kind=\"renew\"", "status=\"200\""]);
-        (renewed >= at_least).then_some(())
-    })
-    .await;
 }
 
 async fn another_user(node: &LeaseNode, call: &MountCall, than: &Mounted) -> Mounted {
@@ -55,33 +37,45 @@ async fn another_user(node: &LeaseNode, call: &MountCall, than: &Mounted) -> Mou
     .await
 }
 
-/// On servers of its own, which others would miss.
+/// Down, then slow, then sealed; on servers of its own, which others would miss.
 async fn vault_away() {
     let site = LeaseSite::start().await;
-    let tenant = site.tenant("away", Terms { ttl: "20s", max_ttl: "1h" }, "1h").await;
-    let node = site.node("away").await;
+    let tenant = site.tenant("away", Terms { ttl: "30s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let node = site.node_by("away", relay.address()).await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
-    site.bao.process().freeze();
-    until("the renewal to be due", async || {
+    let renewal_fails = async |times: usize| {
+        until("a renewal that fails", async || {
+            assert_eq!(user(&node.mount(&call).await), user(&first), "mounted without a word from Vault");
+            (node.csi.log().matches("is not renewed yet").count() >= times).then_some(())
+        })
+        .await;
+    };
+    relay.refuse();
+    renewal_fails(1).await;
+    relay.pass();
+    node.renewed(1).await;
+
+    relay.hold("leases/renew");
+    let before = relay.held();
+    until("a renewal to hang", async || {
         assert_eq!(user(&node.mount(&call).await), user(&first));
-        // a renewal that is under way has no next one yet
-        let status = node.status().await;
-        let lease = status.lines().find(|line| line.contains("lease")).unwrap().to_owned();
-        lease.contains(" 0s ").then_some(())
+        (relay.held() > before).then_some(())
     })
     .await;
-    assert_eq!(user(&node.mount(&call).await), user(&first), "it is mounted without a word from Vault");
-    site.bao.process().thaw();
-    renewals(&node, 1.0).await;
+    relay.pass();
+    node.renewed(2).await;
+
+    let failed = node.csi.log().matches("is not renewed yet").count();
+    site.bao.seal().await;
+    renewal_fails(failed + 1).await;
+    site.bao.unseal().await;
+    node.renewed(3).await;
     assert_eq!(user(&node.mount(&call).await), user(&first));
     assert_eq!(site.issued(&tenant.namespace), 1);
-
-    // sealed it stays: what is held is mounted while it lasts, and the log says what fails
-    site.bao.seal().await;
-    until("a renewal that fails", async || node.csi.log().contains("is not renewed yet").then_some(())).await;
-    assert_eq!(user(&node.mount(&call).await), user(&first));
+    site.end(&tenant, &node, &[&pod]).await;
 }
 
 async fn postgres_away() {
@@ -121,8 +115,7 @@ async fn lease_revoked(site: Arc<LeaseSite>) {
     let second = another_user(&node, &tenant.call(&pod), &first).await;
     assert!(node.csi.log().contains("is gone, the next mount has it issued anew"), "{}", node.csi.log());
     assert_eq!(site.postgres.users(tenant.namespace.name()), [user(&second)]);
-    tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
+    site.end(&tenant, &node, &[&pod]).await;
 }
 
 async fn token_revoked(site: Arc<LeaseSite>) {
@@ -134,8 +127,24 @@ async fn token_revoked(site: Arc<LeaseSite>) {
     let second = another_user(&node, &tenant.call(&pod), &first).await;
     assert!(node.csi.log().contains("Vault knows the token no more"), "{}", node.csi.log());
     assert_eq!(site.postgres.users(tenant.namespace.name()), [user(&second)]);
-    tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn token_revoked_unnoticed(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("both", LONG, "1h").await;
+    let node = site.node("both").await;
+    let pod = tenant.pod(&node).await;
+    let call = with_static(&site, &tenant, &pod).await;
+    let first = node.mount(&call).await;
+    revoke_token_of(&site, &tenant).await;
+    let second = node.mount(&call).await;
+    assert_ne!(user(&second), user(&first), "the read that is denied tells of the lease too");
+    assert_eq!(user(&node.mount(&call).await), user(&second));
+    until("the revoked token's user to be gone", async || {
+        (site.postgres.users(tenant.namespace.name()) == [user(&second)]).then_some(())
+    })
+    .await;
+    site.end(&tenant, &node, &[&pod]).await;
 }
 
 async fn revoke_token_of(site: &LeaseSite, tenant: &Tenant) {
@@ -159,14 +168,13 @@ async fn time_cut(site: Arc<LeaseSite>) {
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     Postgres::role(&site.bao, tenant.namespace.name(), Terms { ttl: "4s", max_ttl: "1h" }).await;
-    renewals(&node, 4.0).await;
+    node.renewed(4).await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
-    tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
+    site.end(&tenant, &node, &[&pod]).await;
 }
 
 async fn refused(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("refused", Terms { ttl: "15s", max_ttl: "1h" }, "1h").await;
+    let tenant = site.tenant("refused", Terms { ttl: "30s", max_ttl: "1h" }, "1h").await;
     let node = site.node("refused").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
@@ -179,13 +187,13 @@ async fn refused(site: Arc<LeaseSite>) {
         "both hold for a while: {users:?}"
     );
     assert!(node.csi.log().contains("past the max TTL"), "{}", node.csi.log());
-    tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
+    site.end(&tenant, &node, &[&pod]).await;
 }
 
 async fn token_ends(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("login", LONG, "5s").await;
-    site.login_role(&tenant.namespace, "5s", "12s").await;
+    let tenant = site.tenant("login", LONG, "15s").await;
+    let tokens = json!({ "token_ttl": "15s", "token_max_ttl": "36s" });
+    site.login_role(tenant.namespace.name(), &tenant.namespace, tokens).await;
     let node = site.node("login").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
@@ -203,165 +211,92 @@ async fn token_ends(site: Arc<LeaseSite>) {
     site.nobody_left(&tenant).await;
 }
 
-async fn shared(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("shared", LONG, "1h").await;
-    let node = site.node("shared").await;
+/// The token that ends reads on, and what it owns stays mounted, where nobody can log in.
+async fn login_away(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("nologin", LONG, "30s").await;
+    let name = tenant.namespace.name();
+    let bound_to = |namespace: &str| json!({ "token_ttl": "30s", "token_max_ttl": "30s", "bound_service_account_namespaces": [namespace] });
+    site.login_role(name, &tenant.namespace, bound_to(name)).await;
+    let node = site.node("nologin").await;
     let pod = tenant.pod(&node).await;
-    let calls = ["one", "two"].map(|volume| tenant.call(&pod).volume(volume));
-    let (one, two) = tokio::join!(node.mount(&calls[0]), node.mount(&calls[1]));
-    assert_eq!(user(&one), user(&two));
-    for call in &calls {
-        assert_eq!(user(&node.mount(call).await), user(&one));
+    let call = with_static(&site, &tenant, &pod).await;
+    let first = node.mount(&call).await;
+    site.login_role(name, &tenant.namespace, bound_to("elsewhere")).await;
+    until("a login that fails", async || {
+        assert_eq!(user(&node.mount(&call).await), user(&first));
+        node.csi.log().contains("what was issued before stays mounted while it lasts").then_some(())
+    })
+    .await;
+    site.login_role(name, &tenant.namespace, bound_to(name)).await;
+    let second = another_user(&node, &call, &first).await;
+    assert_eq!(site.issued(&tenant.namespace), 2);
+    assert!(site.postgres.users(name).contains(&user(&second)));
+    tenant.namespace.delete_pod(&pod).await;
+    site.nobody_left(&tenant).await;
+}
+
+/// A class with a plain secret beside what is leased.
+async fn with_static(site: &LeaseSite, tenant: &Tenant, pod: &Pod) -> MountCall {
+    let name = tenant.namespace.name();
+    site.bao.kv_put(&format!("{name}/db"), json!({ "host": "db.example.com" })).await;
+    let mut objects: Vec<Value> = serde_json::from_str(&tenant.objects).unwrap();
+    let path = format!("secret/data/{name}/db");
+    objects.push(json!({ "objectName": "host", "secretPath": path, "secretKey": "host" }));
+    tenant.call(pod).objects(&Value::from(objects).to_string())
+}
+
+/// On a Vault of its own, so that nobody else's renewals count.
+async fn few_at_a_time() {
+    const PODS: usize = 24;
+    let site = LeaseSite::start().await;
+    let tenant = site.tenant("few", Terms { ttl: "60s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let node = site.node_by("few", relay.address()).await;
+    let (mut pods, mut users) = (Vec::new(), Vec::new());
+    for _ in 0..PODS {
+        let pod = tenant.pod(&node).await;
+        users.push(user(&node.mount(&tenant.call(&pod)).await));
+        pods.push(pod);
+    }
+    relay.hold("leases/renew");
+    until("all leases to be due", async || {
+        let status = node.status().await;
+        let due = status.lines().filter(|line| line.contains("lease") && line.contains(" 0s ")).count();
+        (due == PODS).then_some(())
+    })
+    .await;
+    let asked = site.bao.requests_to("sys/leases/renew");
+    assert!((1..=8).contains(&asked), "{asked} renewals at once");
+    relay.pass();
+    until("all to be renewed", async || (site.bao.requests_to("sys/leases/renew") >= PODS).then_some(()))
+        .await;
+    users.sort();
+    let mut kept = site.postgres.users(tenant.namespace.name());
+    kept.sort();
+    assert_eq!(kept, users);
+    site.end(&tenant, &node, &pods.iter().collect::<Vec<_>>()).await;
+}
+
+/// An hour ahead, and back by two.
+async fn clock_steps(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("clock", SHORT, "1h").await;
+    let mut node = site.node("clock").await;
+    let clock = FakeTime::new();
+    let options = clock.options(node.options());
+    node.restart_with(options.clone()).await;
+    let pod = tenant.pod(&node).await;
+    let first = node.mount(&tenant.call(&pod)).await;
+    for step in ["+1h", "-1h"] {
+        clock.step(step);
+        node.renewed_again().await;
+        assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first), "{step}");
+        node.stop().await;
+        let log = node.csi.log();
+        let hours: Vec<&str> = log.lines().map(|line| &line[.."2026-11-25T19".len()]).collect();
+        assert_ne!(hours.first(), hours.last(), "{step}: the agent saw no other time: {log}");
+        node.csi = options.clone().start().await;
+        assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first), "{step}");
     }
     assert_eq!(site.issued(&tenant.namespace), 1);
-    tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
-}
-
-async fn class_changed(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("class", SHORT, "1h").await;
-    let node = site.node("class").await;
-    let pod = tenant.pod(&node).await;
-    node.mount(&tenant.call(&pod)).await;
-    let name = tenant.namespace.name();
-    site.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
-    let objects = tenant.namespace.objects("db", &[("user", "user")]);
-    let mounted = node.mount(&tenant.call(&pod).objects(&objects)).await;
-    assert_eq!(user(&mounted), "static");
-    assert!(!node.status().await.contains("database/creds"), "{}", node.status().await);
-    // while the pod is there
-    site.nobody_left(&tenant).await;
-    tenant.namespace.delete_pod(&pod).await;
-}
-
-async fn certificate(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("pki", LONG, "1h").await;
-    let name = tenant.namespace.name().to_owned();
-    let engine = format!("pki-{name}");
-    site.bao.mount_engine(&engine, "pki", json!({})).await;
-    let root = json!({ "common_name": "example.com", "ttl": "24h" });
-    site.bao.admin(Method::POST, &format!("{engine}/root/generate/internal"), root).await;
-    let role = json!({ "allow_any_name": true, "max_ttl": "1h" });
-    site.bao.admin(Method::POST, &format!("{engine}/roles/web"), role).await;
-    let path = format!("{engine}/issue/web");
-    site.bao.policy(&name, &format!("path \"{path}\" {{ capabilities = [\"update\"] }}")).await;
-
-    let mut node = site.node("pki").await;
-    let pod = tenant.pod(&node).await;
-    let object = |file: &str, key: &str| {
-        json!({ "objectName": file, "secretPath": path, "secretKey": key, "method": "PUT",
-            "secretArgs": { "common_name": "web.example.com" } })
-    };
-    let objects = json!([object("tls.crt", "certificate"), object("tls.key", "private_key")]).to_string();
-    let call = tenant.call(&pod).objects(&objects);
-    let first = node.mount(&call).await;
-    assert_eq!(node.mount(&call).await, first);
-    assert!(node.status().await.contains("certificate"));
-    node.restart().await;
-    assert_eq!(node.mount(&call).await, first);
-    assert_eq!(site.bao.requests_to(&path), 1);
-    tenant.namespace.delete_pod(&pod).await;
-}
-
-async fn refresh_interval(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("refresh", LONG, "1h").await;
-    let mut node = site.node("refresh").await;
-    let name = tenant.namespace.name();
-    site.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
-    let path = format!("secret/data/{name}/db");
-    let objects = tenant.namespace.objects("db", &[("user", "user")]);
-    let pod = tenant.pod(&node).await;
-    let plain = tenant.call(&pod).objects(&objects);
-    for _ in 0..2 {
-        node.mount(&plain).await;
-    }
-    assert_eq!(site.bao.requests_to(&path), 2);
-    let seldom = plain.clone().param("refreshInterval", "1h");
-    for _ in 0..3 {
-        node.mount(&seldom).await;
-    }
-    assert_eq!(site.bao.requests_to(&path), 3);
-    let refused = node.csi.mount(&plain.clone().param("refreshInterval", "soon")).await.unwrap_err();
-    assert!(refused.message.contains("\"refreshInterval\": \"soon\" is no duration"), "{}", refused.message);
-
-    node.csi.terminate();
-    node.csi.wait().await;
-    node.csi = node.options().flag("-default-refresh-interval=1h").start().await;
-    for _ in 0..3 {
-        node.mount(&plain).await;
-    }
-    assert_eq!(site.bao.requests_to(&path), 4);
-    node.mount(&plain.clone().param("refreshInterval", "0")).await;
-    assert_eq!(site.bao.requests_to(&path), 5);
-}
-
-/// On a cluster of its own, whose rights are taken away for a while.
-async fn rights_come_back() {
-    let site = LeaseSite::start().await;
-    let tenant = site.tenant("comeback", LONG, "1h").await;
-    let mut node = site.node("comeback").await;
-    let pod = tenant.pod(&node).await;
-    let first = node.mount(&tenant.call(&pod)).await;
-    let allow = async |verbs: Value| {
-        let patch = json!([{ "op": "replace", "path": "/rules/0/verbs", "value": verbs }]);
-        let patch = format!("--patch={patch}");
-        site.cluster.kubectl().run(["patch", "clusterrole", "coffer-csi-pods", "--type=json", &patch]).await;
-    };
-    // the list succeeds, and the watch that follows it does not
-    allow(json!(["list"])).await;
-    node.restart().await;
-    let lists = || node.csi.log().matches("pods are watched").count();
-    until("the watch to be refused", async || node.csi.log().contains("cannot be watched").then_some(()))
-        .await;
-    let before = lists();
-    allow(json!(["list", "watch"])).await;
-    until("another list", async || (lists() > before).then_some(())).await;
-    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first), "held all the while");
-    tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
-}
-
-async fn wrong_node_name(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("name", LONG, "1h").await;
-    let mut node = site.node("name").await;
-    let pod = tenant.pod(&node).await;
-    let first = node.mount(&tenant.call(&pod)).await;
-    node.csi.terminate();
-    node.csi.wait().await;
-    node.csi = node.options().env("NODE_NAME", "nowhere").start().await;
-    until("the list to be doubted", async || node.csi.log().contains("is NODE_NAME right?").then_some(()))
-        .await;
-    let other = node.mount(&tenant.call(&pod)).await;
-    assert_ne!(user(&other), user(&first), "nothing is kept whose end would not be noticed");
-    let users = site.postgres.users(tenant.namespace.name());
-    assert!(users.contains(&user(&first)), "nobody revoked it: {users:?}");
-    node.restart().await;
-    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
-    tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
-}
-
-async fn without_rights(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("rights", SHORT, "1h").await;
-    let mut node = site.node("rights").await;
-    let pod = tenant.pod(&node).await;
-    let name = tenant.namespace.name();
-    node.csi.terminate();
-    node.csi.wait().await;
-    // as an account that may do nothing
-    let kubeconfig = node.state().with_file_name("other.kubeconfig");
-    site.cluster.account_kubeconfig(name, "app").await.write(&kubeconfig);
-    node.csi = node.options().env("KUBECONFIG", &kubeconfig).start().await;
-    until("the watch to be refused", async || node.csi.log().contains("cannot be watched").then_some(()))
-        .await;
-    assert!(node.csi.log().contains("\"list\" and \"watch\" on \"pods\""), "{}", node.csi.log());
-
-    let token = ["create", "token", "app", "--namespace", name, "--audience=vault"];
-    let token = site.cluster.kubectl().run(token).await;
-    let call = tenant.call(&pod).token("vault", token.trim());
-    let first = node.mount(&call).await;
-    assert_ne!(user(&node.mount(&call).await), user(&first), "issued at every mount, as ever");
-    tenant.namespace.delete_pod(&pod).await;
-    // nobody revokes them: they end by themselves
-    site.nobody_left(&tenant).await;
+    site.end(&tenant, &node, &[&pod]).await;
 }

@@ -15,9 +15,21 @@ pub(crate) fn bring_container_tools() -> Result<(), String> {
 /// Makes sure that there is a PostgreSQL, in which Vault makes users.
 pub(crate) fn bring_postgres() -> Result<(), String> {
     // Debian keeps the server out of the PATH, in a folder of its version
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let is_there = versions.map(|version| version.path().join("bin/initdb")).any(|initdb| initdb.is_file());
+    let is_there = has("/usr/lib/postgresql", "bin/initdb");
     install("leases need", if is_there { &[] } else { &["postgresql"] })
+}
+
+/// Makes sure that a process can be shown another time of day.
+pub(crate) fn bring_fake_time() -> Result<(), String> {
+    // in a folder of the machine's architecture
+    let is_there = has("/usr/lib", "faketime/libfaketime.so.1");
+    install("tests of a clock that steps need", if is_there { &[] } else { &["libfaketime"] })
+}
+
+/// Whether one of a folder's folders has a file.
+fn has(folder: &str, file: &str) -> bool {
+    let folders = fs::read_dir(folder).into_iter().flatten().flatten();
+    folders.map(|folder| folder.path().join(file)).any(|path| path.is_file())
 }
 
 fn install(why: &str, missing: &[&str]) -> Result<(), String> {

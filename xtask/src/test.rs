@@ -15,6 +15,7 @@ use crate::step::{self, Event};
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     openbao::bring()?;
     packages::bring_postgres()?;
+    packages::bring_fake_time()?;
     if let Err(reason) = packages::bring_container_tools() {
         eprintln!("{reason}; the tests of the images are skipped");
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, ServiceAccount};
 use k8s_openapi::api::storage::v1::CSIDriver;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -20,6 +20,7 @@ use super::kubectl::Kubectl;
 use super::namespace::Namespace;
 use super::programs::Generation;
 use super::{COFFER_NAMESPACE, DRIVER_NAME};
+use crate::pod::Pod;
 
 /// A cluster with CRDs, RBAC and CSIDriver object of the driver, and the RBAC of Coffer as it is shipped. Its nodes
 /// are [`Node`](super::Node)s.
@@ -122,10 +123,34 @@ impl Cluster {
     /// # Panics
     /// When there is no such account.
     pub async fn account_kubeconfig(&self, namespace: &str, account: &str) -> Kubeconfig {
+        self.kubeconfig(namespace, account, None).await
+    }
+
+    /// The kubeconfig of a pod: of its service account, with a token that is bound to it, as kubelet makes it.
+    ///
+    /// # Panics
+    /// When there is no such account or pod.
+    pub async fn pod_kubeconfig(&self, pod: &Pod) -> Kubeconfig {
+        let bound = BoundObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: Some(pod.name.clone()),
+            uid: Some(pod.uid.clone()),
+        };
+        self.kubeconfig(&pod.namespace, &pod.service_account, Some(bound)).await
+    }
+
+    async fn kubeconfig(
+        &self,
+        namespace: &str,
+        account: &str,
+        bound_object_ref: Option<BoundObjectReference>,
+    ) -> Kubeconfig {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client().clone(), namespace);
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
                 expiration_seconds: Some(24 * 3600),
+                bound_object_ref,
                 ..TokenRequestSpec::default()
             }),
             ..TokenRequest::default()

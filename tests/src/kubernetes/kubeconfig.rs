@@ -34,7 +34,25 @@ impl Kubeconfig {
     /// # Panics
     /// When it cannot be written.
     pub fn write(&self, path: &Path) {
-        std::fs::write(path, self.document().to_string()).expect("write a kubeconfig");
+        self.write_for(path, &self.user());
+    }
+
+    /// [`Self::write`], with the token in a file beside it, as kubelet gives it to a pod.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn write_as_in_pod(&self, path: &Path) {
+        let token = path.with_extension("token");
+        std::fs::write(&token, &self.token).expect("write the token");
+        self.write_for(path, &json!({ "tokenFile": token }));
+    }
+
+    fn write_for(&self, path: &Path, user: &Value) {
+        std::fs::write(path, self.document(user).to_string()).expect("write a kubeconfig");
+    }
+
+    fn user(&self) -> Value {
+        json!({ "token": self.token })
     }
 
     /// A client.
@@ -43,8 +61,8 @@ impl Kubeconfig {
     /// When the configuration is not one.
     pub async fn client(&self) -> Client {
         install_crypto();
-        let kubeconfig =
-            KubeKubeconfig::from_yaml(&self.document().to_string()).expect("the kubeconfig just made");
+        let document = self.document(&self.user());
+        let kubeconfig = KubeKubeconfig::from_yaml(&document.to_string()).expect("the kubeconfig just made");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let mut config = config.expect("a complete kubeconfig");
         // Servers of a test are on this host, whatever proxy the machine uses.
@@ -53,7 +71,7 @@ impl Kubeconfig {
     }
 
     /// JSON, which is YAML too.
-    fn document(&self) -> Value {
+    fn document(&self, user: &Value) -> Value {
         json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -69,7 +87,7 @@ impl Kubeconfig {
                     "certificate-authority-data": BASE64.encode(self.authority.as_bytes()),
                 },
             }],
-            "users": [{ "name": "test", "user": { "token": self.token } }],
+            "users": [{ "name": "test", "user": user }],
         })
     }
 }

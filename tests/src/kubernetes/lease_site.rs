@@ -1,24 +1,21 @@
 //! Where the tests of leases start: a cluster, a Vault that issues users of a real PostgreSQL, and node agents that keep
 //! them.
 
-use std::path::{Path, PathBuf};
-
 use reqwest::Method;
-use serde_json::json;
-use tempfile::TempDir;
-use tokio::process::Command;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::COFFER_NAMESPACE;
 use super::cluster::{Cluster, ClusterOptions};
+use super::lease_node::LeaseNode;
 use super::namespace::Namespace;
 use super::suite::Servers;
 use super::with_vault::ClusterWithVault;
-use crate::binaries::coffer_binary;
 use crate::mount::{MountCall, Mounted};
 use crate::openbao::OpenBao;
 use crate::pod::Pod;
 use crate::postgres::{Postgres, Terms};
-use crate::provider::{Csi, CsiOptions};
+use crate::relay::Relay;
 use crate::wait::until;
 
 /// Cluster, Vault and PostgreSQL.
@@ -29,15 +26,6 @@ pub struct LeaseSite {
     pub bao: OpenBao,
     /// The PostgreSQL.
     pub postgres: Postgres,
-}
-
-/// A node whose agent keeps leases, with a place for its state and its socket.
-pub struct LeaseNode {
-    /// Its agent.
-    pub csi: Csi,
-    name: String,
-    vault: String,
-    dir: TempDir,
 }
 
 /// A role that issues, and a namespace whose account `app` may ask it.
@@ -68,23 +56,21 @@ impl LeaseSite {
              path \"secret/data/{role}/*\" {{ capabilities = [\"read\"] }}"
         );
         self.bao.policy(role, &rules).await;
-        self.login_role(&namespace, token_ttl, "0").await;
+        self.login_role(role, &namespace, json!({ "token_ttl": token_ttl })).await;
         let object = |name: &str, key: &str| json!({ "objectName": name, "secretPath": format!("database/creds/{role}"), "secretKey": key });
         let objects = json!([object("user", "username"), object("password", "password")]).to_string();
         Tenant { namespace, objects }
     }
 
-    /// The role that a namespace's account logs in with: how long its tokens live, and how long at the most.
-    pub async fn login_role(&self, namespace: &Namespace, ttl: &str, max_ttl: &str) {
-        let name = namespace.name();
-        let role = json!({
+    /// A role that a namespace's account may log in with, and what its tokens are like.
+    pub async fn login_role(&self, name: &str, namespace: &Namespace, tokens: Value) {
+        let mut role = json!({
             "bound_service_account_names": ["app"],
-            "bound_service_account_namespaces": [name],
+            "bound_service_account_namespaces": [namespace.name()],
             "audience": "vault",
-            "token_policies": [name],
-            "token_ttl": ttl,
-            "token_max_ttl": max_ttl,
+            "token_policies": [namespace.name()],
         });
+        role.as_object_mut().expect("an object").extend(tokens.as_object().expect("an object").clone());
         self.bao.admin(Method::POST, &format!("auth/kubernetes/role/{name}"), role).await;
     }
 
@@ -97,11 +83,35 @@ impl LeaseSite {
     pub async fn node_by(&self, name: &str, vault: &str) -> LeaseNode {
         // as on every node, the agent's own pod is there before it
         let coffer = Namespace::existing(self.cluster.client(), COFFER_NAMESPACE);
-        coffer.pod_on(name, "coffer-csi", "none").await;
-        let dir = tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs");
-        self.cluster.coffer_kubeconfig().await.write(&kubeconfig(dir.path()));
-        let csi = options(name, vault, dir.path()).start().await;
-        LeaseNode { csi, name: name.to_owned(), vault: vault.to_owned(), dir }
+        let own = coffer.pod_on(name, "coffer-csi", "none").await;
+        LeaseNode::start(name, vault, &self.cluster.pod_kubeconfig(&own).await).await
+    }
+
+    /// A mount whose user is made, while the answer that tells of it is held back.
+    pub async fn held_mount(
+        &self,
+        tenant: &Tenant,
+        node: &LeaseNode,
+        relay: &Relay,
+        pod: &Pod,
+    ) -> JoinHandle<bool> {
+        relay.hold("database/creds");
+        let (mut client, request) = (node.csi.client(), tenant.call(pod).request());
+        let mount = tokio::spawn(async move { client.mount(request).await.is_ok() });
+        until("the user to be made", async || (relay.held() > 0).then_some(())).await;
+        mount
+    }
+
+    /// Deletes pods, and waits until their agent has revoked what they had, and PostgreSQL has no user of the tenant's left:
+    /// none that merely came to its end, either.
+    pub async fn end(&self, tenant: &Tenant, node: &LeaseNode, pods: &[&Pod]) {
+        let before = node.revoked().await;
+        for pod in pods {
+            tenant.namespace.delete_pod(pod).await;
+        }
+        self.nobody_left(tenant).await;
+        let all = before + pods.len();
+        until("all to be revoked", async || (node.revoked().await >= all).then_some(())).await;
     }
 
     /// Waits until PostgreSQL has no user of a tenant's any more.
@@ -128,7 +138,7 @@ impl Servers for LeaseSite {
 impl Tenant {
     /// A pod on that node.
     pub async fn pod(&self, node: &LeaseNode) -> Pod {
-        self.namespace.pod_on(&node.name, "app", "db").await
+        self.namespace.pod_on(node.name(), "app", "db").await
     }
 
     /// The mount of a pod's volume, as often as it is called. No token comes along: the agent has one minted.
@@ -136,7 +146,6 @@ impl Tenant {
         MountCall::new(pod)
             .param("roleName", self.namespace.name())
             .param("audience", "vault")
-            .param("secretProviderClass", "db")
             .objects(&self.objects)
     }
 }
@@ -144,72 +153,4 @@ impl Tenant {
 /// The user that a mount gave.
 pub fn user(mounted: &Mounted) -> String {
     mounted.text("user").to_owned()
-}
-
-impl LeaseNode {
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The directory where its agent keeps what outlives it.
-    pub fn state(&self) -> PathBuf {
-        state(self.dir.path())
-    }
-
-    /// How its agent is started.
-    pub fn options(&self) -> CsiOptions {
-        options(&self.name, &self.vault, self.dir.path())
-    }
-
-    /// What `coffer status` prints.
-    ///
-    /// # Panics
-    /// When it fails.
-    pub async fn status(&self) -> String {
-        let mut command = Command::new(coffer_binary("coffer"));
-        let output =
-            command.arg("status").arg("--state-dir").arg(self.state()).output().await.expect("run coffer");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Kills the agent and starts it again.
-    pub async fn kill_and_start(&mut self) {
-        self.csi.kill();
-        self.csi.wait().await;
-        self.csi = self.options().start().await;
-    }
-
-    /// Ends the agent as a rolling update does and starts the next one.
-    pub async fn restart(&mut self) {
-        self.csi.terminate();
-        self.csi.wait().await;
-        self.csi = self.options().start().await;
-    }
-
-    /// Mounts, which must succeed.
-    ///
-    /// # Panics
-    /// When it fails.
-    pub async fn mount(&self, call: &MountCall) -> Mounted {
-        self.csi.mount(call).await.expect("the mount succeeds")
-    }
-}
-
-fn options(node: &str, vault: &str, dir: &Path) -> CsiOptions {
-    Csi::options()
-        .socket(&dir.join("vault.sock"))
-        .env("KUBECONFIG", kubeconfig(dir))
-        .env("NODE_NAME", node)
-        .flag(format!("-vault-addr={vault}"))
-        .flag(format!("-state-dir={}", state(dir).display()))
-}
-
-fn kubeconfig(dir: &Path) -> PathBuf {
-    dir.join("coffer.kubeconfig")
-}
-
-fn state(dir: &Path) -> PathBuf {
-    dir.join("state")
 }

@@ -1,0 +1,146 @@
+//! A node whose agent keeps leases.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::kubeconfig::Kubeconfig;
+use crate::binaries::coffer_binary;
+use crate::mount::{MountCall, Mounted};
+use crate::provider::{Csi, CsiOptions};
+use crate::wait::until;
+
+/// A node whose agent keeps leases, with a place for its state and its socket.
+pub struct LeaseNode {
+    /// Its agent.
+    pub csi: Csi,
+    name: String,
+    vault: String,
+    dir: TempDir,
+}
+
+impl LeaseNode {
+    pub(super) async fn start(name: &str, vault: &str, kubernetes: &Kubeconfig) -> Self {
+        let dir = tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs");
+        kubernetes.write_as_in_pod(&kubeconfig(dir.path()));
+        let csi = options(name, vault, dir.path()).start().await;
+        Self { csi, name: name.to_owned(), vault: vault.to_owned(), dir }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory where its agent keeps what outlives it.
+    pub fn state(&self) -> PathBuf {
+        state(self.dir.path())
+    }
+
+    /// The files in it that are records of sessions.
+    ///
+    /// # Panics
+    /// When there is no such directory.
+    pub fn records(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.state()).expect("a state directory").flatten();
+        let is_record = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().contains('.');
+        entries.filter(is_record).map(|entry| entry.path()).collect()
+    }
+
+    /// How its agent is started.
+    pub fn options(&self) -> CsiOptions {
+        options(&self.name, &self.vault, self.dir.path())
+    }
+
+    /// What `coffer status` prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn status(&self) -> String {
+        self.status_as("text").await
+    }
+
+    /// What `coffer status` prints in a format.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn status_as(&self, format: &str) -> String {
+        let mut command = Command::new(coffer_binary("coffer"));
+        command.args(["status", "--output", format, "--state-dir"]).arg(self.state());
+        let output = command.output().await.expect("run coffer");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Kills the agent and starts it again.
+    pub async fn kill_and_start(&mut self) {
+        self.csi.kill();
+        self.csi.wait().await;
+        self.csi = self.options().start().await;
+    }
+
+    /// Ends the agent as a rolling update does and starts the next one.
+    pub async fn restart(&mut self) {
+        self.restart_with(self.options()).await;
+    }
+
+    /// Ends the agent as a rolling update does and starts one with other options.
+    pub async fn restart_with(&mut self, options: CsiOptions) {
+        self.stop().await;
+        self.csi = options.start().await;
+    }
+
+    /// Ends the agent as a rolling update does.
+    pub async fn stop(&mut self) {
+        self.csi.terminate();
+        self.csi.wait().await;
+    }
+
+    /// Waits until the agent has renewed tokens and leases so often since its start.
+    pub async fn renewed(&self, times: u32) {
+        until("renewals", async || (self.renewals().await >= f64::from(times)).then_some(())).await;
+    }
+
+    /// Waits until the agent has renewed twice from now on.
+    pub async fn renewed_again(&self) {
+        let before = self.renewals().await;
+        until("more renewals", async || (self.renewals().await >= before + 2.0).then_some(())).await;
+    }
+
+    async fn renewals(&self) -> f64 {
+        let renewed = ["kind=\"renew\"", "status=\"200\""];
+        self.csi.metrics().await.sum("coffer_vault_requests_total", &renewed)
+    }
+
+    /// How many tokens the agent has revoked since its start.
+    pub async fn revoked(&self) -> usize {
+        self.csi.metrics().await.sum("coffer_revocations_total", &["outcome=\"revoked\""]) as usize
+    }
+
+    /// Mounts, which must succeed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn mount(&self, call: &MountCall) -> Mounted {
+        self.csi.mount(call).await.expect("the mount succeeds")
+    }
+}
+
+fn options(node: &str, vault: &str, dir: &Path) -> CsiOptions {
+    Csi::options()
+        .socket(&dir.join("vault.sock"))
+        .env("KUBECONFIG", kubeconfig(dir))
+        .env("NODE_NAME", node)
+        .flag(format!("-vault-addr={vault}"))
+        .flag(format!("-state-dir={}", state(dir).display()))
+}
+
+fn kubeconfig(dir: &Path) -> PathBuf {
+    dir.join("coffer.kubeconfig")
+}
+
+fn state(dir: &Path) -> PathBuf {
+    dir.join("state")
+}
