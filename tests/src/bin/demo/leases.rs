@@ -1,5 +1,7 @@
 //! Credentials that live as long as their pod: kept, renewed, and revoked.
 
+use std::time::Instant;
+
 use coffer_tests::kubernetes::LeaseSite;
 use coffer_tests::{Mounted, Terms, until};
 
@@ -8,10 +10,10 @@ use crate::say;
 /// Shows a user of a real PostgreSQL, from its pod's first mount to its end.
 pub(crate) async fn show() {
     say(
-        "kube-apiserver, OpenBao and PostgreSQL start; OpenBao issues users that live 6 s, and longer when renewed",
+        "kube-apiserver, OpenBao and PostgreSQL start; OpenBao issues users that live 9 s, and longer when renewed",
     );
     let site = LeaseSite::start().await;
-    let tenant = site.tenant("shop", Terms { ttl: "6s", max_ttl: "1h" }, "1h").await;
+    let tenant = site.tenant("shop", Terms { ttl: "9s", max_ttl: "1h" }, "1h").await;
     let mut node = site.node("node-1").await;
     let pod = tenant.pod(&node).await;
 
@@ -30,12 +32,13 @@ pub(crate) async fn show() {
     node.status().await.lines().for_each(|line| println!("    {line}"));
 
     say("The pod is deleted");
-    tenant.namespace.delete_pod(&pod).await;
-    until("its user to be gone", async || {
-        site.postgres.users(tenant.namespace.name()).is_empty().then_some(())
-    })
-    .await;
-    println!("    in PostgreSQL: nobody");
+    let begun = Instant::now();
+    site.end(&tenant, &node, &[&pod]).await;
+    println!(
+        "    in PostgreSQL: nobody, {:.1} s later; {} token revoked, and all that was issued to it",
+        begun.elapsed().as_secs_f64(),
+        node.revoked().await
+    );
 }
 
 fn user(mounted: &Mounted) -> &str {
