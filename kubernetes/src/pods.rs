@@ -91,7 +91,12 @@ struct Watcher {
 impl Watcher {
     /// Connects by a client of its own: a watch is silent for longer than any other call may take.
     async fn connect() -> Result<Self, String> {
-        let mut config = Config::infer().await.map_err(|error| root_cause(&error))?;
+        let mut config = Config::infer().await.map_err(|error| {
+            format!(
+                "neither a pod's service account nor KUBECONFIG leads to kube-apiserver: {}",
+                root_cause(&error)
+            )
+        })?;
         config.connect_timeout = Some(Duration::from_secs(3));
         config.read_timeout = Some(SILENCE);
         let own_pod = own_pod(&config).await?;
