@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::keeping::Keeping;
+use crate::lifetime::Attempt;
 use crate::read::Provider;
 use crate::session::{Renewing, Session};
 use crate::vault::{TargetHandle, Vault};
@@ -36,9 +37,6 @@ pub struct PodEvents {
     /// Has it list all pods anew.
     pub list: Arc<Notify>,
 }
-
-/// The time for what is done for one session at a time: its renewals, or one revocation.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the watch may take to tell of a pod that mounts already. A pod that no list has was deleted meanwhile.
 const UNSEEN: Duration = Duration::from_secs(30);
@@ -104,7 +102,7 @@ impl Provider {
         Vault {
             target,
             namespace: session.key().namespace.as_deref(),
-            deadline: tokio::time::Instant::now() + TIMEOUT,
+            deadline: tokio::time::Instant::now() + Attempt::First.time(),
             metrics: &self.metrics,
         }
     }
@@ -129,13 +127,15 @@ impl Keeper {
             if self.is_unseen(&session) {
                 next = next.min(self.look_for_unseen(&session, now));
             }
-            match session.next_renewal() {
-                Some(at) if at <= now => {
-                    let renewing = session.start_renewing();
-                    self.tasks.spawn(renew(Arc::clone(&self.provider), session, renewing));
+            for attempt in [Attempt::First, Attempt::Again] {
+                match session.next_renewal(attempt) {
+                    Some(at) if at <= now => {
+                        let renewing = session.start_renewing(attempt);
+                        self.tasks.spawn(renew(Arc::clone(&self.provider), Arc::clone(&session), renewing));
+                    }
+                    Some(at) => next = next.min(at),
+                    None => {}
                 }
-                Some(at) => next = next.min(at),
-                None => {}
             }
         }
         self.provider.metrics.leases(leases);
@@ -212,6 +212,5 @@ fn is_among(pods: &HashSet<String>, session: &Session) -> bool {
 
 async fn renew(provider: Arc<Provider>, session: Arc<Session>, renewing: Renewing) {
     let Ok(target) = provider.targets.handle(&session.key().target) else { return renewing.put_off() };
-    let Ok(_turn) = target.limits.upkeep.acquire().await else { return };
     renewing.renew_due(&provider.vault_of(&session, &target)).await;
 }

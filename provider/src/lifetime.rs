@@ -17,15 +17,44 @@ const LATEST_RETRY: Duration = Duration::from_secs(60);
 /// The life of a token or a lease, as Vault last granted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lifetime {
-    /// What Vault granted last, from then on.
+    /// What Vault granted last.
     pub(crate) granted: Duration,
+    /// What it granted before that became less: in the last third of it a successor is due.
+    pub(crate) whole: Duration,
     pub(crate) until: Instant,
     /// When it is renewed next; none where Vault renews no further.
     pub(crate) renewal: Option<Instant>,
-    /// Whether the last renewal left the end where it was.
-    pub(crate) stayed: bool,
-    /// Whether Vault refused the last renewal, and may refuse the next.
-    pub(crate) refused: bool,
+    pub(crate) last: LastRenewal,
+}
+
+/// What came of the last renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastRenewal {
+    /// It was granted, or none was asked for yet.
+    Granted,
+    /// The end stayed where it was.
+    Stayed,
+    /// It failed, and is tried again.
+    Failed,
+    /// Vault refused it, and may refuse the next: it may be the end, or the engine behind it is away.
+    Refused,
+}
+
+/// Whether it is the first try, or failed before: then it may take longer, and holds up none of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    First,
+    Again,
+}
+
+impl Attempt {
+    /// The time for one request.
+    pub(crate) fn time(self) -> Duration {
+        match self {
+            Self::First => Duration::from_secs(10),
+            Self::Again => Duration::from_secs(30),
+        }
+    }
 }
 
 impl Lifetime {
@@ -34,7 +63,7 @@ impl Lifetime {
         // no server means a century; an instant has an end
         let granted = granted.min(Duration::from_secs(100 * 365 * 86_400));
         let renewal = renewable.then(|| renewal(now, granted));
-        Self { granted, until: now + granted, renewal, stayed: false, refused: false }
+        Self { granted, whole: granted, until: now + granted, renewal, last: LastRenewal::Granted }
     }
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
@@ -45,23 +74,37 @@ impl Lifetime {
         self.renewal.is_some_and(|at| at <= now) && !self.is_over(now)
     }
 
+    /// The next renewal's.
+    pub(crate) fn attempt(&self) -> Attempt {
+        match self.last {
+            LastRenewal::Granted | LastRenewal::Stayed => Attempt::First,
+            LastRenewal::Failed | LastRenewal::Refused => Attempt::Again,
+        }
+    }
+
     /// Whether it is time for the next one: Vault renews this one no further, and less than a third is left.
     pub(crate) fn wants_successor(&self, now: Instant) -> bool {
-        (self.renewal.is_none() || self.refused) && self.left(now) * 3 < self.granted
+        let is_last = self.renewal.is_none() || self.last == LastRenewal::Refused;
+        is_last && self.left(now) * 3 < self.whole
     }
 
     /// Takes over what a renewal, asked for at `now`, was answered with.
     pub(crate) fn renewed(&mut self, now: Instant, granted: Duration, renewable: bool) {
         let next = Self::new(now, granted, renewable);
         let stays = next.until <= self.until + SAME && self.until <= next.until + SAME;
-        // an end that stays where it was is the most that Vault gives, or that of a life that an operator cut to just what
-        // was left: the second moves when asked again
-        *self = if stays {
-            let again = (next.left(now) / 10).max(SOONEST_QUESTION).min(next.left(now) / 2);
-            let renewal = next.renewal.filter(|_| !self.stayed).map(|_| now + again);
-            Self { granted: self.granted, until: next.until, renewal, stayed: true, refused: false }
-        } else {
-            next
+        if !stays && self.granted <= next.granted + SAME {
+            *self = next;
+            return;
+        }
+        // less than before, or an end that stays where it was, is the most that Vault gives, or what is left of a life that an
+        // operator cut: that one moves when asked again
+        let is_last = stays && self.last == LastRenewal::Stayed;
+        let again = (next.left(now) / 10).max(SOONEST_QUESTION).min(next.left(now) / 2);
+        *self = Self {
+            whole: self.whole,
+            renewal: next.renewal.filter(|_| !is_last).map(|_| now + again),
+            last: if stays { LastRenewal::Stayed } else { LastRenewal::Granted },
+            ..next
         };
     }
 
@@ -69,12 +112,13 @@ impl Lifetime {
     pub(crate) fn put_off(&mut self, now: Instant) {
         let wait = (self.left(now) / 4).clamp(SOONEST_RETRY, LATEST_RETRY);
         self.renewal = Some(now + wait.mul_f64(0.5 + 0.5 * fraction()));
+        self.last = LastRenewal::Failed;
     }
 
-    /// Tries again later what Vault refused: the engine behind it may be away, or it is the end.
+    /// Tries again later what Vault refused.
     pub(crate) fn refuse(&mut self, now: Instant) {
         self.put_off(now);
-        self.refused = true;
+        self.last = LastRenewal::Refused;
     }
 
     /// Notes that Vault renews it no further.
@@ -105,7 +149,7 @@ fn fraction() -> f64 {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Lifetime;
+    use super::{LastRenewal, Lifetime};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -156,7 +200,36 @@ mod tests {
         life.renewed(now + seconds(40), seconds(20), true);
         life.renewed(now + seconds(43), seconds(20), true);
         assert_eq!(life.until, now + seconds(63));
-        assert!(life.renewal.is_some() && !life.stayed);
+        assert!(life.renewal.is_some() && life.last == LastRenewal::Granted);
+    }
+
+    /// How much is left when a successor is first wanted of a lease that Vault lets live for `max`, if it took a while to issue.
+    fn time_for_a_successor(ttl: u64, max: u64, issuing: u64) -> Duration {
+        let start = Instant::now();
+        let end = start + seconds(issuing + max);
+        let mut life = Lifetime::new(start, seconds(ttl.min(max)), true);
+        let mut now = start;
+        while let Some(renewal) = life.renewal {
+            now = renewal;
+            let left = end.saturating_duration_since(now).as_secs();
+            life.renewed(now, seconds(left.min(ttl)), true);
+        }
+        while !life.wants_successor(now) {
+            now += seconds(1);
+        }
+        end - now
+    }
+
+    #[test]
+    fn a_last_grant_that_is_short_leaves_time_for_a_successor() {
+        for (ttl, max, issuing) in
+            [(300, 300, 0), (300, 300, 4), (3600, 3600, 10), (600, 3600, 0), (600, 3600, 3)]
+        {
+            for _ in 0..1000 {
+                let left = time_for_a_successor(ttl, max, issuing);
+                assert!(left * 4 >= seconds(ttl), "{left:?} of {ttl} s, at most {max} s");
+            }
+        }
     }
 
     #[test]

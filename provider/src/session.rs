@@ -60,8 +60,8 @@ pub(crate) struct Session {
     holdings: Mutex<Holdings>,
     /// Held while something may be issued, so that who asks for the same finds it issued.
     issuing: tokio::sync::Mutex<()>,
-    /// Whether its renewals are being made.
-    renewing: AtomicBool,
+    /// Whether its renewals are being made, by attempt.
+    renewing: [AtomicBool; 2],
     /// Whether its pod is gone.
     ended: AtomicBool,
     served: AtomicBool,

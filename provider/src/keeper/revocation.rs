@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
+use crate::lifetime::Attempt;
 use crate::metrics::Revocation;
 use crate::read::Provider;
 use crate::session::{Session, Token};
-use crate::vault::TargetHandle;
+use crate::vault::Vault;
 
 /// How long after a pod's end its tokens are revoked: a mount that is in progress then may end first.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
@@ -35,7 +36,7 @@ impl Provider {
         sessions.iter().for_each(|session| session.mark_ended());
         // those whose pods went a moment ago, and those that Vault did not revoke yet
         sessions.extend(self.sessions.ended());
-        let revoked = join_all(sessions.iter().map(|session| self.revoke_once(session)));
+        let revoked = join_all(sessions.iter().map(|session| self.revoke_once(session, Attempt::First)));
         if timeout(time, revoked).await.is_err() {
             tracing::warn!("not every token was revoked in time");
         }
@@ -47,7 +48,9 @@ impl Provider {
         self.wait_for_mounts(&session).await;
         let began = self.clock.now();
         let mut wait = FIRST_WAIT;
-        while !self.revoke_once(&session).await {
+        let mut attempt = Attempt::First;
+        while !self.revoke_once(&session, attempt).await {
+            attempt = Attempt::Again;
             if self.clock.now().saturating_duration_since(began) >= GIVE_UP {
                 for token in session.tokens() {
                     self.give_up(&session, &token, "Vault could not be reached for an hour");
@@ -69,12 +72,17 @@ impl Provider {
     }
 
     /// Revokes every token of a session; true where none is left.
-    async fn revoke_once(&self, session: &Session) -> bool {
+    async fn revoke_once(&self, session: &Session, attempt: Attempt) -> bool {
         let key = session.key();
         let Ok(target) = self.targets.handle(&key.target) else { return session.tokens().is_empty() };
-        let Ok(_turn) = target.limits.upkeep.acquire().await else { return false };
+        let turns = match attempt {
+            Attempt::First => &target.limits.revocations,
+            Attempt::Again => &target.limits.retries,
+        };
+        let Ok(_turn) = turns.acquire().await else { return false };
         for token in session.tokens() {
-            self.revoke(session, &token, &target).await;
+            let vault = self.vault_of(session, &target).with_time(attempt.time());
+            self.revoke(session, &token, &vault).await;
         }
         let done = session.tokens().is_empty();
         if done {
@@ -83,8 +91,7 @@ impl Provider {
         done
     }
 
-    async fn revoke(&self, session: &Session, token: &Arc<Token>, target: &TargetHandle) {
-        let vault = self.vault_of(session, target);
+    async fn revoke(&self, session: &Session, token: &Arc<Token>, vault: &Vault<'_>) {
         match vault.revoke(token.secret()).await {
             Ok(()) => {
                 tracing::debug!(pod = session.pod_name(), "revoked the token of a pod that is gone");
@@ -101,7 +108,7 @@ impl Provider {
                 session.bury(token);
             }
             Err(failure) => {
-                let error = failure.into_error(&target.target.address.to_string());
+                let error = failure.into_error(&vault.target.target.address.to_string());
                 tracing::warn!(
                     namespace = session.key().identity.namespace,
                     pod = session.pod_name(),

@@ -12,7 +12,7 @@ use super::holdings::{About, Held, Holdings, Term, Volume};
 use super::moments::{Moments, millis};
 use super::{Session, SessionKey, Sessions, Token};
 use crate::Secret;
-use crate::lifetime::Lifetime;
+use crate::lifetime::{LastRenewal, Lifetime};
 use crate::plan::RequestId;
 use crate::vault::Answer;
 
@@ -64,6 +64,7 @@ enum TermRecord {
 #[derive(Serialize, Deserialize)]
 struct LifetimeRecord {
     granted: u64,
+    whole: u64,
     until: u64,
     renewal: Option<u64>,
 }
@@ -250,6 +251,7 @@ impl LifetimeRecord {
     fn new(lifetime: &Lifetime, moments: &Moments) -> Self {
         Self {
             granted: millis(lifetime.granted),
+            whole: millis(lifetime.whole),
             until: moments.told(lifetime.until),
             renewal: lifetime.renewal.map(|at| moments.told(at)),
         }
@@ -258,10 +260,10 @@ impl LifetimeRecord {
     fn restored(self, moments: &Moments) -> Lifetime {
         Lifetime {
             granted: Duration::from_millis(self.granted),
+            whole: Duration::from_millis(self.whole),
             until: moments.meant(self.until),
             renewal: self.renewal.map(|at| moments.meant(at)),
-            stayed: false,
-            refused: false,
+            last: LastRenewal::Granted,
         }
     }
 }

@@ -93,7 +93,7 @@ impl Sessions {
             kept: tokio::sync::Mutex::new(Kept { token, ..Kept::default() }),
             holdings: Mutex::new(holdings),
             issuing: tokio::sync::Mutex::default(),
-            renewing: AtomicBool::new(false),
+            renewing: Default::default(),
             ended: AtomicBool::new(false),
             served: AtomicBool::new(false),
             earlier: Earlier::default(),

@@ -77,7 +77,7 @@ impl Token {
 
     /// Whether reads are made with it.
     pub(super) fn is_good(&self, now: Instant) -> bool {
-        let lasts = |lifetime: &Lifetime| now + margin(lifetime.granted) < lifetime.until;
+        let lasts = |lifetime: &Lifetime| now + margin(lifetime.whole) < lifetime.until;
         let is_usable = !self.limited && !self.is_dead();
         is_usable && self.lifetime().is_none_or(|lifetime| lasts(&lifetime))
     }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use futures_util::future::join_all;
+use tokio::sync::SemaphorePermit;
+
 use super::{Held, Session, Term, Token};
-use crate::lifetime::Lifetime;
+use crate::lifetime::{Attempt, Lifetime};
 use crate::plan::RequestId;
 use crate::vault::{Failure, Vault};
 
@@ -18,9 +21,9 @@ struct DueLease {
 }
 
 impl Session {
-    /// When something is to be renewed next; none while that is being done.
-    pub(crate) fn next_renewal(&self) -> Option<Instant> {
-        if !self.is_kept() || self.renewing.load(Ordering::Relaxed) {
+    /// When something is to be renewed next by such an attempt; none while that is being done.
+    pub(crate) fn next_renewal(&self, attempt: Attempt) -> Option<Instant> {
+        if !self.is_kept() || self.renewing[attempt as usize].load(Ordering::Relaxed) {
             return None;
         }
         let now = self.clock.now();
@@ -32,36 +35,27 @@ impl Session {
             Term::Lease { lifetime, .. } => Some(*lifetime),
             _ => None,
         });
-        tokens.chain(leases).filter_map(|lifetime| lifetime.renewal).min()
+        let lifetimes = tokens.chain(leases).filter(|lifetime| lifetime.attempt() == attempt);
+        lifetimes.filter_map(|lifetime| lifetime.renewal).min()
     }
 
-    /// Marks the session as being looked after, until the mark is dropped.
-    pub(crate) fn start_renewing(self: &Arc<Self>) -> Renewing {
-        self.renewing.store(true, Ordering::Relaxed);
-        Renewing(Arc::clone(self))
+    /// Marks the session as one whose renewals are being made, until the mark is dropped.
+    pub(crate) fn start_renewing(self: &Arc<Self>, attempt: Attempt) -> Renewing {
+        self.renewing[attempt as usize].store(true, Ordering::Relaxed);
+        Renewing { session: Arc::clone(self), attempt }
     }
 
-    /// Renews what is due: tokens first, since leases die with them.
-    async fn renew_due(&self, vault: &Vault<'_>) {
-        for token in self.due_tokens() {
-            self.renew_token(&token, vault).await;
-        }
-        for lease in self.due_leases() {
-            self.renew_lease(&lease, vault).await;
-        }
-    }
-
-    fn due_tokens(&self) -> Vec<Arc<Token>> {
+    fn due_tokens(&self, attempt: Attempt) -> Vec<Arc<Token>> {
         let now = self.clock.now();
-        let is_due = |token: &Token| token.lifetime().is_some_and(|lifetime| lifetime.is_due(now));
+        let is_due = |token: &Token| token.lifetime().is_some_and(|life| is_due(&life, attempt, now));
         let holdings = self.holdings();
         holdings.tokens.iter().filter(|token| is_due(token) && holdings.needs(token)).cloned().collect()
     }
 
-    fn due_leases(&self) -> Vec<DueLease> {
+    fn due_leases(&self, attempt: Attempt) -> Vec<DueLease> {
         let now = self.clock.now();
         let due = |held: &Held| match &held.term {
-            Term::Lease { id, lifetime, token } if lifetime.is_due(now) => Some(DueLease {
+            Term::Lease { id, lifetime, token } if is_due(lifetime, attempt, now) => Some(DueLease {
                 request: held.request,
                 path: held.about.path.clone(),
                 id: id.clone(),
@@ -89,13 +83,16 @@ impl Session {
             }
             Err(failure) => {
                 self.warn("the token", "is not renewed yet", failure, vault);
-                token.change_lifetime(|lifetime| lifetime.put_off(asked));
+                token.change_lifetime(|lifetime| lifetime.put_off(self.clock.now()));
             }
         }
         self.note_change(&mut self.holdings());
     }
 
     async fn renew_lease(&self, lease: &DueLease, vault: &Vault<'_>) {
+        if lease.token.is_dead() {
+            return;
+        }
         let asked = self.clock.now();
         let secret = lease.token.secret();
         let what = || format!("the lease of {}", lease.path);
@@ -118,10 +115,8 @@ impl Session {
                 // at the end of what the engine allows, and where the engine itself failed, Vault says so with the same status
                 let refused = failure.is_bad_request();
                 self.warn(&what(), "is not renewed yet", failure, vault);
-                self.change_lease(
-                    lease,
-                    |life| if refused { life.refuse(asked) } else { life.put_off(asked) },
-                );
+                let now = self.clock.now();
+                self.change_lease(lease, |life| if refused { life.refuse(now) } else { life.put_off(now) });
             }
         }
         self.note_change(&mut self.holdings());
@@ -138,6 +133,9 @@ impl Session {
     }
 
     fn lose_token(&self, token: &Arc<Token>) {
+        if token.is_dead() {
+            return;
+        }
         let (namespace, pod) = (&self.key.identity.namespace, self.pod_name());
         tracing::warn!(
             namespace,
@@ -154,30 +152,57 @@ impl Session {
     }
 }
 
-/// A session whose renewals are being made.
-pub(crate) struct Renewing(Arc<Session>);
+fn is_due(lifetime: &Lifetime, attempt: Attempt, now: Instant) -> bool {
+    lifetime.is_due(now) && lifetime.attempt() == attempt
+}
+
+/// A session whose renewals of one kind are being made.
+pub(crate) struct Renewing {
+    session: Arc<Session>,
+    attempt: Attempt,
+}
 
 impl Renewing {
-    /// Makes them.
+    /// Makes them: tokens first, since leases die with them. Each waits for its turn, and none for another to be answered.
     pub(crate) async fn renew_due(&self, vault: &Vault<'_>) {
-        self.0.renew_due(vault).await;
+        let Self { session, attempt } = self;
+        join_all(session.due_tokens(*attempt).iter().map(async |token| {
+            let _turn = self.turn(vault).await;
+            session.renew_token(token, &vault.with_time(attempt.time())).await;
+        }))
+        .await;
+        join_all(session.due_leases(*attempt).iter().map(async |lease| {
+            let _turn = self.turn(vault).await;
+            session.renew_lease(lease, &vault.with_time(attempt.time())).await;
+        }))
+        .await;
+    }
+
+    async fn turn<'a>(&self, vault: &Vault<'a>) -> Option<SemaphorePermit<'a>> {
+        let turns = match self.attempt {
+            Attempt::First => &vault.target.limits.renewals,
+            Attempt::Again => &vault.target.limits.retries,
+        };
+        turns.acquire().await.ok()
     }
 
     /// Puts off what is due, for there is no Vault to ask.
     pub(crate) fn put_off(&self) {
-        let now = self.0.clock.now();
-        for token in self.0.due_tokens() {
+        let Self { session, attempt } = self;
+        let now = session.clock.now();
+        for token in session.due_tokens(*attempt) {
             token.change_lifetime(|lifetime| lifetime.put_off(now));
         }
-        for lease in self.0.due_leases() {
-            self.0.change_lease(&lease, |lifetime| lifetime.put_off(now));
+        for lease in session.due_leases(*attempt) {
+            session.change_lease(&lease, |lifetime| lifetime.put_off(now));
         }
     }
 }
 
 impl Drop for Renewing {
     fn drop(&mut self) {
-        self.0.renewing.store(false, Ordering::Relaxed);
-        self.0.note_change(&mut self.0.holdings());
+        let Self { session, attempt } = self;
+        session.renewing[*attempt as usize].store(false, Ordering::Relaxed);
+        session.note_change(&mut session.holdings());
     }
 }

@@ -29,7 +29,7 @@ pub struct Target {
 /// Reads in progress against one target; more wait. It bounds memory, and each target has its own.
 const READS_AT_ONCE: usize = 32;
 
-/// Sessions that are looked after at once in the background: few, for reads go first.
+/// Renewals in flight at once, as many that failed before, and as many revocations: few, for reads go first.
 const UPKEEP_AT_ONCE: usize = 8;
 
 /// Requests in flight to one target; more wait.
@@ -68,8 +68,12 @@ pub(crate) struct TargetHandle {
 /// What one server is limited to, by whatever settings it is reached.
 pub(crate) struct Limits {
     pub(crate) reads: Semaphore,
-    /// Sessions whose tokens and leases are being renewed or revoked.
-    pub(crate) upkeep: Semaphore,
+    /// Renewals of tokens and leases.
+    pub(crate) renewals: Semaphore,
+    /// Revocations of what sessions hold.
+    pub(crate) revocations: Semaphore,
+    /// Those that failed before: an engine that hangs holds up none of the others.
+    pub(crate) retries: Semaphore,
     pub(super) requests: Semaphore,
     /// Memory for bodies.
     pub(super) bytes: Arc<Semaphore>,
@@ -79,7 +83,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             reads: Semaphore::new(READS_AT_ONCE),
-            upkeep: Semaphore::new(UPKEEP_AT_ONCE),
+            renewals: Semaphore::new(UPKEEP_AT_ONCE),
+            revocations: Semaphore::new(UPKEEP_AT_ONCE),
+            retries: Semaphore::new(UPKEEP_AT_ONCE),
             requests: Semaphore::new(REQUESTS_AT_ONCE),
             bytes: Arc::new(Semaphore::new(BYTES_OF_ONE)),
         }

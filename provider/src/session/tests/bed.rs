@@ -1,6 +1,7 @@
 //! What the tests of sessions begin with: a small Vault, a clock that is moved, and a store.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::clock::manual::ManualClock;
 use crate::keeping::{Keeping, StateStore};
+use crate::lifetime::Attempt;
 use crate::plan::{Method, Request};
 use crate::session::{Reading, Session, SessionKey, Sessions};
 use crate::vault::{Answer, Share, TargetHandle, Targets, Vault};
@@ -41,6 +43,8 @@ pub(super) struct FakeVault {
     logins: AtomicU16,
     lookups: AtomicU16,
     revocations: AtomicU16,
+    /// Whether renewals of leases called `slow` get no answer.
+    pub(super) hangs: AtomicBool,
     /// Status of renewals, of tokens and leases.
     pub(super) renewal: AtomicU16,
     renewals: AtomicU16,
@@ -57,6 +61,7 @@ impl FakeVault {
             logins: AtomicU16::default(),
             lookups: AtomicU16::default(),
             revocations: AtomicU16::default(),
+            hangs: AtomicBool::default(),
             renewal: AtomicU16::new(200),
             renewals: AtomicU16::default(),
         });
@@ -84,7 +89,11 @@ impl FakeVault {
                 }
             }
             line.clear();
-            stream.read_exact(&mut vec![0; length]).await.expect("a body");
+            let mut sent = vec![0; length];
+            stream.read_exact(&mut sent).await.expect("a body");
+            if self.hangs.load(Ordering::Relaxed) && String::from_utf8_lossy(&sent).contains("slow") {
+                pending::<()>().await;
+            }
             let (status, body) = self.answer(&path);
             let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             stream.write_all(answer.as_bytes()).await.expect("an answer");
@@ -120,6 +129,11 @@ impl FakeVault {
         // a 403 as OpenBao answers to a token that it does not know
         let words = if self.words.load(Ordering::Relaxed) { "permission denied" } else { "not from here" };
         (self.lookup.load(Ordering::Relaxed), format!(r#"{{"errors":["{words}"]}}"#))
+    }
+
+    /// Renewals that were answered.
+    pub(super) fn renewals(&self) -> u16 {
+        self.renewals.load(Ordering::Relaxed)
     }
 
     pub(super) fn counts(&self) -> (u16, u16, u16) {
@@ -243,8 +257,12 @@ pub(super) fn answer(body: &str) -> Answer {
 }
 
 pub(super) fn lease(seconds: u64) -> Answer {
+    lease_called("l", seconds)
+}
+
+pub(super) fn lease_called(id: &str, seconds: u64) -> Answer {
     answer(&format!(
-        r#"{{"lease_id":"l","lease_duration":{seconds},"renewable":true,"data":{{"password":"hunter2"}}}}"#
+        r#"{{"lease_id":"{id}","lease_duration":{seconds},"renewable":true,"data":{{"password":"hunter2"}}}}"#
     ))
 }
 
@@ -261,7 +279,9 @@ pub(super) fn serves(session: &Session, request: &Request, reading: &Reading<'_>
 }
 
 pub(super) async fn renew(session: &Arc<Session>, bed: &Bed) {
-    session.start_renewing().renew_due(&bed.reading().vault).await;
+    for attempt in [Attempt::First, Attempt::Again] {
+        session.start_renewing(attempt).renew_due(&bed.reading().vault).await;
+    }
 }
 
 pub(super) fn after_restart(bed: &Bed, store: &Arc<Memory>) -> crate::session::Sessions {

@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
+use tokio::time::sleep;
+
 use super::bed::{
-    Bed, MINUTE, Memory, answer, creds, issue, keeping_bed, lease, of_pod, of_pod_as, renew, serves,
+    Bed, MINUTE, Memory, answer, creds, issue, keeping_bed, lease, lease_called, of_pod, of_pod_as, renew,
+    serves,
 };
 use crate::Clock;
 use crate::keeping::{Keeping, StateStore};
+use crate::lifetime::Attempt;
 use crate::plan::{Method, Request};
 use crate::session::{Reading, SessionKey};
 
@@ -19,7 +23,7 @@ async fn a_lease_is_held_while_it_is_renewed() {
     issue(&session, &creds("r"), lease(60), &bed.reading()).await;
     for _ in 0..10 {
         bed.clock.advance(Duration::from_secs(41));
-        assert!(session.next_renewal().is_some_and(|at| at <= bed.clock.now()));
+        assert!(session.next_renewal(Attempt::First).is_some_and(|at| at <= bed.clock.now()));
         renew(&session, &bed).await;
         assert!(serves(&session, &creds("r"), &bed.reading()));
     }
@@ -86,6 +90,38 @@ async fn a_lease_that_vault_lost_is_forgotten() {
     renew(&session, &bed).await;
     assert!(session.stopgap(creds("r").id()).is_none());
     assert!(!serves(&session, &creds("r"), &bed.reading()));
+}
+
+#[tokio::test]
+async fn a_renewal_that_hangs_holds_up_no_other() {
+    let (bed, _) = keeping_bed().await;
+    let session = bed.sessions.session(of_pod(&bed)).0;
+    issue(&session, &creds("slow"), lease_called("slow", 60), &bed.reading()).await;
+    issue(&session, &creds("r"), lease(60), &bed.reading()).await;
+    bed.clock.advance(Duration::from_secs(41));
+    bed.fake.hangs.store(true, Ordering::Relaxed);
+    let renewing = session.start_renewing(Attempt::First);
+    let reading = bed.reading();
+    tokio::select! {
+        () = renewing.renew_due(&reading.vault) => panic!("it hangs"),
+        () = async { while bed.fake.renewals() == 0 { sleep(Duration::from_millis(5)).await; } } => {}
+    }
+}
+
+#[tokio::test]
+async fn what_failed_before_holds_up_nothing_that_did_not() {
+    let (bed, _) = keeping_bed().await;
+    let session = bed.sessions.session(of_pod(&bed)).0;
+    issue(&session, &creds("r"), lease(60), &bed.reading()).await;
+    bed.clock.advance(Duration::from_secs(41));
+    bed.fake.renewal.store(500, Ordering::Relaxed);
+    renew(&session, &bed).await;
+    let tried_again = session.next_renewal(Attempt::Again).expect("another try");
+    assert!(tried_again > bed.clock.now());
+    issue(&session, &creds("s"), lease(60), &bed.reading()).await;
+    let _again = session.start_renewing(Attempt::Again);
+    assert_eq!(session.next_renewal(Attempt::Again), None, "it is being made");
+    assert!(session.next_renewal(Attempt::First).is_some());
 }
 
 #[tokio::test]
@@ -213,12 +249,12 @@ async fn a_mount_that_reads_through_another_session_leaves_what_it_had_to_its_en
     issue(&before, &creds("r"), lease(60), &bed.reading()).await;
     assert!(before.note_mount(0, &[creds("r").id()]));
     assert!(!before.note_mount(0, &[creds("r").id()]));
-    assert!(before.next_renewal().is_some());
+    assert!(before.next_renewal(Attempt::First).is_some());
 
     let now = bed.sessions.session(SessionKey { role: "another".to_owned(), ..key }).0;
     assert!(now.note_mount(0, &[]));
     bed.sessions.leave_others(&now, 0);
-    assert_eq!(before.next_renewal(), None, "neither lease nor token");
+    assert_eq!(before.next_renewal(Attempt::First), None, "neither lease nor token");
     assert_eq!(before.tokens().len(), 1, "to be revoked with the pod");
 }
 
@@ -227,7 +263,7 @@ async fn a_token_that_no_mount_needs_is_not_renewed() {
     let (bed, _) = keeping_bed().await;
     let session = bed.sessions.session(of_pod(&bed)).0;
     session.token(&bed.reading()).await.expect("a token");
-    assert_eq!(session.next_renewal(), None);
+    assert_eq!(session.next_renewal(Attempt::First), None);
     session.note_mount(0, &[]);
-    assert!(session.next_renewal().is_some());
+    assert!(session.next_renewal(Attempt::First).is_some());
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::bed::{Bed, after_restart, answer, creds, issue, keeping_bed, lease, of_pod, serves};
 use crate::keeping::StateStore;
+use crate::lifetime::Attempt;
 use crate::plan::{Method, Request};
 use crate::{Clock, Secret};
 
@@ -25,7 +26,7 @@ async fn a_restart_takes_up_tokens_and_leases_with_the_time_that_passed() {
     assert!(Arc::ptr_eq(&session, &restored.session));
     assert!(serves(&session, &creds("r"), &again.reading()));
     assert_eq!(session.token(&again.reading()).await.expect("a token").secret().expose(), b"t1");
-    let due = session.next_renewal().expect("a renewal") - again.clock.now();
+    let due = session.next_renewal(Attempt::First).expect("a renewal") - again.clock.now();
     assert!(due <= Duration::from_secs(100), "{due:?}");
     again.clock.advance(Duration::from_secs(301));
     assert!(!serves(&session, &creds("r"), &again.reading()), "it ended when it would have");
