@@ -72,7 +72,7 @@ pub(crate) fn parse(
         secret = "openbao-csi-provider-hmac-key";
     }
     settings.protected_directories.push(crate::socket::directory(&endpoint).to_owned());
-    settings.protected_directories.extend(flags.state_dir.clone());
+    settings.protected_directories.extend(flags.state_dir().cloned());
     settings.refresh_interval = flags.default_refresh_interval;
     let key = match &flags.hmac_key_file {
         Some(path) => KeyPlace::File(path.clone()),
@@ -100,7 +100,7 @@ pub(crate) fn parse(
 /// What is kept, and where; nothing unless directory and node are both known.
 fn keep(flags: &flags::Flags, lookup: &dyn Fn(&str) -> Option<String>) -> Option<Keep> {
     Some(Keep {
-        state_dir: flags.state_dir.clone().filter(|path| !path.as_os_str().is_empty())?,
+        state_dir: flags.state_dir()?.clone(),
         node: lookup("NODE_NAME").filter(|node| !node.is_empty())?,
         revoke_on_shutdown: flags.revoke_on_shutdown,
     })

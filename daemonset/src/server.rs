@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::transport::Server;
 
 use crate::config::Config;
@@ -106,7 +106,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let service = CsiDriverProviderServer::new(Service {
         provider,
-        metrics,
+        metrics: Arc::clone(&metrics),
         max_response_bytes: config.max_response_bytes,
         phase: phase.subscribe(),
     })
@@ -130,6 +130,9 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
         ended = server => ended?,
         () = last_call(&mut ending, &phase) => tracing::warn!("some connections did not end in time"),
     }
+    // a driver that died leaves mounts behind whose answers nobody waits for; what is issued to them is stored or revoked
+    phase.send_replace(Phase::Ending);
+    let _ = timeout(FAREWELL, mounts_ended(&metrics)).await;
     if let Some(upkeep) = upkeep {
         upkeep.end().await;
     }
@@ -138,6 +141,12 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     }
     tracing::info!("ended");
     Ok(())
+}
+
+async fn mounts_ended(metrics: &Metrics) {
+    while metrics.in_progress.get() > 0 {
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A port that is taken is said, and mounts are served all the same.

@@ -71,7 +71,7 @@ pub(super) struct Flags {
 
     /// Directory on tmpfs, such as /run/coffer, where leases and tokens outlive a restart; wants NODE_NAME
     #[arg(long, value_name = "PATH", value_parser = path_or_none)]
-    pub(super) state_dir: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
 
     /// Revoke all tokens and leases at the end, for uninstalling
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
@@ -104,6 +104,11 @@ impl Flags {
                 Err(ConfigError::Flags(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()))
             }
         }
+    }
+
+    /// The state directory; an empty one is none.
+    pub(super) fn state_dir(&self) -> Option<&PathBuf> {
+        self.state_dir.as_ref().filter(|path| !path.as_os_str().is_empty())
     }
 
     /// The log level; one that is none is `info`, as with the incumbent, and warned about.

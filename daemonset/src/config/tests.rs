@@ -142,8 +142,8 @@ fn a_log_level_that_is_none_is_info_and_an_empty_mount_the_default() {
 }
 
 #[test]
-fn a_socket_in_the_working_directory_closes_no_other_to_classes() {
-    let config = config(&["-endpoint=vault.sock"], &[]);
+fn a_path_without_a_directory_closes_none_to_classes() {
+    let config = config(&["-endpoint=vault.sock", "-state-dir="], &[]);
     assert!(!config.settings.protected_directories.iter().any(|directory| directory.as_os_str().is_empty()));
 }
 
