@@ -21,16 +21,21 @@ struct Pod {
     uid: String,
 }
 
-/// The uid of the pod that our token is bound to; none outside of pods, where no token is, or one that names no pod. kubelet
-/// gives us the token, so nobody has to verify it here.
+/// The uid of the pod that our token is bound to; none outside of pods, where no token is. kubelet gives us the token, so
+/// nobody has to verify it here.
 ///
 /// # Errors
-/// Why the token cannot be read.
+/// Why the token cannot be read, or that it names no pod, as tokens in Secrets do not.
 pub(crate) async fn own_pod(config: &Config) -> Result<Option<String>, String> {
     let Some(path) = &config.auth_info.token_file else { return Ok(None) };
     let token =
         tokio::fs::read_to_string(path).await.map_err(|error| format!("cannot read {path}: {error}"))?;
-    Ok(pod_of(&token))
+    let pod = pod_of(&token).ok_or_else(|| {
+        format!(
+            "the token in {path} names no pod: use the one that kubelet mounts (automountServiceAccountToken)"
+        )
+    })?;
+    Ok(Some(pod))
 }
 
 fn pod_of(token: &str) -> Option<String> {

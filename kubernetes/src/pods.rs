@@ -49,8 +49,13 @@ impl PodWatch {
     pub fn start(node: &str) -> (Self, PodEvents) {
         let (sender, events) = mpsc::channel(WAITING);
         let list = Arc::new(Notify::new());
-        let follower =
-            Follower { node: node.to_owned(), events: sender, faith: Faith::at_first(), failing: None };
+        let follower = Follower {
+            node: node.to_owned(),
+            events: sender,
+            faith: Faith::at_first(),
+            failing: None,
+            lists_only: false,
+        };
         let watch = tokio::spawn(follower.follow(Arc::clone(&list)));
         (Self(watch), PodEvents { events, list })
     }
@@ -70,6 +75,8 @@ enum Ended {
     Useless(String),
     /// The connection is dead.
     Silent,
+    /// A list was asked for.
+    Asked,
 }
 
 /// Tells of a node's pods.
@@ -79,6 +86,8 @@ struct Follower {
     faith: Faith,
     /// Why the watch fails, as it was said last.
     failing: Option<String>,
+    /// Whether kube-apiserver let us list, and not watch.
+    lists_only: bool,
 }
 
 /// A client, and whose it is.
@@ -121,29 +130,35 @@ impl Follower {
                     continue;
                 }
             };
-            tokio::select! {
-                ended = self.follow_once(&watcher) => match ended {
-                    Ended::Unheard => return,
-                    Ended::Useless(reason) => {
-                        self.doubt(reason).await;
-                        sleep(AFTER_REFUSAL).await;
-                    }
-                    Ended::Silent => sleep(AFTER_SILENCE).await,
-                },
-                () = list.notified() => {}
+            match self.follow_once(&watcher, &list).await {
+                Ended::Unheard => return,
+                Ended::Useless(reason) => {
+                    self.doubt(reason).await;
+                    sleep(AFTER_REFUSAL).await;
+                }
+                Ended::Silent => sleep(AFTER_SILENCE).await,
+                Ended::Asked => {}
             }
         }
     }
 
-    async fn follow_once(&mut self, watcher: &Watcher) -> Ended {
+    async fn follow_once(&mut self, watcher: &Watcher, list: &Notify) -> Ended {
         let selector = format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", self.node);
         let config = watcher::Config::default().fields(&selector);
         let mut watched = pin!(watcher::watcher(watcher.api.clone(), config).default_backoff());
         let mut listing = HashSet::new();
         let mut began = Instant::now();
-        while let Some(event) = watched.next().await {
+        let mut is_listed = false;
+        loop {
+            let event = tokio::select! {
+                event = watched.next() => event,
+                // one that is under way is not begun anew
+                () = list.notified(), if is_listed => return Ended::Asked,
+            };
+            let Some(event) = event else { return Ended::Unheard };
             let event = match event {
                 Ok(Event::Init) => {
+                    is_listed = false;
                     listing.clear();
                     began = Instant::now();
                     continue;
@@ -159,6 +174,7 @@ impl Follower {
                     ));
                 }
                 Ok(Event::InitDone) => {
+                    is_listed = true;
                     self.faith = Faith::restored();
                     Some(PodEvent::Listed(std::mem::take(&mut listing), began))
                 }
@@ -171,20 +187,21 @@ impl Follower {
                     continue;
                 }
             };
-            if self.failing.take().is_some() {
+            self.lists_only &= matches!(event, Some(PodEvent::Listed(..)));
+            if !self.lists_only && self.failing.take().is_some() {
                 tracing::info!("the node's pods are watched again");
             }
             let Some(event) = event else { continue };
             if self.events.send(event).await.is_err() {
-                break;
+                return Ended::Unheard;
             }
         }
-        Ended::Unheard
     }
 
     /// Says why the watch fails, once; the answer is whether it has to begin anew.
     fn failed(&mut self, error: &watcher::Error) -> Option<Ended> {
         if let Some(refusal) = refusal(error) {
+            self.lists_only = matches!(error, watcher::Error::WatchStartFailed(_));
             return Some(Ended::Useless(refusal));
         }
         self.warn_once(root_cause(error));

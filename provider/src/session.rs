@@ -5,6 +5,7 @@ mod holdings;
 mod login;
 mod moments;
 mod record;
+mod room;
 mod sessions;
 mod token;
 mod upkeep;
@@ -15,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use crate::keeping::Keeping;
 use crate::metrics::TokenSource;
@@ -26,8 +26,8 @@ use crate::vault::{Target, Vault};
 use crate::{Clock, Error, Secret};
 pub(crate) use holdings::{About, Term, Volume};
 use holdings::{Held, Holdings};
+use room::Room;
 pub(crate) use sessions::Sessions;
-use sessions::room_for;
 pub(crate) use token::Token;
 pub(crate) use upkeep::Renewing;
 
@@ -54,7 +54,7 @@ pub(crate) struct Session {
     /// What the store knows it by.
     record: String,
     keeping: Option<Arc<Keeping>>,
-    room: Arc<Semaphore>,
+    room: Room,
     /// Held over a login, so that one login serves all who wait.
     kept: tokio::sync::Mutex<Kept>,
     holdings: Mutex<Holdings>,
@@ -270,13 +270,17 @@ impl Session {
         let unused = Arc::strong_count(token) == 1 + listed;
         if unused {
             holdings.tokens.retain(|other| !Arc::ptr_eq(other, token));
+            holdings.changed = true;
         }
         unused
     }
 
-    /// Whether it can go for want of room: nobody uses it, and no pod loses by it.
+    /// Whether it can go for want of room: nobody uses it, and no pod loses by it, not even one whose leases were kept before
+    /// its end would go unnoticed.
     fn may_leave(self: &Arc<Self>, now: Instant) -> bool {
-        Arc::strong_count(self) == 1 && !(self.is_kept() && self.holdings().has_issued(now))
+        let holdings = self.holdings();
+        let is_needed = if self.is_kept() { holdings.has_issued(now) } else { holdings.has_leases(now) };
+        Arc::strong_count(self) == 1 && !is_needed
     }
 
     /// Sorts sessions by who has to leave first.

@@ -215,6 +215,8 @@ async fn rights_come_and_go() {
     gone(&users[0]).await;
     tenant.namespace.delete_pod(&pods[1]).await;
     gone(&users[1]).await;
+    let told = node.csi.log().matches("cannot watch resource").count();
+    assert_eq!(told, 1, "said once, not at every list");
     allow(json!(["list", "watch"])).await;
     assert_eq!(user(&node.mount(&tenant.call(&pods[2])).await), users[2], "held all the while");
     site.end(&tenant, &node, &[&pods[2]]).await;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::sync::MutexGuard;
 
-use super::{About, Held, Reading, Session, Term, Token, Volume, room_for};
+use super::{About, Held, Reading, Session, Term, Token, Volume};
 use crate::inventory::{Entry, Kind, seconds};
 use crate::lifetime::Lifetime;
 use crate::plan::{Request, RequestId};
@@ -41,8 +41,13 @@ impl Session {
             return Arc::new(answer);
         };
         let about = About { class: reading.class.to_owned(), objects, path: request.path.clone() };
-        let Some(room) = room_for(&self.room, answer.body()) else {
-            if !matches!(term, Term::Read { .. }) {
+        let is_issued = !matches!(term, Term::Read { .. });
+        let room = match is_issued {
+            true => self.room.for_issued(answer.body()),
+            false => self.room.for_read(answer.body()),
+        };
+        let Some(room) = room else {
+            if is_issued {
                 tracing::warn!(
                     path = request.path,
                     "no room to keep what was issued: it is issued again at the next mount"
@@ -51,7 +56,6 @@ impl Session {
             return Arc::new(answer);
         };
         let answer = Arc::new(Answer::held(answer.into_body()));
-        let is_stored = !matches!(term, Term::Read { .. });
         let mut holdings = self.holdings();
         holdings.put(Held {
             request: request.id(),
@@ -61,7 +65,7 @@ impl Session {
             volumes: vec![reading.volume],
             _room: room,
         });
-        if is_stored {
+        if is_issued {
             self.note_change(&mut holdings);
         }
         answer

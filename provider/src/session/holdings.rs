@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
-
+use super::room::Share;
 use super::token::Token;
 use crate::lifetime::Lifetime;
 use crate::plan::RequestId;
@@ -32,7 +31,7 @@ pub(crate) struct Held {
     pub(super) term: Term,
     /// The mounts whose files come from it.
     pub(super) volumes: Vec<Volume>,
-    pub(super) _room: OwnedSemaphorePermit,
+    pub(super) _room: Share,
 }
 
 /// One mount of an identity, a digest of what the driver calls it by.
@@ -111,6 +110,11 @@ impl Holdings {
     pub(super) fn has_issued(&self, now: Instant) -> bool {
         self.tokens.iter().any(|token| token.owns() && !token.is_over(now))
             || self.answers.iter().any(|held| held.is_good_yet(now))
+    }
+
+    /// Whether it has leases that are good yet.
+    pub(super) fn has_leases(&self, now: Instant) -> bool {
+        self.answers.iter().any(|held| held.is_lease() && !held.is_over(now))
     }
 
     /// Whether a token is needed by what is held, or by the reads to come.

@@ -210,7 +210,7 @@ impl AnswerRecord {
         Some(Held {
             request: RequestId(request.try_into().ok()?),
             about: self.about,
-            _room: sessions.room_for(&self.body)?,
+            _room: sessions.room.for_issued(&self.body)?,
             answer: Arc::new(Answer::held(self.body)),
             term: self.term.restored(tokens, moments)?,
             volumes: self.volumes,

@@ -7,26 +7,20 @@ use std::time::Instant;
 
 use data_encoding::HEXLOWER;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::holdings::Holdings;
+use super::room::Room;
 use super::{Kept, Session, SessionKey, Volume};
+use crate::Clock;
 use crate::keeping::Keeping;
 use crate::render::Earlier;
-use crate::{Clock, Secret};
-
-/// Bytes of answers that are held between reads, over all sessions.
-const HELD_BYTES: usize = 16 << 20;
-
-/// What a held answer takes beside its body, in bytes.
-const HELD_OVERHEAD: usize = 1024;
 
 /// The sessions of all identities, as many as there is room for.
 pub(crate) struct Sessions {
     capacity: usize,
     pub(super) clock: Arc<dyn Clock>,
     keeping: Option<Arc<Keeping>>,
-    room: Arc<Semaphore>,
+    pub(super) room: Room,
     known: Mutex<HashMap<SessionKey, (Arc<Session>, Instant)>>,
     /// Sessions whose pods are gone, until what they hold is revoked.
     ended: Mutex<Vec<Arc<Session>>>,
@@ -38,7 +32,7 @@ impl Sessions {
             capacity: capacity.max(1),
             clock,
             keeping,
-            room: Arc::new(Semaphore::new(HELD_BYTES)),
+            room: Room::new(),
             known: Mutex::default(),
             ended: Mutex::default(),
         }
@@ -89,7 +83,7 @@ impl Sessions {
             made,
             record,
             keeping: self.keeping.clone(),
-            room: Arc::clone(&self.room),
+            room: self.room.clone(),
             kept: tokio::sync::Mutex::new(Kept { token, ..Kept::default() }),
             holdings: Mutex::new(holdings),
             issuing: tokio::sync::Mutex::default(),
@@ -129,22 +123,12 @@ impl Sessions {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A share of the room for an answer that is held; none where there is no room left.
-    pub(super) fn room_for(&self, body: &Secret) -> Option<OwnedSemaphorePermit> {
-        room_for(&self.room, body)
-    }
-
     /// Takes out the sessions that a test picks: reads to come get new ones.
     pub(crate) fn take(&self, picked: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let picked = known.extract_if(|_, (session, _)| picked(session));
         picked.map(|(_, (session, _))| session).collect()
     }
-}
-
-pub(super) fn room_for(room: &Arc<Semaphore>, body: &Secret) -> Option<OwnedSemaphorePermit> {
-    let bytes = u32::try_from(body.len() + HELD_OVERHEAD).unwrap_or(u32::MAX);
-    Arc::clone(room).try_acquire_many_owned(bytes).ok()
 }
 
 /// A name that no other record has.

@@ -68,6 +68,21 @@ async fn what_was_read_serves_for_the_interval_of_the_class() {
 }
 
 #[tokio::test]
+async fn what_was_read_takes_no_room_from_what_was_issued() {
+    let (bed, _) = keeping_bed().await;
+    let session = bed.sessions.session(of_pod(&bed)).0;
+    let reading = Reading { refresh_interval: MINUTE, ..bed.reading() };
+    let large = "v".repeat(1 << 20);
+    for n in 0..20 {
+        let read = answer(&format!(r#"{{"data":{{"k":"{large}"}}}}"#));
+        issue(&session, &creds(&n.to_string()), read, &reading).await;
+    }
+    assert!(!serves(&session, &creds("19"), &reading), "there is an end to it");
+    issue(&session, &creds("r"), lease(60), &reading).await;
+    assert!(serves(&session, &creds("r"), &reading));
+}
+
+#[tokio::test]
 async fn a_lease_that_vault_lost_is_forgotten() {
     let (bed, _) = keeping_bed().await;
     let session = bed.sessions.session(of_pod(&bed)).0;
@@ -206,9 +221,12 @@ async fn what_a_pod_lives_on_never_leaves_for_want_of_room() {
     for owner in &owners {
         assert!(serves(&bed.sessions.session(owner.clone()).0, &creds("r"), &bed.reading()));
     }
-    // unless nobody tells of the pods' ends
+    // not even while nobody tells of the pods' ends, until it ends by itself
     keeping.switch(false);
     bed.sessions.session(bed.key("e"));
+    assert_eq!(store.load().len(), owners.len());
+    bed.clock.advance(Duration::from_secs(3600));
+    bed.sessions.session(bed.key("f"));
     assert_eq!((bed.sessions.all().len(), store.load().len()), (1, 0));
 }
 
