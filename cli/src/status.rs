@@ -99,7 +99,7 @@ fn row(entry: &Entry) -> [String; 8] {
         or_dash(&entry.objects.join(",")),
         entry.path.clone(),
         renewal(entry),
-        entry.ends_in.map_or_else(|| "never".to_owned(), span),
+        end(entry),
     ]
 }
 
@@ -108,6 +108,15 @@ fn renewal(entry: &Entry) -> String {
         _ if entry.revoking => "revoking".to_owned(),
         Some(seconds) => span(seconds),
         None => "-".to_owned(),
+    }
+}
+
+fn end(entry: &Entry) -> String {
+    match entry.ends_in {
+        Some(seconds) => span(seconds),
+        // what was merely read is read again when its class says so
+        None if entry.kind == "secret" => "-".to_owned(),
+        None => "never".to_owned(),
     }
 }
 
@@ -137,14 +146,17 @@ mod tests {
             r#"{"kept":false,"entries":[{"namespace":"shop","pod":"web-1","service_account":"shop","kind":"lease",
                 "class":"db","objects":["user","password"],"path":"database/creds/shop","renewal_in":40,"ends_in":null,"revoking":false},
                 {"namespace":"shop","pod":"web-0","service_account":"shop","kind":"token","class":"","objects":[],
-                "path":"auth/kubernetes/login","renewal_in":40,"ends_in":3600,"revoking":true}]}"#,
+                "path":"auth/kubernetes/login","renewal_in":40,"ends_in":3600,"revoking":true},
+                {"namespace":"shop","pod":"web-1","service_account":"shop","kind":"secret","class":"db","objects":["key"],
+                "path":"secret/data/key","renewal_in":null,"ends_in":null,"revoking":false}]}"#,
         )
         .expect("an inventory");
         assert_eq!(
             table(&inventory),
-            "NAMESPACE  POD    KIND   CLASS  OBJECTS        PATH                   RENEWAL   END\n\
-             shop       web-1  lease  db     user,password  database/creds/shop    40s       never\n\
-             shop       web-0  token  -      -              auth/kubernetes/login  revoking  1h00m\n\
+            "NAMESPACE  POD    KIND    CLASS  OBJECTS        PATH                   RENEWAL   END\n\
+             shop       web-1  lease   db     user,password  database/creds/shop    40s       never\n\
+             shop       web-0  token   -      -              auth/kubernetes/login  revoking  1h00m\n\
+             shop       web-1  secret  db     key            secret/data/key        -         -\n\
              nothing is renewed: the node's pods cannot be watched, the log of coffer-csi says why\n"
         );
     }

@@ -31,7 +31,7 @@ pub(crate) async fn fetch(
         plan.requests.iter().map(|request| Got::held(request, session, reading)).collect();
     fetch_missing(&mut got, plan, objects, session, reading).await?;
     for got in &mut got {
-        got.forget_if_lost(session, reading);
+        got.look_again(session, reading);
     }
     fetch_missing(&mut got, plan, objects, session, reading).await?;
     Ok(got.into_iter().filter_map(|got| Some((got.id, got.answer?))).collect())
@@ -52,7 +52,7 @@ impl Got {
     }
 
     /// Another request of this read may have found that Vault lost the token that this one was held under.
-    fn forget_if_lost(&mut self, session: &Session, reading: &Reading<'_>) {
+    fn look_again(&mut self, session: &Session, reading: &Reading<'_>) {
         if self.was_held {
             self.answer = session.held(self.id, reading);
         }

@@ -50,9 +50,10 @@ struct Keeper {
     keeping: Arc<Keeping>,
     /// Pods that are there; none before the first list.
     pods: Option<HashSet<String>>,
-    list: Arc<Notify>,
-    /// When a list was last asked for.
-    asked: Instant,
+    /// Has all pods listed anew.
+    relist: Arc<Notify>,
+    /// When it was last asked for.
+    relist_asked: Instant,
     tasks: JoinSet<()>,
 }
 
@@ -80,16 +81,16 @@ impl Provider {
     pub async fn keep(self: Arc<Self>, mut pods: PodEvents) {
         let Some(keeping) = self.keeping.clone() else { return };
         let now = self.clock.now();
-        let list = Arc::clone(&pods.list);
+        let relist = Arc::clone(&pods.list);
         let tasks = JoinSet::new();
-        let mut keeper = Keeper { provider: self, keeping, pods: None, list, asked: now, tasks };
+        let mut keeper = Keeper { provider: self, keeping, pods: None, relist, relist_asked: now, tasks };
         for session in keeper.provider.sessions.ended() {
             keeper.revoke(session, Duration::ZERO);
         }
         loop {
             let wait = keeper.look();
             tokio::select! {
-                Some(event) = pods.events.recv() => keeper.take(event),
+                Some(event) = pods.events.recv() => keeper.heed(event),
                 () = keeper.keeping.changed.notified() => {}
                 Some(_) = keeper.tasks.join_next(), if !keeper.tasks.is_empty() => {}
                 () = sleep(wait) => {}
@@ -151,14 +152,14 @@ impl Keeper {
         if session.is_made_since(now.checked_sub(UNSEEN).unwrap_or(now)) {
             return now + UNSEEN;
         }
-        if now.saturating_duration_since(self.asked) >= UNSEEN {
-            self.asked = now;
-            self.list.notify_one();
+        if now.saturating_duration_since(self.relist_asked) >= UNSEEN {
+            self.relist_asked = now;
+            self.relist.notify_one();
         }
-        self.asked + UNSEEN
+        self.relist_asked + UNSEEN
     }
 
-    fn take(&mut self, event: PodEvent) {
+    fn heed(&mut self, event: PodEvent) {
         match event {
             PodEvent::Listed(pods, began) => {
                 if self.keeping.switch(true) || self.pods.is_none() {

@@ -1,7 +1,9 @@
 //! Identity and Vault target become a token: log in, keep, log in anew.
 
 mod answers;
+mod entries;
 mod holdings;
+mod intent;
 mod login;
 mod moments;
 mod record;
@@ -56,7 +58,7 @@ pub(crate) struct Session {
     keeping: Option<Arc<Keeping>>,
     room: Room,
     /// Held over a login, so that one login serves all who wait.
-    kept: tokio::sync::Mutex<Kept>,
+    login: tokio::sync::Mutex<LoginState>,
     holdings: Mutex<Holdings>,
     /// Held while something may be issued, so that who asks for the same finds it issued.
     issuing: tokio::sync::Mutex<()>,
@@ -69,7 +71,7 @@ pub(crate) struct Session {
 }
 
 #[derive(Default)]
-struct Kept {
+struct LoginState {
     token: Option<Arc<Token>>,
     /// When Vault last confirmed, after a denial, that the token is alive.
     confirmed: Option<Instant>,
@@ -127,13 +129,13 @@ impl Session {
         fits: impl Fn(&Token) -> bool,
         reading: &Reading<'_>,
     ) -> Result<Arc<Token>, Error> {
-        let mut kept = self.kept.lock().await;
+        let mut login = self.login.lock().await;
         let now = self.clock.now();
-        if let Some(token) = kept.token.as_ref().filter(|token| token.is_good(now) && fits(token)) {
+        if let Some(token) = login.token.as_ref().filter(|token| token.is_good(now) && fits(token)) {
             reading.vault.metrics.token(TokenSource::Kept);
             return Ok(Arc::clone(token));
         }
-        self.log_in(&mut kept, reading).await
+        self.log_in(&mut login, reading).await
     }
 
     /// Another token after Vault denied `denied` a request, where another one may do better: Vault knows it no
@@ -143,11 +145,11 @@ impl Session {
         denied: &Arc<Token>,
         reading: &Reading<'_>,
     ) -> Result<Option<Arc<Token>>, Error> {
-        let mut kept = self.kept.lock().await;
-        match &kept.token {
+        let mut login = self.login.lock().await;
+        match &login.token {
             Some(current) if !Arc::ptr_eq(current, denied) => {
                 let current = Arc::clone(current);
-                drop(kept);
+                drop(login);
                 self.discard(denied, reading).await;
                 return Ok(Some(current));
             }
@@ -155,18 +157,18 @@ impl Session {
             _ => {}
         }
         let now = self.clock.now();
-        let last = kept.tried.map_or(denied.since, |tried| tried.max(denied.since));
+        let last = login.tried.map_or(denied.since, |tried| tried.max(denied.since));
         let is_old = now.saturating_duration_since(last) >= LOGIN_AFTER_DENIAL;
         if !is_old {
             let known = |at: Option<Instant>| at.is_some_and(|at| at >= reading.began);
-            if known(kept.confirmed) || known(kept.tried) {
+            if known(login.confirmed) || known(login.tried) {
                 return Ok(None);
             }
         }
         if !is_old || (self.is_kept() && denied.owns()) {
             let is_alive = reading.vault.knows(denied.secret()).await;
             if is_alive && !is_old {
-                kept.confirmed = Some(now);
+                login.confirmed = Some(now);
                 return Ok(None);
             }
             if !is_alive {
@@ -174,9 +176,9 @@ impl Session {
                 self.bury(denied);
             }
         }
-        kept.tried = Some(now);
-        let token = self.log_in(&mut kept, reading).await?;
-        drop(kept);
+        login.tried = Some(now);
+        let token = self.log_in(&mut login, reading).await?;
+        drop(login);
         self.discard(denied, reading).await;
         Ok(Some(token))
     }
@@ -242,7 +244,7 @@ impl Session {
 
     /// Adds a token, stored before anything is issued to it.
     fn note_login(&self, token: &Arc<Token>) {
-        if token.is_kept() {
+        if token.is_reusable() {
             self.holdings().add_token(Arc::clone(token), self.clock.now());
             self.store_changes();
         }

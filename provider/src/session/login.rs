@@ -2,27 +2,31 @@
 
 use std::sync::Arc;
 
-use super::{Kept, Reading, Session, SessionKey, Token};
+use super::{LoginState, Reading, Session, SessionKey, Token};
 use crate::metrics::TokenSource;
 use crate::vault::Failure;
 use crate::{Error, ErrorKind, Secret};
 
 impl Session {
     /// Logs in, and keeps the token.
-    pub(super) async fn log_in(&self, kept: &mut Kept, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
+    pub(super) async fn log_in(
+        &self,
+        login: &mut LoginState,
+        reading: &Reading<'_>,
+    ) -> Result<Arc<Token>, Error> {
         // one login serves all who wait, one that fails too
-        if let Some((begun, error)) = &kept.failed
+        if let Some((begun, error)) = &login.failed
             && *begun >= reading.began
         {
             return Err(error.clone());
         }
         let begun = self.clock.now();
-        let token = self.log_in_now(kept, reading).await;
-        kept.failed = token.as_ref().err().map(|error| (begun, error.clone()));
+        let token = self.log_in_now(login, reading).await;
+        login.failed = token.as_ref().err().map(|error| (begun, error.clone()));
         token
     }
 
-    async fn log_in_now(&self, kept: &mut Kept, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
+    async fn log_in_now(&self, login: &mut LoginState, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
         let SessionKey { role, auth_mount, .. } = &self.key;
         let jwt = self.service_account_token(reading).await?;
         let since = self.clock.now();
@@ -31,7 +35,7 @@ impl Session {
         let answer = answer.map_err(|failure| self.login_error(failure))?;
         reading.vault.metrics.token(TokenSource::Login);
         let token = Arc::new(Token::of_login(answer, since, self.is_kept()));
-        *kept = Kept { token: Some(Arc::clone(&token)), tried: kept.tried, ..Kept::default() };
+        *login = LoginState { token: Some(Arc::clone(&token)), tried: login.tried, ..LoginState::default() };
         self.note_login(&token);
         Ok(token)
     }

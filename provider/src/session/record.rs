@@ -98,17 +98,6 @@ impl Session {
         self.store();
     }
 
-    /// Says that the answer to a request was lost at which Vault may have issued something.
-    pub(super) fn tell_of_lost_answer(&self, path: &str) {
-        tracing::warn!(
-            namespace = self.key.identity.namespace,
-            pod = self.pod_name(),
-            path,
-            "no answer came while this path was asked for: what Vault may have issued then is used by nobody, and ends by \
-             itself or with the pod"
-        );
-    }
-
     /// Has the store forget the session.
     pub(crate) fn forget_record(&self) {
         if let Some(keeping) = &self.keeping {

@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::holdings::Holdings;
 use super::room::Room;
-use super::{Kept, Session, SessionKey, Volume};
+use super::{LoginState, Session, SessionKey, Volume};
 use crate::Clock;
 use crate::keeping::Keeping;
 use crate::render::Earlier;
@@ -84,7 +84,7 @@ impl Sessions {
             record,
             keeping: self.keeping.clone(),
             room: self.room.clone(),
-            kept: tokio::sync::Mutex::new(Kept { token, ..Kept::default() }),
+            login: tokio::sync::Mutex::new(LoginState { token, ..LoginState::default() }),
             holdings: Mutex::new(holdings),
             issuing: tokio::sync::Mutex::default(),
             renewing: Default::default(),

@@ -83,7 +83,7 @@ impl Token {
     }
 
     /// Whether it can be kept for later reads.
-    pub(super) fn is_kept(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         !self.limited
     }
 
