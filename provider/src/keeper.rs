@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::attempt::Attempt;
 use crate::keeping::Keeping;
-use crate::lifetime::Attempt;
 use crate::read::Provider;
 use crate::session::{Renewing, Session};
 use crate::vault::{TargetHandle, Vault};
@@ -98,12 +98,12 @@ impl Provider {
         }
     }
 
-    /// Vault, for what is done for a session in the background.
+    /// Vault, for what is done for a session in the background. A request's time begins with its turn.
     fn vault_of<'a>(&'a self, session: &'a Session, target: &'a TargetHandle) -> Vault<'a> {
         Vault {
             target,
             namespace: session.key().namespace.as_deref(),
-            deadline: tokio::time::Instant::now() + Attempt::First.time(),
+            deadline: tokio::time::Instant::now(),
             metrics: &self.metrics,
         }
     }

@@ -12,6 +12,7 @@
 //! what comes from outside enters by [`TokenMinter`], [`VersionKey`] and [`Clock`]. A binary that uses it
 //! installs rustls's crypto provider first.
 
+mod attempt;
 pub mod class;
 mod clock;
 mod digest;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::attempt::Attempt;
+
 /// Vault counts in seconds: two ends that are nearer than this are the same one.
 const SAME: Duration = Duration::from_millis(1500);
 
@@ -38,23 +40,6 @@ pub(crate) enum LastRenewal {
     Failed,
     /// Vault refused it, and may refuse the next: it may be the end, or the engine behind it is away.
     Refused,
-}
-
-/// Whether it is the first try, or failed before: then it may take longer, and holds up none of the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attempt {
-    First,
-    Again,
-}
-
-impl Attempt {
-    /// The time for one request.
-    pub(crate) fn time(self) -> Duration {
-        match self {
-            Self::First => Duration::from_secs(10),
-            Self::Again => Duration::from_secs(30),
-        }
-    }
 }
 
 impl Lifetime {

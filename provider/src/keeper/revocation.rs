@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
-use crate::lifetime::Attempt;
+use crate::attempt::Attempt;
 use crate::metrics::Revocation;
 use crate::read::Provider;
 use crate::session::{Session, Token};
@@ -75,14 +75,10 @@ impl Provider {
     async fn revoke_once(&self, session: &Session, attempt: Attempt) -> bool {
         let key = session.key();
         let Ok(target) = self.targets.handle(&key.target) else { return session.tokens().is_empty() };
-        let turns = match attempt {
-            Attempt::First => &target.limits.revocations,
-            Attempt::Again => &target.limits.retries,
-        };
-        let Ok(_turn) = turns.acquire().await else { return false };
         for token in session.tokens() {
-            let vault = self.vault_of(session, &target).with_time(attempt.time());
-            self.revoke(session, &token, &vault).await;
+            let vault = self.vault_of(session, &target);
+            let turn = attempt.turn(&target.limits.revocations, vault).await;
+            self.revoke(session, &token, &turn.vault).await;
         }
         let done = session.tokens().is_empty();
         if done {

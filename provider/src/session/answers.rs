@@ -38,10 +38,8 @@ impl Session {
         };
         let about = About { class: reading.class.to_owned(), objects, path: request.path.clone() };
         let is_issued = !matches!(term, Term::Read { .. });
-        let room = match is_issued {
-            true => self.room.for_issued(answer.body()),
-            false => self.room.for_read(answer.body()),
-        };
+        let room =
+            if is_issued { self.room.for_issued(answer.body()) } else { self.room.for_read(answer.body()) };
         let Some(room) = room else {
             if is_issued {
                 tracing::warn!(

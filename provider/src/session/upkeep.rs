@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use tokio::sync::SemaphorePermit;
 
 use super::{Held, Session, Term, Token};
-use crate::lifetime::{Attempt, Lifetime};
+use crate::attempt::Attempt;
+use crate::lifetime::Lifetime;
 use crate::plan::RequestId;
 use crate::vault::{Failure, Vault};
 
@@ -167,23 +167,15 @@ impl Renewing {
     pub(crate) async fn renew_due(&self, vault: &Vault<'_>) {
         let Self { session, attempt } = self;
         join_all(session.due_tokens(*attempt).iter().map(async |token| {
-            let _turn = self.turn(vault).await;
-            session.renew_token(token, &vault.with_time(attempt.time())).await;
+            let turn = attempt.turn(&vault.target.limits.renewals, *vault).await;
+            session.renew_token(token, &turn.vault).await;
         }))
         .await;
         join_all(session.due_leases(*attempt).iter().map(async |lease| {
-            let _turn = self.turn(vault).await;
-            session.renew_lease(lease, &vault.with_time(attempt.time())).await;
+            let turn = attempt.turn(&vault.target.limits.renewals, *vault).await;
+            session.renew_lease(lease, &turn.vault).await;
         }))
         .await;
-    }
-
-    async fn turn<'a>(&self, vault: &Vault<'a>) -> Option<SemaphorePermit<'a>> {
-        let turns = match self.attempt {
-            Attempt::First => &vault.target.limits.renewals,
-            Attempt::Again => &vault.target.limits.retries,
-        };
-        turns.acquire().await.ok()
     }
 
     /// Puts off what is due, for there is no Vault to ask.

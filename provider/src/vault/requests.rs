@@ -32,11 +32,6 @@ pub(crate) struct Vault<'a> {
 }
 
 impl Vault<'_> {
-    /// The same with this much time from now on.
-    pub(crate) fn with_time(self, time: Duration) -> Self {
-        Self { deadline: Instant::now() + time, ..self }
-    }
-
     /// Makes a request of a class.
     pub(crate) async fn read(&self, request: &Request, token: &Secret) -> Result<Answer, Failure> {
         let kind = if request.issues() { RequestKind::Issue } else { RequestKind::Read };

@@ -12,9 +12,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+use crate::attempt::Attempt;
 use crate::clock::manual::ManualClock;
 use crate::keeping::{Keeping, StateStore};
-use crate::lifetime::Attempt;
 use crate::plan::{Method, Request};
 use crate::session::{Reading, Session, SessionKey, Sessions};
 use crate::vault::{Answer, Share, TargetHandle, Targets, Vault};

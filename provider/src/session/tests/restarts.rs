@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::bed::{Bed, after_restart, answer, creds, issue, keeping_bed, lease, of_pod, serves};
+use crate::attempt::Attempt;
 use crate::keeping::StateStore;
-use crate::lifetime::Attempt;
 use crate::plan::{Method, Request};
 use crate::{Clock, Secret};
 
