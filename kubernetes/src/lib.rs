@@ -75,12 +75,26 @@ impl Kubernetes {
 }
 
 async fn connect() -> Result<Connected, CallError> {
-    let mut config = Config::infer().await.map_err(|error| CallError::NotConnected(root_cause(&error)))?;
-    config.connect_timeout = Some(Duration::from_secs(3));
-    config.read_timeout = Some(CALL_TIMEOUT);
+    let config = config(CALL_TIMEOUT).await?;
     let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|error| CallError::NotConnected(root_cause(&error)))?;
-    Ok(Connected { client, namespace })
+    Ok(Connected { client: client(config)?, namespace })
+}
+
+/// How to connect, and how long to hear nothing before the connection is taken for dead.
+async fn config(silence: Duration) -> Result<Config, CallError> {
+    let mut config = Config::infer().await.map_err(|error| {
+        let cause = root_cause(&error);
+        CallError::NotConnected(format!(
+            "neither a pod's service account nor KUBECONFIG leads there: {cause}"
+        ))
+    })?;
+    config.connect_timeout = Some(Duration::from_secs(3));
+    config.read_timeout = Some(silence);
+    Ok(config)
+}
+
+fn client(config: Config) -> Result<Client, CallError> {
+    Client::try_from(config).map_err(|error| CallError::NotConnected(root_cause(&error)))
 }
 
 /// Bounds a call and keeps of its error what can be shown.

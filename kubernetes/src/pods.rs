@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use coffer_provider::{PodEvent, PodEvents, root_cause};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, Config};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::own_pod::own_pod;
+use crate::{client, config};
 
 /// Events that wait for the keeper; the watch waits where there are more.
 const WAITING: usize = 64;
@@ -100,16 +101,9 @@ struct Watcher {
 impl Watcher {
     /// Connects by a client of its own: a watch is silent for longer than any other call may take.
     async fn connect() -> Result<Self, String> {
-        let mut config = Config::infer().await.map_err(|error| {
-            format!(
-                "neither a pod's service account nor KUBECONFIG leads to kube-apiserver: {}",
-                root_cause(&error)
-            )
-        })?;
-        config.connect_timeout = Some(Duration::from_secs(3));
-        config.read_timeout = Some(SILENCE);
+        let config = config(SILENCE).await.map_err(|error| error.to_string())?;
         let own_pod = own_pod(&config).await?;
-        let client = Client::try_from(config).map_err(|error| root_cause(&error))?;
+        let client = client(config).map_err(|error| error.to_string())?;
         Ok(Self { api: Api::all(client), own_pod })
     }
 
