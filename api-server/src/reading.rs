@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use coffer_provider::{Address, Bundle, Error, ErrorKind, Identity, Issuing, Provider, ReadRequest};
+use coffer_provider::class::Class;
+use coffer_provider::{
+    Address, Bundle, Error, ErrorKind, Identity, Issuing, Provider, ReadRequest, Settings,
+};
 use tokio::time::Instant;
 
 use crate::api::{ALLOW_ISSUING, SERVICE_ACCOUNT};
@@ -14,6 +17,7 @@ use crate::user::User;
 /// Reads classes.
 pub(crate) struct Reading {
     pub(crate) provider: Provider,
+    pub(crate) settings: Settings,
     /// The Vault servers that may be contacted, whatever a class says.
     pub(crate) allowed: Vec<Address>,
 }
@@ -38,7 +42,7 @@ impl Reading {
         let summary = class.summary.as_ref().map_err(|error| Error::clone(error))?;
         self.check_address(summary)?;
         let request = ReadRequest {
-            parameters: class.parameters(),
+            class: Arc::new(Class::parse(&class.parameters(), &self.settings)?),
             identity: Identity {
                 namespace: class.namespace.to_string(),
                 service_account: account.to_owned(),

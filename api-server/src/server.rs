@@ -133,7 +133,8 @@ fn reading(
         // a read is no mount: nothing that it has issued outlives it
         store: None,
     };
-    (Reading { provider: Provider::new(settings, ports), allowed }, metrics)
+    let provider = Provider::new(settings.clone(), ports);
+    (Reading { provider, settings, allowed }, metrics)
 }
 
 /// The client, and the namespace that this process runs in.

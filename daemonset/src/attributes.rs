@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use coffer_proto::v1alpha1::MountRequest;
-use coffer_provider::{Error, ErrorKind, Identity, Issuing, Pod, ReadRequest, Secret};
+use coffer_provider::{Error, ErrorKind, Identity, Pod, Secret};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 const POD_NAME: &str = "csi.storage.k8s.io/pod.name";
 const POD_NAMESPACE: &str = "csi.storage.k8s.io/pod.namespace";
@@ -17,15 +16,24 @@ const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 /// Mode of a file where neither object nor driver says one, as the driver's own default.
 const DEFAULT_MODE: u32 = 0o644;
 
+/// What a driver asks for: a class's parameters, and the pod that mounts.
+pub(crate) struct DriverRequest {
+    /// The SecretProviderClass's `parameters`, overlaid by the volume's attributes.
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) identity: Identity,
+    /// The volume's target path.
+    pub(crate) volume: String,
+    /// Service account tokens by audience.
+    pub(crate) tokens: BTreeMap<String, Secret>,
+    /// Mode of a file whose object names none.
+    pub(crate) default_mode: u32,
+}
+
 /// Parses a mount request.
 ///
 /// # Errors
 /// `InvalidRequest`, which holds nothing of the attributes: they carry tokens.
-pub(crate) fn parse(
-    request: MountRequest,
-    deadline: Instant,
-    max_bytes: usize,
-) -> Result<ReadRequest, Error> {
+pub(crate) fn parse(request: MountRequest) -> Result<DriverRequest, Error> {
     let (attributes, secrets) = (Secret::new(request.attributes), Secret::new(request.secrets));
     let mut parameters: BTreeMap<String, String> =
         json("attributes", attributes.expose_str().unwrap_or_default())?;
@@ -45,15 +53,12 @@ pub(crate) fn parse(
         service_account: field(SERVICE_ACCOUNT)?,
         pod: Some(Pod { name: field(POD_NAME)?, uid: field(POD_UID)? }),
     };
-    Ok(ReadRequest {
+    Ok(DriverRequest {
         volume: request.target_path,
         identity,
         tokens: tokens.map(|tokens| by_audience(&tokens)).transpose()?.unwrap_or_default(),
         default_mode: permission(&request.permission)?,
         parameters,
-        issuing: Issuing::Allowed,
-        max_bytes,
-        deadline,
     })
 }
 
@@ -101,22 +106,21 @@ fn invalid(message: impl fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use coffer_proto::v1alpha1::MountRequest;
-    use coffer_provider::{Error, ReadRequest};
-    use tokio::time::Instant;
+    use coffer_provider::Error;
 
-    use super::parse;
+    use super::{DriverRequest, parse};
 
     const POD: &str = r#""csi.storage.k8s.io/pod.name":"p","csi.storage.k8s.io/pod.namespace":"ns","csi.storage.k8s.io/pod.uid":"u","csi.storage.k8s.io/serviceAccount.name":"sa""#;
     const TOKENS: &str = r#""csi.storage.k8s.io/serviceAccount.tokens":"{\"vault\":{\"token\":\"jwt\",\"expirationTimestamp\":\"2026-01-01T00:00:00Z\"},\"\":{\"token\":\"other\"}}""#;
 
-    fn request(attributes: &str, secrets: &str, permission: &str) -> Result<ReadRequest, Error> {
+    fn request(attributes: &str, secrets: &str, permission: &str) -> Result<DriverRequest, Error> {
         let request = MountRequest {
             attributes: attributes.to_owned(),
             secrets: secrets.to_owned(),
             permission: permission.to_owned(),
             ..MountRequest::default()
         };
-        parse(request, Instant::now(), 4 << 20)
+        parse(request)
     }
 
     #[test]

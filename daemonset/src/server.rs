@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use coffer_kubernetes::{HeldKey, Kubernetes};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
+use coffer_provider::class::ClassCache;
 use coffer_provider::{MonotonicClock, Ports, Provider, StateStore};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,6 +84,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     let listener = Listener::bind(&config.endpoint)?;
     tracing::info!(endpoint = %config.endpoint.display(), vault = %config.settings.address, "serving");
 
+    let classes = Arc::new(ClassCache::new(config.settings.clone()));
     let provider = Arc::new(Provider::new(
         config.settings,
         Ports {
@@ -106,6 +108,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     };
     let service = CsiDriverProviderServer::new(Service {
         provider,
+        classes,
         metrics: Arc::clone(&metrics),
         max_response_bytes: config.max_response_bytes,
         phase: phase.subscribe(),

@@ -7,20 +7,23 @@ use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProvider;
 use coffer_proto::v1alpha1::{
     self, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
 };
-use coffer_provider::{Bundle, Error, ErrorKind, Provider, ReadRequest, Secret};
+use coffer_provider::class::ClassCache;
+use coffer_provider::{Bundle, Error, ErrorKind, Issuing, Provider, ReadRequest, Secret};
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use crate::attributes::{self, DriverRequest};
 use crate::metrics::{Metrics, Outcome};
 use crate::server::Phase;
-use crate::{attributes, deadline, status};
+use crate::{deadline, status};
 
 /// Serves the driver.
 #[derive(Clone)]
 pub(crate) struct Service {
     pub(crate) provider: Arc<Provider>,
+    pub(crate) classes: Arc<ClassCache>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) max_response_bytes: usize,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -52,17 +55,17 @@ impl Service {
     async fn mount_in_time(self, request: MountRequest, time: Duration) -> Result<MountResponse, Error> {
         let began = Instant::now();
         let _in_progress = InProgress::new(&self.metrics);
-        let request = attributes::parse(request, began + time, self.max_response_bytes);
+        let request = attributes::parse(request);
         let about = request.as_ref().map_or_else(|_| String::new(), about);
         let mut phase = self.phase.clone();
-        let answer = match &request {
+        let answer = match request {
             Ok(request) => tokio::select! {
-                answer = self.answer(request) => answer,
+                answer = self.answer(request, began + time) => answer,
                 _ = phase.wait_for(|phase| *phase == Phase::Ending) => {
                     Err(Error::new(ErrorKind::Internal, "coffer-csi is shutting down; the mount is tried again"))
                 }
             },
-            Err(error) => Err(error.clone()),
+            Err(error) => Err(error),
         };
         let took = began.elapsed();
         let outcome = answer.as_ref().map_or_else(|error| Outcome::Failed(error.kind), |_| Outcome::Mounted);
@@ -76,8 +79,19 @@ impl Service {
         answer
     }
 
-    async fn answer(&self, request: &ReadRequest) -> Result<MountResponse, Error> {
-        let answer = encode(self.provider.read(request).await?);
+    async fn answer(&self, request: DriverRequest, deadline: Instant) -> Result<MountResponse, Error> {
+        let DriverRequest { parameters, identity, volume, tokens, default_mode } = request;
+        let read = ReadRequest {
+            class: self.classes.class(&parameters)?,
+            identity,
+            volume,
+            tokens,
+            default_mode,
+            issuing: Issuing::Allowed,
+            max_bytes: self.max_response_bytes,
+            deadline,
+        };
+        let answer = encode(self.provider.read(&read).await?);
         match answer.encoded_len() {
             size if size > self.max_response_bytes => Err(too_large(&answer, size, self.max_response_bytes)),
             _ => Ok(answer),
@@ -112,7 +126,7 @@ fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {
 }
 
 /// Namespace, pod and class of a request, for the log.
-fn about(request: &ReadRequest) -> String {
+fn about(request: &DriverRequest) -> String {
     let pod = request.identity.pod.as_ref().map_or("?", |pod| pod.name.as_str());
     let class = request.parameters.get("secretProviderClass").map_or("", String::as_str);
     format!("{}/{pod} {class}", request.identity.namespace)

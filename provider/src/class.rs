@@ -1,8 +1,8 @@
 //! A SecretProviderClass, parsed: what is wrong is said here, and nothing wrong gets further.
 
+mod cache;
 mod file_path;
 mod finding;
-mod known;
 mod mode;
 mod objects;
 mod parameters;
@@ -11,9 +11,9 @@ mod request_path;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use cache::ClassCache;
 pub use file_path::FilePath;
 pub use finding::{Finding, Findings, Position};
-pub(crate) use known::KnownClasses;
 pub(crate) use request_path::check_segments;
 
 use crate::plan::Request;

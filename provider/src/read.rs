@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
-use crate::class::{Class, KnownClasses, Object};
+use crate::class::{Class, Object};
 use crate::digest::digest;
 use crate::fetch::fetch;
 use crate::issuing::Engines;
@@ -27,7 +27,6 @@ pub use probe::{Outcome, Probed};
 /// Reads what classes name. One for the whole process; it keeps connections and tokens.
 pub struct Provider {
     settings: Settings,
-    classes: KnownClasses,
     pub(crate) targets: Targets,
     pub(crate) sessions: Sessions,
     pub(crate) keeping: Option<Arc<Keeping>>,
@@ -85,7 +84,6 @@ impl Provider {
             targets: Targets::new(settings.clone()),
             sessions: Sessions::new(settings.cache_size, Arc::clone(&clock), keeping.clone()),
             keeping,
-            classes: KnownClasses::default(),
             engines: Engines::default(),
             settings,
             clock,
@@ -101,15 +99,15 @@ impl Provider {
     /// [`Error`] names what failed and where; it ends by the request's deadline.
     pub async fn read(&self, request: &ReadRequest) -> Result<Bundle, Error> {
         let began = self.clock.now();
-        let class = self.classes.class(&request.parameters, &self.settings)?;
+        let class = &*request.class;
         let plan = Plan::new(&class.objects);
         let target = self.targets.handle(&class.target)?;
         let Ok(Ok(_turn)) = timeout_at(request.deadline, target.limits.reads.acquire()).await else {
             return Err(queued_out(&target));
         };
-        let session = self.session(&class, request);
+        let session = self.session(class, request);
         let key = self.version_key(&session, request).await?;
-        let reading = self.reading(&class, &target, request, began);
+        let reading = self.reading(class, &target, request, began);
         let answers = async {
             if request.issuing == Issuing::Refused {
                 self.engines.refuse_issuing(&plan, &session, &reading).await?;

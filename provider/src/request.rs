@@ -1,18 +1,19 @@
 //! What a door asks for: one read of one class as one identity.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::class::Class;
 use crate::{Error, Secret};
 
-/// One read: the parameters of a SecretProviderClass, and who reads. It has no `Debug`, for parameters may
-/// hold arguments that are secret.
+/// One read: a SecretProviderClass, and who reads it.
 pub struct ReadRequest {
-    /// The class's `parameters`, as they stand (overlaid by a volume's attributes where a driver calls).
-    pub parameters: BTreeMap<String, String>,
+    /// The class, parsed. Where a driver calls, a volume's attributes are laid over its parameters.
+    pub class: Arc<Class>,
     /// Who reads.
     pub identity: Identity,
     /// Which of the identity's mounts this is, a pod's volume; empty where there is one only.

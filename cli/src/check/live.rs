@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use coffer_kubernetes::Kubernetes;
+use coffer_provider::class::Class;
 use coffer_provider::{
     Error, ErrorKind, Identity, Issuing, Key, MonotonicClock, Outcome, PodSeen, Ports, Provider, ReadRequest,
     Secret, Settings, TokenMinter, VersionKey,
@@ -24,6 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A provider that tries classes.
 pub(crate) struct Live {
     provider: Provider,
+    settings: Settings,
     /// What counts before every class's own, by parameter without prefix.
     overriding: Vec<(&'static str, String)>,
     namespace: Option<String>,
@@ -56,7 +58,8 @@ impl Live {
             metrics: Arc::default(),
         };
         Ok(Self {
-            provider: Provider::new(settings, ports),
+            provider: Provider::new(settings.clone(), ports),
+            settings,
             overriding: overriding(&args.vault),
             namespace: args.namespace.clone().or(account.as_ref().map(|(namespace, _)| namespace.clone())),
             service_account: args.service_account.clone().or(account.map(|(_, account)| account)),
@@ -67,7 +70,11 @@ impl Live {
     /// Tries the class's objects; gives what kept it from doing so.
     pub(crate) async fn check(&self, class: &mut Checked<'_>) -> Option<String> {
         let name = class.manifest.class.name.clone();
-        match self.provider.probe(&self.request(class)).await {
+        let probed = match self.request(class) {
+            Ok(request) => self.provider.probe(&request).await,
+            Err(error) => Err(error),
+        };
+        match probed {
             Ok(probed) => {
                 let mut failed = Vec::new();
                 for probed in probed {
@@ -89,7 +96,7 @@ impl Live {
         }
     }
 
-    fn request(&self, class: &Checked<'_>) -> ReadRequest {
+    fn request(&self, class: &Checked<'_>) -> std::result::Result<ReadRequest, Error> {
         let class = &class.manifest.class;
         let mut parameters = class.parameters.clone();
         for (name, value) in &self.overriding {
@@ -103,9 +110,9 @@ impl Live {
             parameters.insert("audience".to_owned(), audience.to_owned());
         }
         let namespace = class.namespace.clone().or_else(|| self.namespace.clone());
-        ReadRequest {
+        Ok(ReadRequest {
             volume: String::new(),
-            parameters,
+            class: Arc::new(Class::parse(&parameters, &self.settings)?),
             identity: Identity {
                 namespace: namespace.unwrap_or_else(|| "default".to_owned()),
                 service_account: self
@@ -119,7 +126,7 @@ impl Live {
             issuing: Issuing::Refused,
             max_bytes: usize::MAX,
             deadline: Instant::now() + DEADLINE,
-        }
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio::time::timeout_at;
 
 use super::{Provider, took_too_long};
-use crate::class::{Class, Object};
+use crate::class::Object;
 use crate::fetch::fetch_one;
 use crate::plan::{Method, Plan, Request};
 use crate::render::{Earlier, Parsed, render};
@@ -49,11 +49,11 @@ impl Provider {
     /// What fails for all objects alike, the login for one.
     pub async fn probe(&self, request: &ReadRequest) -> Result<Vec<Probed>, Error> {
         let began = self.clock.now();
-        let class = Class::parse(&request.parameters, &self.settings)?;
+        let class = &*request.class;
         let plan = Plan::new(&class.objects);
         let target = self.targets.handle(&class.target)?;
-        let session = self.session(&class, request);
-        let reading = self.reading(&class, &target, request, began);
+        let session = self.session(class, request);
+        let reading = self.reading(class, &target, request, began);
         let tried = timeout_at(request.deadline, self.try_all(&plan, &session, &reading));
         let tried = tried.await.map_err(|_| took_too_long(&target))??;
         let parsed: HashMap<usize, Parsed<'_>> = tried
