@@ -23,7 +23,7 @@ struct Labels {
 }
 
 impl Metrics {
-    pub(crate) fn new(read_path: &Arc<coffer_provider::Metrics>) -> Self {
+    pub(crate) fn new(read_path: &Arc<coffer_provider::ReadMetrics>) -> Self {
         let requests = Family::default();
         let read_seconds =
             Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);

@@ -122,7 +122,7 @@ fn reading(
     tokens: &Arc<TokenReviews>,
 ) -> (Reading, Metrics) {
     let Vault { settings, allowed, default_audience, .. } = vault;
-    let read_metrics = Arc::new(coffer_provider::Metrics::default());
+    let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
     let metrics = Metrics::new(&read_metrics);
     let minter = Minter { kubernetes, default_audience, reviews: Arc::clone(tokens) };
     let ports = Ports {
@@ -130,8 +130,6 @@ fn reading(
         version_key: Arc::new(version_key),
         clock: Arc::new(MonotonicClock),
         metrics: read_metrics,
-        // a read is no mount: nothing that it has issued outlives it
-        store: None,
     };
     let provider = Provider::new(settings.clone(), ports);
     (Reading { provider, settings, allowed }, metrics)

@@ -10,7 +10,7 @@ use coffer_process::{BadFlag, Command, Logging};
 use coffer_provider::Settings;
 use coffer_provider::settings::BadVariable;
 
-use crate::upkeep::Keep;
+use crate::leases::LeaseConfig;
 
 /// Everything that is configured, as plain values.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub(crate) struct Config {
     /// Largest answer to the driver, in bytes.
     pub(crate) max_response_bytes: usize,
     pub(crate) settings: Settings,
-    /// Where what is issued is kept; none to keep nothing.
-    pub(crate) keep: Option<Keep>,
+    /// Where leases are kept; none to keep none.
+    pub(crate) leases: Option<LeaseConfig>,
     /// What the operator should know, to be logged at start.
     pub(crate) warnings: Vec<String>,
 }
@@ -79,9 +79,9 @@ pub(crate) fn parse(
         None => KeyPlace::Secret(flags.hmac_secret_name.clone().unwrap_or_else(|| secret.to_owned())),
     };
     let mut warnings = warnings(lookup, &endpoint);
-    let keep = keep(&flags, lookup);
-    if keep.is_none() {
-        warnings.push(NOTHING_KEPT.to_owned());
+    let leases = leases(&flags, lookup);
+    if leases.is_none() {
+        warnings.push(NO_LEASES.to_owned());
     }
     let logging = Logging { level: flags.level(&mut warnings), format: flags.log_format, always: None };
     flags.vault.overlay(&mut settings)?;
@@ -92,21 +92,21 @@ pub(crate) fn parse(
         warnings,
         endpoint,
         settings,
-        keep,
+        leases,
     };
     Ok(Command::Serve(logging, Box::new(config)))
 }
 
-/// What is kept, and where; nothing unless directory and node are both known.
-fn keep(flags: &flags::Flags, lookup: &dyn Fn(&str) -> Option<String>) -> Option<Keep> {
-    Some(Keep {
+/// Where leases are kept; nothing unless directory and node are both known.
+fn leases(flags: &flags::Flags, lookup: &dyn Fn(&str) -> Option<String>) -> Option<LeaseConfig> {
+    Some(LeaseConfig {
         state_dir: flags.state_dir()?.clone(),
         node: lookup("NODE_NAME").filter(|node| !node.is_empty())?,
         revoke_on_shutdown: flags.revoke_on_shutdown,
     })
 }
 
-const NOTHING_KEPT: &str = "leases are not kept, renewed or revoked, and are issued anew at every mount: for that give \
+const NO_LEASES: &str = "leases are not kept, renewed or revoked, and are issued anew at every mount: for that give \
      -state-dir (a directory under /run), NODE_NAME (spec.nodeName), and the right to \"list\" and \"watch\" \"pods\"";
 
 fn socket_path(endpoint: &str) -> Result<PathBuf, ConfigError> {

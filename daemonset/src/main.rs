@@ -6,6 +6,7 @@ mod authority;
 mod config;
 mod deadline;
 mod health;
+mod leases;
 mod metrics;
 mod server;
 mod service;
@@ -13,7 +14,6 @@ mod socket;
 mod state_dir;
 mod status;
 mod status_socket;
-mod upkeep;
 
 use std::process::ExitCode;
 

@@ -47,7 +47,7 @@ impl Metrics {
     /// A registry with everything that is counted.
     pub(crate) fn registry(
         &self,
-        read_path: &coffer_provider::Metrics,
+        read_path: &coffer_provider::ReadMetrics,
         key: &Arc<HeldKey>,
         kept: bool,
     ) -> Registry {
@@ -62,7 +62,7 @@ impl Metrics {
         registry.register("mounts_in_progress", "Mounts not answered yet", self.in_progress.clone());
         read_path.register(&mut registry);
         if kept {
-            read_path.register_kept(&mut registry);
+            read_path.register_leases(&mut registry);
         }
         registry.register_collector(Box::new(KeyAge(Arc::clone(key))));
         registry

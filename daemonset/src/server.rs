@@ -9,7 +9,7 @@ use std::time::Duration;
 use coffer_kubernetes::{HeldKey, Kubernetes};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::class::ClassCache;
-use coffer_provider::{MonotonicClock, Ports, Provider, StateStore};
+use coffer_provider::{MonotonicClock, Ports, Provider};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -19,11 +19,11 @@ use tonic::transport::Server;
 
 use crate::config::Config;
 use crate::health;
+use crate::leases::NodeLeases;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use crate::socket::{BindError, Listener};
 use crate::state_dir::StateDirError;
-use crate::upkeep::Upkeep;
 
 /// How long mounts in progress may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -70,15 +70,15 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     let kubernetes = Arc::new(Kubernetes::default());
     let key = Arc::new(HeldKey::new(config.key, Arc::clone(&kubernetes)));
     let metrics = Arc::new(Metrics::default());
-    let read_metrics = Arc::new(coffer_provider::Metrics::default());
-    let registry = metrics.registry(&read_metrics, &key, config.keep.is_some());
+    let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
+    let registry = metrics.registry(&read_metrics, &key, config.leases.is_some());
     let health = match config.health_address {
         Some(address) => serve_health(address, registry, phase.subscribe()).await,
         None => None,
     };
     // before the socket: an agent that is on its way out serves until it has let go of the directory
-    let directory = match &config.keep {
-        Some(keep) => keep.open().await?,
+    let directory = match &config.leases {
+        Some(leases) => leases.open().await?,
         None => None,
     };
     let listener = Listener::bind(&config.endpoint)?;
@@ -92,17 +92,16 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
             version_key: key,
             clock: Arc::new(MonotonicClock),
             metrics: read_metrics,
-            store: directory.clone().map(|directory| directory as Arc<dyn StateStore>),
         },
     ));
-    let upkeep = match (&config.keep, &directory) {
-        (Some(keep), Some(directory)) => Some(Upkeep::start(keep, directory, &provider)),
+    let leases = match (&config.leases, &directory) {
+        (Some(config), Some(directory)) => Some(NodeLeases::start(config, directory, &provider)),
         _ => None,
     };
     // only a start takes up what is stored
     let freed = async {
-        match &config.keep {
-            Some(keep) if directory.is_none() => keep.until_free().await,
+        match &config.leases {
+            Some(leases) if directory.is_none() => leases.until_free().await,
             _ => pending().await,
         }
     };
@@ -136,8 +135,8 @@ pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
     // a driver that died leaves mounts behind whose answers nobody waits for; what is issued to them is stored or revoked
     phase.send_replace(Phase::Ending);
     let _ = timeout(FAREWELL, mounts_ended(&metrics)).await;
-    if let Some(upkeep) = upkeep {
-        upkeep.end().await;
+    if let Some(leases) = leases {
+        leases.stop().await;
     }
     if let Some(health) = health {
         health.abort();

@@ -1,13 +1,14 @@
 //! The directory on tmpfs where tokens and leases outlive the process. Each file is one record, complete or not there:
 //! a line with format and checksum, then the record.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coffer_provider::{Secret, StateStore};
+use coffer_provider::{Secret, StateStore, StoreError};
 use data_encoding::HEXLOWER;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -23,13 +24,13 @@ const VERSION: &str = "1";
 /// Length of a record's name: 16 bytes in hexadecimal.
 const NAME_LENGTH: usize = 32;
 
-/// Largest record, in bytes; what may be held in all is less.
+/// Largest record, in bytes; the byte budgets of all sessions are less.
 const MAX_RECORD: u64 = 64 << 20;
 
-/// How long an agent that is on its way out may hold the directory.
+/// How long an agent that is shutting down may hold the directory.
 const LOCK_WAIT: Duration = Duration::from_secs(20);
 
-/// A directory that is ours alone, for as long as this lives.
+/// A state directory that no other agent uses while this value lives.
 pub(crate) struct StateDir {
     path: PathBuf,
     _lock: Flock<File>,
@@ -65,7 +66,7 @@ pub(crate) enum StateDirError {
 }
 
 impl StateDir {
-    /// Opens the directory, made where it is missing, and locks it.
+    /// Opens the directory, created where it is missing, and locks it.
     ///
     /// # Errors
     /// Where it is not on tmpfs or not ours, the system refuses, or another agent does not let it go in time.
@@ -75,12 +76,12 @@ impl StateDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Whether no agent holds the directory. To find out it is locked, for no longer than that.
+    /// Returns whether no agent holds the directory. The directory is locked for a moment to find out.
     pub(crate) fn is_free(path: &Path) -> bool {
         lock_file(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok())
     }
 
-    /// A file in it.
+    /// Returns the path of a file in the directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -127,15 +128,15 @@ impl StateStore for StateDir {
             } else if !name.contains('.') {
                 match self.read(&name) {
                     Ok(record) if is_record(&name) => records.push((name, record)),
-                    Ok(_) => self.set_aside(&name, &Damage::Foreign.to_string()),
-                    Err(damage) => self.set_aside(&name, &damage.to_string()),
+                    Ok(_) => self.set_aside(&name, &Damage::Foreign),
+                    Err(damage) => self.set_aside(&name, &damage),
                 }
             }
         }
         records
     }
 
-    fn save(&self, name: &str, record: &Secret) -> Result<(), String> {
+    fn save(&self, name: &str, record: &Secret) -> Result<(), StoreError> {
         let staged = self.file(&format!("{name}.tmp"));
         let write = || -> io::Result<()> {
             let mut options = OpenOptions::new();
@@ -150,9 +151,9 @@ impl StateStore for StateDir {
             file.write_all(record.expose())?;
             fs::rename(&staged, self.file(name))
         };
-        write().map_err(|error| {
+        write().map_err(|source| {
             let _ = fs::remove_file(&staged);
-            format!("{}: {error}", self.path.display())
+            StoreError { place: self.path.clone(), source }
         })
     }
 
@@ -164,7 +165,7 @@ impl StateStore for StateDir {
         }
     }
 
-    fn set_aside(&self, name: &str, reason: &str) {
+    fn set_aside(&self, name: &str, reason: &dyn fmt::Display) {
         let aside = self.file(&format!("{name}.damaged"));
         let moved = fs::rename(self.file(name), &aside);
         tracing::warn!(
@@ -196,7 +197,7 @@ fn header(record: &[u8]) -> String {
     format!("{FORMAT} {VERSION} {}\n", HEXLOWER.encode(digest::digest(&digest::SHA256, record).as_ref()))
 }
 
-/// Makes the directory where it is missing, and refuses it where secrets must not lie.
+/// Creates the directory where it is missing, and refuses it where secrets must not lie.
 fn prepare(path: &Path) -> Result<(), StateDirError> {
     let failed = |action| {
         let path = path.to_owned();

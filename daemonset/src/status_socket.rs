@@ -1,13 +1,12 @@
-//! `coffer status`: what is held, told to root of this node over a socket. Who connects gets one JSON document.
+//! The socket of `coffer status`: root of this node connects, and gets the inventory as one JSON document.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_provider::Provider;
+use coffer_provider::InventorySource;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
@@ -15,7 +14,7 @@ use tokio::time::{sleep, timeout};
 /// The socket's name in the state directory, which only root may enter.
 pub(crate) const NAME: &str = "status.sock";
 
-/// How long someone may take to read.
+/// How long a client may take to read.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Listens at the path, in place of the socket of an agent that is gone.
@@ -32,21 +31,21 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers until it is dropped.
-pub(crate) async fn serve(listener: UnixListener, provider: Arc<Provider>) {
+/// Answers clients until the future is dropped.
+pub(crate) async fn serve(listener: UnixListener, source: InventorySource) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // whoever does not read is left, and the next one served
-                let _ = timeout(TIMEOUT, answer(stream, &provider)).await;
+                // a client that does not read is left, and the next one served
+                let _ = timeout(TIMEOUT, answer(stream, &source)).await;
             }
             Err(_) => sleep(TIMEOUT).await,
         }
     }
 }
 
-async fn answer(mut stream: UnixStream, provider: &Provider) -> io::Result<()> {
-    let inventory = serde_json::to_vec(&provider.inventory()).map_err(io::Error::other)?;
+async fn answer(mut stream: UnixStream, source: &InventorySource) -> io::Result<()> {
+    let inventory = serde_json::to_vec(&source.inventory()).map_err(io::Error::other)?;
     stream.write_all(&inventory).await?;
     stream.shutdown().await
 }

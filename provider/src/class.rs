@@ -9,16 +9,17 @@ mod parameters;
 mod request_path;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use coffer_vault::{Request, Target};
 
 pub use cache::ClassCache;
 pub use file_path::FilePath;
 pub use finding::{Finding, Findings, Position};
-pub(crate) use request_path::check_segments;
 
-use crate::plan::Request;
+use crate::plan::Plan;
 use crate::settings::Settings;
-use crate::vault::Target;
 use crate::{Error, Secret};
 
 /// The parameters of a SecretProviderClass with everything resolved: what to read, from where, as which role.
@@ -40,6 +41,8 @@ pub struct Class {
     pub refresh_interval: Duration,
     /// What to read, in the class's order; never empty, no two with one file.
     pub objects: Vec<Object>,
+    /// The requests to Vault that the objects need.
+    pub plan: Plan,
     /// What looks like a mistake and is not an error, for the incumbent takes it.
     pub warnings: Vec<String>,
 }
@@ -50,7 +53,7 @@ pub struct Object {
     /// Where the file goes, below the mount.
     pub file: FilePath,
     /// The request to Vault.
-    pub request: Request,
+    pub request: Arc<Request>,
     /// The key whose value is the file; without one, the file is the whole response.
     pub key: Option<String>,
     /// The file's mode, where the object sets one.
@@ -110,7 +113,7 @@ fn examine(parameters: &BTreeMap<String, String>, settings: &Settings, max_warni
     let parameters = parameters::Parameters(parameters);
     found.mistakes.extend(parameters.too_long());
     found.warnings.extend(parameters.unknown().take(max_warnings));
-    let (objects, names) = match found.take(parameters.objects()) {
+    let (mut objects, names) = match found.take(parameters.objects()) {
         Some(text) => objects::parse(text, &mut found, max_warnings),
         None => Default::default(),
     };
@@ -132,6 +135,7 @@ fn examine(parameters: &BTreeMap<String, String>, settings: &Settings, max_warni
                 role: role.to_owned(),
                 audience: parameters.get("Audience").map(|(_, audience)| audience.to_owned()),
                 refresh_interval,
+                plan: Plan::new(&mut objects),
                 objects,
                 warnings: Vec::new(),
             })

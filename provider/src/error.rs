@@ -116,16 +116,6 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
-/// The innermost cause of a library's error: what the operating system or TLS said, without URLs.
-#[must_use]
-pub fn root_cause(error: &dyn StdError) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Error, ErrorKind};

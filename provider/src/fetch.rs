@@ -1,206 +1,377 @@
 //! The requests of a plan, made in parallel; those that issue something last.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use coffer_vault::{Answer, Failure, FailureKind, Grant, IssuedCertificate, LeaseGrant, Request};
 use futures_util::{StreamExt, stream};
 
-use crate::class::Object;
-use crate::plan::{Plan, Request, RequestId};
-use crate::session::{Reading, Session, Token};
-use crate::vault::{Answer, Failure, Grant};
+use crate::class::Class;
+use crate::lease::LeaseStore;
+use crate::lifetime::Lifetime;
+use crate::plan::PlannedRequest;
+use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId};
+use crate::vault_error::error_of;
 use crate::{Error, ErrorKind};
 
-/// Requests in flight for one read.
+/// Requests in progress of one read.
 const AT_ONCE: usize = 8;
 
-/// Gets the answer of every request of the plan: from what the session holds, else from Vault.
-///
-/// Nothing is issued unless everything else was read, and all requests that were begun are waited for, so
-/// that the error is the same one each time: that of the first object. What was issued before and is good yet stands in
-/// where Vault gives no successor.
-///
-/// # Errors
-/// The first request's that failed, with its index.
-pub(crate) async fn fetch(
-    plan: &Plan<'_>,
-    objects: &[Object],
-    session: &Session,
-    reading: &Reading<'_>,
-) -> Result<Vec<(RequestId, Arc<Answer>)>, (usize, Error)> {
-    let mut got: Vec<Got> =
-        plan.requests.iter().map(|request| Got::held(request, session, reading)).collect();
-    fetch_missing(&mut got, plan, objects, session, reading).await?;
-    for got in &mut got {
-        got.look_again(session, reading);
-    }
-    fetch_missing(&mut got, plan, objects, session, reading).await?;
-    Ok(got.into_iter().filter_map(|got| Some((got.id, got.answer?))).collect())
+/// Longest life of a certificate that is believed, so that its end is a valid [`Instant`].
+const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// One read in progress: gets the answers that a class's plan needs, for one session.
+pub(crate) struct Fetch<'a> {
+    pub(crate) class: &'a Class,
+    pub(crate) session: &'a Session,
+    /// What a login needs, and Vault itself.
+    pub(crate) login: LoginContext<'a>,
+    /// Where the session's leases are kept; none where they are not, during the whole read.
+    pub(crate) leases: Option<&'a LeaseStore>,
+    pub(crate) volume: VolumeId,
+    /// How old a cached answer may be.
+    pub(crate) refresh_interval: Duration,
 }
 
-/// What there is for one request.
-struct Got {
-    id: RequestId,
-    answer: Option<Arc<Answer>>,
-    was_held: bool,
+/// A request that failed, by its index in the plan.
+#[derive(Debug, Clone)]
+pub(crate) struct FailedRequest {
+    pub(crate) index: usize,
+    pub(crate) error: Error,
 }
 
-impl Got {
-    fn held(request: &Request, session: &Session, reading: &Reading<'_>) -> Self {
-        let id = request.id();
-        let answer = session.held(id, reading);
-        Self { id, was_held: answer.is_some(), answer }
-    }
+/// A request of the plan, and what is known of it for the length of a read.
+struct Wanted<'a> {
+    index: usize,
+    planned: &'a PlannedRequest,
+    /// Whether Vault may issue something at the request that is kept then.
+    may_issue: bool,
+    held: Option<Arc<Answer>>,
+}
 
-    /// Another request of this read may have found that Vault lost the token that this one was held under.
-    fn look_again(&mut self, session: &Session, reading: &Reading<'_>) {
-        if self.was_held {
-            self.answer = session.held(self.id, reading);
+/// What the first phase of a read makes of a request.
+enum Step {
+    Answered(Arc<Answer>),
+    /// The request issues something: it waits for all others.
+    Postponed,
+}
+
+impl<'a> Fetch<'a> {
+    /// Returns the answer of every request of the plan, in its order: from what the session holds, else from
+    /// Vault.
+    ///
+    /// Nothing is issued unless everything else was read, and all requests that were begun are waited for, so
+    /// that the error is the same one each time: that of the first object. What was issued before and is good
+    /// stands in where Vault gives no replacement.
+    ///
+    /// # Errors
+    /// The first request that failed.
+    pub(crate) async fn answers(&self) -> Result<Vec<Arc<Answer>>, FailedRequest> {
+        let requests = self.class.plan.requests.iter().enumerate();
+        let mut wanted: Vec<Wanted<'_>> =
+            requests.map(|(index, planned)| self.wanted(index, planned)).collect();
+        let was_held: Vec<bool> = wanted.iter().map(|wanted| wanted.held.is_some()).collect();
+        let answers = self.complete(&mut wanted).await?;
+        if !was_held.contains(&true) || !was_held.contains(&false) {
+            return Ok(answers);
         }
-    }
-}
-
-/// Gets what is missing: whole, with what is good yet of before, or not at all.
-async fn fetch_missing(
-    got: &mut [Got],
-    plan: &Plan<'_>,
-    objects: &[Object],
-    session: &Session,
-    reading: &Reading<'_>,
-) -> Result<(), (usize, Error)> {
-    let requests: Vec<&Request> = missing(got).into_iter().map(|n| plan.requests[n]).collect();
-    if requests.is_empty() {
-        return Ok(());
-    }
-    let _turn = session.issuing_turn(&requests).await;
-    for n in missing(got) {
-        // another mount may have got it in the meantime
-        got[n].answer = session.held(got[n].id, reading);
-    }
-    let Err((n, error)) = ask_for_missing(got, plan, objects, session, reading).await else { return Ok(()) };
-    for missing in missing(got) {
-        got[missing].answer = Some(session.stopgap(got[missing].id).ok_or_else(|| (n, error.clone()))?);
-    }
-    tracing::warn!(
-        namespace = session.key().identity.namespace,
-        pod = session.pod_name(),
-        path = plan.requests[n].path,
-        "what was issued before stays mounted while it lasts: {error}"
-    );
-    Ok(())
-}
-
-/// The requests that have no answer yet.
-fn missing(got: &[Got]) -> Vec<usize> {
-    (0..got.len()).filter(|n| got[*n].answer.is_none()).collect()
-}
-
-async fn ask_for_missing(
-    got: &mut [Got],
-    plan: &Plan<'_>,
-    objects: &[Object],
-    session: &Session,
-    reading: &Reading<'_>,
-) -> Result<(), (usize, Error)> {
-    for issuing in [false, true] {
-        // collected first: a closure that is held over an await would keep the future from being sent between threads
-        let mut due = Vec::new();
-        for n in missing(got).into_iter().filter(|n| plan.requests[*n].issues() == issuing) {
-            let names = plan.objects_of(n).map(|at| objects[at].file.as_str().to_owned()).collect();
-            due.push(async move { (n, fetch_and_hold(plan.requests[n], names, session, reading).await) });
+        // a request of this read may have found that Vault lost the token of an answer that was held
+        for (wanted, (answer, was_held)) in wanted.iter_mut().zip(answers.into_iter().zip(was_held)) {
+            wanted.held = if was_held { self.held(wanted.planned) } else { Some(answer) };
         }
-        let fetched: Vec<(usize, Result<Arc<Answer>, Error>)> =
-            stream::iter(due).buffered(AT_ONCE).collect().await;
-        let mut failed = None;
-        for (n, answer) in fetched {
-            match answer {
-                Ok(answer) => got[n].answer = Some(answer),
-                Err(error) => failed = failed.or(Some((n, error))),
+        self.complete(&mut wanted).await
+    }
+
+    /// Makes one request whose answer is not held: a question beside the class.
+    pub(crate) async fn ask_beside(&self, request: &Request) -> Result<Answer, Error> {
+        self.ask(request, None).await.map(|(answer, ..)| answer)
+    }
+
+    fn wanted(&self, index: usize, planned: &'a PlannedRequest) -> Wanted<'a> {
+        let key = &self.session.key;
+        let may_issue =
+            self.leases.is_some_and(|leases| leases.journal.may_issue(key, &planned.request, planned.id));
+        Wanted { index, planned, may_issue, held: self.held(planned) }
+    }
+
+    /// Returns the held answer to a request.
+    fn held(&self, planned: &PlannedRequest) -> Option<Arc<Answer>> {
+        let now = self.now();
+        let issued = self.leases.and_then(|_| self.session.issued.current(planned.id, now));
+        issued.or_else(|| {
+            let max_age = self.refresh_interval;
+            if max_age.is_zero() { None } else { self.session.reads.get(planned.id, max_age, now) }
+        })
+    }
+
+    /// Returns what was issued at a request before and is good, should Vault give no replacement.
+    fn fallback(&self, planned: &PlannedRequest) -> Option<Arc<Answer>> {
+        self.leases.and_then(|_| self.session.issued.fallback(planned.id, self.now()))
+    }
+
+    /// Returns all answers: whole, with what is good of before, or not at all.
+    async fn complete(&self, wanted: &mut [Wanted<'a>]) -> Result<Vec<Arc<Answer>>, FailedRequest> {
+        let may_issue = wanted.iter().any(|wanted| wanted.held.is_none() && wanted.may_issue);
+        let _turn = if may_issue { Some(self.session.issued.turn().await) } else { None };
+        if may_issue {
+            // another mount may have got it in the meantime
+            for wanted in wanted.iter_mut().filter(|wanted| wanted.held.is_none()) {
+                wanted.held = self.held(wanted.planned);
             }
         }
-        if let Some(failed) = failed {
-            return Err(failed);
+        let mut steps = Vec::with_capacity(wanted.len());
+        for wanted in &*wanted {
+            steps.push(self.read(wanted));
+        }
+        let steps: Vec<_> = stream::iter(steps).buffered(AT_ONCE).collect().await;
+        if let Some(failed) = first_failure(&steps) {
+            let answered = |step| match step {
+                Ok(Step::Answered(answer)) => Some(answer),
+                _ => None,
+            };
+            return self.fall_back(wanted, steps.into_iter().map(answered), failed);
+        }
+        let mut answers = Vec::with_capacity(wanted.len());
+        for (wanted, step) in wanted.iter().zip(steps.into_iter().flatten()) {
+            answers.push(self.issue(wanted, step));
+        }
+        let answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).collect().await;
+        match first_failure(&answers) {
+            Some(failed) => self.fall_back(wanted, answers.into_iter().map(Result::ok), failed),
+            None => Ok(answers.into_iter().flatten().collect()),
         }
     }
-    Ok(())
-}
 
-/// Makes one request whose answer may be one to be held.
-async fn fetch_and_hold(
-    request: &Request,
-    objects: Vec<String>,
-    session: &Session,
-    reading: &Reading<'_>,
-) -> Result<Arc<Answer>, Error> {
-    let asked = session.now();
-    let (answer, grant, token) = fetch_with_token(request, session, reading).await?;
-    session.note_grant(request, &grant);
-    Ok(session.hold((answer, grant), (request, objects), &token, asked, reading))
-}
-
-/// Makes one request whose answer is not held.
-pub(crate) async fn fetch_one(
-    request: &Request,
-    session: &Session,
-    reading: &Reading<'_>,
-) -> Result<Answer, Error> {
-    fetch_with_token(request, session, reading).await.map(|(answer, ..)| answer)
-}
-
-/// Makes one request, with another token where the first one is denied and the second may do better.
-async fn fetch_with_token(
-    request: &Request,
-    session: &Session,
-    reading: &Reading<'_>,
-) -> Result<(Answer, Grant, Arc<Token>), Error> {
-    let token = token_for(request, session, reading).await?;
-    let mut answer = ask(request, &token, session, reading).await;
-    let mut asked_with = token;
-    if answer.as_ref().is_err_and(|failure| failure.is_denied())
-        && let Some(other) = session.token_after_denial(&asked_with, reading).await?
-    {
-        // refused before anything was done, so even a request that issues may be made by the other token
-        answer = ask(request, &other, session, reading).await;
-        asked_with = other;
+    /// The first phase: reads what is not held and issues nothing by its method.
+    async fn read(&self, wanted: &Wanted<'a>) -> Result<Step, Error> {
+        match &wanted.held {
+            Some(answer) => Ok(Step::Answered(Arc::clone(answer))),
+            None if wanted.planned.request.issues() => Ok(Step::Postponed),
+            None => self.ask_and_hold(wanted).await.map(Step::Answered),
+        }
     }
-    let answer = answer.map_err(|failure| {
-        let error =
-            failure.into_error(&reading.vault.target.target.address.to_string()).with_path(&request.path);
+
+    /// The second phase: has issued what waited for the first.
+    async fn issue(&self, wanted: &Wanted<'a>, step: Step) -> Result<Arc<Answer>, Error> {
+        match step {
+            Step::Answered(answer) => Ok(answer),
+            Step::Postponed => self.ask_and_hold(wanted).await,
+        }
+    }
+
+    /// Completes answers by what was issued before.
+    fn fall_back(
+        &self,
+        wanted: &[Wanted<'a>],
+        answers: impl Iterator<Item = Option<Arc<Answer>>>,
+        failed: FailedRequest,
+    ) -> Result<Vec<Arc<Answer>>, FailedRequest> {
+        let completed = wanted.iter().zip(answers).map(|(wanted, answer)| {
+            answer.or_else(|| self.fallback(wanted.planned)).ok_or_else(|| failed.clone())
+        });
+        let completed = completed.collect::<Result<Vec<_>, _>>()?;
+        tracing::warn!(
+            namespace = self.session.key.identity.namespace,
+            pod = self.session.pod_name(),
+            path = wanted[failed.index].planned.request.path,
+            "what was issued before stays mounted while it lasts: {}",
+            failed.error
+        );
+        Ok(completed)
+    }
+
+    async fn ask_and_hold(&self, wanted: &Wanted<'a>) -> Result<Arc<Answer>, Error> {
+        let asked = self.now();
+        let (answer, grant, token) = self.ask(&wanted.planned.request, Some(wanted)).await?;
+        if let Some(leases) = self.leases {
+            let PlannedRequest { request, id } = wanted.planned;
+            leases.journal.note(&self.session.key, request, *id, !matches!(grant, Grant::Nothing));
+        }
+        Ok(self.hold(answer, grant, wanted, &token, asked))
+    }
+
+    /// Makes one request, with another token where the first one is denied and the second may do better.
+    async fn ask(
+        &self,
+        request: &Request,
+        wanted: Option<&Wanted<'a>>,
+    ) -> Result<(Answer, Grant, UsedToken), Error> {
+        let mut token = self.token(wanted).await?;
+        let mut answer = self.send(request, &token, wanted).await;
+        if answer.as_ref().is_err_and(|failure| failure.classify().is_denial())
+            && let Some(other) = self.session.logins.token_after_denial(&token, &self.login).await?
+        {
+            // Vault refused before it did anything, so even a request that issues may be made once more
+            answer = self.send(request, &other, wanted).await;
+            token = other;
+        }
+        let answer = answer.map_err(|failure| self.error(failure, request))?;
+        // once: an answer may be megabytes long
+        let grant = answer.grant(request.issues());
+        if matches!(grant, Grant::Lease(_) | Grant::Token) {
+            token.note_lease();
+        }
+        Ok((answer, grant, token))
+    }
+
+    /// Returns the token for a request, stored before it is used. A read that merely may issue something is made
+    /// with a token near its end where there is no other token and nothing to fall back on.
+    async fn token(&self, wanted: Option<&Wanted<'a>>) -> Result<UsedToken, Error> {
+        let logins = &self.session.logins;
+        let may_issue = wanted.is_some_and(|wanted| wanted.may_issue);
+        let need = if may_issue { TokenNeed::Issue } else { TokenNeed::Read };
+        let mut token = logins.token(need, &self.login).await;
+        if let (Err(_), TokenNeed::Issue, Some(wanted)) = (&token, need, wanted)
+            && !wanted.planned.request.issues()
+            && self.fallback(wanted.planned).is_none()
+        {
+            token = logins.token(TokenNeed::Read, &self.login).await;
+        }
+        if let Some(leases) = self.leases {
+            leases.save_changes(self.session);
+        }
+        token
+    }
+
+    /// Asks Vault. A request that may issue something is written to the journal before.
+    async fn send(
+        &self,
+        request: &Request,
+        token: &Token,
+        wanted: Option<&Wanted<'a>>,
+    ) -> Result<Answer, Failure> {
+        let leases = self.leases.filter(|_| wanted.is_some_and(|wanted| wanted.may_issue));
+        let entry = leases.map(|leases| leases.begin(self.session, &request.path));
+        let answer = self.login.vault.read(request, token.secret()).await;
+        let is_lost = answer.as_ref().is_err_and(|failure| failure.classify() == FailureKind::AnswerLost);
+        if let Some(entry) = entry.filter(|_| !is_lost) {
+            entry.settle();
+        }
+        answer
+    }
+
+    /// Holds an answer as long as its grant or the class says, and not at all where every read asks again.
+    fn hold(
+        &self,
+        answer: Answer,
+        grant: Grant,
+        wanted: &Wanted<'a>,
+        token: &Arc<Token>,
+        asked: Instant,
+    ) -> Arc<Answer> {
+        let PlannedRequest { request, id } = wanted.planned;
+        let term = match grant {
+            Grant::Lease(lease) => lease_term(lease, token, asked),
+            Grant::Certificate(certificate) => self.certificate_term(&certificate, asked),
+            Grant::Token | Grant::Nothing if self.refresh_interval.is_zero() => None,
+            Grant::Token | Grant::Nothing => {
+                let about = self.answer_use(wanted);
+                return self.session.reads.put(*id, about, answer, asked, self.volume);
+            }
+        };
+        match term.filter(|_| self.leases.is_some()) {
+            Some(term) => {
+                self.session.issued.put(request, self.answer_use(wanted), answer, term, self.volume)
+            }
+            None => Arc::new(answer),
+        }
+    }
+
+    fn certificate_term(&self, certificate: &IssuedCertificate, asked: Instant) -> Option<IssuedTerm> {
+        let end = UNIX_EPOCH.checked_add(Duration::from_secs(certificate.expiration))?;
+        let life = end.duration_since(self.login.clock.time_of_day()).ok()?.min(LONGEST_LIFE);
+        Some(IssuedTerm::Certificate { replaced_from: asked + life * 2 / 3, until: asked + life })
+    }
+
+    fn answer_use(&self, wanted: &Wanted<'a>) -> AnswerUse {
+        let Class { name, objects, plan, .. } = self.class;
+        let files = plan.objects_of(wanted.index).map(|at| objects[at].file.as_str().to_owned());
+        AnswerUse { class: name.clone(), objects: files.collect(), path: wanted.planned.request.path.clone() }
+    }
+
+    fn error(&self, failure: Failure, request: &Request) -> Error {
+        let error = error_of(failure, &self.session.key.target.address).with_path(&request.path);
         match error.kind {
-            ErrorKind::Denied => error.with_advice(session.advice_on_denial(request)),
+            ErrorKind::Denied => error.with_advice(self.session.advice_on_denial(request)),
             _ => error,
         }
-    })?;
-    // once: an answer may be megabytes long
-    let grant = answer.grant(request.issues());
-    if matches!(grant, Grant::Lease(_) | Grant::Token) {
-        asked_with.note_issue();
     }
-    Ok((answer, grant, asked_with))
+
+    fn now(&self) -> Instant {
+        self.login.clock.now()
+    }
 }
 
-/// The token for a request. A read that merely may issue something is made with one near its end, where there is no other and
-/// nothing to go on with.
-async fn token_for(request: &Request, session: &Session, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
-    match session.token_for(request, reading).await {
-        Err(_) if !request.issues() && session.stopgap(request.id()).is_none() => {
-            session.token(reading).await
+/// Returns the term of a lease. A token that is good for one read only takes its leases along.
+fn lease_term(lease: LeaseGrant, token: &Arc<Token>, asked: Instant) -> Option<IssuedTerm> {
+    let lifetime = Lifetime::new(asked, lease.duration, lease.renewable);
+    let token = Arc::clone(token);
+    token.is_reusable().then_some(IssuedTerm::Lease { id: lease.id, lifetime, token })
+}
+
+fn first_failure<T>(results: &[Result<T, Error>]) -> Option<FailedRequest> {
+    let failures =
+        results.iter().enumerate().filter_map(|(index, result)| Some((index, result.as_ref().err()?)));
+    failures.map(|(index, error)| FailedRequest { index, error: error.clone() }).next()
+}
+
+/// What tests of sessions and leases do with a read.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::Arc;
+
+    use coffer_vault::{Answer, Grant, Request};
+
+    use super::{Fetch, Wanted};
+    use crate::plan::PlannedRequest;
+    use crate::session::{TokenNeed, UsedToken};
+
+    fn planned(request: &Request) -> PlannedRequest {
+        PlannedRequest { request: Arc::new(request.clone()), id: request.id() }
+    }
+
+    impl Fetch<'_> {
+        /// Asks as a read does; `issued` is what Vault is said to have answered.
+        pub(crate) async fn answered(&self, request: &Request, issued: Answer) {
+            let asked = self.now();
+            let token = self.token(None).await.expect("a token");
+            let grant = issued.grant(request.issues());
+            let planned = planned(request);
+            let wanted = Wanted { index: 0, planned: &planned, may_issue: true, held: None };
+            self.hold(issued, grant, &wanted, &token, asked);
         }
-        token => token,
-    }
-}
 
-/// Asks Vault, written down before where it may issue something.
-async fn ask(
-    request: &Request,
-    token: &Token,
-    session: &Session,
-    reading: &Reading<'_>,
-) -> Result<Answer, Failure> {
-    let intent = session.intend(request);
-    let answer = reading.vault.read(request, token.secret()).await;
-    let is_lost = answer.as_ref().is_err_and(Failure::is_lost_answer);
-    if let Some(intent) = intent.filter(|_| !is_lost) {
-        intent.settle();
+        pub(crate) fn holds(&self, request: &Request) -> bool {
+            self.held(&planned(request)).is_some()
+        }
+
+        pub(crate) fn has_fallback(&self, request: &Request) -> bool {
+            self.fallback(&planned(request)).is_some()
+        }
+
+        pub(crate) fn may_issue(&self, request: &Request) -> bool {
+            let planned = planned(request);
+            Fetch { ..*self }.wanted(0, &planned).may_issue
+        }
+
+        pub(crate) fn note_grant(&self, request: &Request, grant: &Grant) {
+            let issued = !matches!(grant, Grant::Nothing);
+            let leases = self.leases.expect("leases are kept");
+            leases.journal.note(&self.session.key, request, request.id(), issued);
+        }
+
+        pub(crate) async fn token_for_read(&self) -> UsedToken {
+            self.token(None).await.expect("a token")
+        }
+
+        pub(crate) async fn token_for(&self, request: &Request) -> UsedToken {
+            let need = if self.may_issue(request) { TokenNeed::Issue } else { TokenNeed::Read };
+            self.session.logins.token(need, &self.login).await.expect("a token")
+        }
+
+        /// What another token after a denial is.
+        pub(crate) async fn after_denial(&self, denied: &UsedToken) -> Option<UsedToken> {
+            self.session.logins.token_after_denial(denied, &self.login).await.expect("no failure")
+        }
     }
-    answer
 }

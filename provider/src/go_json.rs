@@ -3,71 +3,20 @@
 //! The incumbent's files and versions are Go's bytes (<https://pkg.go.dev/encoding/json#Marshal>), so ours
 //! must be the same to the letter. Numbers keep the digits that the server sent.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use coffer_vault::Secret;
+use coffer_vault::json::{object, string, write_string};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::Secret;
-
 /// How deep answers may nest; Go's own limit is 10,000, no secret comes near this one.
 const MAX_DEPTH: usize = 64;
-
-/// Shorter strings are in every other sentence.
-const TELLING_LENGTH: usize = 4;
-
-/// A JSON object whose values are still text: borrowed, so that no copy of a secret is left behind.
-pub(crate) type RawObject<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 /// An answer that cannot be read as JSON, or nests too deep. It holds none of the text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON, or nested deeper than {MAX_DEPTH} levels")]
 pub(crate) struct BadJson;
-
-/// Reads a JSON object; nothing where the text is other JSON or none.
-pub(crate) fn object(raw: &RawValue) -> Option<RawObject<'_>> {
-    // Cow<str> as a map key owns its text with serde's derive; the wrapper makes it borrow.
-    #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-    #[serde(transparent)]
-    struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    if !raw.get().starts_with('{') {
-        return None;
-    }
-    let map: BTreeMap<Key<'_>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-    Some(map.into_iter().map(|(Key(key), value)| (key, value)).collect())
-}
-
-/// Reads a JSON string; nothing where the value is something else.
-pub(crate) fn string(raw: &RawValue) -> Option<Secret> {
-    if !raw.get().starts_with('"') {
-        return None;
-    }
-    let text: String = serde_json::from_str(raw.get()).ok()?;
-    Some(Secret::new(text))
-}
-
-/// The strings in a JSON text that are long enough to be told from chance: what must not be repeated elsewhere.
-pub(crate) fn strings(json: &Secret) -> Vec<Secret> {
-    fn collect(raw: &RawValue, depth: usize, found: &mut Vec<Secret>) {
-        let Some(depth) = depth.checked_sub(1) else { return };
-        if let Some(members) = object(raw) {
-            members.values().for_each(|value| collect(value, depth, found));
-        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-            items.iter().for_each(|item| collect(item, depth, found));
-        } else if let Some(text) = string(raw).filter(|text| text.len() >= TELLING_LENGTH) {
-            found.push(text);
-        }
-    }
-
-    let mut found = Vec::new();
-    if let Ok(raw) = serde_json::from_slice(json.expose()) {
-        collect(raw, MAX_DEPTH, &mut found);
-    }
-    found
-}
 
 /// Appends `raw` as Go would write it after reading it into an `interface{}`.
 ///
@@ -133,38 +82,6 @@ pub(crate) fn write_value(out: &mut Secret, value: &Value) {
     }
 }
 
-/// Appends a string with Go's escapes.
-pub(crate) fn write_string(out: &mut Secret, text: &str) {
-    out.push(b"\"");
-    let mut plain = 0;
-    for (at, c) in text.char_indices() {
-        let escape: &[u8] = match c {
-            '"' => b"\\\"",
-            '\\' => b"\\\\",
-            '\n' => b"\\n",
-            '\r' => b"\\r",
-            '\t' => b"\\t",
-            '\u{8}' => b"\\b",
-            '\u{c}' => b"\\f",
-            '\u{2028}' => b"\\u2028",
-            '\u{2029}' => b"\\u2029",
-            '<' | '>' | '&' | '\0'..='\u{1f}' => &unicode_escape(c),
-            _ => continue,
-        };
-        out.push(&text.as_bytes()[plain..at]);
-        out.push(escape);
-        plain = at + c.len_utf8();
-    }
-    out.push(&text.as_bytes()[plain..]);
-    out.push(b"\"");
-}
-
-fn unicode_escape(c: char) -> [u8; 6] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let code = c as usize;
-    [b'\\', b'u', b'0', b'0', HEX[code >> 4 & 15], HEX[code & 15]]
-}
-
 fn write_list<I: Iterator>(
     out: &mut Secret,
     brackets: &[u8; 2],
@@ -200,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::value::RawValue;
 
-    use super::{BadJson, go_float, strings, write, write_value};
+    use super::{BadJson, go_float, write, write_value};
     use crate::Secret;
 
     fn rewritten(json: &str) -> Result<String, BadJson> {
@@ -223,13 +140,6 @@ mod tests {
     #[test]
     fn the_last_of_equal_keys_wins() {
         assert_eq!(rewritten(r#"{"a":1,"\u0061":2}"#).expect("JSON"), r#"{"a":2}"#);
-    }
-
-    #[test]
-    fn finds_the_strings_that_must_not_be_repeated() {
-        let found =
-            strings(&Secret::from(r#"{"a":"hunter2","b":[{"c":"d\u0065ep"},1,"x"],"longer key":null}"#));
-        assert_eq!(found, [Secret::from("hunter2"), Secret::from("deep")]);
     }
 
     #[test]

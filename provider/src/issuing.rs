@@ -7,11 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::fetch::fetch_one;
-use crate::go_json;
-use crate::plan::{Method, Plan, Request};
-use crate::session::{Reading, Session};
-use crate::vault::{Answer, Target};
+use coffer_vault::json::{object, string};
+use coffer_vault::{Answer, Method, Request, Target};
+
+use crate::fetch::{FailedRequest, Fetch};
 use crate::{Error, ErrorKind};
 
 /// Engines whose reads issue nothing.
@@ -20,8 +19,8 @@ const HOLDING: [&str; 3] = ["cubbyhole", "identity", "kv"];
 /// What the paths of a KV version 2 engine begin with.
 const VERSIONED_PARTS: [&str; 4] = ["config", "data", "metadata", "subkeys"];
 
-/// How long an engine's type is believed.
-const BELIEVED: Duration = Duration::from_secs(600);
+/// How long an engine's type is trusted.
+const TRUSTED_FOR: Duration = Duration::from_secs(600);
 
 /// Engines remembered for one target and namespace.
 const MAX_ENGINES: usize = 256;
@@ -29,11 +28,11 @@ const MAX_ENGINES: usize = 256;
 /// The types of the engines that were asked for, by target and namespace.
 #[derive(Default)]
 pub(crate) struct Engines {
-    known: Mutex<HashMap<Place, Vec<Engine>>>,
+    known: Mutex<HashMap<NamespaceKey, Vec<Engine>>>,
 }
 
 /// A Vault server and a namespace of it.
-type Place = (Target, Option<String>);
+type NamespaceKey = (Target, Option<String>);
 
 #[derive(Clone)]
 struct Engine {
@@ -51,18 +50,13 @@ impl Engines {
     ///
     /// # Errors
     /// `Issues`, with the index of the request.
-    pub(crate) async fn refuse_issuing(
-        &self,
-        plan: &Plan<'_>,
-        session: &Session,
-        reading: &Reading<'_>,
-    ) -> Result<(), (usize, Error)> {
-        for (n, request) in plan.requests.iter().enumerate() {
-            let reason = self.reason_to_refuse(request, session, reading).await;
-            let reason = reason.map_err(|error| (n, error))?;
-            if let Some(reason) = reason {
+    pub(crate) async fn refuse_issuing(&self, fetch: &Fetch<'_>) -> Result<(), FailedRequest> {
+        for (index, planned) in fetch.class.plan.requests.iter().enumerate() {
+            let reason = self.reason_to_refuse(&planned.request, fetch).await;
+            if let Some(reason) = reason.map_err(|error| FailedRequest { index, error })? {
                 let message = format!("{reason}, which this read may not do");
-                return Err((n, Error::new(ErrorKind::Issues, message).with_path(&request.path)));
+                let error = Error::new(ErrorKind::Issues, message).with_path(&planned.request.path);
+                return Err(FailedRequest { index, error });
             }
         }
         Ok(())
@@ -72,46 +66,34 @@ impl Engines {
     pub(crate) async fn reason_to_refuse(
         &self,
         request: &Request,
-        session: &Session,
-        reading: &Reading<'_>,
+        fetch: &Fetch<'_>,
     ) -> Result<Option<String>, Error> {
         if request.issues() {
             return Ok(Some(format!("a {} makes Vault issue something", request.method.as_str())));
         }
-        Ok(self.engine(request, session, reading).await?.reason())
+        Ok(self.engine(request, fetch).await?.reason())
     }
 
     /// What a path of a KV version 2 engine should be, where it is one of version 1.
     pub(crate) async fn unversioned_path(
         &self,
         request: &Request,
-        session: &Session,
-        reading: &Reading<'_>,
+        fetch: &Fetch<'_>,
     ) -> Result<Option<String>, Error> {
         if request.issues() {
             return Ok(None);
         }
-        Ok(self.engine(request, session, reading).await?.versioned(request))
+        Ok(self.engine(request, fetch).await?.versioned(request))
     }
 
-    async fn engine(
-        &self,
-        request: &Request,
-        session: &Session,
-        reading: &Reading<'_>,
-    ) -> Result<Engine, Error> {
-        let key = (reading.vault.target.target.clone(), reading.vault.namespace.map(ToOwned::to_owned));
+    async fn engine(&self, request: &Request, fetch: &Fetch<'_>) -> Result<Engine, Error> {
+        let key = (fetch.session.key.target.clone(), fetch.session.key.namespace.clone());
         if let Some(engine) = self.known_engine(&key, &request.path) {
             return Ok(engine);
         }
-        let question = Request {
-            method: Method::Get,
-            path: format!("sys/internal/ui/mounts/{}", request.path),
-            query: Vec::new(),
-            body: None,
-        };
-        let engine = match fetch_one(&question, session, reading).await {
-            Ok(answer) => told(&answer),
+        let question = Request::get(format!("sys/internal/ui/mounts/{}", request.path));
+        let engine = match fetch.ask_beside(&question).await {
+            Ok(answer) => Engine::parse(&answer),
             // no answer for us is no answer at all: what is not known to hold may issue
             Err(error)
                 if matches!(error.kind, ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::BadAnswer) =>
@@ -120,7 +102,7 @@ impl Engines {
             }
             Err(error) => return Err(error),
         };
-        let engine = engine.unwrap_or_else(|| Engine::untold(&request.path));
+        let engine = engine.unwrap_or_else(|| Engine::unknown(&request.path));
         if engine.kind.is_some() {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let engines = known.entry(key).or_default();
@@ -133,15 +115,31 @@ impl Engines {
         Ok(engine)
     }
 
-    fn known_engine(&self, key: &Place, path: &str) -> Option<Engine> {
+    fn known_engine(&self, key: &NamespaceKey, path: &str) -> Option<Engine> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |engine: &&Engine| path.starts_with(&engine.mount) && engine.asked.elapsed() < BELIEVED;
+        let fits = |engine: &&Engine| path.starts_with(&engine.mount) && engine.asked.elapsed() < TRUSTED_FOR;
         known.get(key)?.iter().find(fits).cloned()
     }
 }
 
 impl Engine {
-    fn untold(path: &str) -> Self {
+    /// Returns the engine that Vault's answer describes.
+    fn parse(answer: &Answer) -> Option<Self> {
+        let data = object(answer.envelope().field("data")?)?;
+        let text = |name: &str| string(data.get(name)?)?.expose_str().map(ToOwned::to_owned);
+        let mount = text("path").filter(|mount| mount.ends_with('/'))?;
+        let options = data.get("options").copied().and_then(object).unwrap_or_default();
+        let versioned = options.get("version").is_some_and(|version| version.get() == "\"2\"");
+        let kind = text("type")?;
+        Some(Self {
+            mount,
+            versioned: versioned && kind == "kv",
+            kind: Some(kind.chars().take(60).collect()),
+            asked: Instant::now(),
+        })
+    }
+
+    fn unknown(path: &str) -> Self {
         Self { mount: path.to_owned(), kind: None, versioned: false, asked: Instant::now() }
     }
 
@@ -168,35 +166,14 @@ impl Engine {
     }
 }
 
-fn told(answer: &Answer) -> Option<Engine> {
-    let data = go_json::object(answer.envelope().field("data")?)?;
-    let text = |name: &str| go_json::string(data.get(name)?)?.expose_str().map(ToOwned::to_owned);
-    let mount = text("path").filter(|mount| mount.ends_with('/'))?;
-    let options = data.get("options").copied().and_then(go_json::object).unwrap_or_default();
-    let versioned = options.get("version").is_some_and(|version| version.get() == "\"2\"");
-    let kind = text("type")?;
-    Some(Engine {
-        mount,
-        versioned: versioned && kind == "kv",
-        kind: Some(kind.chars().take(60).collect()),
-        asked: Instant::now(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use ::http::HeaderMap;
+    use coffer_vault::{Answer, Method, Request, Secret};
 
-    use super::{Engine, told};
-    use crate::Secret;
-    use crate::plan::{Method, Request};
-    use crate::vault::{Answer, Share};
+    use super::Engine;
 
     fn engine(body: &str) -> Option<Engine> {
-        told(
-            &Answer::new(200, &HeaderMap::new(), Secret::from(body), Share::default(), &[])
-                .expect("an answer"),
-        )
+        Engine::parse(&Answer::from_body(Secret::from(body)))
     }
 
     #[test]
@@ -208,7 +185,7 @@ mod tests {
                 engine(&format!(r#"{{"data":{{"path":"m/","type":"{kind}"}}}}"#)).expect("an engine");
             assert_eq!(engine.reason().is_none(), allowed, "{kind}");
         }
-        assert!(Engine::untold("secret/data/x").reason().is_some());
+        assert!(Engine::unknown("secret/data/x").reason().is_some());
     }
 
     #[test]

@@ -6,13 +6,13 @@
 //! - `session`: identity and Vault target become a token, by one login at a time
 //! - `fetch`: requests in parallel; those that issue something last
 //! - `render`: select, decode, format: a file's bytes
-//! - [`version`]: a keyed hash over what the file says
+//! - [`version`]: a keyed hash of the file's content
 //!
-//! [`Provider::read`] runs it, [`Provider::probe`] tries it for who checks a class. This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or the node:
-//! what comes from outside enters by [`TokenMinter`], [`VersionKey`] and [`Clock`]. A binary that uses it
-//! installs rustls's crypto provider first.
+//! [`Provider::read`] runs it, [`Provider::probe`] tries it for who checks a class. [`LeaseManager`] keeps what
+//! Vault issued for as long as the pod lives. This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or
+//! the node: what comes from outside enters by [`TokenMinter`], [`VersionKey`], [`Clock`] and [`StateStore`]. A
+//! binary that uses it installs rustls's crypto provider first.
 
-mod attempt;
 pub mod class;
 mod clock;
 mod digest;
@@ -20,31 +20,29 @@ mod error;
 mod fetch;
 pub mod go_duration;
 mod go_json;
-mod inventory;
 mod issuing;
-mod keeper;
-mod keeping;
+mod lease;
 mod lifetime;
 mod metrics;
 pub mod plan;
 mod read;
 mod render;
 mod request;
-mod secret;
 mod session;
 pub mod settings;
-mod vault;
+mod vault_error;
 pub mod version;
 
 pub use clock::{Clock, MonotonicClock};
-pub use error::{Error, ErrorKind, root_cause};
-pub use inventory::{Entry, Inventory, Kind};
-pub use keeper::{PodEvent, PodEvents};
-pub use keeping::StateStore;
-pub use metrics::Metrics;
+pub use coffer_vault::{
+    Address, Authorities, BadAddress, ClientCertificate, Secret, Target, Tls, TlsFile, root_cause,
+};
+pub use error::{Error, ErrorKind};
+pub use lease::{
+    Entry, Inventory, InventorySource, Kind, LeaseManager, PodEvent, PodEvents, StateStore, StoreError,
+};
+pub use metrics::ReadMetrics;
 pub use read::{Bundle, File, Outcome, Ports, Probed, Provider};
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};
-pub use secret::Secret;
 pub use settings::Settings;
-pub use vault::{Address, Authorities, BadAddress, ClientCertificate, Target, Tls, TlsFile};
 pub use version::{Key, PodSeen, VersionKey};

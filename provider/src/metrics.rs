@@ -1,14 +1,15 @@
-//! What is counted on the read path. No label is made from what a tenant writes.
+//! Metrics of the read path. No label is made from what a tenant writes.
 
+use coffer_vault::{RequestKind, RequestObserver};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Counters of the read path; register them with the process's registry.
+/// Metrics of the read path, to be registered with the process's registry.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub struct ReadMetrics {
     requests: Family<RequestLabels, Counter>,
     logins: Family<LoginLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
@@ -18,18 +19,7 @@ pub struct Metrics {
 }
 
 /// HTTP statuses that have a label of their own: a server that a tenant names may answer any.
-const TOLD_STATUSES: [u16; 14] = [200, 204, 301, 302, 307, 400, 403, 404, 405, 412, 429, 500, 502, 503];
-
-/// What a request to Vault is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestKind {
-    Login,
-    Read,
-    Issue,
-    Lookup,
-    Renew,
-    Revoke,
-}
+const NAMED_STATUSES: [u16; 14] = [200, 204, 301, 302, 307, 400, 403, 404, 405, 412, 429, 500, 502, 503];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -52,7 +42,7 @@ struct RevocationLabels {
     outcome: &'static str,
 }
 
-/// What became of the token of a pod that is gone.
+/// How the revocation of a token ended, whose pod is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Revocation {
     Revoked,
@@ -76,7 +66,7 @@ pub(crate) enum TokenSource {
     Login,
 }
 
-impl Metrics {
+impl ReadMetrics {
     /// Adds the read path's metrics to a registry.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
@@ -93,9 +83,9 @@ impl Metrics {
         registry.register("sessions", "Identities whose Vault token is kept", self.sessions.clone());
     }
 
-    /// Adds the metrics of what is kept, where something is.
-    pub fn register_kept(&self, registry: &mut Registry) {
-        // told from the start: an alert on the first one given up needs the zero before it
+    /// Adds the metrics of leases to a registry, where leases are kept.
+    pub fn register_leases(&self, registry: &mut Registry) {
+        // there from the start: an alert on the first one given up needs the zero before it
         for outcome in [Revocation::Revoked, Revocation::GivenUp] {
             drop(self.revocations.get_or_create(&outcome.labels()));
         }
@@ -115,23 +105,6 @@ impl Metrics {
         self.revocations.get_or_create(&outcome.labels()).inc();
     }
 
-    pub(crate) fn vault_request(&self, kind: RequestKind, status: Option<u16>) {
-        let kind = match kind {
-            RequestKind::Login => "login",
-            RequestKind::Read => "read",
-            RequestKind::Issue => "issue",
-            RequestKind::Lookup => "lookup",
-            RequestKind::Renew => "renew",
-            RequestKind::Revoke => "revoke",
-        };
-        let status = match status {
-            Some(status) if TOLD_STATUSES.contains(&status) => status.to_string(),
-            Some(_) => "other".to_owned(),
-            None => "none".to_owned(),
-        };
-        self.requests.get_or_create(&RequestLabels { kind, status }).inc();
-    }
-
     pub(crate) fn login(&self, success: bool) {
         let outcome = if success { "success" } else { "failure" };
         self.logins.get_or_create(&LoginLabels { outcome }).inc();
@@ -147,5 +120,24 @@ impl Metrics {
 
     pub(crate) fn sessions(&self, kept: usize) {
         self.sessions.set(i64::try_from(kept).unwrap_or(i64::MAX));
+    }
+}
+
+impl RequestObserver for ReadMetrics {
+    fn request_ended(&self, kind: RequestKind, status: Option<u16>) {
+        let kind = match kind {
+            RequestKind::Login => "login",
+            RequestKind::Read => "read",
+            RequestKind::Issue => "issue",
+            RequestKind::Lookup => "lookup",
+            RequestKind::Renew => "renew",
+            RequestKind::Revoke => "revoke",
+        };
+        let status = match status {
+            Some(status) if NAMED_STATUSES.contains(&status) => status.to_string(),
+            Some(_) => "other".to_owned(),
+            None => "none".to_owned(),
+        };
+        self.requests.get_or_create(&RequestLabels { kind, status }).inc();
     }
 }

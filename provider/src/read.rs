@@ -1,40 +1,40 @@
-//! The one read path, from parameters to files.
+//! The one read path, from a class to files.
 
 mod probe;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use coffer_vault::{Answer, Secret, TargetHandle, Targets, VaultNamespace};
 use tokio::time::timeout_at;
 
 use crate::class::{Class, Object};
 use crate::digest::digest;
-use crate::fetch::fetch;
+use crate::fetch::{FailedRequest, Fetch};
 use crate::issuing::Engines;
-use crate::keeping::{Keeping, StateStore};
-use crate::metrics::Metrics;
-use crate::plan::Plan;
+use crate::lease::{Background, LeaseManager, Leases, PodEvents, StateStore};
+use crate::metrics::ReadMetrics;
 use crate::render::{Parsed, render};
 use crate::request::{Issuing, ReadRequest, TokenMinter};
-use crate::session::{Reading, Session, SessionKey, Sessions};
+use crate::session::{LoginContext, Session, SessionKey, SessionState, Sessions, UsedSession, VolumeId};
 use crate::settings::Settings;
-use crate::vault::{TargetHandle, Targets, Vault};
 use crate::version::{Key, PodSeen, VersionKey};
-use crate::{Clock, Error, ErrorKind, Secret};
+use crate::{Clock, Error, ErrorKind};
 
 pub use probe::{Outcome, Probed};
 
 /// Reads what classes name. One for the whole process; it keeps connections and tokens.
 pub struct Provider {
-    settings: Settings,
-    pub(crate) targets: Targets,
-    pub(crate) sessions: Sessions,
-    pub(crate) keeping: Option<Arc<Keeping>>,
+    /// Audience of the tokens that a driver sends along, where the class names none.
+    default_audience: String,
+    targets: Arc<Targets>,
+    sessions: Arc<Sessions>,
+    leases: Arc<Leases>,
     engines: Engines,
-    pub(crate) clock: Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
     minter: Arc<dyn TokenMinter>,
     version_key: Arc<dyn VersionKey>,
-    pub(crate) metrics: Arc<Metrics>,
+    metrics: Arc<ReadMetrics>,
 }
 
 /// What the process lends to the read path.
@@ -46,9 +46,7 @@ pub struct Ports {
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Counts.
-    pub metrics: Arc<Metrics>,
-    /// Keeps tokens and leases over a restart. Without it nothing that Vault issues is kept between reads.
-    pub store: Option<Arc<dyn StateStore>>,
+    pub metrics: Arc<ReadMetrics>,
 }
 
 /// The files of a class: all of them, never some.
@@ -71,26 +69,40 @@ pub struct File {
     pub version: String,
 }
 
-/// What is kept of a read's time for the answer: what hangs is then named by its own step.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long before a read's deadline its requests end: what hangs is then named by its own step.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 impl Provider {
-    /// A provider with the process's settings.
+    /// Returns a provider with the process's settings. It keeps no leases unless a lease manager is started.
     #[must_use]
     pub fn new(settings: Settings, ports: Ports) -> Self {
-        let Ports { minter, version_key, clock, metrics, store } = ports;
-        let keeping = store.map(|store| Arc::new(Keeping::new(store)));
+        let Ports { minter, version_key, clock, metrics } = ports;
         Self {
-            targets: Targets::new(settings.clone()),
-            sessions: Sessions::new(settings.cache_size, Arc::clone(&clock), keeping.clone()),
-            keeping,
+            targets: Arc::new(Targets::new(settings.connections(), Arc::clone(&metrics) as _)),
+            sessions: Arc::new(Sessions::new(settings.cache_size, Arc::clone(&clock))),
+            leases: Arc::default(),
             engines: Engines::default(),
-            settings,
+            default_audience: settings.audience,
             clock,
             minter,
             version_key,
             metrics,
         }
+    }
+
+    /// Starts to keep the leases of this node's pods: what `store` holds is restored, and from now on tokens and
+    /// leases are stored, renewed, and revoked when `pods` says that a pod is gone. Call it before the first
+    /// read, on a tokio runtime.
+    #[must_use]
+    pub fn start_lease_manager(&self, store: Arc<dyn StateStore>, pods: PodEvents) -> LeaseManager {
+        let background = Background {
+            sessions: Arc::clone(&self.sessions),
+            targets: Arc::clone(&self.targets),
+            leases: Arc::clone(&self.leases),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+        };
+        LeaseManager::start(Arc::new(background), store, pods)
     }
 
     /// Reads every object of a class, or says why it cannot.
@@ -99,105 +111,124 @@ impl Provider {
     /// [`Error`] names what failed and where; it ends by the request's deadline.
     pub async fn read(&self, request: &ReadRequest) -> Result<Bundle, Error> {
         let began = self.clock.now();
-        let class = &*request.class;
-        let plan = Plan::new(&class.objects);
-        let target = self.targets.handle(&class.target)?;
+        let target = self.targets.handle(&request.class.target)?;
         let Ok(Ok(_turn)) = timeout_at(request.deadline, target.limits.reads.acquire()).await else {
             return Err(queued_out(&target));
         };
-        let session = self.session(class, request);
+        let session = self.session(request);
         let key = self.version_key(&session, request).await?;
-        let reading = self.reading(class, &target, request, began);
-        let answers = async {
-            if request.issuing == Issuing::Refused {
-                self.engines.refuse_issuing(&plan, &session, &reading).await?;
-            }
-            fetch(&plan, &class.objects, &session, &reading).await
-        };
-        let answers = match timeout_at(request.deadline, answers).await {
-            Ok(answers) => answers.map_err(|(n, error)| name_object(error, n, &plan, &class.objects))?,
+        let fetch = self.fetch(request, &target, &session, began);
+        let answers = match timeout_at(request.deadline, self.answers(&fetch, request.issuing)).await {
+            Ok(answers) => answers.map_err(|failed| name_object(failed, &request.class))?,
             Err(_) => return Err(took_too_long(&target)),
         };
-        let (requests, answers): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
-        let parsed: Vec<Parsed<'_>> = answers.iter().map(|answer| Parsed::new(answer)).collect();
-        let mut files = Vec::with_capacity(class.objects.len());
-        let mut bytes = 0;
-        for (object, n) in class.objects.iter().zip(&plan.request_of) {
-            let file = file(object, &parsed[*n], &session, &key, request.default_mode)?;
-            bytes += file.contents.len();
-            if bytes > request.max_bytes {
-                return Err(too_large(bytes, request.max_bytes).with_object(object.file.as_str()));
-            }
-            files.push(file);
-        }
-        session.mark_served();
-        if session.note_mount(reading.volume, &requests) {
-            self.sessions.leave_others(&session, reading.volume);
+        let files = files(request, &answers, &session, &key)?;
+        session.note_served();
+        let requests: Vec<_> = request.class.plan.requests.iter().map(|planned| planned.id).collect();
+        if session.note_mount(fetch.volume, &requests) {
+            self.sessions.remove_volume_from_others(&session, fetch.volume);
         }
         Ok(Bundle { files })
     }
 
-    fn session(&self, class: &Class, request: &ReadRequest) -> Arc<Session> {
-        let (session, kept) = self.sessions.session(SessionKey {
-            target: class.target.clone(),
-            namespace: class.namespace.clone(),
-            auth_mount: class.auth_mount.clone(),
-            role: class.role.clone(),
-            audience: class.audience.clone(),
+    async fn answers(&self, fetch: &Fetch<'_>, issuing: Issuing) -> Result<Vec<Arc<Answer>>, FailedRequest> {
+        if issuing == Issuing::Refused {
+            self.engines.refuse_issuing(fetch).await?;
+        }
+        fetch.answers().await
+    }
+
+    fn session(&self, request: &ReadRequest) -> UsedSession {
+        let Class { target, namespace, auth_mount, role, audience, warnings, .. } = &*request.class;
+        let key = SessionKey {
+            target: target.clone(),
+            namespace: namespace.clone(),
+            auth_mount: auth_mount.clone(),
+            role: role.clone(),
+            audience: audience.clone(),
             identity: request.identity.clone(),
-        });
-        self.metrics.sessions(kept);
-        if !session.was_served() {
+        };
+        let found = self.sessions.session(key, self.leases.active().is_some());
+        self.metrics.sessions(found.active);
+        if let Some(store) = self.leases.store() {
+            found.evicted.iter().for_each(|evicted| store.remove(evicted));
+        }
+        if found.session.state() == SessionState::New {
             let namespace = &request.identity.namespace;
             let pod = request.identity.pod.as_ref().map(|pod| pod.name.as_str());
-            for warning in &class.warnings {
+            for warning in warnings {
                 tracing::warn!(namespace, pod, "SecretProviderClass: {warning}");
             }
         }
-        session
+        found.session
     }
 
-    fn reading<'a>(
+    fn fetch<'a>(
         &'a self,
-        class: &'a Class,
-        target: &'a TargetHandle,
         request: &'a ReadRequest,
+        target: &'a TargetHandle,
+        session: &'a Session,
         began: Instant,
-    ) -> Reading<'a> {
-        Reading {
-            vault: Vault {
-                target,
-                namespace: class.namespace.as_deref(),
-                deadline: request.deadline.checked_sub(LAST_WORDS).unwrap_or(request.deadline),
+    ) -> Fetch<'a> {
+        let class = &*request.class;
+        let has_pod = request.identity.pod.is_some();
+        let leases = self.leases.active().filter(|_| has_pod);
+        let deadline = request.deadline.checked_sub(ANSWER_TIME).unwrap_or(request.deadline);
+        Fetch {
+            class,
+            session,
+            login: LoginContext {
+                key: &session.key,
+                vault: VaultNamespace { target, namespace: class.namespace.as_deref() }.until(deadline),
+                began,
+                service_account_tokens: &request.tokens,
+                default_audience: &self.default_audience,
+                minter: &*self.minter,
+                clock: &*self.clock,
                 metrics: &self.metrics,
+                renewed: leases.is_some(),
             },
-            began,
-            tokens: &request.tokens,
-            default_audience: &self.settings.audience,
-            minter: &*self.minter,
-            class: &class.name,
-            volume: volume(&request.volume),
-            // who reads without a pod asks for what is there now
-            refresh_interval: request
-                .identity
-                .pod
-                .as_ref()
-                .map_or(Duration::ZERO, |_| class.refresh_interval),
+            leases,
+            volume: volume_id(&request.volume),
+            // a service account that reads without a pod asks for what is there now
+            refresh_interval: if has_pod { class.refresh_interval } else { Duration::ZERO },
         }
     }
 
     async fn version_key(&self, session: &Session, request: &ReadRequest) -> Result<Arc<Key>, Error> {
-        let pod = if session.was_served() { PodSeen::Before } else { PodSeen::New };
+        let pod = if session.state() == SessionState::New { PodSeen::New } else { PodSeen::Before };
         let no_key = |_| Error::new(ErrorKind::NoVersionKey, "the key for the versions took too long");
         timeout_at(request.deadline, self.version_key.key(pod)).await.map_err(no_key)?
     }
 }
 
-/// A digest of what a driver calls a volume by.
-fn volume(name: &str) -> u64 {
+/// Returns a digest of the path that a driver mounts at.
+fn volume_id(path: &str) -> VolumeId {
     let mut first = [0; 8];
-    first.copy_from_slice(&digest(name.as_bytes())[..8]);
+    first.copy_from_slice(&digest(path.as_bytes())[..8]);
     u64::from_be_bytes(first)
+}
+
+/// Renders the files of a class from the answers of its plan.
+fn files(
+    request: &ReadRequest,
+    answers: &[Arc<Answer>],
+    session: &Session,
+    key: &Key,
+) -> Result<Vec<File>, Error> {
+    let Class { objects, plan, .. } = &*request.class;
+    let parsed: Vec<Parsed<'_>> = answers.iter().map(|answer| Parsed::new(answer)).collect();
+    let mut files = Vec::with_capacity(objects.len());
+    let mut bytes = 0;
+    for (object, n) in objects.iter().zip(&plan.request_of) {
+        let file = file(object, &parsed[*n], session, key, request.default_mode)?;
+        bytes += file.contents.len();
+        if bytes > request.max_bytes {
+            return Err(too_large(bytes, request.max_bytes).with_object(object.file.as_str()));
+        }
+        files.push(file);
+    }
+    Ok(files)
 }
 
 fn file(
@@ -207,7 +238,7 @@ fn file(
     key: &Key,
     default_mode: u32,
 ) -> Result<File, Error> {
-    let rendered = render(object, parsed, &session.earlier)?;
+    let rendered = render(object, parsed, &session.frames)?;
     Ok(File {
         path: object.file.as_str().to_owned(),
         mode: object.mode.unwrap_or(default_mode),
@@ -216,10 +247,10 @@ fn file(
     })
 }
 
-fn name_object(error: Error, request: usize, plan: &Plan<'_>, objects: &[Object]) -> Error {
-    match plan.request_of.iter().position(|n| *n == request) {
-        Some(first) => error.with_object(objects[first].file.as_str()),
-        None => error,
+fn name_object(failed: FailedRequest, class: &Class) -> Error {
+    match class.plan.objects_of(failed.index).next() {
+        Some(first) => failed.error.with_object(class.objects[first].file.as_str()),
+        None => failed.error,
     }
 }
 

@@ -3,14 +3,15 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use coffer_vault::json::{self, RawObject};
+use coffer_vault::{Answer, Envelope, Secret};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use serde_json::value::RawValue;
 
 use crate::class::{Encoding, Object};
 use crate::digest::{Digest, digest};
-use crate::go_json::{self, BadJson, RawObject};
-use crate::vault::{Answer, Envelope};
-use crate::{Error, ErrorKind, Secret};
+use crate::go_json::{self, BadJson};
+use crate::{Error, ErrorKind};
 
 /// A file's bytes, and which of them its version is made from.
 pub(crate) struct Rendered {
@@ -31,8 +32,8 @@ impl<'a> Parsed<'a> {
     pub(crate) fn new(answer: &'a Answer) -> Self {
         let envelope = answer.envelope();
         let data = envelope.field("data");
-        let outer = data.and_then(go_json::object).unwrap_or_default();
-        let inner = outer.get("data").copied().and_then(go_json::object);
+        let outer = data.and_then(json::object).unwrap_or_default();
+        let inner = outer.get("data").copied().and_then(json::object);
         Self { envelope, data, outer, inner }
     }
 
@@ -45,21 +46,21 @@ impl<'a> Parsed<'a> {
 
     /// KV v2 answers `data` and `metadata` with the version in it, and nothing else.
     fn is_kv_v2(&self) -> bool {
-        let metadata = self.outer.get("metadata").copied().and_then(go_json::object);
+        let metadata = self.outer.get("metadata").copied().and_then(json::object);
         self.outer.len() == 2
             && self.outer.contains_key("data")
             && metadata.is_some_and(|metadata| metadata.contains_key("version"))
     }
 }
 
-/// Renders an object's file. `earlier` holds what the same objects were rendered from before.
+/// Renders an object's file. `frames` holds what the same objects were rendered from before.
 ///
 /// # Errors
 /// `NotFound` where the key is not in the response, `BadAnswer` where its value does not decode.
-pub(crate) fn render(object: &Object, parsed: &Parsed<'_>, earlier: &Earlier) -> Result<Rendered, Error> {
+pub(crate) fn render(object: &Object, parsed: &Parsed<'_>, frames: &Frames) -> Result<Rendered, Error> {
     let rendered = match (parsed.data, &object.key) {
         (None, _) => Err(Error::new(ErrorKind::NotFound, "Vault's answer holds no data")),
-        (Some(data), None) => whole(object, parsed, data, earlier),
+        (Some(data), None) => whole(object, parsed, data, frames),
         (Some(_), Some(key)) => value(parsed, key)
             .and_then(|value| decode(value, object.encoding))
             .map(|contents| Rendered { hashed: 0..contents.len(), contents }),
@@ -73,12 +74,12 @@ fn value(parsed: &Parsed<'_>, key: &str) -> Result<Secret, Error> {
         Error::new(ErrorKind::NotFound, format!("the secret has no key {key:?}"))
             .with_advice("Check secretKey")
     })?;
-    match go_json::string(raw) {
+    match json::string(raw) {
         Some(text) => Ok(text),
         None => {
-            let mut json = Secret::default();
-            go_json::write(&mut json, raw).map_err(unreadable)?;
-            Ok(json)
+            let mut text = Secret::default();
+            go_json::write(&mut text, raw).map_err(unreadable)?;
+            Ok(text)
         }
     }
 }
@@ -106,19 +107,14 @@ fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error> {
 }
 
 /// The whole response in the order of the Vault client's `Secret`, `data` in the middle.
-fn whole(
-    object: &Object,
-    parsed: &Parsed<'_>,
-    data: &RawValue,
-    earlier: &Earlier,
-) -> Result<Rendered, Error> {
-    let mut json = Secret::default();
-    go_json::write(&mut json, data).map_err(unreadable)?;
-    let frame = earlier.frame(object, &json, &parsed.envelope)?;
-    let mut contents = Secret::new(Vec::with_capacity(frame.before.len() + json.len() + frame.after.len()));
+fn whole(object: &Object, parsed: &Parsed<'_>, data: &RawValue, frames: &Frames) -> Result<Rendered, Error> {
+    let mut text = Secret::default();
+    go_json::write(&mut text, data).map_err(unreadable)?;
+    let frame = frames.frame(object, &text, &parsed.envelope)?;
+    let mut contents = Secret::new(Vec::with_capacity(frame.before.len() + text.len() + frame.after.len()));
     contents.push(frame.before.expose());
     let from = contents.len();
-    contents.push(json.expose());
+    contents.push(text.expose());
     let hashed = from..contents.len();
     contents.push(frame.after.expose());
     Ok(Rendered { contents, hashed })
@@ -177,7 +173,7 @@ impl Frame {
         let mut after = Secret::from(",");
         write_fields(&mut after, &[("warnings", "null")], |name| envelope.field(name))?;
         for (name, fields) in [("auth", AUTH), ("wrap_info", WRAP_INFO)] {
-            if let Some(members) = envelope.field(name).and_then(go_json::object) {
+            if let Some(members) = envelope.field(name).and_then(json::object) {
                 after.push(format!(",{name:?}:{{").as_bytes());
                 write_fields(&mut after, fields, |field| members.get(field).copied())?;
                 after.push(b"}");
@@ -201,7 +197,7 @@ fn write_fields<'a>(
         if n > 0 {
             out.push(b",");
         }
-        go_json::write_string(out, name);
+        json::write_string(out, name);
         out.push(b":");
         match value(name).filter(|value| value.get() != "null") {
             Some(value) => go_json::write(out, value)?,
@@ -211,10 +207,10 @@ fn write_fields<'a>(
     Ok(())
 }
 
-/// What whole responses of one identity were framed with last, so that a file whose data did not change keeps its
-/// bytes. It holds no data, only a digest of it.
+/// The frames that the whole responses of one session had last, so that a file keeps its bytes while its data
+/// does not change. No data is held, only a digest.
 #[derive(Default)]
-pub(crate) struct Earlier(Mutex<Vec<Framed>>);
+pub(crate) struct Frames(Mutex<Vec<Framed>>);
 
 struct Framed {
     object: Digest,
@@ -226,7 +222,7 @@ struct Framed {
 const MAX_FRAMES: usize = 128;
 const MAX_FRAME: usize = 4096;
 
-impl Earlier {
+impl Frames {
     fn frame(&self, object: &Object, data: &Secret, envelope: &Envelope<'_>) -> Result<Frame, Error> {
         let (object, data) = (digest(object.fingerprint.expose()), digest(data.expose()));
         let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use coffer_vault::Secret;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::Error;
 use crate::class::Class;
-use crate::{Error, Secret};
 
 /// One read: a SecretProviderClass, and who reads it.
 pub struct ReadRequest {

@@ -1,37 +1,33 @@
-//! Identity and Vault target become a token: log in, keep, log in anew.
+//! A session: one identity at one Vault target, its tokens, and the answers held between its reads.
 
 mod answers;
-mod entries;
-mod holdings;
-mod intent;
-mod login;
-mod moments;
-mod record;
-mod room;
-mod sessions;
+mod budget;
+mod changes;
+mod issued;
+mod logins;
+mod reads;
+mod table;
 mod token;
-mod upkeep;
+mod users;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use coffer_vault::{Method, Request, RequestId, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::keeping::Keeping;
-use crate::metrics::TokenSource;
-use crate::plan::Request;
-use crate::render::Earlier;
-use crate::request::{Identity, Pod, TokenMinter};
-use crate::vault::{Target, Vault};
-use crate::{Clock, Error, Secret};
-pub(crate) use holdings::{About, Term, Volume};
-use holdings::{Held, Holdings};
-use room::Room;
-pub(crate) use sessions::Sessions;
-pub(crate) use token::Token;
-pub(crate) use upkeep::Renewing;
+use crate::render::Frames;
+use crate::request::{Identity, Pod};
+pub(crate) use answers::{AnswerList, AnswerUse, VolumeId};
+pub(crate) use budget::ByteBudget;
+pub(crate) use changes::Changes;
+pub(crate) use issued::{Issued, IssuedAnswer, IssuedTerm};
+pub(crate) use logins::{LoginContext, Logins, TokenNeed};
+pub(crate) use reads::Reads;
+pub(crate) use table::Sessions;
+pub(crate) use token::{Token, UsedToken};
+use users::{UserGuard, Users};
 
 /// Everything that Vault could have decided on. What is not in here cannot have influenced an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,257 +40,164 @@ pub(crate) struct SessionKey {
     pub(crate) identity: Identity,
 }
 
-/// How often a denial may lead to a new login: a policy that was added to the role since must get through.
-const LOGIN_AFTER_DENIAL: Duration = Duration::from_secs(60);
-
-/// One identity at one target: its tokens, and what is remembered between its reads.
+/// One identity at one Vault target.
 pub(crate) struct Session {
-    key: SessionKey,
-    clock: Arc<dyn Clock>,
-    /// When it was made; none where it was kept over a restart, and so is older than this process.
-    made: Option<Instant>,
-    /// What the store knows it by.
-    record: String,
-    keeping: Option<Arc<Keeping>>,
-    room: Room,
-    /// Held over a login, so that one login serves all who wait.
-    login: tokio::sync::Mutex<LoginState>,
-    holdings: Mutex<Holdings>,
-    /// Held while something may be issued, so that who asks for the same finds it issued.
-    issuing: tokio::sync::Mutex<()>,
-    /// Whether its renewals are being made, by attempt.
-    renewing: [AtomicBool; 2],
-    /// Whether its pod is gone.
-    ended: AtomicBool,
-    served: AtomicBool,
-    pub(crate) earlier: Earlier,
+    pub(crate) key: SessionKey,
+    /// The name of the session's record in the state store.
+    pub(crate) record_name: String,
+    pub(crate) logins: Logins,
+    pub(crate) reads: Reads,
+    pub(crate) issued: Issued,
+    pub(crate) frames: Frames,
+    pub(crate) changes: Arc<Changes>,
+    /// When the session was created; none where it was restored, and so is older than this process.
+    created: Option<Instant>,
+    state: Mutex<SessionState>,
+    /// The volumes that read through the session, as far as this process saw them.
+    volumes: Mutex<Vec<VolumeId>>,
+    users: Users,
 }
 
-#[derive(Default)]
-struct LoginState {
-    token: Option<Arc<Token>>,
-    /// When Vault last confirmed, after a denial, that the token is alive.
-    confirmed: Option<Instant>,
-    /// When a denial last led to a login, a failed one too.
-    tried: Option<Instant>,
-    /// The last login, where it failed, and when it was begun.
-    failed: Option<(Instant, Error)>,
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionState {
+    /// No read succeeded yet in this process.
+    New,
+    /// A read succeeded.
+    Served,
+    /// The pod is gone, and the tokens are to be revoked.
+    Ended,
 }
 
-/// One read in progress: Vault, and what a login needs should the read come to one.
-#[derive(Clone, Copy)]
-pub(crate) struct Reading<'a> {
-    pub(crate) vault: Vault<'a>,
-    /// When the read began; a token since then is of this read.
-    pub(crate) began: Instant,
-    pub(crate) tokens: &'a BTreeMap<String, Secret>,
-    /// Audience of the driver's tokens where the class names none.
-    pub(crate) default_audience: &'a str,
-    pub(crate) minter: &'a dyn TokenMinter,
-    /// The class that is read, and for which of the identity's mounts.
-    pub(crate) class: &'a str,
-    pub(crate) volume: Volume,
-    /// How old an answer may be that is not read again.
-    pub(crate) refresh_interval: Duration,
+/// A session in use: it is neither evicted nor revoked until this is dropped.
+pub(crate) struct UsedSession {
+    session: Arc<Session>,
+    _user: UserGuard,
+}
+
+/// What a session is made of, new or restored.
+pub(crate) struct SessionParts {
+    pub(crate) key: SessionKey,
+    pub(crate) record_name: String,
+    pub(crate) created: Option<Instant>,
+    pub(crate) state: SessionState,
+    pub(crate) tokens: Vec<Arc<Token>>,
+    pub(crate) issued: AnswerList<IssuedTerm>,
 }
 
 impl Session {
-    /// Whether a read of this session succeeded before.
-    pub(crate) fn was_served(&self) -> bool {
-        self.served.load(Ordering::Relaxed)
+    /// Enters the session as one of its users.
+    pub(crate) fn enter(self: &Arc<Self>) -> UsedSession {
+        UsedSession { _user: self.users.enter(), session: Arc::clone(self) }
     }
 
-    pub(crate) fn mark_served(&self) {
-        self.served.store(true, Ordering::Relaxed);
-    }
-
-    /// The kept token, or the one of a login made now.
-    pub(crate) async fn token(&self, reading: &Reading<'_>) -> Result<Arc<Token>, Error> {
-        self.token_that(|_| true, reading).await
-    }
-
-    /// The token for a request: what may be issued at it ends with the token, which must not be near its own end then.
-    pub(crate) async fn token_for(
-        &self,
-        request: &Request,
-        reading: &Reading<'_>,
-    ) -> Result<Arc<Token>, Error> {
-        let now = self.clock.now();
-        let may_issue = self.may_issue(request);
-        self.token_that(|token| !(may_issue && token.wants_successor(now)), reading).await
-    }
-
-    async fn token_that(
-        &self,
-        fits: impl Fn(&Token) -> bool,
-        reading: &Reading<'_>,
-    ) -> Result<Arc<Token>, Error> {
-        let mut login = self.login.lock().await;
-        let now = self.clock.now();
-        if let Some(token) = login.token.as_ref().filter(|token| token.is_good(now) && fits(token)) {
-            reading.vault.metrics.token(TokenSource::Kept);
-            return Ok(Arc::clone(token));
-        }
-        self.log_in(&mut login, reading).await
-    }
-
-    /// Another token after Vault denied `denied` a request, where another one may do better: Vault knows it no
-    /// more, or it is old enough that the role's policies may have changed since.
-    pub(crate) async fn token_after_denial(
-        &self,
-        denied: &Arc<Token>,
-        reading: &Reading<'_>,
-    ) -> Result<Option<Arc<Token>>, Error> {
-        let mut login = self.login.lock().await;
-        match &login.token {
-            Some(current) if !Arc::ptr_eq(current, denied) => {
-                let current = Arc::clone(current);
-                drop(login);
-                self.discard(denied, reading).await;
-                return Ok(Some(current));
-            }
-            _ if denied.since >= reading.began => return Ok(None),
-            _ => {}
-        }
-        let now = self.clock.now();
-        let last = login.tried.map_or(denied.since, |tried| tried.max(denied.since));
-        let is_old = now.saturating_duration_since(last) >= LOGIN_AFTER_DENIAL;
-        if !is_old {
-            let known = |at: Option<Instant>| at.is_some_and(|at| at >= reading.began);
-            if known(login.confirmed) || known(login.tried) {
-                return Ok(None);
-            }
-        }
-        if !is_old || (self.is_kept() && denied.owns()) {
-            let is_alive = reading.vault.knows(denied.secret()).await;
-            if is_alive && !is_old {
-                login.confirmed = Some(now);
-                return Ok(None);
-            }
-            if !is_alive {
-                // nor is there what was issued to it
-                self.bury(denied);
-            }
-        }
-        login.tried = Some(now);
-        let token = self.log_in(&mut login, reading).await?;
-        drop(login);
-        self.discard(denied, reading).await;
-        Ok(Some(token))
-    }
-
-    /// Revokes a token that was replaced and would live on unused: not so where something would go with it, or someone uses
-    /// it yet, who may have something issued to it and discards it then.
-    async fn discard(&self, replaced: &Arc<Token>, reading: &Reading<'_>) {
-        if !replaced.is_dead() && !replaced.owns() && self.let_go(replaced) {
-            replaced.note_death();
-            // should this fail, it ends by its TTL
-            let _ = reading.vault.revoke(replaced.secret()).await;
-        }
-    }
-
-    /// What to do about a denial to a good token.
-    pub(crate) fn advice_on_denial(&self, request: &Request) -> String {
-        let (path, role, capability) = (&request.path, &self.key.role, request.method.capability());
-        format!("Add to a policy of role {role:?}: path {path:?} {{ capabilities = [{capability:?}] }}")
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    pub(crate) fn key(&self) -> &SessionKey {
-        &self.key
+    /// Waits until nobody uses the session.
+    pub(crate) async fn wait_until_unused(&self) {
+        self.users.wait_for_none().await;
     }
 
     pub(crate) fn pod(&self) -> Option<&Pod> {
         self.key.identity.pod.as_ref()
     }
 
-    /// The pod's name, for the log.
+    /// Returns the pod's name, for the log.
     pub(crate) fn pod_name(&self) -> &str {
         self.pod().map_or("", |pod| &pod.name)
     }
 
-    /// The tokens that may be alive.
-    pub(crate) fn tokens(&self) -> Vec<Arc<Token>> {
-        let mut holdings = self.holdings();
-        holdings.forget_over(self.clock.now());
-        holdings.tokens.clone()
+    pub(crate) fn state(&self) -> SessionState {
+        *self.lock_state()
     }
 
-    /// How many leases it holds.
-    pub(crate) fn leases(&self) -> usize {
-        self.holdings().answers.iter().filter(|held| held.is_lease()).count()
-    }
-
-    /// Whether it was made by this process, at or after a moment.
-    pub(crate) fn is_made_since(&self, moment: Instant) -> bool {
-        self.made.is_some_and(|made| made >= moment)
-    }
-
-    /// Whether what is issued to it is kept, renewed and revoked: the end of its pod must be known.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.key.identity.pod.is_some() && self.keeping.as_ref().is_some_and(|keeping| keeping.is_on())
-    }
-
-    pub(super) fn holdings(&self) -> MutexGuard<'_, Holdings> {
-        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a token, stored before anything is issued to it.
-    fn note_login(&self, token: &Arc<Token>) {
-        if token.is_reusable() {
-            self.holdings().add_token(Arc::clone(token), self.clock.now());
-            self.store_changes();
+    /// Notes that a read succeeded.
+    pub(crate) fn note_served(&self) {
+        let mut state = self.lock_state();
+        if *state == SessionState::New {
+            *state = SessionState::Served;
         }
     }
 
-    /// Has the store told, and the keeper look, soon.
-    fn note_change(&self, holdings: &mut Holdings) {
-        holdings.changed = true;
-        if let Some(keeping) = self.keeping.as_ref().filter(|_| self.is_kept()) {
-            keeping.changed.notify_one();
+    /// Notes that the pod is gone.
+    pub(crate) fn note_ended(&self) {
+        *self.lock_state() = SessionState::Ended;
+    }
+
+    /// Returns whether this process created the session, at or after a moment.
+    pub(crate) fn is_created_since(&self, moment: Instant) -> bool {
+        self.created.is_some_and(|created| created >= moment)
+    }
+
+    /// Notes which answers a volume takes its files from. Returns whether the volume is new to the session.
+    pub(crate) fn note_mount(&self, volume: VolumeId, requests: &[RequestId]) -> bool {
+        self.reads.note_use(volume, requests);
+        self.issued.note_use(volume, requests);
+        let mut volumes = self.lock_volumes();
+        let is_new = !volumes.contains(&volume);
+        if is_new {
+            volumes.push(volume);
         }
+        is_new
     }
 
-    /// Forgets a token that Vault knows no more, and what was issued to it.
-    pub(crate) fn bury(&self, token: &Arc<Token>) {
-        let mut holdings = self.holdings();
-        holdings.bury(token);
-        self.note_change(&mut holdings);
+    /// Notes that a volume reads through another session now, and needs nothing that is held here.
+    pub(crate) fn remove_volume(&self, volume: VolumeId) {
+        self.lock_volumes().retain(|other| *other != volume);
+        self.reads.note_use(volume, &[]);
+        self.issued.note_use(volume, &[]);
+        self.changes.note();
     }
 
-    /// Drops a token that was replaced, unless someone uses it beside the caller; true where it was dropped.
-    fn let_go(&self, token: &Arc<Token>) -> bool {
-        let mut holdings = self.holdings();
-        let listed = holdings.tokens.iter().filter(|other| Arc::ptr_eq(other, token)).count();
-        let unused = Arc::strong_count(token) == 1 + listed;
-        if unused {
-            holdings.tokens.retain(|other| !Arc::ptr_eq(other, token));
-            holdings.changed = true;
-        }
-        unused
+    /// Returns whether a token of the session is needed, by what was issued to it or by the reads to come.
+    pub(crate) fn needs(&self, token: &Arc<Token>, newest: &Arc<Token>) -> bool {
+        let is_for_reads = Arc::ptr_eq(token, newest) && !self.lock_volumes().is_empty();
+        is_for_reads || self.issued.has_lease_of(token)
     }
 
-    /// Whether it can go for want of room: nobody uses it, and no pod loses by it, not even one whose leases were kept before
-    /// its end would go unnoticed.
-    fn may_leave(self: &Arc<Self>, now: Instant) -> bool {
-        let holdings = self.holdings();
-        let is_needed = if self.is_kept() { holdings.has_issued(now) } else { holdings.has_leases(now) };
-        Arc::strong_count(self) == 1 && !is_needed
+    /// Returns the advice on a denial to a good token.
+    pub(crate) fn advice_on_denial(&self, request: &Request) -> String {
+        let (role, Request { path, method, .. }) = (&self.key.role, request);
+        let capability = Method::capability(*method);
+        format!("Add to a policy of role {role:?}: path {path:?} {{ capabilities = [{capability:?}] }}")
     }
 
-    /// Sorts sessions by who has to leave first.
-    fn leaves_before(&self, used: Instant, now: Instant) -> (bool, bool, Instant) {
-        let holdings = self.holdings();
-        let owns = holdings.has_issued(now);
-        match holdings.tokens.last().and_then(|token| token.lifetime()) {
-            Some(lifetime) if lifetime.is_over(now) => (owns, false, lifetime.until),
+    /// Returns whether the session may be evicted: nobody uses it, and no pod loses a credential by it.
+    /// `leases_kept` says whether leases are kept at this moment. Leases that were kept before count always.
+    fn may_be_evicted(&self, now: Instant, leases_kept: bool) -> bool {
+        let is_kept = leases_kept && self.pod().is_some();
+        let is_needed = if is_kept { self.owns_anything(now) } else { self.issued.leases(now) > 0 };
+        self.users.count() == 0 && !is_needed
+    }
+
+    /// Returns what sessions are evicted in the order of: those that own something last, and of the others
+    /// those first whose token expired.
+    fn eviction_order(&self, used: Instant, now: Instant) -> (bool, bool, Instant) {
+        let owns = self.owns_anything(now);
+        match self.logins.newest_end() {
+            Some(end) if end <= now => (owns, false, end),
             _ => (owns, true, used),
         }
+    }
+
+    fn owns_anything(&self, now: Instant) -> bool {
+        self.logins.own_leases(now) || self.issued.has_any(now)
+    }
+
+    fn lock_state(&self) -> MutexGuard<'_, SessionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_volumes(&self) -> MutexGuard<'_, Vec<VolumeId>> {
+        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for UsedSession {
+    type Target = Arc<Session>;
+
+    fn deref(&self) -> &Arc<Session> {
+        &self.session
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

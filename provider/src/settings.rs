@@ -7,8 +7,8 @@ use std::time::Duration;
 
 pub use environment::BadVariable;
 
-use crate::class::check_segments;
-use crate::vault::{Address, Tls, header_text};
+use coffer_vault::{Address, ConnectionSettings, Tls, check_segments, is_header_text};
+pub use coffer_vault::{Proxy, RateLimit};
 
 /// Settings of the process, below every class. Weakest to strongest: the defaults here, the environment,
 /// the command line, the class.
@@ -42,24 +42,19 @@ pub struct Settings {
     pub protected_directories: Vec<PathBuf>,
 }
 
-/// A token bucket: `per_second` requests, at most `burst` at once.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RateLimit {
-    /// Requests a second.
-    pub per_second: f64,
-    /// Requests at once.
-    pub burst: u32,
-}
-
-/// An HTTP proxy and the hosts that are reached without it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxy {
-    /// For `http://` addresses.
-    pub http: Option<String>,
-    /// For `https://` addresses.
-    pub https: Option<String>,
-    /// `NO_PROXY`, to which this host is added; none where the proxy is for Vault alone.
-    pub except: Option<String>,
+impl Settings {
+    /// Returns the settings of the connections to Vault.
+    pub(crate) fn connections(&self) -> ConnectionSettings {
+        ConnectionSettings {
+            own_address: self.address.clone(),
+            request_timeout: self.request_timeout,
+            max_retries: self.max_retries,
+            rate_limit: self.rate_limit,
+            follow_redirects: self.follow_redirects,
+            proxy: self.proxy.clone(),
+            protected_directories: self.protected_directories.clone(),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -101,7 +96,7 @@ pub fn go_bool(text: &str) -> Result<bool, String> {
 /// What is wrong with it.
 pub fn auth_mount(text: &str) -> Result<String, String> {
     let mount = text.trim_matches('/');
-    check_segments(mount).map(|()| mount.to_owned())
+    check_segments(mount).map(|()| mount.to_owned()).map_err(|bad| bad.to_string())
 }
 
 /// A namespace, which is sent as a header.
@@ -110,5 +105,5 @@ pub fn auth_mount(text: &str) -> Result<String, String> {
 /// What is wrong with it.
 pub fn namespace(text: &str) -> Result<String, String> {
     let reason = || format!("{text:?} is no namespace: one line of plain text");
-    header_text(text).then(|| text.to_owned()).ok_or_else(reason)
+    is_header_text(text).then(|| text.to_owned()).ok_or_else(reason)
 }

@@ -50,8 +50,6 @@ impl Live {
             None => (Arc::new(Kubernetes::default()), None),
         };
         let ports = Ports {
-            // what a check logs in for ends with it
-            store: None,
             minter,
             version_key: Arc::new(NoVersions),
             clock: Arc::new(MonotonicClock),

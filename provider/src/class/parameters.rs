@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Finding;
 use crate::go_duration;
 use crate::settings::{self, Settings, go_bool};
-use crate::vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
+use coffer_vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
 
 /// Names that take a prefix; where several prefixes are set, the first counts.
 const PREFIXES: [&str; 3] = ["bao", "openbao", "vault"];

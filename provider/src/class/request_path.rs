@@ -1,5 +1,7 @@
 //! `secretPath`: a path in Vault, with its query.
 
+use coffer_vault::check_segments;
+
 /// A path below `/v1/`, as text, and its query parameters, sorted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestPath {
@@ -17,29 +19,12 @@ pub(super) fn parse(text: &str) -> Result<RequestPath, String> {
     let trimmed = path.trim_start_matches('/');
     let below = trimmed.strip_prefix("v1/").unwrap_or(trimmed);
     let path = below.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
-    check_segments(&path)?;
+    check_segments(&path).map_err(|bad| bad.to_string())?;
     let url = reqwest::Url::parse(&format!("http://host/?{query}"));
     let url = url.map_err(|_| "has a query that cannot be read".to_owned())?;
     let mut query: Vec<_> = url.query_pairs().into_owned().collect();
     query.sort();
     Ok(RequestPath { path, query })
-}
-
-/// Checks a path whose segments go to Vault as they are.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub(crate) fn check_segments(path: &str) -> Result<(), String> {
-    if path.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if path.chars().any(char::is_control) {
-        return Err("holds a control character".to_owned());
-    }
-    if path.split('/').any(|segment| matches!(segment, "." | ".." | "")) {
-        return Err("has an empty, \".\" or \"..\" segment".to_owned());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

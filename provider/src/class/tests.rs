@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
+use coffer_vault::Method;
 use proptest::prelude::*;
 
 use super::{Class, Encoding};
-use crate::plan::{Method, Plan};
 use crate::{Address, Error, ErrorKind, Settings};
 
 const OBJECTS: &str = "- objectName: a\n  secretPath: secret/data/a\n";
@@ -104,7 +104,7 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
         assert_eq!((object.file.as_str(), object.key.as_deref()), ("a", Some("k")));
         assert_eq!((object.mode, object.encoding), (Some(0o600), Encoding::Hex));
         assert_eq!((object.request.method, object.request.path.as_str()), (Method::Put, "p"));
-        assert_eq!(object.request.body.expect("a body").expose(), b"{\"x\":1}");
+        assert_eq!(object.request.body.as_ref().expect("a body").expose(), b"{\"x\":1}");
     }
 }
 
@@ -288,9 +288,9 @@ fn objects_share_a_request_only_where_vault_could_not_tell_them_apart() {
          - {objectName: list, secretPath: database/creds/r, method: LIST}",
     )
     .expect("a class");
-    let plan = Plan::new(&class.objects);
+    let plan = &class.plan;
     assert_eq!(plan.request_of, [0, 0, 1, 2, 3, 4, 5]);
-    assert_eq!(plan.requests.iter().filter(|request| request.issues()).count(), 2);
+    assert_eq!(plan.requests.iter().filter(|planned| planned.request.issues()).count(), 2);
 }
 
 proptest! {

@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
+use coffer_vault::json::{self, write_string};
+use coffer_vault::{Answer, Method, Request, Secret};
 use tokio::time::timeout_at;
 
 use super::{Provider, took_too_long};
 use crate::class::Object;
-use crate::fetch::fetch_one;
-use crate::plan::{Method, Plan, Request};
-use crate::render::{Earlier, Parsed, render};
+use crate::fetch::Fetch;
+use crate::render::{Frames, Parsed, render};
 use crate::request::ReadRequest;
-use crate::session::{Reading, Session};
-use crate::vault::Answer;
-use crate::{Error, ErrorKind, Secret, go_json};
+use crate::session::TokenNeed;
+use crate::{Error, ErrorKind};
 
 /// What a check found of one object.
 #[derive(Debug)]
@@ -50,58 +50,47 @@ impl Provider {
     pub async fn probe(&self, request: &ReadRequest) -> Result<Vec<Probed>, Error> {
         let began = self.clock.now();
         let class = &*request.class;
-        let plan = Plan::new(&class.objects);
         let target = self.targets.handle(&class.target)?;
-        let session = self.session(class, request);
-        let reading = self.reading(class, &target, request, began);
-        let tried = timeout_at(request.deadline, self.try_all(&plan, &session, &reading));
+        let session = self.session(request);
+        let fetch = self.fetch(request, &target, &session, began);
+        let tried = timeout_at(request.deadline, self.try_all(&fetch));
         let tried = tried.await.map_err(|_| took_too_long(&target))??;
         let parsed: HashMap<usize, Parsed<'_>> = tried
             .iter()
             .enumerate()
             .filter_map(|(n, tried)| Some((n, Parsed::new(tried.answer()?))))
             .collect();
-        let probed = class.objects.iter().zip(&plan.request_of).map(|(object, n)| Probed {
+        let probed = class.objects.iter().zip(&class.plan.request_of).map(|(object, n)| Probed {
             object: object.file.as_str().to_owned(),
             outcome: outcome(object, &tried[*n], parsed.get(n)),
         });
         Ok(probed.collect())
     }
 
-    async fn try_all(
-        &self,
-        plan: &Plan<'_>,
-        session: &Session,
-        reading: &Reading<'_>,
-    ) -> Result<Vec<Tried>, Error> {
-        session.token(reading).await?;
-        let mut tried = Vec::with_capacity(plan.requests.len());
-        for request in &plan.requests {
-            let one = self.try_one(request, session, reading).await;
-            tried.push(one.unwrap_or_else(|error| Tried::Failed(error.with_path(&request.path))));
+    async fn try_all(&self, fetch: &Fetch<'_>) -> Result<Vec<Tried>, Error> {
+        fetch.session.logins.token(TokenNeed::Read, &fetch.login).await?;
+        let mut tried = Vec::with_capacity(fetch.class.plan.requests.len());
+        for planned in &fetch.class.plan.requests {
+            let one = self.try_one(&planned.request, fetch).await;
+            tried.push(one.unwrap_or_else(|error| Tried::Failed(error.with_path(&planned.request.path))));
         }
         Ok(tried)
     }
 
-    async fn try_one(
-        &self,
-        request: &Request,
-        session: &Session,
-        reading: &Reading<'_>,
-    ) -> Result<Tried, Error> {
-        if let Some(right) = self.engines.unversioned_path(request, session, reading).await? {
+    async fn try_one(&self, request: &Request, fetch: &Fetch<'_>) -> Result<Tried, Error> {
+        if let Some(right) = self.engines.unversioned_path(request, fetch).await? {
             let message = format!("the engine is KV version 2, where this path is {right:?}");
             let error = Error::new(ErrorKind::NotFound, message);
             return Ok(Tried::Failed(error.with_advice("Put that into secretPath")));
         }
-        let Some(reason) = self.engines.reason_to_refuse(request, session, reading).await? else {
-            return fetch_one(request, session, reading).await.map(Tried::Answered);
+        let Some(reason) = self.engines.reason_to_refuse(request, fetch).await? else {
+            return fetch.ask_beside(request).await.map(Tried::Answered);
         };
-        Ok(match may(request, session, reading).await {
+        Ok(match may(request, fetch).await {
             Some(true) => Tried::Skipped(format!("{reason}; the role may")),
             Some(false) => {
                 let error = Error::new(ErrorKind::Denied, "the role may not do this, says Vault");
-                Tried::Failed(error.with_advice(session.advice_on_denial(request)))
+                Tried::Failed(error.with_advice(fetch.session.advice_on_denial(request)))
             }
             None => Tried::Skipped(format!("{reason}; Vault does not tell whether the role may")),
         })
@@ -122,22 +111,21 @@ fn outcome(object: &Object, tried: &Tried, parsed: Option<&Parsed<'_>>) -> Outco
         (Tried::Skipped(reason), _) => Outcome::Skipped(reason.clone()),
         (Tried::Failed(error), _) => Outcome::Failed(error.clone().with_object(object.file.as_str())),
         (Tried::Answered(_), None) => unreachable!("every answer is parsed"),
-        (Tried::Answered(_), Some(parsed)) => match render(object, parsed, &Earlier::default()) {
+        (Tried::Answered(_), Some(parsed)) => match render(object, parsed, &Frames::default()) {
             Ok(_) => Outcome::Readable,
             Err(error) => Outcome::Failed(error),
         },
     }
 }
 
-/// Whether the token has the right to a request; none where Vault does not tell.
-async fn may(request: &Request, session: &Session, reading: &Reading<'_>) -> Option<bool> {
+/// Asks Vault whether the token has the right to a request; nothing where Vault does not say.
+async fn may(request: &Request, fetch: &Fetch<'_>) -> Option<bool> {
     let mut body = Secret::from("{\"paths\":[");
-    go_json::write_string(&mut body, &request.path);
+    write_string(&mut body, &request.path);
     body.push(b"]}");
-    let path = "sys/capabilities-self".to_owned();
-    let question = Request { method: Method::Post, path, query: Vec::new(), body: Some(body) };
-    let answer = fetch_one(&question, session, reading).await.ok()?;
-    let data = go_json::object(answer.envelope().field("data")?)?;
+    let question = Request::with_body(Method::Post, "sys/capabilities-self", body);
+    let answer = fetch.ask_beside(&question).await.ok()?;
+    let data = json::object(answer.envelope().field("data")?)?;
     let has: Vec<String> = serde_json::from_str(data.get(request.path.as_str())?.get()).ok()?;
     let needed = request.method.capability();
     let fits = |has: &String| has == "root" || has == needed || (request.issues() && has == "create");

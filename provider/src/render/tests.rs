@@ -1,21 +1,19 @@
-use ::http::HeaderMap;
+use coffer_vault::{Answer, Secret};
 
-use super::{Earlier, Parsed, Rendered, render};
+use super::{Frames, Parsed, Rendered, render};
 use crate::class::Class;
-use crate::vault::{Answer, Share};
-use crate::{Error, ErrorKind, Secret, Settings};
+use crate::{Error, ErrorKind, Settings};
 
-fn rendered(fields: &str, body: &str, earlier: &Earlier) -> Result<Rendered, Error> {
+fn rendered(fields: &str, body: &str, frames: &Frames) -> Result<Rendered, Error> {
     let objects = format!("[{{objectName: f, secretPath: p, {fields}}}]");
     let parameters = [("roleName", "r"), ("objects", &objects)].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let class = Class::parse(&parameters.into(), &Settings::default()).expect("a class");
-    let answer =
-        Answer::new(200, &HeaderMap::new(), Secret::from(body), Share::default(), &[]).expect("an answer");
-    render(&class.objects[0], &Parsed::new(&answer), earlier)
+    let answer = Answer::from_body(Secret::from(body));
+    render(&class.objects[0], &Parsed::new(&answer), frames)
 }
 
 fn contents(fields: &str, body: &str) -> Result<String, Error> {
-    let rendered = rendered(fields, body, &Earlier::default())?;
+    let rendered = rendered(fields, body, &Frames::default())?;
     Ok(String::from_utf8(rendered.contents.expose().to_vec()).expect("UTF-8"))
 }
 
@@ -104,20 +102,20 @@ fn a_whole_response_has_the_fields_of_vaults_client_in_its_order() {
 
 #[test]
 fn a_whole_response_keeps_its_bytes_while_its_data_does() {
-    let earlier = Earlier::default();
+    let frames = Frames::default();
     let body = |id: &str, data: &str| format!(r#"{{"request_id":"{id}","data":{{"k":"{data}"}}}}"#);
-    let text = |id, data| rendered("secretKey: ''", &body(id, data), &earlier).expect("JSON").contents;
+    let text = |id, data| rendered("secretKey: ''", &body(id, data), &frames).expect("JSON").contents;
     let first = text("1", "a");
     assert_eq!(text("2", "a"), first);
     assert_ne!(text("3", "b"), first);
 }
 
 #[test]
-fn what_an_answer_issues_is_never_an_earlier_one() {
-    let earlier = Earlier::default();
+fn what_an_answer_issues_is_never_an_frames_one() {
+    let frames = Frames::default();
     let token = |token: &str| {
         let body = format!(r#"{{"data":{{}},"auth":{{"client_token":"{token}"}}}}"#);
-        String::from_utf8(rendered("secretKey: ''", &body, &earlier).expect("JSON").contents.into_bytes())
+        String::from_utf8(rendered("secretKey: ''", &body, &frames).expect("JSON").contents.into_bytes())
     };
     assert!(token("first").expect("UTF-8").contains("first"));
     assert!(token("second").expect("UTF-8").contains("second"));
@@ -133,7 +131,7 @@ fn a_response_without_data_is_no_file() {
 
 #[test]
 fn the_version_of_a_whole_response_is_made_of_its_data_alone() {
-    let rendered = rendered("secretKey: ''", r#"{"request_id":"r","data":{"k":"v"}}"#, &Earlier::default())
+    let rendered = rendered("secretKey: ''", r#"{"request_id":"r","data":{"k":"v"}}"#, &Frames::default())
         .expect("JSON");
     assert_eq!(&rendered.contents.expose()[rendered.hashed], br#"{"k":"v"}"#);
 }

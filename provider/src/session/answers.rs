@@ -1,110 +1,102 @@
-//! Which answers a session holds, so that Vault is not asked for them again.
+//! Answers that a session holds between reads, so that Vault is not asked for them again.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::{About, Held, Reading, Session, Term, Token, Volume};
-use crate::lifetime::Lifetime;
-use crate::plan::{Request, RequestId};
-use crate::vault::{Answer, Grant};
+use coffer_vault::{Answer, RequestId};
+use serde::{Deserialize, Serialize};
 
-impl Session {
-    /// The held answer to a request, where it still serves.
-    pub(crate) fn held(&self, request: RequestId, reading: &Reading<'_>) -> Option<Arc<Answer>> {
-        let now = self.clock.now();
-        let holdings = self.holdings();
-        let held = holdings.held(request)?;
-        held.serves(now, reading.refresh_interval, self.is_kept()).then(|| Arc::clone(&held.answer))
+use super::budget::ReservedBytes;
+
+/// One mount of a pod: a digest of the path that the driver mounts at.
+pub(crate) type VolumeId = u64;
+
+/// What an answer is for, in the words of its readers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AnswerUse {
+    /// The SecretProviderClass.
+    pub(crate) class: String,
+    /// `objectName` of each file that comes from the answer.
+    pub(crate) objects: Vec<String>,
+    /// Vault's path.
+    pub(crate) path: String,
+}
+
+/// An answer that is held. The `term` says for how long.
+pub(crate) struct HeldAnswer<T> {
+    pub(crate) request: RequestId,
+    pub(crate) about: AnswerUse,
+    pub(crate) answer: Arc<Answer>,
+    pub(crate) term: T,
+    /// The volumes whose files come from the answer.
+    pub(crate) volumes: Vec<VolumeId>,
+    /// Given back with the answer.
+    pub(crate) _reserved: ReservedBytes,
+}
+
+/// The answers of one kind, one a request.
+pub(crate) struct AnswerList<T>(Vec<HeldAnswer<T>>);
+
+impl<T> Default for AnswerList<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> AnswerList<T> {
+    /// Returns the answer to a request.
+    pub(crate) fn get(&self, request: RequestId) -> Option<&HeldAnswer<T>> {
+        self.0.iter().find(|held| held.request == request)
     }
 
-    /// What was issued at a request and is good yet, should Vault not give its successor.
-    pub(crate) fn stopgap(&self, request: RequestId) -> Option<Arc<Answer>> {
-        let holdings = self.holdings();
-        let held = holdings.held(request)?;
-        (self.is_kept() && held.is_good_yet(self.clock.now())).then(|| Arc::clone(&held.answer))
+    /// Returns the answer to a request, to be changed.
+    pub(crate) fn get_mut(&mut self, request: RequestId) -> Option<&mut HeldAnswer<T>> {
+        self.0.iter_mut().find(|held| held.request == request)
     }
 
-    /// Holds an answer that was asked for at `asked`, if it is one to be held and there is room.
-    pub(crate) fn hold(
-        &self,
-        (answer, grant): (Answer, Grant),
-        (request, objects): (&Request, Vec<String>),
-        token: &Arc<Token>,
-        asked: Instant,
-        reading: &Reading<'_>,
-    ) -> Arc<Answer> {
-        let Some(term) = self.term(grant, asked, token, reading) else {
-            return Arc::new(answer);
-        };
-        let about = About { class: reading.class.to_owned(), objects, path: request.path.clone() };
-        let is_issued = !matches!(term, Term::Read { .. });
-        let room =
-            if is_issued { self.room.for_issued(answer.body()) } else { self.room.for_read(answer.body()) };
-        let Some(room) = room else {
-            if is_issued {
-                tracing::warn!(
-                    path = request.path,
-                    "no room to keep what was issued: it is issued again at the next mount"
-                );
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &HeldAnswer<T>> {
+        self.0.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut HeldAnswer<T>> {
+        self.0.iter_mut()
+    }
+
+    /// Adds an answer in place of the one that the same request had before. Other volumes need the new one too.
+    pub(crate) fn put(&mut self, mut held: HeldAnswer<T>) {
+        if let Some(at) = self.0.iter().position(|other| other.request == held.request) {
+            let before = self.0.swap_remove(at);
+            let others: Vec<_> =
+                before.volumes.into_iter().filter(|volume| !held.volumes.contains(volume)).collect();
+            held.volumes.extend(others);
+        }
+        self.0.push(held);
+    }
+
+    /// Drops the answers that a test does not pick.
+    pub(crate) fn retain(&mut self, picked: impl Fn(&HeldAnswer<T>) -> bool) {
+        self.0.retain(picked);
+    }
+
+    /// Notes which answers a volume takes its files from, and drops those that no volume needs any more.
+    /// Returns whether anything changed.
+    pub(crate) fn note_use(&mut self, volume: VolumeId, requests: &[RequestId]) -> bool {
+        let mut changed = false;
+        for held in &mut self.0 {
+            let listed = held.volumes.contains(&volume);
+            match (requests.contains(&held.request), listed) {
+                (true, false) => held.volumes.push(volume),
+                (false, true) => held.volumes.retain(|other| *other != volume),
+                _ => continue,
             }
-            return Arc::new(answer);
-        };
-        let answer = Arc::new(Answer::held(answer.into_body()));
-        let mut holdings = self.holdings();
-        holdings.put(Held {
-            request: request.id(),
-            about,
-            answer: Arc::clone(&answer),
-            term,
-            volumes: vec![reading.volume],
-            _room: room,
-        });
-        if is_issued {
-            self.note_change(&mut holdings);
+            changed = true;
         }
-        answer
+        self.0.retain(|held| !held.volumes.is_empty());
+        changed
     }
+}
 
-    /// For how long an answer is held; not at all where every read asks anew.
-    fn term(&self, grant: Grant, asked: Instant, token: &Arc<Token>, reading: &Reading<'_>) -> Option<Term> {
-        match grant {
-            Grant::Lease(lease) => {
-                // a token that is good for this read alone takes its leases along
-                let kept = self.is_kept() && token.is_reusable();
-                let lifetime = Lifetime::new(asked, lease.duration, lease.renewable);
-                return kept.then(|| Term::Lease { id: lease.id, lifetime, token: Arc::clone(token) });
-            }
-            Grant::Certificate(certificate) => {
-                let end = UNIX_EPOCH.checked_add(Duration::from_secs(certificate.expiration))?;
-                let life = end.duration_since(self.clock.time_of_day()).ok()?;
-                let life = life.min(Duration::from_secs(100 * 365 * 86_400));
-                let term = Term::Certificate { replaced_from: asked + life * 2 / 3, until: asked + life };
-                return self.is_kept().then_some(term);
-            }
-            Grant::Token | Grant::Nothing => {}
-        }
-        (!reading.refresh_interval.is_zero()).then_some(Term::Read { at: asked })
-    }
-
-    /// Notes that a mount reads through another session now, and lives on nothing that is held here.
-    pub(super) fn leave(&self, volume: Volume) {
-        let mut holdings = self.holdings();
-        holdings.mounted.retain(|other| *other != volume);
-        holdings.used(volume, &[]);
-        self.note_change(&mut holdings);
-    }
-
-    /// Notes which answers a mount took its files from; true where it did not read through this session before.
-    pub(crate) fn note_mount(&self, volume: Volume, requests: &[RequestId]) -> bool {
-        let mut holdings = self.holdings();
-        holdings.used(volume, requests);
-        if holdings.changed {
-            self.note_change(&mut holdings);
-        }
-        let is_new = !holdings.mounted.contains(&volume);
-        if is_new {
-            holdings.mounted.push(volume);
-        }
-        is_new
+impl<T> FromIterator<HeldAnswer<T>> for AnswerList<T> {
+    fn from_iter<I: IntoIterator<Item = HeldAnswer<T>>>(answers: I) -> Self {
+        Self(answers.into_iter().collect())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Proxy, RateLimit, Settings, go_bool, namespace};
 use crate::go_duration;
-use crate::vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
+use coffer_vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
 
 /// A variable of the environment that cannot be understood.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

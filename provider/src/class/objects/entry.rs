@@ -1,7 +1,10 @@
 //! One entry of the list `objects`.
 
 use std::fmt;
+use std::sync::Arc;
 
+use coffer_vault::json::write_string;
+use coffer_vault::{Method, Request};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::Spanned;
@@ -9,7 +12,6 @@ use serde_saphyr::Spanned;
 use super::{FIELDS, shortened};
 use crate::class::request_path::{self, RequestPath};
 use crate::class::{Encoding, FilePath, Finding, Findings, Object, Position, mode, unknown_field};
-use crate::plan::{Method, Request};
 use crate::{Secret, go_json};
 
 /// Longest `secretPath`, in bytes.
@@ -54,12 +56,12 @@ impl Check<'_> {
         }
         Some(Object {
             fingerprint: raw.fingerprint(mode, arguments.as_ref()),
-            request: Request {
+            request: Arc::new(Request {
                 method,
                 path: path.path,
                 query: path.query,
                 body: arguments.filter(|_| method.has_body()),
-            },
+            }),
             file,
             key: raw.text("secretKey").map(ToOwned::to_owned),
             mode,
@@ -169,12 +171,12 @@ impl RawObject {
         .enumerate()
         {
             out.push(if n == 0 { b"{" } else { b"," });
-            go_json::write_string(&mut out, go_name);
+            write_string(&mut out, go_name);
             out.push(b":");
             match field {
                 "secretArgs" => out.push(arguments.map_or(b"null", Secret::expose)),
                 "filePermission" => out.push(mode.unwrap_or(0).to_string().as_bytes()),
-                _ => go_json::write_string(&mut out, self.text(field).unwrap_or_default()),
+                _ => write_string(&mut out, self.text(field).unwrap_or_default()),
             }
         }
         out.push(b"}");

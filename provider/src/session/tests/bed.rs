@@ -1,28 +1,28 @@
 //! What the tests of sessions begin with: a small Vault, a clock that is moved, and a store.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::http::HeaderMap;
+use coffer_vault::{
+    Address, Answer, Method, Request, Secret, Target, TargetHandle, Targets, Tls, VaultNamespace,
+};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::attempt::Attempt;
+use crate::class::Class;
 use crate::clock::manual::ManualClock;
-use crate::keeping::{Keeping, StateStore};
-use crate::plan::{Method, Request};
-use crate::session::{Reading, Session, SessionKey, Sessions};
-use crate::vault::{Answer, Share, TargetHandle, Targets, Vault};
-use crate::{
-    Address, Clock, Error, ErrorKind, Identity, Metrics, Pod, Secret, Settings, Target, Tls, TokenMinter,
-};
+use crate::fetch::Fetch;
+use crate::lease::{Leases, StateStore, StoreError};
+use crate::session::{LoginContext, Session, SessionKey, Sessions, UsedSession};
+use crate::{Clock, Error, ErrorKind, Identity, Pod, ReadMetrics, Settings, TokenMinter};
 
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 struct NoMinter;
 
@@ -32,26 +32,26 @@ impl TokenMinter for NoMinter {
     }
 }
 
-/// Answers logins with tokens `t1`, `t2`… that live an hour, as they do when renewed, and `lookup-self` with the status that
-/// it is told.
-pub(super) struct FakeVault {
-    pub(super) lookup: AtomicU16,
+/// Answers logins with tokens `t1`, `t2`… that live an hour, as they do when renewed, and `lookup-self` with the
+/// status that a test sets.
+pub(crate) struct FakeVault {
+    pub(crate) lookup: AtomicU16,
     /// Whether a 403 is Vault's own word, and not that of something before it.
-    pub(super) words: AtomicBool,
+    pub(crate) words: AtomicBool,
     /// Status of logins.
-    pub(super) login: AtomicU16,
+    pub(crate) login: AtomicU16,
     logins: AtomicU16,
     lookups: AtomicU16,
     revocations: AtomicU16,
     /// Whether renewals of leases called `slow` get no answer.
-    pub(super) hangs: AtomicBool,
+    pub(crate) hangs: AtomicBool,
     /// Status of renewals, of tokens and leases.
-    pub(super) renewal: AtomicU16,
+    pub(crate) renewal: AtomicU16,
     renewals: AtomicU16,
 }
 
 impl FakeVault {
-    pub(super) async fn start() -> (Arc<Self>, Address) {
+    pub(crate) async fn start() -> (Arc<Self>, Address) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let fake = Arc::new(Self {
@@ -132,48 +132,80 @@ impl FakeVault {
     }
 
     /// Renewals that were answered.
-    pub(super) fn renewals(&self) -> u16 {
+    pub(crate) fn renewals(&self) -> u16 {
         self.renewals.load(Ordering::Relaxed)
     }
 
-    pub(super) fn counts(&self) -> (u16, u16, u16) {
+    pub(crate) fn counts(&self) -> (u16, u16, u16) {
         let count = |counter: &AtomicU16| counter.load(Ordering::Relaxed);
         (count(&self.logins), count(&self.lookups), count(&self.revocations))
     }
 }
 
-pub(super) struct Bed {
-    pub(super) fake: Arc<FakeVault>,
-    pub(super) clock: Arc<ManualClock>,
-    pub(super) sessions: Sessions,
-    pub(super) target: Target,
-    pub(super) handle: Arc<TargetHandle>,
-    pub(super) tokens: BTreeMap<String, Secret>,
-    pub(super) metrics: Metrics,
+/// What a test works on: sessions at a fake Vault, by a clock that is moved.
+pub(crate) struct Bed {
+    pub(crate) fake: Arc<FakeVault>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) target: Target,
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) handle: Arc<TargetHandle>,
+    pub(crate) metrics: Arc<ReadMetrics>,
+    tokens: BTreeMap<String, Secret>,
+    class: Class,
 }
 
 impl Bed {
-    pub(super) async fn new(capacity: usize) -> Self {
-        Self::keeping(capacity, None).await
-    }
-
-    pub(super) async fn keeping(capacity: usize, keeping: Option<Arc<Keeping>>) -> Self {
+    /// A bed where no leases are kept.
+    pub(crate) async fn new(capacity: usize) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (fake, address) = FakeVault::start().await;
         let clock = Arc::new(ManualClock::new());
         let target = Target { address, tls: Tls::default() };
+        let settings = Settings::default();
+        let metrics = Arc::new(ReadMetrics::default());
+        let targets = Arc::new(Targets::new(settings.connections(), Arc::clone(&metrics) as _));
+        let parameters = [("roleName", "r"), ("objects", "[{objectName: file, secretPath: a/b}]")];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Self {
             fake,
-            sessions: Sessions::new(capacity, Arc::clone(&clock) as Arc<dyn Clock>, keeping),
+            sessions: Arc::new(Sessions::new(capacity, Arc::clone(&clock) as Arc<dyn Clock>)),
+            leases: Arc::default(),
             clock,
-            handle: Targets::new(Settings::default()).handle(&target).expect("a target"),
+            handle: targets.handle(&target).expect("a target"),
+            targets,
             target,
+            metrics,
             tokens: [("vault".to_owned(), Secret::from("jwt"))].into(),
-            metrics: Metrics::default(),
+            class: Class::parse(&parameters, &settings).expect("a class"),
         }
     }
 
-    pub(super) fn key(&self, service_account: &str) -> SessionKey {
+    /// A bed where leases are kept in memory.
+    pub(crate) async fn with_leases(capacity: usize) -> (Self, Arc<MemoryStore>) {
+        let (bed, store) = (Self::new(capacity).await, Arc::new(MemoryStore::default()));
+        bed.keep_leases(&store);
+        (bed, store)
+    }
+
+    fn keep_leases(&self, store: &Arc<MemoryStore>) {
+        self.leases.start(Arc::clone(store) as _, Arc::clone(&self.clock) as _);
+    }
+
+    /// The bed after a restart of the process: nothing is left but what is stored.
+    pub(crate) fn restarted(self, store: &Arc<MemoryStore>) -> Self {
+        let sessions = Arc::new(Sessions::new(10, Arc::clone(&self.clock) as Arc<dyn Clock>));
+        let bed = Self { sessions, leases: Arc::default(), ..self };
+        bed.keep_leases(store);
+        bed
+    }
+
+    pub(crate) fn clock_now(&self) -> std::time::Instant {
+        self.clock.now()
+    }
+
+    pub(crate) fn key(&self, service_account: &str) -> SessionKey {
         SessionKey {
             target: self.target.clone(),
             namespace: None,
@@ -188,36 +220,59 @@ impl Bed {
         }
     }
 
-    /// A read that begins now.
-    pub(super) fn reading(&self) -> Reading<'_> {
-        Reading {
-            vault: Vault {
-                target: &self.handle,
-                namespace: None,
-                deadline: Instant::now() + Duration::from_secs(10),
+    pub(crate) fn session(&self, key: SessionKey) -> UsedSession {
+        let found = self.sessions.session(key, self.leases.active().is_some());
+        if let Some(store) = self.leases.store() {
+            found.evicted.iter().for_each(|evicted| store.remove(evicted));
+        }
+        found.session
+    }
+
+    /// A session of a pod.
+    pub(crate) fn pod_session(&self) -> UsedSession {
+        self.session(of_pod(self))
+    }
+
+    /// A read of the session that begins now.
+    pub(crate) fn fetch<'a>(&'a self, session: &'a Session) -> Fetch<'a> {
+        let leases = self.leases.active().filter(|_| session.pod().is_some());
+        let vault = VaultNamespace { target: &self.handle, namespace: None };
+        Fetch {
+            class: &self.class,
+            session,
+            login: LoginContext {
+                key: &session.key,
+                vault: vault.until(Instant::now() + Duration::from_secs(10)),
+                began: self.clock.now(),
+                service_account_tokens: &self.tokens,
+                default_audience: "vault",
+                minter: &NoMinter,
+                clock: &*self.clock,
                 metrics: &self.metrics,
+                renewed: leases.is_some(),
             },
-            began: self.clock.now(),
-            tokens: &self.tokens,
-            default_audience: "vault",
-            minter: &NoMinter,
-            class: "c",
+            leases,
             volume: 0,
             refresh_interval: Duration::ZERO,
         }
+    }
+
+    /// A token of the session, for a read that begins now.
+    pub(crate) async fn token(&self, session: &Session) -> crate::session::UsedToken {
+        self.fetch(session).token_for_read().await
     }
 }
 
 /// A store that outlives the sessions, as a directory does.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<Vec<(String, Secret)>>);
+pub(crate) struct MemoryStore(Mutex<Vec<(String, Secret)>>);
 
-impl StateStore for Memory {
+impl StateStore for MemoryStore {
     fn load(&self) -> Vec<(String, Secret)> {
         self.0.lock().expect("no holder panics").clone()
     }
 
-    fn save(&self, name: &str, record: &Secret) -> Result<(), String> {
+    fn save(&self, name: &str, record: &Secret) -> Result<(), StoreError> {
         self.remove(name);
         self.0.lock().expect("no holder panics").push((name.to_owned(), record.clone()));
         Ok(())
@@ -227,65 +282,39 @@ impl StateStore for Memory {
         self.0.lock().expect("no holder panics").retain(|(other, _)| other != name);
     }
 
-    fn set_aside(&self, name: &str, _: &str) {
+    fn set_aside(&self, name: &str, _: &dyn fmt::Display) {
         self.remove(name);
     }
 }
 
-pub(super) async fn keeping_bed() -> (Bed, Arc<Memory>) {
-    let store = Arc::new(Memory::default());
-    let keeping = Keeping::new(Arc::clone(&store) as Arc<dyn StateStore>);
-    (Bed::keeping(10, Some(Arc::new(keeping))).await, store)
-}
-
-pub(super) fn of_pod(bed: &Bed) -> SessionKey {
+pub(crate) fn of_pod(bed: &Bed) -> SessionKey {
     of_pod_as(bed, "a")
 }
 
-pub(super) fn of_pod_as(bed: &Bed, service_account: &str) -> SessionKey {
+pub(crate) fn of_pod_as(bed: &Bed, service_account: &str) -> SessionKey {
     let pod = Some(Pod { name: "p".into(), uid: "u".into() });
     let key = bed.key(service_account);
     SessionKey { identity: Identity { pod, ..key.identity }, ..key }
 }
 
-pub(super) fn creds(name: &str) -> Request {
-    Request { method: Method::Get, path: format!("database/creds/{name}"), query: Vec::new(), body: None }
+pub(crate) fn creds(name: &str) -> Request {
+    Request::get(format!("database/creds/{name}"))
 }
 
-pub(super) fn answer(body: &str) -> Answer {
-    Answer::new(200, &HeaderMap::new(), Secret::from(body), Share::default(), &[]).expect("an answer")
+pub(crate) fn issue_request() -> Request {
+    Request { method: Method::Post, ..creds("issue") }
 }
 
-pub(super) fn lease(seconds: u64) -> Answer {
+pub(crate) fn answer(body: &str) -> Answer {
+    Answer::from_body(Secret::from(body))
+}
+
+pub(crate) fn lease(seconds: u64) -> Answer {
     lease_called("l", seconds)
 }
 
-pub(super) fn lease_called(id: &str, seconds: u64) -> Answer {
+pub(crate) fn lease_called(id: &str, seconds: u64) -> Answer {
     answer(&format!(
         r#"{{"lease_id":"{id}","lease_duration":{seconds},"renewable":true,"data":{{"password":"hunter2"}}}}"#
     ))
-}
-
-/// Asks as a read does; the answer is what Vault is said to have issued.
-pub(super) async fn issue(session: &Session, request: &Request, issued: Answer, reading: &Reading<'_>) {
-    let asked = session.now();
-    let token = session.token(reading).await.expect("a token");
-    let grant = issued.grant(request.issues());
-    session.hold((issued, grant), (request, vec!["file".to_owned()]), &token, asked, reading);
-}
-
-pub(super) fn serves(session: &Session, request: &Request, reading: &Reading<'_>) -> bool {
-    session.held(request.id(), reading).is_some()
-}
-
-pub(super) async fn renew(session: &Arc<Session>, bed: &Bed) {
-    for attempt in [Attempt::First, Attempt::Again] {
-        session.start_renewing(attempt).renew_due(&bed.reading().vault).await;
-    }
-}
-
-pub(super) fn after_restart(bed: &Bed, store: &Arc<Memory>) -> crate::session::Sessions {
-    let keeping = Keeping::new(Arc::clone(store) as Arc<dyn StateStore>);
-    let clock = Arc::clone(&bed.clock) as Arc<dyn Clock>;
-    crate::session::Sessions::new(10, clock, Some(Arc::new(keeping)))
 }

@@ -1,0 +1,246 @@
+//! The background loop: stores sessions that changed, has tokens and leases renewed in time, and has them
+//! revoked when their pod is gone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use coffer_vault::Targets;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+use super::inventory::InventorySource;
+use super::renew::renew;
+use super::revoke::{self, revoke_ended};
+use super::schedule::Schedule;
+use super::{Leases, StateStore, record};
+use crate::Clock;
+use crate::metrics::ReadMetrics;
+use crate::session::{Session, Sessions};
+
+/// What a watch on this node's pods says. Silence of the watch says nothing.
+#[derive(Debug)]
+pub enum PodEvent {
+    /// The uids of all pods that have not finished, by a list that began at this moment.
+    Listed(HashSet<String>, Instant),
+    /// A pod is there.
+    Appeared(String),
+    /// A pod was deleted, or has finished for good.
+    Gone(String),
+    /// The end of a pod would go unnoticed until the next list, for this reason.
+    Unwatchable(String),
+}
+
+/// The watch on this node's pods, as the lease manager uses it.
+pub struct PodEvents {
+    /// What the watch says.
+    pub events: mpsc::Receiver<PodEvent>,
+    /// Makes the watch list all pods again.
+    pub list: Arc<Notify>,
+}
+
+/// Keeps leases from its start to its stop.
+pub struct LeaseManager {
+    background: Arc<Background>,
+    task: JoinHandle<()>,
+}
+
+/// What the lease manager works on, shared with the read path.
+pub(crate) struct Background {
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<ReadMetrics>,
+}
+
+/// How long the watch may take to show a pod that mounts already. A pod that no list shows by then was deleted
+/// meanwhile.
+const UNLISTED_GRACE: Duration = Duration::from_secs(30);
+
+/// Shortest and longest wait between two looks at all sessions.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+impl LeaseManager {
+    /// Restores what is stored, and starts to keep leases. Call it before the first read.
+    pub(crate) fn start(background: Arc<Background>, store: Arc<dyn StateStore>, pods: PodEvents) -> Self {
+        background.leases.start(store, Arc::clone(&background.clock));
+        background.restore();
+        let lease_loop = LeaseLoop {
+            relist_asked: background.clock.now(),
+            background: Arc::clone(&background),
+            pods: None,
+            relist: pods.list,
+            tasks: JoinSet::new(),
+        };
+        Self { task: tokio::spawn(lease_loop.run(pods.events)), background }
+    }
+
+    /// Returns what tells the inventory.
+    #[must_use]
+    pub fn inventory_source(&self) -> InventorySource {
+        InventorySource(Arc::clone(&self.background))
+    }
+
+    /// Stops: everything is stored for the next start. With a time given, everything is revoked too, as far as
+    /// that time allows.
+    pub async fn stop(self, revoke_within: Option<Duration>) {
+        self.task.abort();
+        let _ = self.task.await;
+        if let Some(store) = self.background.leases.active() {
+            let sessions = self.background.sessions.all();
+            sessions.iter().filter(|session| session.pod().is_some()).for_each(|s| store.save_changes(s));
+        }
+        if let Some(time) = revoke_within {
+            revoke::revoke_all(&self.background, time).await;
+        }
+    }
+}
+
+impl Background {
+    /// Stores a session.
+    pub(super) fn save(&self, session: &Session) {
+        if let Some(store) = self.leases.store() {
+            store.save(session);
+        }
+    }
+
+    /// Removes a session's record.
+    pub(super) fn remove(&self, session: &Session) {
+        if let Some(store) = self.leases.store() {
+            store.remove(session);
+        }
+    }
+
+    /// Restores every stored session.
+    fn restore(&self) {
+        let Some(store) = self.leases.store() else { return };
+        let mut sessions = 0;
+        for (name, stored) in store.load() {
+            match record::restore(name.clone(), &stored, &self.sessions, &*self.clock) {
+                Ok(_) => sessions += 1,
+                Err(reason) => store.set_aside(&name, &reason),
+            }
+        }
+        tracing::info!(sessions, "took up the stored tokens and leases");
+    }
+}
+
+struct LeaseLoop {
+    background: Arc<Background>,
+    /// Uids of the node's pods; none before the first list.
+    pods: Option<HashSet<String>>,
+    /// Makes the watch list all pods again.
+    relist: Arc<Notify>,
+    /// When a list was last asked for.
+    relist_asked: Instant,
+    tasks: JoinSet<()>,
+}
+
+impl LeaseLoop {
+    async fn run(mut self, mut events: mpsc::Receiver<PodEvent>) {
+        for session in self.background.sessions.ended() {
+            self.revoke(session, Duration::ZERO);
+        }
+        let wake = Arc::clone(&self.background.sessions.wake);
+        loop {
+            let wait = self.look();
+            tokio::select! {
+                Some(event) = events.recv() => self.handle_pod_event(event),
+                () = wake.notified() => {}
+                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Stores what changed and starts what is due. Returns how long nothing will be due.
+    fn look(&mut self) -> Duration {
+        let background = Arc::clone(&self.background);
+        let now = background.clock.now();
+        let mut next = now + LONGEST_WAIT;
+        let mut leases = 0;
+        for session in background.sessions.all() {
+            leases += session.issued.leases(now);
+            let Some(store) = background.leases.active().filter(|_| session.pod().is_some()) else {
+                continue;
+            };
+            store.save_changes(&session);
+            if self.is_unlisted(&session) {
+                next = next.min(self.check_unlisted(&session, now));
+            }
+            let schedule = Schedule::of(&session, now);
+            if !schedule.due.is_empty() {
+                self.tasks.spawn(renew(Arc::clone(&background), session, schedule.due));
+            }
+            next = schedule.next.map_or(next, |at| next.min(at));
+        }
+        background.metrics.leases(leases);
+        next.saturating_duration_since(now).max(SHORTEST_WAIT)
+    }
+
+    fn is_unlisted(&self, session: &Session) -> bool {
+        self.pods.as_ref().is_some_and(|pods| !is_listed(pods, session))
+    }
+
+    /// Has all pods listed again, once the watch had its time to show this session's pod. Returns when to check
+    /// again.
+    fn check_unlisted(&mut self, session: &Session, now: Instant) -> Instant {
+        if session.is_created_since(now.checked_sub(UNLISTED_GRACE).unwrap_or(now)) {
+            return now + UNLISTED_GRACE;
+        }
+        if now.saturating_duration_since(self.relist_asked) >= UNLISTED_GRACE {
+            self.relist_asked = now;
+            self.relist.notify_one();
+        }
+        self.relist_asked + UNLISTED_GRACE
+    }
+
+    fn handle_pod_event(&mut self, event: PodEvent) {
+        match event {
+            PodEvent::Listed(pods, began) => {
+                if self.background.leases.switch(true) || self.pods.is_none() {
+                    tracing::info!(
+                        pods = pods.len(),
+                        "the node's pods are watched: leases are kept and renewed"
+                    );
+                }
+                self.end_sessions(|session| !is_listed(&pods, session) && !session.is_created_since(began));
+                self.pods = Some(pods);
+            }
+            PodEvent::Appeared(uid) => {
+                self.pods.get_or_insert_default().insert(uid);
+            }
+            PodEvent::Gone(uid) => {
+                self.end_sessions(|session| session.pod().is_some_and(|pod| pod.uid == uid));
+                self.pods.get_or_insert_default().remove(&uid);
+            }
+            PodEvent::Unwatchable(reason) => {
+                if self.background.leases.switch(false) {
+                    tracing::warn!(
+                        "leases are not kept, renewed or revoked, for this node's pods cannot be watched: \
+                         {reason}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn end_sessions(&mut self, is_gone: impl Fn(&Session) -> bool) {
+        for session in self.background.sessions.end(is_gone) {
+            self.background.save(&session);
+            self.revoke(session, revoke::GRACE);
+        }
+    }
+
+    fn revoke(&mut self, session: Arc<Session>, grace: Duration) {
+        self.tasks.spawn(revoke_ended(Arc::clone(&self.background), session, grace));
+    }
+}
+
+/// Returns whether a session's pod is listed; a session without a pod counts as listed.
+fn is_listed(pods: &HashSet<String>, session: &Session) -> bool {
+    session.pod().is_none_or(|pod| pods.contains(&pod.uid))
+}

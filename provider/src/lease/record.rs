@@ -1,0 +1,266 @@
+//! A session as it is stored: JSON, whose format the next process and the one before can read.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_vault::{Answer, RequestId, Secret};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::boot_time::{BootTime, millis};
+use super::journal::warn_of_lost_answer;
+use crate::Clock;
+use crate::lifetime::{LastRenewal, Lifetime, Renewal};
+use crate::session::{
+    AnswerUse, ByteBudget, IssuedAnswer, IssuedTerm, Session, SessionKey, SessionParts, SessionState,
+    Sessions, Token, VolumeId,
+};
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    key: SessionKey,
+    tokens: Vec<TokenRecord>,
+    answers: Vec<AnswerRecord>,
+    /// Paths of requests in progress.
+    issuing: Vec<String>,
+    /// Whether the pod is gone, and the tokens are to be revoked.
+    ended: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TokenRecord {
+    #[serde(with = "exposed")]
+    secret: Secret,
+    since: u64,
+    lifetime: Option<LifetimeRecord>,
+    owns: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnswerRecord {
+    request: String,
+    about: AnswerUse,
+    #[serde(with = "exposed")]
+    body: Secret,
+    term: TermRecord,
+    volumes: Vec<VolumeId>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TermRecord {
+    /// With the index of the token that the lease belongs to.
+    Lease {
+        id: String,
+        lifetime: LifetimeRecord,
+        token: usize,
+    },
+    Certificate {
+        replaced_from: u64,
+        until: u64,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct LifetimeRecord {
+    granted: u64,
+    #[serde(rename = "whole")]
+    full_ttl: u64,
+    until: u64,
+    renewal: Option<u64>,
+}
+
+/// A record that makes no session. The text of the record is not repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("it is no record of a session (line {line})")]
+pub(super) struct RecordError {
+    line: usize,
+}
+
+/// Returns the record of a session; nothing where a restart would have no use for it.
+pub(super) fn write(session: &Session, clock: &dyn Clock) -> Option<Secret> {
+    let now = clock.now();
+    let tokens = session.logins.living(now);
+    let answers = session.issued.living(now);
+    if tokens.is_empty() && answers.iter().next().is_none() {
+        return None;
+    }
+    let boot_time = BootTime::now(clock);
+    let record = Record {
+        key: session.key.clone(),
+        answers: answers.iter().filter_map(|held| AnswerRecord::new(held, &tokens, &boot_time)).collect(),
+        tokens: tokens.iter().map(|token| TokenRecord::new(token, &boot_time)).collect(),
+        issuing: session.issued.in_progress().clone(),
+        ended: session.state() == SessionState::Ended,
+    };
+    let mut written = WipedWriter(Secret::default());
+    serde_json::to_writer(&mut written, &record).ok()?;
+    Some(written.0)
+}
+
+/// Restores a stored session among the others, and logs which answers may have been lost when the process
+/// ended.
+///
+/// # Errors
+/// [`RecordError`] where the record makes no session.
+pub(super) fn restore(
+    name: String,
+    record: &Secret,
+    sessions: &Sessions,
+    clock: &dyn Clock,
+) -> Result<Arc<Session>, RecordError> {
+    let record: Record =
+        serde_json::from_slice(record.expose()).map_err(|error| RecordError { line: error.line() })?;
+    let boot_time = BootTime::now(clock);
+    let tokens: Vec<Arc<Token>> =
+        record.tokens.into_iter().map(|token| Arc::new(token.restored(&boot_time))).collect();
+    // an answer for which no bytes are left ends by itself, or with its token, which is kept
+    let budget = &sessions.issued_budget;
+    let issued = record
+        .answers
+        .into_iter()
+        .filter_map(|answer| answer.restored(&tokens, budget, &boot_time))
+        .collect();
+    let session = sessions.restore(SessionParts {
+        key: record.key,
+        record_name: name,
+        created: None,
+        state: if record.ended { SessionState::Ended } else { SessionState::New },
+        tokens,
+        issued,
+    });
+    if !record.issuing.is_empty() {
+        record.issuing.iter().for_each(|path| warn_of_lost_answer(&session, path));
+        session.changes.note();
+    }
+    Ok(session)
+}
+
+impl TokenRecord {
+    fn new(token: &Token, boot_time: &BootTime) -> Self {
+        Self {
+            secret: token.secret().clone(),
+            since: boot_time.to_millis(token.asked),
+            lifetime: token.lifetime().map(|lifetime| LifetimeRecord::new(&lifetime, boot_time)),
+            owns: token.owns_leases(),
+        }
+    }
+
+    fn restored(self, boot_time: &BootTime) -> Token {
+        let lifetime = self.lifetime.map(|lifetime| lifetime.restored(boot_time));
+        Token::restored(self.secret, boot_time.from_millis(self.since), lifetime, self.owns)
+    }
+}
+
+impl AnswerRecord {
+    fn new(held: &IssuedAnswer, tokens: &[Arc<Token>], boot_time: &BootTime) -> Option<Self> {
+        Some(Self {
+            request: HEXLOWER.encode(&held.request.0),
+            about: held.about.clone(),
+            body: held.answer.body().clone(),
+            term: TermRecord::new(&held.term, tokens, boot_time)?,
+            volumes: held.volumes.clone(),
+        })
+    }
+
+    fn restored(
+        self,
+        tokens: &[Arc<Token>],
+        budget: &ByteBudget,
+        boot_time: &BootTime,
+    ) -> Option<IssuedAnswer> {
+        let request = HEXLOWER.decode(self.request.as_bytes()).ok()?;
+        Some(IssuedAnswer {
+            request: RequestId(request.try_into().ok()?),
+            about: self.about,
+            _reserved: budget.reserve(&self.body)?,
+            answer: Arc::new(Answer::from_body(self.body)),
+            term: self.term.restored(tokens, boot_time)?,
+            volumes: self.volumes,
+        })
+    }
+}
+
+impl TermRecord {
+    fn new(term: &IssuedTerm, tokens: &[Arc<Token>], boot_time: &BootTime) -> Option<Self> {
+        Some(match term {
+            IssuedTerm::Lease { id, lifetime, token } => Self::Lease {
+                id: id.clone(),
+                lifetime: LifetimeRecord::new(lifetime, boot_time),
+                token: tokens.iter().position(|other| Arc::ptr_eq(other, token))?,
+            },
+            IssuedTerm::Certificate { replaced_from, until } => Self::Certificate {
+                replaced_from: boot_time.to_millis(*replaced_from),
+                until: boot_time.to_millis(*until),
+            },
+        })
+    }
+
+    fn restored(self, tokens: &[Arc<Token>], boot_time: &BootTime) -> Option<IssuedTerm> {
+        Some(match self {
+            Self::Lease { id, lifetime, token } => IssuedTerm::Lease {
+                id,
+                lifetime: lifetime.restored(boot_time),
+                token: Arc::clone(tokens.get(token)?),
+            },
+            Self::Certificate { replaced_from, until } => IssuedTerm::Certificate {
+                replaced_from: boot_time.from_millis(replaced_from),
+                until: boot_time.from_millis(until),
+            },
+        })
+    }
+}
+
+impl LifetimeRecord {
+    fn new(lifetime: &Lifetime, boot_time: &BootTime) -> Self {
+        let renewal = match lifetime.renewal {
+            Renewal::At(at) | Renewal::InProgress(at) => Some(at),
+            Renewal::Never => None,
+        };
+        Self {
+            granted: millis(lifetime.granted),
+            full_ttl: millis(lifetime.full_ttl),
+            until: boot_time.to_millis(lifetime.until),
+            renewal: renewal.map(|at| boot_time.to_millis(at)),
+        }
+    }
+
+    fn restored(self, boot_time: &BootTime) -> Lifetime {
+        Lifetime {
+            granted: Duration::from_millis(self.granted),
+            full_ttl: Duration::from_millis(self.full_ttl),
+            until: boot_time.from_millis(self.until),
+            renewal: self.renewal.map_or(Renewal::Never, |at| Renewal::At(boot_time.from_millis(at))),
+            last: LastRenewal::Granted,
+        }
+    }
+}
+
+/// Collects what is written, and wipes it.
+struct WipedWriter(Secret);
+
+impl io::Write for WipedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Secrets as they stand in a record, the one place where they are written out.
+mod exposed {
+    use coffer_vault::Secret;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose_str().unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
+    }
+}

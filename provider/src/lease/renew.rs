@@ -1,0 +1,125 @@
+//! Renewal of tokens and leases. Nothing is issued here, and nobody logs in: only a mount reaches the pod.
+
+use std::sync::Arc;
+
+use coffer_vault::{Failure, FailureKind, TargetHandle, Vault, VaultNamespace};
+use futures_util::future::join_all;
+
+use super::Background;
+use super::schedule::{DueRenewal, Renewable};
+use super::turn::turn;
+use crate::lifetime::Lifetime;
+use crate::session::{Session, Token};
+use crate::vault_error::error_of;
+
+/// Makes the renewals of one session: tokens first, since leases die with them. Each waits for its turn, and none
+/// for another to be answered.
+pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, due: Vec<DueRenewal>) {
+    let Ok(target) = background.targets.handle(&session.key.target) else {
+        let now = background.clock.now();
+        due.iter().for_each(|renewal| renewal.change_lifetime(|lifetime| lifetime.retry_later(now)));
+        return;
+    };
+    let (tokens, leases): (Vec<_>, Vec<_>) =
+        due.into_iter().partition(|renewal| matches!(renewal.what, Renewable::Token(_)));
+    for due in [tokens, leases] {
+        join_all(due.into_iter().map(|renewal| renew_one(&background, &target, renewal))).await;
+    }
+}
+
+async fn renew_one(background: &Background, target: &TargetHandle, due: DueRenewal) {
+    let vault = VaultNamespace { target, namespace: due.session.key.namespace.as_deref() };
+    let turn = turn(due.attempt, &target.limits.renewals, vault).await;
+    match &due.what {
+        Renewable::Token(token) => renew_token(background, &due, token, &turn.vault).await,
+        Renewable::Lease { .. } => renew_lease(background, &due, &turn.vault).await,
+    }
+}
+
+async fn renew_token(background: &Background, due: &DueRenewal, token: &Arc<Token>, vault: &Vault<'_>) {
+    let asked = background.clock.now();
+    let failure = match vault.renew_token(token.secret()).await {
+        Ok(login) => {
+            return due.change_lifetime(|lifetime| match login.ttl {
+                Some(ttl) => lifetime.renewed(asked, ttl, login.renewable),
+                None => lifetime.end_renewals(),
+            });
+        }
+        Err(failure) => failure,
+    };
+    let kind = failure.classify();
+    if kind.is_denial() && !vault.knows_token(token.secret()).await {
+        return lose_token(&due.session, token);
+    }
+    match kind {
+        FailureKind::DeniedByPolicy | FailureKind::BadRequest => {
+            warn(due, "is renewed no further", failure, vault);
+            due.change_lifetime(Lifetime::end_renewals);
+        }
+        _ => {
+            warn(due, "is not renewed yet", failure, vault);
+            due.change_lifetime(|lifetime| lifetime.retry_later(background.clock.now()));
+        }
+    }
+}
+
+async fn renew_lease(background: &Background, due: &DueRenewal, vault: &Vault<'_>) {
+    let Renewable::Lease { id, token, .. } = &due.what else { return };
+    if token.is_gone() {
+        return;
+    }
+    let (asked, secret) = (background.clock.now(), token.secret());
+    let failure = match vault.renew_lease(secret, id).await {
+        Ok(lease) => {
+            return due.change_lifetime(|lifetime| lifetime.renewed(asked, lease.duration, lease.renewable));
+        }
+        Err(failure) => failure,
+    };
+    let kind = failure.classify();
+    if kind.is_denial() && !vault.knows_token(secret).await {
+        return lose_token(&due.session, token);
+    }
+    if kind == FailureKind::BadRequest && vault.has_lost_lease(secret, id).await {
+        warn(due, "is gone, the next mount has it issued anew", failure, vault);
+        return due.session.issued.remove_lease(id);
+    }
+    let now = background.clock.now();
+    match kind {
+        FailureKind::DeniedByPolicy => {
+            warn(due, "is renewed no further", failure, vault);
+            due.change_lifetime(Lifetime::end_renewals);
+        }
+        // Vault has one status for the end of what an engine allows, and for an engine that failed
+        FailureKind::BadRequest => {
+            warn(due, "is not renewed yet", failure, vault);
+            due.change_lifetime(|lifetime| lifetime.retry_refused(now));
+        }
+        _ => {
+            warn(due, "is not renewed yet", failure, vault);
+            due.change_lifetime(|lifetime| lifetime.retry_later(now));
+        }
+    }
+}
+
+fn lose_token(session: &Session, token: &Arc<Token>) {
+    if token.is_gone() {
+        return;
+    }
+    tracing::warn!(
+        namespace = session.key.identity.namespace,
+        pod = session.pod_name(),
+        "Vault knows the token no more, and what was issued to it is gone; the next mount logs in anew"
+    );
+    session.logins.remove_gone(token);
+}
+
+fn warn(due: &DueRenewal, outcome: &str, failure: Failure, vault: &Vault<'_>) {
+    let session = &due.session;
+    let what = match &due.what {
+        Renewable::Token(_) => "the token".to_owned(),
+        Renewable::Lease { path, .. } => format!("the lease of {path}"),
+    };
+    let error = error_of(failure, &vault.target().target.address);
+    let (namespace, pod) = (&session.key.identity.namespace, session.pod_name());
+    tracing::warn!(namespace, pod, "{what} {outcome}: {error}");
+}

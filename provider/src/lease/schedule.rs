@@ -1,0 +1,88 @@
+//! Which renewals of a session are due, and when the next one is: decided here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use coffer_vault::RequestId;
+
+use crate::lifetime::{Attempt, Lifetime};
+use crate::session::{IssuedTerm, Session, Token};
+
+/// The renewals of a session.
+pub(super) struct Schedule {
+    /// Renewals that are due and claimed: nobody else makes them.
+    pub(super) due: Vec<DueRenewal>,
+    /// When the next renewal is due; nothing where none is to come.
+    pub(super) next: Option<Instant>,
+}
+
+/// A renewal that is due. Dropped without an answer of Vault, it is due again.
+pub(super) struct DueRenewal {
+    pub(super) session: Arc<Session>,
+    pub(super) attempt: Attempt,
+    pub(super) what: Renewable,
+}
+
+/// What is renewed.
+pub(super) enum Renewable {
+    /// A token.
+    Token(Arc<Token>),
+    /// A lease, with the token that it belongs to.
+    Lease { request: RequestId, path: String, id: String, token: Arc<Token> },
+}
+
+impl Schedule {
+    /// Claims what is due of a session.
+    pub(super) fn of(session: &Arc<Session>, now: Instant) -> Self {
+        let mut schedule = Self { due: Vec::new(), next: None };
+        let tokens = session.logins.living(now);
+        for token in tokens.iter().filter(|token| tokens.last().is_some_and(|new| session.needs(token, new)))
+        {
+            token.change_lifetime(|lifetime| {
+                schedule.claim(session, lifetime, now, || Renewable::Token(Arc::clone(token)));
+            });
+        }
+        for held in session.issued.living(now).iter_mut() {
+            if let IssuedTerm::Lease { id, lifetime, token } = &mut held.term {
+                schedule.claim(session, lifetime, now, || Renewable::Lease {
+                    request: held.request,
+                    path: held.about.path.clone(),
+                    id: id.clone(),
+                    token: Arc::clone(token),
+                });
+            }
+        }
+        schedule
+    }
+
+    fn claim(
+        &mut self,
+        session: &Arc<Session>,
+        lifetime: &mut Lifetime,
+        now: Instant,
+        what: impl FnOnce() -> Renewable,
+    ) {
+        if let Some(attempt) = lifetime.claim_renewal(now) {
+            self.due.push(DueRenewal { session: Arc::clone(session), attempt, what: what() });
+        } else if let Some(at) = lifetime.next_renewal() {
+            self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        }
+    }
+}
+
+impl DueRenewal {
+    /// Changes the lifetime of what is renewed.
+    pub(super) fn change_lifetime(&self, change: impl FnOnce(&mut Lifetime)) {
+        match &self.what {
+            Renewable::Token(token) => token.change_lifetime(change),
+            Renewable::Lease { request, id, .. } => self.session.issued.change_lease(*request, id, change),
+        }
+    }
+}
+
+impl Drop for DueRenewal {
+    fn drop(&mut self) {
+        self.change_lifetime(Lifetime::release_claim);
+        self.session.changes.note();
+    }
+}

@@ -1,0 +1,296 @@
+//! What is held between reads, and renewed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::time::sleep;
+
+use super::super::renew::renew;
+use super::super::schedule::Schedule;
+use super::{background, next_renewal, renew_due};
+use crate::Clock;
+use crate::fetch::Fetch;
+use crate::lease::StateStore;
+use crate::session::SessionKey;
+use crate::session::tests::bed::{
+    Bed, MINUTE, answer, creds, issue_request, lease, lease_called, of_pod, of_pod_as,
+};
+
+#[tokio::test]
+async fn a_lease_is_held_while_it_is_renewed() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.fetch(&session).answered(&creds("r"), lease(60)).await;
+    for _ in 0..10 {
+        bed.clock.advance(Duration::from_secs(41));
+        assert!(next_renewal(&session, &bed).is_some_and(|at| at <= bed.clock.now()));
+        renew_due(&session, &bed).await;
+        assert!(bed.fetch(&session).holds(&creds("r")));
+    }
+    bed.clock.advance(MINUTE);
+    assert!(!bed.fetch(&session).holds(&creds("r")), "nobody renewed it");
+    assert!(!bed.fetch(&session).holds(&creds("other")));
+}
+
+#[tokio::test]
+async fn nothing_is_held_where_a_pods_end_goes_unnoticed() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let without_pod = bed.session(bed.key("a"));
+    bed.fetch(&without_pod).answered(&creds("r"), lease(60)).await;
+    assert!(!bed.fetch(&without_pod).holds(&creds("r")));
+
+    let plain = Bed::new(10).await;
+    let session = plain.pod_session();
+    plain.fetch(&session).answered(&creds("r"), lease(60)).await;
+    assert!(!plain.fetch(&session).holds(&creds("r")));
+}
+
+#[tokio::test]
+async fn a_duration_without_a_lease_is_none() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    let kv_v1 = answer(r#"{"lease_id":"","lease_duration":2764800,"data":{"k":"v"}}"#);
+    bed.fetch(&session).answered(&creds("r"), kv_v1).await;
+    assert!(!bed.fetch(&session).holds(&creds("r")));
+}
+
+#[tokio::test]
+async fn a_read_is_cached_for_the_interval_of_the_class() {
+    let bed = Bed::new(10).await;
+    let session = bed.pod_session();
+    let read = || Fetch { refresh_interval: MINUTE, ..bed.fetch(&session) };
+    read().answered(&creds("r"), answer(r#"{"data":{"k":"v"}}"#)).await;
+    bed.clock.advance(Duration::from_secs(59));
+    assert!(read().holds(&creds("r")));
+    assert!(!bed.fetch(&session).holds(&creds("r")), "another class wants it fresh");
+    bed.clock.advance(Duration::from_secs(1));
+    assert!(!read().holds(&creds("r")));
+}
+
+#[tokio::test]
+async fn cached_reads_take_no_bytes_from_what_was_issued() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    let read = Fetch { refresh_interval: MINUTE, ..bed.fetch(&session) };
+    for size in [1 << 20, 1] {
+        let value = "v".repeat(size);
+        for n in 0.. {
+            let request = creds(&format!("{size}-{n}"));
+            read.answered(&request, answer(&format!(r#"{{"data":{{"k":"{value}"}}}}"#))).await;
+            if !read.holds(&request) {
+                break;
+            }
+        }
+    }
+    read.answered(&creds("r"), lease(60)).await;
+    assert!(read.holds(&creds("r")));
+}
+
+#[tokio::test]
+async fn a_lease_that_vault_lost_is_dropped() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.fetch(&session).answered(&creds("r"), lease(60)).await;
+    bed.clock.advance(Duration::from_secs(41));
+    let vault_answers = |renewal, lookup| {
+        bed.fake.renewal.store(renewal, Ordering::Relaxed);
+        bed.fake.lookup.store(lookup, Ordering::Relaxed);
+    };
+    vault_answers(500, 200);
+    renew_due(&session, &bed).await;
+    assert!(bed.fetch(&session).holds(&creds("r")), "Vault may be back in time");
+    bed.clock.advance(Duration::from_secs(6));
+    vault_answers(400, 200);
+    renew_due(&session, &bed).await;
+    assert!(bed.fetch(&session).has_fallback(&creds("r")), "Vault knows it, should it not issue another");
+    assert!(!bed.fetch(&session).holds(&creds("r")), "the next mount asks for another");
+    bed.clock.advance(Duration::from_secs(4));
+    vault_answers(400, 400);
+    renew_due(&session, &bed).await;
+    assert!(!bed.fetch(&session).has_fallback(&creds("r")));
+    assert!(!bed.fetch(&session).holds(&creds("r")));
+}
+
+#[tokio::test]
+async fn a_renewal_that_hangs_holds_up_no_other() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.fetch(&session).answered(&creds("slow"), lease_called("slow", 60)).await;
+    bed.fetch(&session).answered(&creds("r"), lease(60)).await;
+    bed.clock.advance(Duration::from_secs(41));
+    bed.fake.hangs.store(true, Ordering::Relaxed);
+    tokio::select! {
+        () = renew_due(&session, &bed) => panic!("it hangs"),
+        () = async { while bed.fake.renewals() == 0 { sleep(Duration::from_millis(5)).await; } } => {}
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_in_progress_is_not_made_twice_and_holds_up_no_other() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.fetch(&session).answered(&creds("r"), lease(60)).await;
+    bed.clock.advance(Duration::from_secs(41));
+    bed.fake.renewal.store(500, Ordering::Relaxed);
+    renew_due(&session, &bed).await;
+    let retry = next_renewal(&session, &bed).expect("another try");
+    assert!(retry > bed.clock.now());
+    bed.clock.advance(Duration::from_secs(6));
+    let in_progress = Schedule::of(&session, bed.clock.now()).due;
+    assert_eq!(in_progress.len(), 1);
+    assert!(Schedule::of(&session, bed.clock.now()).due.is_empty(), "it is being made");
+    bed.fetch(&session).answered(&creds("s"), lease(9)).await;
+    bed.clock.advance(Duration::from_secs(7));
+    let others = Schedule::of(&session, bed.clock.now()).due;
+    assert_eq!(others.len(), 1);
+    bed.fake.renewal.store(200, Ordering::Relaxed);
+    let before = bed.fake.renewals();
+    renew(background(&bed), Arc::clone(&session), others).await;
+    assert_eq!(bed.fake.renewals(), before + 1);
+    drop(in_progress);
+    assert_eq!(Schedule::of(&session, bed.clock.now()).due.len(), 1, "a claim that came to nothing is due");
+}
+
+#[tokio::test]
+async fn a_token_that_vault_does_not_know_takes_its_leases_along() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.fetch(&session).answered(&creds("r"), lease(86_400)).await;
+    bed.clock.advance(Duration::from_secs(2401));
+    bed.fake.renewal.store(403, Ordering::Relaxed);
+    bed.fake.lookup.store(403, Ordering::Relaxed);
+    renew_due(&session, &bed).await;
+    assert!(!bed.fetch(&session).holds(&creds("r")));
+    assert_eq!(bed.token(&session).await.secret().expose(), b"t2");
+}
+
+#[tokio::test]
+async fn a_certificate_is_held_for_two_thirds_whatever_the_clock_says_since() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    let now = bed.clock.time_of_day();
+    let end = now.duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 600;
+    let body =
+        format!(r#"{{"lease_id":"","data":{{"certificate":"c","serial_number":"1","expiration":{end}}}}}"#);
+    let request = issue_request();
+    bed.fetch(&session).answered(&request, answer(&body)).await;
+    for step in [now + Duration::from_secs(3600), now - Duration::from_secs(3600)] {
+        bed.clock.step(step);
+        assert!(bed.fetch(&session).holds(&request));
+    }
+    bed.clock.advance(Duration::from_secs(398));
+    assert!(bed.fetch(&session).holds(&request));
+    bed.clock.advance(Duration::from_secs(3));
+    assert!(!bed.fetch(&session).holds(&request));
+    assert!(bed.fetch(&session).has_fallback(&request), "should Vault not issue another");
+    bed.clock.advance(Duration::from_secs(200));
+    assert!(!bed.fetch(&session).has_fallback(&request));
+}
+
+#[tokio::test]
+async fn what_no_volume_needs_any_more_is_dropped() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    let read = bed.fetch(&session);
+    read.answered(&creds("r"), lease(60)).await;
+    session.note_mount(read.volume, &[creds("r").id()]);
+    session.note_mount(2, &[creds("r").id()]);
+    // a replacement that the first volume had issued is the second one's too
+    read.answered(&creds("r"), lease(60)).await;
+    session.note_mount(read.volume, &[]);
+    assert!(read.holds(&creds("r")), "the other volume has it");
+    session.note_mount(2, &[creds("s").id()]);
+    assert!(!read.holds(&creds("r")));
+}
+
+#[tokio::test]
+async fn a_denied_token_that_vault_does_not_know_takes_its_leases_along_however_old() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.fetch(&session).answered(&creds("r"), lease(86_400)).await;
+    let token = bed.token(&session).await;
+    token.note_lease();
+    bed.clock.advance(MINUTE);
+    bed.fake.lookup.store(403, Ordering::Relaxed);
+    let other = bed.fetch(&session).after_denial(&token).await;
+    assert!(other.is_some_and(|other| other.secret().expose() == b"t2"));
+    assert!(!bed.fetch(&session).holds(&creds("r")));
+}
+
+#[tokio::test]
+async fn what_a_pod_lives_on_is_never_evicted() {
+    let (bed, store) = Bed::with_leases(1).await;
+    let owners: Vec<_> = ["a", "b", "c"].map(|name| of_pod_as(&bed, name)).into();
+    for owner in &owners {
+        bed.clock.advance(Duration::from_secs(1));
+        let session = bed.session(owner.clone());
+        bed.fetch(&session).answered(&creds("r"), lease(3600)).await;
+        bed.leases.store().expect("a store").save(&session);
+    }
+    bed.session(bed.key("d"));
+    for owner in &owners {
+        assert!(bed.fetch(&bed.session(owner.clone())).holds(&creds("r")));
+    }
+    // not even while a pod's end would go unnoticed, until the lease ends by itself
+    bed.leases.switch(false);
+    bed.session(bed.key("e"));
+    assert_eq!(store.load().len(), owners.len());
+    bed.clock.advance(Duration::from_secs(3600));
+    bed.session(bed.key("f"));
+    assert_eq!((bed.sessions.all().len(), store.load().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_path_that_issued_nothing_may_come_to_issue() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    let read = bed.fetch(&session);
+    assert!(read.may_issue(&creds("r")), "nobody knows yet");
+    read.note_grant(&creds("r"), &answer(r#"{"data":{"k":"v"}}"#).grant(false));
+    assert!(!read.may_issue(&creds("r")));
+    read.note_grant(&creds("r"), &lease(60).grant(false));
+    assert!(read.may_issue(&creds("r")));
+}
+
+#[tokio::test]
+async fn a_token_near_its_end_reads_and_has_nothing_issued_to_it() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    let first = bed.token(&session).await;
+    session.note_mount(0, &[]);
+    bed.fake.renewal.store(400, Ordering::Relaxed);
+    bed.clock.advance(Duration::from_secs(2500));
+    renew_due(&session, &bed).await;
+    let read = bed.fetch(&session);
+    read.note_grant(&creds("kv"), &answer(r#"{"data":{"k":"v"}}"#).grant(false));
+    assert!(Arc::ptr_eq(&*read.token_for(&creds("kv")).await, &first));
+    assert!(!Arc::ptr_eq(&*read.token_for(&creds("r")).await, &first));
+}
+
+#[tokio::test]
+async fn a_volume_that_reads_through_another_session_leaves_what_it_had_to_its_end() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let key = of_pod(&bed);
+    let before = bed.session(key.clone());
+    bed.fetch(&before).answered(&creds("r"), lease(60)).await;
+    assert!(before.note_mount(0, &[creds("r").id()]));
+    assert!(!before.note_mount(0, &[creds("r").id()]));
+    assert!(next_renewal(&before, &bed).is_some());
+
+    let now = bed.session(SessionKey { role: "another".to_owned(), ..key });
+    assert!(now.note_mount(0, &[]));
+    bed.sessions.remove_volume_from_others(&now, 0);
+    assert_eq!(next_renewal(&before, &bed), None, "neither lease nor token");
+    assert_eq!(before.logins.living(bed.clock.now()).len(), 1, "to be revoked with the pod");
+}
+
+#[tokio::test]
+async fn a_token_that_no_mount_needs_is_not_renewed() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.token(&session).await;
+    assert_eq!(next_renewal(&session, &bed), None);
+    session.note_mount(0, &[]);
+    assert!(next_renewal(&session, &bed).is_some());
+}

@@ -1,0 +1,176 @@
+//! What Vault issued for a session: leases, and certificates without one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use coffer_vault::{Answer, Request, RequestId};
+
+use super::answers::{AnswerList, AnswerUse, HeldAnswer, VolumeId};
+use super::budget::ByteBudget;
+use super::changes::Changes;
+use super::token::Token;
+use crate::lifetime::Lifetime;
+
+/// An issued answer.
+pub(crate) type IssuedAnswer = HeldAnswer<IssuedTerm>;
+
+/// For how long an issued answer is good.
+pub(crate) enum IssuedTerm {
+    /// As long as the lease lives, and the token that the lease belongs to.
+    Lease { id: String, lifetime: Lifetime, token: Arc<Token> },
+    /// A certificate is replaced in the last third of its life.
+    Certificate { replaced_from: Instant, until: Instant },
+}
+
+/// The issued answers of one session.
+pub(crate) struct Issued {
+    answers: Mutex<AnswerList<IssuedTerm>>,
+    /// Paths of requests in progress at which Vault may issue something.
+    in_progress: Mutex<Vec<String>>,
+    /// Held while something may be issued, so that a second mount finds it issued.
+    turn: tokio::sync::Mutex<()>,
+    budget: ByteBudget,
+    changes: Arc<Changes>,
+}
+
+impl Issued {
+    pub(super) fn new(answers: AnswerList<IssuedTerm>, budget: ByteBudget, changes: Arc<Changes>) -> Self {
+        Self {
+            answers: Mutex::new(answers),
+            in_progress: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            budget,
+            changes,
+        }
+    }
+
+    /// Waits until no other read of the session has something issued.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Returns the answer to a request, unless its replacement is due.
+    pub(crate) fn current(&self, request: RequestId, now: Instant) -> Option<Arc<Answer>> {
+        let answers = self.lock();
+        let held = answers.get(request)?;
+        held.term.is_current(now).then(|| Arc::clone(&held.answer))
+    }
+
+    /// Returns the answer to a request while it is good, should Vault give no replacement.
+    pub(crate) fn fallback(&self, request: RequestId, now: Instant) -> Option<Arc<Answer>> {
+        let answers = self.lock();
+        let held = answers.get(request)?;
+        (!held.term.is_over(now)).then(|| Arc::clone(&held.answer))
+    }
+
+    /// Holds an answer, unless the byte budget is used up.
+    pub(crate) fn put(
+        &self,
+        request: &Request,
+        about: AnswerUse,
+        answer: Answer,
+        term: IssuedTerm,
+        volume: VolumeId,
+    ) -> Arc<Answer> {
+        let Some(reserved) = self.budget.reserve(answer.body()) else {
+            tracing::warn!(
+                path = request.path,
+                "no memory left to keep what was issued: it is issued again at the next mount"
+            );
+            return Arc::new(answer);
+        };
+        let answer = Arc::new(Answer::from_body(answer.into_body()));
+        self.lock().put(HeldAnswer {
+            request: request.id(),
+            about,
+            answer: Arc::clone(&answer),
+            term,
+            volumes: vec![volume],
+            _reserved: reserved,
+        });
+        self.changes.note();
+        answer
+    }
+
+    /// Notes which answers a volume takes its files from. An answer that no volume needs is not renewed any more.
+    pub(super) fn note_use(&self, volume: VolumeId, requests: &[RequestId]) {
+        if self.lock().note_use(volume, requests) {
+            self.changes.note();
+        }
+    }
+
+    /// Returns whether a lease belongs to the token.
+    pub(super) fn has_lease_of(&self, token: &Arc<Token>) -> bool {
+        self.lock().iter().any(|held| held.term.belongs_to(token))
+    }
+
+    /// Returns whether an answer is good.
+    pub(super) fn has_any(&self, now: Instant) -> bool {
+        self.lock().iter().any(|held| !held.term.is_over(now))
+    }
+
+    /// Returns how many leases live.
+    pub(crate) fn leases(&self, now: Instant) -> usize {
+        let answers = self.lock();
+        answers.iter().filter(|held| held.term.is_lease() && !held.term.is_over(now)).count()
+    }
+
+    /// Changes the lifetime of the lease that a request was answered with, unless another lease replaced it.
+    pub(crate) fn change_lease(&self, request: RequestId, lease: &str, change: impl FnOnce(&mut Lifetime)) {
+        let mut answers = self.lock();
+        if let Some(IssuedTerm::Lease { id, lifetime, .. }) =
+            answers.get_mut(request).map(|held| &mut held.term)
+            && id == lease
+        {
+            change(lifetime);
+        }
+    }
+
+    /// Drops a lease that Vault lost.
+    pub(crate) fn remove_lease(&self, lease: &str) {
+        self.lock().retain(|held| !matches!(&held.term, IssuedTerm::Lease { id, .. } if id == lease));
+        self.changes.note();
+    }
+
+    /// Locks the answers, without those that ended.
+    pub(crate) fn living(&self, now: Instant) -> MutexGuard<'_, AnswerList<IssuedTerm>> {
+        let mut answers = self.lock();
+        answers.retain(|held| !held.term.is_over(now));
+        answers
+    }
+
+    /// Locks the paths of the requests in progress at which Vault may issue something.
+    pub(crate) fn in_progress(&self) -> MutexGuard<'_, Vec<String>> {
+        self.in_progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AnswerList<IssuedTerm>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl IssuedTerm {
+    fn is_current(&self, now: Instant) -> bool {
+        match self {
+            Self::Lease { lifetime, token, .. } => {
+                !self.is_over(now) && !lifetime.needs_replacement(now) && !token.needs_replacement(now)
+            }
+            Self::Certificate { replaced_from, .. } => now < *replaced_from,
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        match self {
+            Self::Lease { lifetime, token, .. } => lifetime.is_over(now) || token.is_over(now),
+            Self::Certificate { until, .. } => *until <= now,
+        }
+    }
+
+    fn is_lease(&self) -> bool {
+        matches!(self, Self::Lease { .. })
+    }
+
+    fn belongs_to(&self, owner: &Arc<Token>) -> bool {
+        matches!(self, Self::Lease { token, .. } if Arc::ptr_eq(token, owner))
+    }
+}

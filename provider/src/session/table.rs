@@ -1,0 +1,166 @@
+//! The sessions of all identities, and which of them are evicted where there are too many.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use data_encoding::HEXLOWER;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::Notify;
+
+use super::budget::ByteBudget;
+use super::users::Users;
+use super::{
+    Changes, Issued, Logins, Reads, Session, SessionKey, SessionParts, SessionState, UsedSession, VolumeId,
+};
+use crate::Clock;
+use crate::render::Frames;
+
+/// The sessions of all identities.
+pub(crate) struct Sessions {
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+    /// Wakes the lease manager when a session changes.
+    pub(crate) wake: Arc<Notify>,
+    /// Bytes for issued answers, over all sessions.
+    pub(crate) issued_budget: ByteBudget,
+    reads_budget: ByteBudget,
+    active: Mutex<HashMap<SessionKey, (Arc<Session>, Instant)>>,
+    /// Sessions whose pods are gone, until their tokens are revoked.
+    ended: Mutex<Vec<Arc<Session>>>,
+}
+
+/// A session that was looked up.
+pub(crate) struct Found {
+    pub(crate) session: UsedSession,
+    /// How many active sessions there are now.
+    pub(crate) active: usize,
+    /// Sessions that were evicted for it. What they own ends by itself.
+    pub(crate) evicted: Vec<Arc<Session>>,
+}
+
+impl Sessions {
+    /// Returns no sessions yet, and room for `capacity` of them beside those that cannot be evicted.
+    pub(crate) fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            clock,
+            wake: Arc::default(),
+            issued_budget: ByteBudget::for_issued(),
+            reads_budget: ByteBudget::for_reads(),
+            active: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// Returns the session of a key, created where there is none. Where there are too many, the session is
+    /// evicted whose token expired first, else that which was used longest ago; those that own something go
+    /// last. Sessions in use stay, and those that own what their pods live on: their number is bounded by that
+    /// of the node's pods.
+    pub(crate) fn session(&self, key: SessionKey, leases_kept: bool) -> Found {
+        let now = self.clock.now();
+        let mut active = self.lock_active();
+        if let Some((session, used)) = active.get_mut(&key) {
+            *used = now;
+            let session = session.enter();
+            return Found { session, active: active.len(), evicted: Vec::new() };
+        }
+        let mut evicted = Vec::new();
+        while active.len() >= self.capacity {
+            let may_go = active.iter().filter(|(_, (session, _))| session.may_be_evicted(now, leases_kept));
+            let first = may_go.min_by_key(|(_, (session, used))| session.eviction_order(*used, now));
+            let Some(key) = first.map(|(key, _)| key.clone()) else { break };
+            evicted.extend(active.remove(&key).map(|(session, _)| session));
+        }
+        let session = self.create(SessionParts {
+            key: key.clone(),
+            record_name: fresh_record_name(),
+            created: Some(now),
+            state: SessionState::New,
+            tokens: Vec::new(),
+            issued: Default::default(),
+        });
+        active.insert(key, (Arc::clone(&session), now));
+        Found { session: session.enter(), active: active.len(), evicted }
+    }
+
+    /// Returns the active sessions.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.lock_active().values().map(|(session, _)| Arc::clone(session)).collect()
+    }
+
+    /// Adds a session that was stored before a restart.
+    pub(crate) fn restore(&self, parts: SessionParts) -> Arc<Session> {
+        let session = self.create(parts);
+        if session.state() == SessionState::Ended {
+            self.lock_ended().push(Arc::clone(&session));
+        } else {
+            let entry = (Arc::clone(&session), self.clock.now());
+            self.lock_active().insert(session.key.clone(), entry);
+        }
+        session
+    }
+
+    /// Removes a volume from a pod's other sessions: it reads through this one now, since its class names
+    /// another role, say.
+    pub(crate) fn remove_volume_from_others(&self, session: &Session, volume: VolumeId) {
+        let Some(pod) = session.pod() else { return };
+        let is_other =
+            |other: &Session| other.key != session.key && other.pod().is_some_and(|p| p.uid == pod.uid);
+        self.all().iter().filter(|other| is_other(other)).for_each(|other| other.remove_volume(volume));
+    }
+
+    /// Ends the sessions that a test picks, and returns them: reads to come get new ones.
+    pub(crate) fn end(&self, picked: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let mut active = self.lock_active();
+        let picked = active.extract_if(|_, (session, _)| picked(session));
+        let picked: Vec<_> = picked.map(|(_, (session, _))| session).collect();
+        picked.iter().for_each(|session| session.note_ended());
+        self.lock_ended().extend(picked.iter().cloned());
+        picked
+    }
+
+    /// Returns the sessions whose pods are gone, and whose tokens are not revoked yet.
+    pub(crate) fn ended(&self) -> Vec<Arc<Session>> {
+        self.lock_ended().clone()
+    }
+
+    /// Drops an ended session that owns nothing any more.
+    pub(crate) fn remove_ended(&self, session: &Arc<Session>) {
+        self.lock_ended().retain(|other| !Arc::ptr_eq(other, session));
+    }
+
+    fn create(&self, parts: SessionParts) -> Arc<Session> {
+        let SessionParts { key, record_name, created, state, tokens, issued } = parts;
+        let changes = Arc::new(Changes::new(Arc::clone(&self.wake)));
+        Arc::new(Session {
+            key,
+            record_name,
+            logins: Logins::new(tokens, Arc::clone(&changes)),
+            reads: Reads::new(self.reads_budget.clone()),
+            issued: Issued::new(issued, self.issued_budget.clone(), Arc::clone(&changes)),
+            frames: Frames::default(),
+            changes,
+            created,
+            state: Mutex::new(state),
+            volumes: Mutex::default(),
+            users: Users::default(),
+        })
+    }
+
+    fn lock_active(&self) -> MutexGuard<'_, HashMap<SessionKey, (Arc<Session>, Instant)>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_ended(&self) -> MutexGuard<'_, Vec<Arc<Session>>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns a name that no other record has: 32 hexadecimal digits.
+fn fresh_record_name() -> String {
+    let mut name = [0; 16];
+    // without random numbers there is no TLS either
+    let _ = SystemRandom::new().fill(&mut name);
+    HEXLOWER.encode(&name)
+}

@@ -1,0 +1,73 @@
+//! Failures of Vault, and of the way to it, as the error of a read.
+
+use coffer_vault::{Address, Failure, MAX_BODY, Refusal, TargetError, TlsFileError};
+
+use crate::{Error, ErrorKind};
+
+/// Returns the error of a request to `server` that failed, as far as the failure itself says it.
+pub(crate) fn error_of(failure: Failure, server: &Address) -> Error {
+    match failure {
+        Failure::Refused(refusal) => error_of_refusal(refusal, server),
+        Failure::Unreachable(cause) => {
+            Error::new(ErrorKind::Unavailable, format!("cannot reach Vault at {server}: {cause}"))
+                .with_advice("Check the address and that the node reaches it")
+        }
+        Failure::Broken(cause) => {
+            Error::new(ErrorKind::Unavailable, format!("the connection to Vault at {server} broke: {cause}"))
+        }
+        Failure::NoRequest => Error::class(format!("the path and {server} make no URL")),
+        Failure::TimedOut => {
+            Error::new(ErrorKind::TimedOut, format!("Vault at {server} did not answer in time"))
+        }
+        Failure::TooLarge => {
+            Error::new(ErrorKind::TooLarge, format!("the answer is larger than {} MiB", MAX_BODY >> 20))
+        }
+        Failure::OutOfMemory => Error::new(
+            ErrorKind::Unavailable,
+            "too many large answers are in memory; the mount is tried again",
+        ),
+        Failure::Empty(status) => {
+            Error::new(ErrorKind::BadAnswer, format!("Vault answered HTTP {status} with nothing in it"))
+                .with_advice("Check that the path is one that can be read")
+        }
+        Failure::NotVault(what) => Error::new(ErrorKind::BadAnswer, format!("{server} answered with {what}"))
+            .with_advice("Check that the address is Vault's own, not a proxy's or a web page's"),
+        Failure::Redirect(reason) => {
+            Error::new(ErrorKind::BadAnswer, format!("Vault at {server} redirects: {reason}"))
+        }
+    }
+}
+
+fn error_of_refusal(refusal: Refusal, server: &Address) -> Error {
+    let Refusal { status, words, deleted, .. } = refusal;
+    if let Some(deleted) = deleted {
+        return Error::new(ErrorKind::NotFound, deleted).with_advice("Undelete it, or write a new version");
+    }
+    let error = match status {
+        403 => Error::new(ErrorKind::Denied, "Vault denied the request (HTTP 403)"),
+        404 => Error::new(ErrorKind::NotFound, "Vault has nothing at this path (HTTP 404)")
+            .with_advice("Check the path: KV version 2 reads lie under MOUNT/data/"),
+        400 | 405 => Error::new(ErrorKind::BadAnswer, format!("Vault refused the request (HTTP {status})")),
+        412 | 429 | 500.. => {
+            Error::new(ErrorKind::Unavailable, format!("Vault at {server} failed (HTTP {status})"))
+        }
+        _ => Error::new(ErrorKind::BadAnswer, format!("{server} answered HTTP {status}")),
+    };
+    error.with_vault(words)
+}
+
+impl From<TargetError> for Error {
+    fn from(error: TargetError) -> Self {
+        const OPERATOR: &str = "The provider's flags or environment name it";
+        let message = error.to_string();
+        match error {
+            TargetError::File(TlsFileError { file, .. }) if file.parameter.is_some() => Self::class(message),
+            TargetError::File(_) | TargetError::NoPem => {
+                Self::new(ErrorKind::Misconfigured, message).with_advice(OPERATOR)
+            }
+            TargetError::Setup { .. } | TargetError::Proxy(_) => Self::new(ErrorKind::Misconfigured, message),
+            TargetError::ServerNameIsAddress(_) | TargetError::ServerNameInvalid(_) => Self::class(message),
+            TargetError::TooMany(_) => Self::new(ErrorKind::Unavailable, message),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Where a Vault server listens.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use serde::{Deserialize, Serialize};
+
+/// Address of a Vault server: an http(s) URL, or a unix socket that speaks HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Address {
+    /// `http://…` or `https://…`, with no trailing slash.
+    Url(Url),
+    /// `unix:///path`, such as a Vault Agent's listener.
+    Unix(PathBuf),
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no Vault address: write https://HOST[:PORT], http://HOST[:PORT] or unix:///PATH")]
+pub struct BadAddress(String);
+
+impl Address {
+    /// Parses an address.
+    ///
+    /// # Errors
+    /// [`BadAddress`] for other schemes, for a query, and for a user name or password in it (which the
+    /// error does not repeat).
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        let text = text.trim();
+        if let Some(path) = text.strip_prefix("unix://") {
+            let path = Path::new(path);
+            return if path.is_absolute() {
+                Ok(Self::Unix(path.into()))
+            } else {
+                Err(BadAddress(text.into()))
+            };
+        }
+        let mut url = Url::parse(text).map_err(|_| BadAddress(shown(text)))?;
+        let plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+            return Err(BadAddress(shown(text)));
+        }
+        url.set_path(url.path().trim_end_matches('/').to_owned().as_str());
+        Ok(Self::Url(url))
+    }
+
+    /// Returns what Vault's paths are appended to: the URL up to and with `/v1`.
+    pub(crate) fn base(&self) -> String {
+        match self {
+            Self::Url(url) => format!("{}/v1", url.as_str().trim_end_matches('/')),
+            Self::Unix(_) => "http://localhost/v1".to_owned(),
+        }
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = BadAddress;
+
+    fn try_from(text: String) -> Result<Self, BadAddress> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+/// Returns the text without what may be a password.
+fn shown(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => text.to_owned(),
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(url.as_str().trim_end_matches('/')),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    #[test]
+    fn urls_and_sockets() {
+        let base = |text| Address::parse(text).expect(text).base();
+        assert_eq!(base("https://vault:8200/"), "https://vault:8200/v1");
+        assert_eq!(base("http://127.0.0.1:8200"), "http://127.0.0.1:8200/v1");
+        assert_eq!(base("https://host/prefix/"), "https://host/prefix/v1");
+        assert_eq!(base("unix:///run/agent.sock"), "http://localhost/v1");
+    }
+
+    #[test]
+    fn anything_else_is_refused_without_its_password() {
+        for text in
+            ["vault:8200", "", "ftp://h", "https://", "https://h?x=1", "unix://relative", "https://u:pw@h"]
+        {
+            let error = Address::parse(text).expect_err(text).to_string();
+            assert!(!error.contains("pw"), "{error}");
+        }
+    }
+}

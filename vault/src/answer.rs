@@ -1,0 +1,345 @@
+//! What Vault answers: the envelope that all its answers share, read without copying a secret.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::exchange::BodyBytes;
+use crate::failure::{Failure, Refusal};
+use crate::json::{self, RawObject};
+use crate::{Secret, is_header_text};
+
+/// Longest text of Vault's own words in an error.
+const MAX_WORDS: usize = 400;
+
+/// How much of what Vault says is looked at, in characters, and for how many secrets: a server that is no Vault may say much.
+const MAX_SAID: usize = 4096;
+const MAX_SECRETS: usize = 256;
+
+/// A successful answer: the body, and the memory that it takes of what bodies may take.
+#[derive(Debug)]
+pub struct Answer {
+    body: Secret,
+    _bytes: BodyBytes,
+}
+
+/// The fields of an answer, borrowed from its body.
+pub struct Envelope<'a> {
+    fields: RawObject<'a>,
+}
+
+/// The token of a login or of a token's renewal.
+#[derive(Debug)]
+pub struct Login {
+    /// The token.
+    pub token: Secret,
+    /// How long the token lives; none where it does not end.
+    pub ttl: Option<Duration>,
+    /// How many requests the token is good for; 0 is any number.
+    pub uses: u64,
+    /// Whether Vault renews the token.
+    pub renewable: bool,
+}
+
+/// What an answer granted beside its data.
+#[derive(Debug)]
+pub enum Grant {
+    /// A lease.
+    Lease(LeaseGrant),
+    /// A certificate without a lease.
+    Certificate(IssuedCertificate),
+    /// A token of Vault's own.
+    Token,
+    /// Nothing was issued.
+    Nothing,
+}
+
+/// A lease that was granted: Vault revokes what was issued when the lease ends.
+#[derive(Debug)]
+pub struct LeaseGrant {
+    /// The lease's id, `lease_id`.
+    pub id: String,
+    /// How long the lease lives.
+    pub duration: Duration,
+    /// Whether Vault renews the lease.
+    pub renewable: bool,
+}
+
+/// A certificate that was issued, which has an end and no lease.
+#[derive(Debug)]
+pub struct IssuedCertificate {
+    /// The end of its validity, in seconds since 1970.
+    pub expiration: u64,
+}
+
+impl Answer {
+    /// Returns the answer of a success, or the failure. `secrets` are cut from Vault's words.
+    pub(crate) fn new(
+        status: u16,
+        headers: &HeaderMap,
+        body: Secret,
+        bytes: BodyBytes,
+        secrets: &[Secret],
+    ) -> Result<Self, Failure> {
+        if !(200..300).contains(&status) {
+            return Err(Failure::Refused(refusal(status, headers, &body, secrets)));
+        }
+        if body.expose().trim_ascii().is_empty() {
+            return Err(Failure::Empty(status));
+        }
+        let answer = Self { body, _bytes: bytes };
+        match answer.fields() {
+            Some(_) => Ok(answer),
+            None => Err(Failure::NotVault(match content_type(headers) {
+                Some(kind) if !kind.contains("json") => format!("{kind}, not JSON"),
+                _ => "something that is no JSON object".to_owned(),
+            })),
+        }
+    }
+
+    /// Returns an answer of a body whose memory is counted elsewhere. The body is one that an answer had
+    /// before.
+    #[must_use]
+    pub fn from_body(body: Secret) -> Self {
+        Self { body, _bytes: BodyBytes::default() }
+    }
+
+    /// Returns the body, a JSON object.
+    #[must_use]
+    pub fn body(&self) -> &Secret {
+        &self.body
+    }
+
+    /// Returns the body, and gives back its memory.
+    #[must_use]
+    pub fn into_body(self) -> Secret {
+        self.body
+    }
+
+    /// Returns what the answer granted. A certificate is looked for only where the request may have `issued` one.
+    #[must_use]
+    pub fn grant(&self, issued: bool) -> Grant {
+        let envelope = self.envelope();
+        if let Some(lease) = envelope.lease() {
+            Grant::Lease(lease)
+        } else if envelope.field("auth").is_some() {
+            Grant::Token
+        } else {
+            let certificate = issued.then(|| envelope.certificate()).flatten();
+            certificate.map_or(Grant::Nothing, Grant::Certificate)
+        }
+    }
+
+    /// Returns the fields of the envelope.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope<'_> {
+        Envelope { fields: self.fields().unwrap_or_default() }
+    }
+
+    fn fields(&self) -> Option<RawObject<'_>> {
+        let raw: &RawValue = serde_json::from_slice(self.body.expose()).ok()?;
+        json::object(raw)
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// Returns a field that is there and not null.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.get(name).copied().filter(|value| value.get() != "null")
+    }
+
+    /// Returns the lease that the answer brought. A KV v1 answer has a `lease_duration`, but no `lease_id`.
+    #[must_use]
+    pub fn lease(&self) -> Option<LeaseGrant> {
+        let id: String = serde_json::from_str(self.field("lease_id")?.get()).ok()?;
+        let duration = self.field("lease_duration").and_then(|raw| raw.get().parse().ok()).unwrap_or(0);
+        let renewable = self.field("renewable").is_some_and(|raw| raw.get() == "true");
+        (!id.is_empty()).then_some(LeaseGrant { id, duration: Duration::from_secs(duration), renewable })
+    }
+
+    /// Returns the certificate in the answer of a PKI engine's `issue` or `sign`
+    /// (<https://developer.hashicorp.com/vault/api-docs/secret/pki#generate-certificate-and-key>).
+    fn certificate(&self) -> Option<IssuedCertificate> {
+        let data = json::object(self.field("data")?)?;
+        let has = |name: &str| data.get(name).is_some_and(|raw| raw.get().starts_with("\""));
+        let expiration = data.get("expiration")?.get().parse().ok()?;
+        (has("certificate") && has("serial_number")).then_some(IssuedCertificate { expiration })
+    }
+
+    /// Returns the login in an answer; nothing where it holds no token.
+    #[must_use]
+    pub fn login(&self) -> Option<Login> {
+        #[derive(Deserialize)]
+        struct Lifetime {
+            #[serde(default)]
+            lease_duration: u64,
+            #[serde(default)]
+            num_uses: u64,
+            #[serde(default)]
+            renewable: bool,
+        }
+
+        let auth = self.field("auth")?;
+        let token = json::string(json::object(auth)?.get("client_token")?)?;
+        let lifetime: Lifetime = serde_json::from_str(auth.get()).ok()?;
+        let ttl = Some(Duration::from_secs(lifetime.lease_duration)).filter(|ttl| !ttl.is_zero());
+        let usable = token.expose_str().is_some_and(is_header_text);
+        usable.then_some(Login { token, ttl, uses: lifetime.num_uses, renewable: lifetime.renewable })
+    }
+}
+
+fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[Secret]) -> Refusal {
+    let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let fields = serde_json::from_slice::<&RawValue>(body.expose()).ok().and_then(json::object);
+    Refusal {
+        status,
+        words: fields.as_ref().and_then(|fields| words(fields, secrets)),
+        retry_after: retry_after.map(Duration::from_secs),
+        deleted: fields.as_ref().filter(|_| status == 404).and_then(deleted),
+    }
+}
+
+/// Vault's `errors`, on one line, shortened, without any of `secrets`.
+fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
+    let errors: Vec<String> = serde_json::from_str(fields.get("errors")?.get()).ok()?;
+    let said: String = errors.join("; ").chars().take(MAX_SAID).collect();
+    if secrets.len() > MAX_SECRETS {
+        return Some("(left out: too many arguments to look for in it)".to_owned());
+    }
+    let secrets = secrets.iter().filter_map(Secret::expose_str).filter(|secret| !secret.is_empty());
+    let words = secrets.fold(said, |words, secret| {
+        let cut = words.len();
+        let mut without = words.replace(secret, "[redacted]");
+        // no longer than before: a secret may be a part of the mark itself
+        while without.len() > cut {
+            without.pop();
+        }
+        without
+    });
+    let plain: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(MAX_WORDS).collect();
+    Some(short).filter(|words| !words.is_empty())
+}
+
+/// KV v2 answers 404 for a deleted or destroyed version, with metadata in place of the data.
+fn deleted(fields: &RawObject<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        version: u64,
+        #[serde(default)]
+        deletion_time: String,
+        #[serde(default)]
+        destroyed: bool,
+    }
+
+    let data = json::object(fields.get("data")?)?;
+    let metadata: Metadata = serde_json::from_str(data.get("metadata")?.get()).ok()?;
+    let version = metadata.version;
+    if metadata.destroyed {
+        return Some(format!("version {version} was destroyed"));
+    }
+    let at: String = metadata.deletion_time.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+    (!at.is_empty()).then(|| format!("version {version} was deleted at {at}"))
+}
+
+fn content_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next()?.trim();
+    Some(kind.chars().take(60).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderMap;
+
+    use super::Answer;
+    use crate::exchange::BodyBytes;
+    use crate::{Failure, FailureKind, Secret};
+
+    fn answer(status: u16, body: &str) -> Result<Answer, Failure> {
+        let token = Secret::from("hvs.token");
+        Answer::new(status, &HeaderMap::new(), Secret::from(body), BodyBytes::default(), &[token])
+    }
+
+    #[test]
+    fn a_login_needs_a_token() {
+        let login = |body| answer(200, body).expect("an answer").envelope().login();
+        let full =
+            login(r#"{"auth":{"client_token":"t","lease_duration":60,"num_uses":2}}"#).expect("a login");
+        assert_eq!((full.ttl, full.uses), (Some(Duration::from_secs(60)), 2));
+        assert_eq!(login(r#"{"auth":{"client_token":"t","lease_duration":0}}"#).expect("a login").ttl, None);
+        for body in [
+            "{}",
+            r#"{"auth":null}"#,
+            r#"{"auth":{}}"#,
+            r#"{"auth":{"client_token":""}}"#,
+            r#"{"auth":{"client_token":"a\nb"}}"#,
+        ] {
+            assert!(login(body).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn vaults_words_come_on_one_line_without_the_token() {
+        let Err(Failure::Refused(refusal)) =
+            answer(400, r#"{"errors":["1 error occurred:\n\t* bad hvs.token\n\n"]}"#)
+        else {
+            panic!("a refusal")
+        };
+        assert_eq!(refusal.words.as_deref(), Some("1 error occurred: * bad [redacted]"));
+    }
+
+    #[test]
+    fn a_token_that_vault_does_not_know_is_told_from_one_that_may_not() {
+        let kind = |status, body| answer(status, body).expect_err("a refusal").classify();
+        // OpenBao, and Vault before 1.17; then Vault since
+        for unknown in [
+            r#"{"errors":["permission denied"]}"#,
+            r#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#,
+        ] {
+            assert_eq!(kind(403, unknown), FailureKind::TokenUnknown, "{unknown}");
+        }
+        let policy = r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#;
+        assert_eq!(kind(403, policy), FailureKind::DeniedByPolicy);
+        assert_eq!(kind(403, "RBAC: access denied"), FailureKind::DeniedByProxy);
+        assert_eq!(kind(400, "<html>"), FailureKind::Final, "nor is that Vault's word");
+    }
+
+    #[test]
+    fn many_secrets_in_many_words_cost_little() {
+        let secrets = vec![Secret::from("reda"); 200];
+        let body = Secret::new(format!(r#"{{"errors":["{}"]}}"#, "reda".repeat(100_000)));
+        let answer = Answer::new(400, &HeaderMap::new(), body, BodyBytes::default(), &secrets);
+        let Err(Failure::Refused(refusal)) = answer else { panic!("a refusal") };
+        assert!(refusal.words.is_some_and(|words| words.len() <= 400 && !words.contains("redareda")));
+    }
+
+    #[test]
+    fn a_deleted_version_is_told_from_a_path_with_nothing() {
+        let deleted = |body: &str| match answer(404, body) {
+            Err(Failure::Refused(refusal)) => refusal.deleted,
+            other => panic!("a refusal, not {other:?}"),
+        };
+        let gone = r#"{"data":{"data":null,"metadata":{"version":3,"deletion_time":"2026-01-02T03:04:05Z","destroyed":false}}}"#;
+        assert_eq!(deleted(gone).as_deref(), Some("version 3 was deleted at 2026-01-02T03:04:05Z"));
+        let destroyed = gone.replace("\"destroyed\":false", "\"destroyed\":true");
+        assert_eq!(deleted(&destroyed).as_deref(), Some("version 3 was destroyed"));
+        assert_eq!(deleted(r#"{"errors":[]}"#), None);
+    }
+
+    #[test]
+    fn what_is_no_answer_of_vaults_is_said_to_be_none() {
+        assert_eq!(answer(204, "").expect_err("empty"), Failure::Empty(204));
+        assert_eq!(answer(200, " ").expect_err("empty"), Failure::Empty(200));
+        for body in ["<html>", "[]", "\"x\"", "{", "null"] {
+            assert!(matches!(answer(200, body), Err(Failure::NotVault(_))), "{body}");
+        }
+    }
+}

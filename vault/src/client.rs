@@ -1,0 +1,280 @@
+//! The requests that Coffer makes of Vault, repeated only where nothing can be issued twice.
+
+use std::slice;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use rustify::Endpoint;
+use rustify::enums::{RequestMethod, RequestType, ResponseType};
+use rustify::errors::ClientError;
+use tokio::time::Instant;
+use vaultrs::api::EndpointMiddleware;
+use zeroize::Zeroize;
+
+use crate::answer::{Answer, LeaseGrant, Login};
+use crate::{Failure, FailureKind, Method, Refusal, Request, Secret, TargetHandle, json};
+
+/// Waits between tries, doubled each time and spread at random.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// A Vault server and one of its namespaces.
+#[derive(Clone, Copy)]
+pub struct VaultNamespace<'a> {
+    /// The server.
+    pub target: &'a TargetHandle,
+    /// The namespace; none for the root namespace.
+    pub namespace: Option<&'a str>,
+}
+
+/// A Vault server and one of its namespaces, for requests that end by a deadline.
+#[derive(Clone, Copy)]
+pub struct Vault<'a> {
+    at: VaultNamespace<'a>,
+    deadline: Instant,
+}
+
+/// What a request to Vault is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    /// A login.
+    Login,
+    /// A GET or LIST of a class.
+    Read,
+    /// A POST or PUT of a class.
+    Issue,
+    /// A question about a token or a lease.
+    Lookup,
+    /// A renewal of a token or a lease.
+    Renew,
+    /// A revocation of a token.
+    Revoke,
+}
+
+/// Sees every request to Vault, for metrics.
+pub trait RequestObserver: Send + Sync {
+    /// A request ended with this HTTP status; none where no complete answer came.
+    fn request_ended(&self, kind: RequestKind, status: Option<u16>);
+}
+
+impl<'a> VaultNamespace<'a> {
+    /// Returns Vault for requests that end by `deadline`.
+    #[must_use]
+    pub fn until(self, deadline: Instant) -> Vault<'a> {
+        Vault { at: self, deadline }
+    }
+}
+
+impl<'a> Vault<'a> {
+    /// Returns the connections that the requests go over.
+    #[must_use]
+    pub fn target(&self) -> &'a TargetHandle {
+        self.at.target
+    }
+
+    /// Returns the namespace; none for the root namespace.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&'a str> {
+        self.at.namespace
+    }
+
+    /// Makes a request of a class.
+    ///
+    /// # Errors
+    /// [`Failure`], in whose words of Vault neither token nor arguments of the request appear.
+    pub async fn read(&self, request: &Request, token: &Secret) -> Result<Answer, Failure> {
+        let kind = if request.issues() { RequestKind::Issue } else { RequestKind::Read };
+        let mut secrets = request.body.as_ref().map(json::strings).unwrap_or_default();
+        secrets.push(token.clone());
+        self.send_with_retries(kind, request, Some(token), &secrets).await
+    }
+
+    /// Logs in with a service account token. Kubernetes and JWT auth take the same request
+    /// (<https://developer.hashicorp.com/vault/api-docs/auth/kubernetes#login>).
+    ///
+    /// # Errors
+    /// [`Failure`], without the service account token.
+    pub async fn login(&self, mount: &str, role: &str, jwt: &Secret) -> Result<Login, Failure> {
+        let mut body = Secret::from("{\"jwt\":");
+        json::write_string(&mut body, jwt.expose_str().unwrap_or_default());
+        body.push(b",\"role\":");
+        json::write_string(&mut body, role);
+        body.push(b"}");
+        let request = Request::with_body(Method::Post, format!("auth/{mount}/login"), body);
+        let answer = self.send_with_retries(RequestKind::Login, &request, None, slice::from_ref(jwt)).await?;
+        answer.envelope().login().ok_or_else(|| Failure::NotVault("a login that holds no token".to_owned()))
+    }
+
+    /// Asks Vault whether it knows the token. Anything but Vault's clear no counts as a yes.
+    pub async fn knows_token(&self, token: &Secret) -> bool {
+        let request = Request::get("auth/token/lookup-self");
+        let answer = self.send_once(RequestKind::Lookup, &request, token).await;
+        !matches!(answer, Err(failure) if failure.classify() == FailureKind::TokenUnknown)
+    }
+
+    /// Renews the token (<https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self>).
+    ///
+    /// # Errors
+    /// [`Failure`], also where the answer holds no token.
+    pub async fn renew_token(&self, token: &Secret) -> Result<Login, Failure> {
+        let request = Request { method: Method::Post, ..Request::get("auth/token/renew-self") };
+        let answer = self.send_once(RequestKind::Renew, &request, token).await?;
+        answer.envelope().login().ok_or_else(|| Failure::NotVault("a renewal that holds no token".to_owned()))
+    }
+
+    /// Renews a lease (<https://developer.hashicorp.com/vault/api-docs/system/leases#renew-lease>).
+    ///
+    /// # Errors
+    /// [`Failure`], also where the answer holds no lease.
+    pub async fn renew_lease(&self, token: &Secret, id: &str) -> Result<LeaseGrant, Failure> {
+        let answer =
+            self.send_once(RequestKind::Renew, &lease_request("sys/leases/renew", id), token).await?;
+        answer.envelope().lease().ok_or_else(|| Failure::NotVault("a renewal that holds no lease".to_owned()))
+    }
+
+    /// Asks Vault whether it has lost the lease. Anything but Vault's clear word of that counts as a no.
+    pub async fn has_lost_lease(&self, token: &Secret, id: &str) -> bool {
+        let answer =
+            self.send_once(RequestKind::Lookup, &lease_request("sys/leases/lookup", id), token).await;
+        matches!(answer, Err(failure) if failure.classify() == FailureKind::BadRequest)
+    }
+
+    /// Revokes the token, and what was issued to it.
+    ///
+    /// # Errors
+    /// [`Failure`]; the token may live on.
+    pub async fn revoke_token(&self, token: &Secret) -> Result<(), Failure> {
+        let request = Request { method: Method::Post, ..Request::get("auth/token/revoke-self") };
+        match self.send_once(RequestKind::Revoke, &request, token).await {
+            Ok(_) | Err(Failure::Empty(_)) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Sends a request: a GET or LIST again after a failure that may pass, a POST or PUT again only where no
+    /// connection was made.
+    async fn send_with_retries(
+        &self,
+        kind: RequestKind,
+        request: &Request,
+        token: Option<&Secret>,
+        secrets: &[Secret],
+    ) -> Result<Answer, Failure> {
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(FIRST_BACKOFF)
+            .with_max_delay(LONGEST_BACKOFF)
+            .with_max_times(self.at.target.max_retries)
+            .with_jitter();
+        let may_repeat = |failure: &Failure| match failure.classify() {
+            FailureKind::NotSent => true,
+            FailureKind::Temporary => !request.issues(),
+            _ => false,
+        };
+        (|| self.send(kind, request, token, secrets))
+            .retry(backoff)
+            .when(may_repeat)
+            .adjust(|failure, wait| self.wait_before_retry(failure, wait))
+            .await
+    }
+
+    /// Returns how long to wait before the next try; nothing where the deadline comes first.
+    fn wait_before_retry(&self, failure: &Failure, wait: Option<Duration>) -> Option<Duration> {
+        let asked = match failure {
+            Failure::Refused(Refusal { retry_after, .. }) => *retry_after,
+            _ => None,
+        };
+        let wait = wait?.max(asked.unwrap_or_default());
+        let again = Instant::now().checked_add(wait);
+        again.is_some_and(|again| again < self.deadline).then_some(wait)
+    }
+
+    async fn send_once(
+        &self,
+        kind: RequestKind,
+        request: &Request,
+        token: &Secret,
+    ) -> Result<Answer, Failure> {
+        self.send(kind, request, Some(token), slice::from_ref(token)).await
+    }
+
+    async fn send(
+        &self,
+        kind: RequestKind,
+        request: &Request,
+        token: Option<&Secret>,
+        secrets: &[Secret],
+    ) -> Result<Answer, Failure> {
+        let target = self.at.target;
+        let exchange = target.exchange(self.http_request(request, token)?, self.deadline).await;
+        target.observer.request_ended(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
+        let exchange = exchange?;
+        Answer::new(exchange.status, &exchange.headers, exchange.body, exchange.bytes, secrets)
+    }
+
+    fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<reqwest::Request, Failure> {
+        let mut middleware = EndpointMiddleware {
+            token: token.and_then(Secret::expose_str).unwrap_or_default().to_owned(),
+            // the target's base ends in /v1
+            version: String::new(),
+            wrap: None,
+            namespace: self.at.namespace.map(ToOwned::to_owned),
+        };
+        let built = VaultEndpoint(request).with_middleware(&middleware).request(&self.at.target.base);
+        middleware.token.zeroize();
+        let built = built.ok().and_then(|built| reqwest::Request::try_from(built).ok());
+        let mut built = built.ok_or(Failure::NoRequest)?;
+        if let Some(token) = built.headers_mut().get_mut("X-Vault-Token") {
+            token.set_sensitive(true);
+        }
+        if request.body.is_some() {
+            built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Ok(built)
+    }
+}
+
+fn lease_request(path: &str, id: &str) -> Request {
+    let mut body = Secret::from("{\"lease_id\":");
+    json::write_string(&mut body, id);
+    body.push(b"}");
+    Request::with_body(Method::Put, path, body)
+}
+
+/// Any request to Vault, as `vaultrs` wants it. Its own typed requests fail on answers that Vault does send,
+/// and print what they hold.
+struct VaultEndpoint<'a>(&'a Request);
+
+impl Endpoint for VaultEndpoint<'_> {
+    type Response = ();
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        self.0.path.clone()
+    }
+
+    fn method(&self) -> RequestMethod {
+        match self.0.method {
+            Method::Get => RequestMethod::GET,
+            Method::List => RequestMethod::LIST,
+            Method::Post => RequestMethod::POST,
+            Method::Put => RequestMethod::PUT,
+        }
+    }
+
+    fn query(&self) -> Result<Option<String>, ClientError> {
+        let query: Vec<String> =
+            self.0.query.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
+        Ok(Some(query.join("&")).filter(|query| !query.is_empty()))
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        Ok(self.0.body.as_ref().map(|body| body.expose().to_vec()))
+    }
+}
+
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}

@@ -1,0 +1,40 @@
+//! HashiCorp Vault and OpenBao over HTTP: connections, requests, answers, failures.
+//!
+//! A [`Target`] is a server and the TLS settings towards it. [`Targets`] keeps a connection pool and limits for
+//! each. A [`VaultNamespace`] is a target and a namespace of it; with a deadline it becomes a [`Vault`], which
+//! makes [`Request`]s and gives an [`Answer`] or a [`Failure`]. This crate knows nothing of Kubernetes, of
+//! SecretProviderClasses or of leases that are kept. A binary that uses it installs rustls's crypto provider
+//! first.
+
+mod address;
+mod answer;
+mod client;
+mod error;
+mod exchange;
+mod failure;
+pub mod json;
+mod proxy;
+mod rate;
+mod request;
+mod secret;
+mod settings;
+mod target;
+mod tls;
+
+pub use address::{Address, BadAddress};
+pub use answer::{Answer, Envelope, Grant, IssuedCertificate, LeaseGrant, Login};
+pub use client::{RequestKind, RequestObserver, Vault, VaultNamespace};
+pub use error::{FileProblem, TargetError, TlsFileError, root_cause};
+pub use exchange::{BodyBytes, MAX_BODY};
+pub use failure::{Failure, FailureKind, Refusal};
+pub use request::{BadPath, Method, Request, RequestId, check_segments};
+pub use secret::Secret;
+pub use settings::{ConnectionSettings, Proxy, RateLimit};
+pub use target::{Limits, Target, TargetHandle, Targets};
+pub use tls::{Authorities, ClientCertificate, Tls, TlsFile};
+
+/// Returns whether a text can be an HTTP header's value: a newline in one would be a way to add headers.
+#[must_use]
+pub fn is_header_text(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b))
+}
