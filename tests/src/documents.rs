@@ -30,7 +30,7 @@ pub struct Block {
 pub type Words = Vec<String>;
 
 impl Document {
-    /// README.md, CONTRIBUTING.md and everything in docs/.
+    /// The documents in the root folder and in docs/.
     ///
     /// # Panics
     /// When they cannot be read.
@@ -38,7 +38,8 @@ impl Document {
         let docs = fs::read_dir(workspace().join("docs")).expect("the folder docs");
         let docs = docs.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().display()));
         let mut paths: Vec<String> = docs.filter(|path| path.ends_with(".md")).collect();
-        paths.extend(["README.md", "CONTRIBUTING.md"].map(str::to_owned));
+        let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md"];
+        paths.extend(others.map(str::to_owned));
         paths.sort();
         paths.into_iter().map(|path| Self { text: Self::read(&path), path }).collect()
     }
