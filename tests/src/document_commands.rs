@@ -23,6 +23,7 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
     ("README.md", "coffer check class.yaml", Parsed(OTHERS)),
     ("README.md", "$ kubectl create rolebinding", Parsed("api_get.rs runs it, and compares what is printed")),
     ("CONTRIBUTING.md", "cargo build", Parsed(BY_CI)),
+    ("CONTRIBUTING.md", "cargo xtask test --test leases", Parsed(BY_CI)),
     ("docs/leases.md", "coffer status", Parsed("the tests of leases run it, on a node of theirs")),
     ("docs/benchmarks.md", "cargo xtask bench", Parsed(BY_CI)),
     // a Vault for the cluster's pods
