@@ -230,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn text_is_wrapped_at_100_columns() {
+        for document in Document::all() {
+            let mut fenced = false;
+            for (n, line) in document.text.lines().enumerate() {
+                fenced ^= line.trim_start().starts_with("```");
+                let may_be_longer = fenced || line.starts_with('|') || line.starts_with("    ");
+                assert!(may_be_longer || line.chars().count() <= 100, "{}:{}", document.path, n + 1);
+            }
+        }
+    }
+
+    #[test]
     fn links_and_anchors_are_found() {
         let document = document("# A b, c\n## `x` y\n[l](d.md#a-b-c) [w](https://w) ![i](i.png)\n");
         assert_eq!(document.links(), ["d.md#a-b-c", "i.png"]);
