@@ -1,6 +1,7 @@
 #!/bin/sh
-# The secret, and who may read it: service account myapp of namespace myapp, by tokens for the audience vault.
-# Usage: sh vault.sh vault|bao, logged in as who may write these.
+# The secret, and who may read it: service account myapp of namespace myapp, with tokens for the
+# audience vault.
+# Usage: sh vault.sh vault|bao, logged in with the right to write these.
 set -eu
 cli=${1:?which command line: vault or bao}
 

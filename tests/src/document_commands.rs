@@ -20,15 +20,10 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
     ("README.md", "cargo xtask test", Parsed(BY_CI)),
     ("README.md", "helm install coffer charts/coffer", Parsed("installation.rs installs, with both Helms")),
     ("README.md", "kubectl apply -k deploy", Parsed("installation.rs applies it")),
-    ("README.md", "kubectl delete apiservice", Parsed("installation.rs takes it away so")),
-    (
-        "README.md",
-        "kubectl create token shop",
-        Parsed("a node's socket takes root; cli/tests/mount.rs mounts"),
-    ),
     ("README.md", "coffer check class.yaml", Parsed(OTHERS)),
     ("README.md", "$ kubectl create rolebinding", Parsed("api_get.rs runs it, and compares what is printed")),
     ("CONTRIBUTING.md", "cargo build", Parsed(BY_CI)),
+    ("CONTRIBUTING.md", "cargo xtask test --test leases", Parsed(BY_CI)),
     ("docs/leases.md", "coffer status", Parsed("the tests of leases run it, on a node of theirs")),
     ("docs/benchmarks.md", "cargo xtask bench", Parsed(BY_CI)),
     // a Vault for the cluster's pods
@@ -42,6 +37,12 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
         "vault audit enable file",
         Parsed("Vault's alone: OpenBao refuses it, as the page says"),
     ),
+    (
+        "docs/operating.md",
+        "coffer mount --class",
+        Parsed("a node's socket takes root; cli/tests/mount.rs mounts"),
+    ),
+    ("docs/operating.md", "kubectl delete apiservice", Parsed("installation.rs takes it away so")),
     // the move from the incumbent, on a cluster with its DaemonSet and Secret
     ("docs/migrate.md", "kubectl coffer check --cluster", Run),
     ("docs/migrate.md", "kubectl get secretproviderclasspodstatus --all-namespaces", Run),

@@ -30,7 +30,7 @@ pub struct Block {
 pub type Words = Vec<String>;
 
 impl Document {
-    /// README.md, CONTRIBUTING.md and everything in docs/.
+    /// The documents in the root folder and in docs/.
     ///
     /// # Panics
     /// When they cannot be read.
@@ -38,7 +38,8 @@ impl Document {
         let docs = fs::read_dir(workspace().join("docs")).expect("the folder docs");
         let docs = docs.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().display()));
         let mut paths: Vec<String> = docs.filter(|path| path.ends_with(".md")).collect();
-        paths.extend(["README.md", "CONTRIBUTING.md"].map(str::to_owned));
+        let others = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md"];
+        paths.extend(others.map(str::to_owned));
         paths.sort();
         paths.into_iter().map(|path| Self { text: Self::read(&path), path }).collect()
     }
@@ -226,6 +227,18 @@ mod tests {
         let expected: [&[&str]; 6] =
             [&["a", "b c", "--d=e"], &["h"], &["i", "-"], &["j", "k"], &["l"], &["m", "{\n}"]];
         assert_eq!(words, expected);
+    }
+
+    #[test]
+    fn text_is_wrapped_at_100_columns() {
+        for document in Document::all() {
+            let mut fenced = false;
+            for (n, line) in document.text.lines().enumerate() {
+                fenced ^= line.trim_start().starts_with("```");
+                let may_be_longer = fenced || line.starts_with('|') || line.starts_with("    ");
+                assert!(may_be_longer || line.chars().count() <= 100, "{}:{}", document.path, n + 1);
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-{{/* Where each program lives. */}}
+{{/* The namespace of each program. */}}
 {{- define "coffer.csi.namespace" -}}
 {{ .Values.csi.namespace | default .Release.Namespace }}
 {{- end }}
@@ -7,7 +7,7 @@
 {{ .Values.apiServer.namespace | default (printf "%s-api" .Release.Namespace) }}
 {{- end }}
 
-{{/* What selects the pods of each; it may never change. */}}
+{{/* The labels that select the pods of each program. They must never change. */}}
 {{- define "coffer.csi.selector" -}}
 app.kubernetes.io/name: {{ .Values.csi.name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -18,7 +18,7 @@ app.kubernetes.io/name: {{ .Values.apiServer.name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* Labels of every object, beside those. */}}
+{{/* Labels of every object, besides those. */}}
 {{- define "coffer.labels" -}}
 app.kubernetes.io/part-of: coffer
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -100,7 +100,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
-{{/* What has to be said of all values together. */}}
+{{/* Checks of values that depend on each other. */}}
 {{- define "coffer.validate" -}}
 {{- with .Values }}
 {{- if and .csi.enabled .apiServer.enabled (eq (include "coffer.csi.namespace" $) (include "coffer.api.namespace" $)) }}
