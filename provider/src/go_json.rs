@@ -1,7 +1,8 @@
 //! JSON as Go's `encoding/json` writes it: compact, keys sorted, `<`, `>` and `&` escaped.
 //!
-//! The incumbent's files and versions are Go's bytes (<https://pkg.go.dev/encoding/json#Marshal>), so ours
-//! must be the same to the letter. Numbers keep the digits that the server sent.
+//! The incumbent's files and versions are JSON that Go wrote
+//! (<https://pkg.go.dev/encoding/json#Marshal>), so this module's output must be the same to the byte.
+//! A number is written with the digits that the server sent.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,35 +13,35 @@ use serde_json::value::RawValue;
 
 use crate::Secret;
 
-/// How deep answers may nest; Go's own limit is 10,000, no secret comes near this one.
+/// How deep answers may nest. Go's own limit is 10,000; secrets nest far less than this.
 const MAX_DEPTH: usize = 64;
 
-/// Shorter strings are in every other sentence.
-const TELLING_LENGTH: usize = 4;
+/// Shortest string that [`strings`] finds, in bytes: shorter ones are part of common words.
+const MIN_FOUND_BYTES: usize = 4;
 
-/// A JSON object whose values are still text: borrowed, so that no copy of a secret is left behind.
+/// A JSON object whose values are unparsed text, borrowed so that no copy of a secret is made.
 pub(crate) type RawObject<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-/// An answer that cannot be read as JSON, or nests too deep. It holds none of the text.
+/// A text that is not JSON, or nests too deep. The error holds nothing of the text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON, or nested deeper than {MAX_DEPTH} levels")]
 pub(crate) struct BadJson;
 
-/// Reads a JSON object; nothing where the text is other JSON or none.
+/// Reads a JSON object. Returns `None` if the text is other JSON, or not JSON.
 pub(crate) fn object(raw: &RawValue) -> Option<RawObject<'_>> {
-    // Cow<str> as a map key owns its text with serde's derive; the wrapper makes it borrow.
+    // serde's Cow<str> owns its text when it is a map's key; this wrapper borrows the text
     #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
     #[serde(transparent)]
-    struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+    struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
     if !raw.get().starts_with('{') {
         return None;
     }
-    let map: BTreeMap<Key<'_>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-    Some(map.into_iter().map(|(Key(key), value)| (key, value)).collect())
+    let map: BTreeMap<BorrowedKey<'_>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    Some(map.into_iter().map(|(BorrowedKey(key), value)| (key, value)).collect())
 }
 
-/// Reads a JSON string; nothing where the value is something else.
+/// Reads a JSON string. Returns `None` if the value is something else.
 pub(crate) fn string(raw: &RawValue) -> Option<Secret> {
     if !raw.get().starts_with('"') {
         return None;
@@ -49,7 +50,8 @@ pub(crate) fn string(raw: &RawValue) -> Option<Secret> {
     Some(Secret::new(text))
 }
 
-/// The strings in a JSON text that are long enough to be told from chance: what must not be repeated elsewhere.
+/// Returns the strings in a JSON text that must not appear in a message: all but very short ones,
+/// which a message has by chance.
 pub(crate) fn strings(json: &Secret) -> Vec<Secret> {
     fn collect(raw: &RawValue, depth: usize, found: &mut Vec<Secret>) {
         let Some(depth) = depth.checked_sub(1) else { return };
@@ -57,7 +59,7 @@ pub(crate) fn strings(json: &Secret) -> Vec<Secret> {
             members.values().for_each(|value| collect(value, depth, found));
         } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
             items.iter().for_each(|item| collect(item, depth, found));
-        } else if let Some(text) = string(raw).filter(|text| text.len() >= TELLING_LENGTH) {
+        } else if let Some(text) = string(raw).filter(|text| text.len() >= MIN_FOUND_BYTES) {
             found.push(text);
         }
     }
@@ -69,10 +71,10 @@ pub(crate) fn strings(json: &Secret) -> Vec<Secret> {
     found
 }
 
-/// Appends `raw` as Go would write it after reading it into an `interface{}`.
+/// Appends `raw` as Go writes a value that was read into an `interface{}`.
 ///
 /// # Errors
-/// [`BadJson`] where a string in it is no Unicode text or it nests too deep.
+/// [`BadJson`], if a string is not Unicode or the value nests too deep.
 pub(crate) fn write(out: &mut Secret, raw: &RawValue) -> Result<(), BadJson> {
     write_nested(out, raw, MAX_DEPTH)
 }
@@ -97,7 +99,7 @@ fn write_nested(out: &mut Secret, raw: &RawValue, depth: usize) -> Result<(), Ba
             write_string(out, text.expose_str().ok_or(BadJson)?);
             Ok(())
         }
-        // true, false, null, and numbers, whose digits stay as they were sent
+        // true, false, null and numbers are copied
         _ => {
             out.push(raw.get().as_bytes());
             Ok(())
@@ -105,7 +107,7 @@ fn write_nested(out: &mut Secret, raw: &RawValue, depth: usize) -> Result<(), Ba
     }
 }
 
-/// Appends a value that was parsed from a class (`secretArgs`) as Go would write it.
+/// Appends a value of a class's `secretArgs` as Go writes it.
 pub(crate) fn write_value(out: &mut Secret, value: &Value) {
     match value {
         Value::Null => out.push(b"null"),
@@ -133,7 +135,7 @@ pub(crate) fn write_value(out: &mut Secret, value: &Value) {
     }
 }
 
-/// Appends a string with Go's escapes.
+/// Appends a JSON string with Go's escapes.
 pub(crate) fn write_string(out: &mut Secret, text: &str) {
     out.push(b"\"");
     let mut plain = 0;
@@ -182,7 +184,7 @@ fn write_list<I: Iterator>(
     Ok(())
 }
 
-/// A float in Go's notation: plain from 1e-6 up to 1e21, else with an exponent of at least `e+21` or `e-7`.
+/// Formats a float as Go does: without exponent from 1e-6 up to 1e21, else with one (`e+21`, `e-7`).
 fn go_float(float: f64) -> String {
     let size = float.abs();
     if size == 0.0 || (1e-6..1e21).contains(&size) {

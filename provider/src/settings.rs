@@ -1,4 +1,4 @@
-//! What holds where a class says nothing: Vault's address, TLS, and limits.
+//! The settings of the process: Vault's address, TLS and limits. A class can override most of them.
 
 mod environment;
 
@@ -7,60 +7,70 @@ use std::time::Duration;
 
 pub use environment::BadVariable;
 
-use crate::class::check_segments;
+use crate::class::{BadPath, check_segments};
 use crate::vault::{Address, Tls, header_text};
 
-/// Settings of the process, below every class. Weakest to strongest: the defaults here, the environment,
-/// the command line, the class.
+/// Settings of the process. From weakest to strongest: the defaults here, the environment, the command
+/// line, the class.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Vault's address.
     pub address: Address,
-    /// Vault namespace; none for the root namespace.
+    /// Vault namespace; none is the root namespace.
     pub namespace: Option<String>,
     /// Path of the auth method.
     pub auth_mount: String,
-    /// Audience of the tokens that a driver sends along, where the class names none.
+    /// Audience of the service account tokens that a driver sends, if the class names none.
     pub audience: String,
-    /// TLS towards Vault.
+    /// TLS to Vault.
     pub tls: Tls,
-    /// The time for one request to Vault.
+    /// Timeout of one request to Vault.
     pub request_timeout: Duration,
-    /// How often a GET is tried again.
+    /// How often a failed GET is repeated.
     pub max_retries: usize,
-    /// Requests a second to one Vault target.
+    /// Limit of the requests to one Vault target; none is no limit.
     pub rate_limit: Option<RateLimit>,
-    /// Whether Vault's redirects are followed.
+    /// Whether redirects by Vault are followed.
     pub follow_redirects: bool,
-    /// HTTP proxy in front of Vault.
+    /// HTTP proxy for requests to Vault.
     pub proxy: Option<Proxy>,
-    /// Identities whose tokens are kept, at most.
+    /// Maximum number of identities whose Vault token is cached.
     pub cache_size: usize,
-    /// How old an answer may be that is not read again, where the class says nothing.
+    /// How long an answer of Vault is used before it is read again, if the class does not say.
     pub refresh_interval: Duration,
     /// Directories whose files a class's TLS parameters may not name.
     pub protected_directories: Vec<PathBuf>,
 }
 
-/// A token bucket: `per_second` requests, at most `burst` at once.
+/// A token bucket: `per_second` requests a second on average, at most `burst` at once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateLimit {
     /// Requests a second.
     pub per_second: f64,
-    /// Requests at once.
+    /// Most requests at once.
     pub burst: u32,
 }
 
-/// An HTTP proxy and the hosts that are reached without it.
+/// An HTTP proxy, and the hosts that are reached without the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// For `http://` addresses.
+    /// The proxy for `http://` addresses.
     pub http: Option<String>,
-    /// For `https://` addresses.
+    /// The proxy for `https://` addresses.
     pub https: Option<String>,
-    /// `NO_PROXY`, to which this host is added; none where the proxy is for Vault alone.
+    /// `NO_PROXY`, to which the local host is added; none if the proxy is for Vault alone.
     pub except: Option<String>,
 }
+
+/// A text that is not a boolean.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither true nor false")]
+pub struct NotABoolean(String);
+
+/// A text that is not a Vault namespace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no namespace: one line of plain text")]
+pub struct BadNamespace(String);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -83,32 +93,40 @@ impl Default for Settings {
     }
 }
 
-/// `strconv.ParseBool` of Go, which the incumbent reads booleans by.
+/// Parses a boolean by the rules of Go's `strconv.ParseBool`, as the incumbent does.
+///
+/// ```
+/// use coffer_provider::settings::go_bool;
+///
+/// assert_eq!(go_bool("T"), Ok(true));
+/// assert_eq!(go_bool("0"), Ok(false));
+/// assert!(go_bool("yes").is_err());
+/// ```
 ///
 /// # Errors
-/// What is accepted instead.
-pub fn go_bool(text: &str) -> Result<bool, String> {
+/// [`NotABoolean`], with the text.
+pub fn go_bool(text: &str) -> Result<bool, NotABoolean> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false")),
+        _ => Err(NotABoolean(text.to_owned())),
     }
 }
 
-/// The path of an auth method, without slashes around it.
+/// Parses the path of an auth method, and removes slashes around the path.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn auth_mount(text: &str) -> Result<String, String> {
+/// [`BadPath`], if the path has a segment that may not be sent to Vault.
+pub fn auth_mount(text: &str) -> Result<String, BadPath> {
     let mount = text.trim_matches('/');
-    check_segments(mount).map(|()| mount.to_owned())
+    check_segments(mount)?;
+    Ok(mount.to_owned())
 }
 
-/// A namespace, which is sent as a header.
+/// Parses a Vault namespace, which is sent as an HTTP header.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn namespace(text: &str) -> Result<String, String> {
-    let reason = || format!("{text:?} is no namespace: one line of plain text");
-    header_text(text).then(|| text.to_owned()).ok_or_else(reason)
+/// [`BadNamespace`], if the text is empty or cannot be the value of a header.
+pub fn namespace(text: &str) -> Result<String, BadNamespace> {
+    if header_text(text) { Ok(text.to_owned()) } else { Err(BadNamespace(text.to_owned())) }
 }
