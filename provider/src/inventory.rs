@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::read::Provider;
 
 /// Tokens and answers that are held at this moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Whether what is issued is kept and renewed at all.
     pub kept: bool,
@@ -16,7 +16,7 @@ pub struct Inventory {
 }
 
 /// A token, a lease, a certificate, or what was read and serves for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Namespace of pod and service account.
     pub namespace: String,
@@ -41,7 +41,7 @@ pub struct Entry {
 }
 
 /// What is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A Vault token.
