@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// Parses a Go duration (<https://pkg.go.dev/time#ParseDuration>), or a plain number of seconds as
-/// Vault's client accepts it (`60`). Returns `None` for any other text, and for a negative duration.
+/// Vault's client accepts it (`60`). Returns `None` for any other text, and for a negative
+/// duration.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,8 +1,8 @@
 //! JSON as Go's `encoding/json` writes it: compact, keys sorted, `<`, `>` and `&` escaped.
 //!
 //! The incumbent's files and versions are JSON that Go wrote
-//! (<https://pkg.go.dev/encoding/json#Marshal>), so this module's output must be the same to the byte.
-//! A number is written with the digits that the server sent.
+//! (<https://pkg.go.dev/encoding/json#Marshal>), so this module's output must be the same to the
+//! byte. A number is written with the digits that the server sent.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -184,7 +184,8 @@ fn write_list<I: Iterator>(
     Ok(())
 }
 
-/// Formats a float as Go does: without exponent from 1e-6 up to 1e21, else with one (`e+21`, `e-7`).
+/// Formats a float as Go does: without exponent from 1e-6 up to 1e21, else with one (`e+21`,
+/// `e-7`).
 fn go_float(float: f64) -> String {
     let size = float.abs();
     if size == 0.0 || (1e-6..1e21).contains(&size) {

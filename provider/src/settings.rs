@@ -10,8 +10,8 @@ pub use environment::BadVariable;
 use crate::class::{BadPath, check_segments};
 use crate::vault::{Address, Tls, header_text};
 
-/// Settings of the process. From weakest to strongest: the defaults here, the environment, the command
-/// line, the class.
+/// Settings of the process. From weakest to strongest: the defaults here, the environment, the
+/// command line, the class.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Vault's address.

@@ -10,8 +10,8 @@ pub(super) enum BadMode {
     OutOfRange,
 }
 
-/// Parses a file mode: `0644`, `0o644`, `420`, `0x1a4` or `0b110100100`, with underscores as YAML 1.1
-/// allows them. Returns `None` for 0, which stands for "not set".
+/// Parses a file mode: `0644`, `0o644`, `420`, `0x1a4` or `0b110100100`, with underscores as YAML
+/// 1.1 allows them. Returns `None` for 0, which stands for "not set".
 ///
 /// # Errors
 /// [`BadMode`], if the text is not an integer or is not from 0 to 0777.

@@ -49,7 +49,8 @@ fn read(text: &str) -> Result<Vec<ObjectFields>, Finding> {
     }
 }
 
-/// Refuses two objects with the same file, and a file in whose place another object needs a directory.
+/// Refuses two objects with the same file, and a file in whose place another object needs a
+/// directory.
 fn check_collisions(mut files: Vec<(FilePath, Position)>, found: &mut Findings) {
     files.sort();
     let mut refuse = |(file, at): &(FilePath, Position), message| {
@@ -95,7 +96,8 @@ fn options() -> Options {
     options
 }
 
-/// Returns the parser's own message without the text that was parsed, since `secretArgs` may be secret.
+/// Returns the parser's own message without the text that was parsed, since `secretArgs` may be
+/// secret.
 fn unreadable(error: &serde_saphyr::Error) -> Finding {
     let mut reason = error.without_snippet().to_string();
     reason = reason.lines().next().unwrap_or_default().trim().to_owned();

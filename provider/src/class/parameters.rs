@@ -155,8 +155,8 @@ impl<'a> Parameters<'a> {
         Ok(tls)
     }
 
-    /// Returns a file for TLS. A path that lies in one of the node agent's own directories is refused
-    /// here; a link to one is refused when the file is read.
+    /// Returns a file for TLS. A path that lies in one of the node agent's own directories is
+    /// refused here; a link to one is refused when the file is read.
     fn tls_file(&self, name: &str, settings: &Settings) -> Result<Option<TlsFile>, Finding> {
         let Some((full, path)) = self.get(name) else { return Ok(None) };
         let file = TlsFile { path: path.into(), parameter: Some(full.to_owned()) };
@@ -202,7 +202,8 @@ fn is_known(name: &str) -> bool {
         || PREFIXES.iter().any(has_prefix)
 }
 
-/// Returns every known name. OpenBao's come last, so that Vault's name is suggested for a misspelling.
+/// Returns every known name. OpenBao's come last, so that Vault's name is suggested for a
+/// misspelling.
 fn known_names() -> Vec<String> {
     let plain = UNPREFIXED.into_iter().chain(PLAIN.map(|(_, plain)| plain)).map(ToOwned::to_owned);
     let prefixed =
@@ -229,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_reference_lists_every_parameter_and_field_and_no_other() {
-        // the reference has the names with Vault's prefix, and not the parameter that the driver sets
+        // the reference has the names with Vault's prefix, and not the parameter that the driver
+        // sets
         let usual =
             |name: &str| !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.starts_with("vault");
         let other = ["secretProviderClass", "vaultRoleName", "vaultAudience"];

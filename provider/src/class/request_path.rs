@@ -32,9 +32,9 @@ pub enum BadPath {
     Segment,
 }
 
-/// Parses a `secretPath`: `/v1/` is optional, and `?version=3` becomes a query parameter. Every other
-/// character stands for itself, `%` too, as with the incumbent: the path is URL-encoded when the
-/// request is made.
+/// Parses a `secretPath`: `/v1/` is optional, and `?version=3` becomes a query parameter. Every
+/// other character stands for itself, `%` too, as with the incumbent: the path is URL-encoded when
+/// the request is made.
 ///
 /// # Errors
 /// [`BadSecretPath`], if the path has a segment that may not be sent or the query cannot be read.

@@ -36,8 +36,8 @@ enum BadValue {
 
 impl Settings {
     /// Returns the defaults, overlaid by the variables that Vault's own clients read
-    /// (<https://developer.hashicorp.com/vault/docs/commands#environment-variables>). `BAO_X` counts
-    /// before `VAULT_X`.
+    /// (<https://developer.hashicorp.com/vault/docs/commands#environment-variables>). `BAO_X`
+    /// counts before `VAULT_X`.
     ///
     /// # Errors
     /// [`BadVariable`] names the variable. As in Vault's client, a bad value is an error and never
@@ -70,7 +70,8 @@ struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// Returns the variable's full name and value. An empty value counts as unset, as in Vault's client.
+    /// Returns the variable's full name and value. An empty value counts as unset, as in Vault's
+    /// client.
     fn get(&self, name: &str) -> Option<(String, String)> {
         ["BAO_", "VAULT_"].iter().find_map(|prefix| {
             let name = format!("{prefix}{name}");

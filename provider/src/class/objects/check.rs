@@ -25,7 +25,8 @@ pub(super) struct ObjectCheck<'a> {
     pub(super) max_warnings: usize,
 }
 
-/// Why a field is refused. Each message continues a sentence that begins with the name of the field.
+/// Why a field is refused. Each message continues a sentence that begins with the name of the
+/// field.
 #[derive(Debug, thiserror::Error)]
 enum BadField {
     #[error("is missing")]
