@@ -17,7 +17,7 @@ pub enum BadFilePath {
     /// There is no text.
     #[error("is empty")]
     Empty,
-    /// The path is longer than Linux takes paths.
+    /// The path is longer than Linux allows.
     #[error("is longer than {MAX_PATH_BYTES} bytes")]
     TooLong,
     /// The path begins with `/`.
@@ -38,7 +38,7 @@ pub enum BadFilePath {
     /// A directory or the file is named `.` or `..`.
     #[error("has a \".\" or \"..\" element")]
     DotElement,
-    /// The name of a directory or of the file is longer than Linux takes names.
+    /// The name of a directory or of the file is longer than Linux allows.
     #[error("has an element of over {MAX_ELEMENT_BYTES} bytes")]
     ElementTooLong,
 }

@@ -12,6 +12,7 @@ use crate::vault::{Address, Authorities, BadAddress, ClientCertificate, Tls, Tls
 #[error("environment variable {name}: {reason}")]
 pub struct BadVariable {
     name: String,
+    #[source]
     reason: BadValue,
 }
 
