@@ -1,33 +1,49 @@
-//! `coffer check`: finds every mistake in SecretProviderClasses before a pod does.
+//! `coffer check`: finds every mistake in SecretProviderClasses before a pod uses them.
 
+mod checked_class;
 mod cluster;
 mod live;
-mod place;
+mod position;
 mod report;
-mod rules;
 mod source;
 
+use std::io;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use thiserror::Error;
 
-use self::report::Report;
-use crate::args::{Check, Output};
-use crate::class::manifest;
+use self::checked_class::CheckedClass;
+use self::cluster::ClusterError;
+use self::live::{LiveCheck, LiveError};
+use self::report::CheckReport;
+use self::source::ManifestSource;
+use crate::args::{CheckArgs, OutputFormat};
+use crate::manifest::class;
 
-/// The providers that Coffer stands in for.
+/// The providers that Coffer can stand in for.
 const PROVIDERS: [&str; 2] = ["openbao", "vault"];
 
+/// Why nothing was checked.
+#[derive(Debug, Error)]
+pub(crate) enum CheckError {
+    /// The runtime for requests does not start.
+    #[error("cannot start a runtime: {0}")]
+    Runtime(#[source] io::Error),
+    /// The cluster's classes cannot be listed.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The settings of a live check cannot be used.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+}
+
 /// Checks, and prints what was found.
-///
-/// # Errors
-/// What kept it from checking at all.
-pub(crate) fn run(args: &Check) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(check(args))?;
+pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = runtime.map_err(CheckError::Runtime)?.block_on(check(args))?;
     match args.output {
-        Output::Text => print!("{}", report.text()),
-        Output::Json => print!("{}", report.json()),
+        OutputFormat::Text => print!("{}", report.text()),
+        OutputFormat::Json => print!("{}", report.json()),
     }
     for failure in &report.failures {
         eprintln!("coffer: {failure}");
@@ -35,33 +51,16 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
     Ok(report.exit_code(args.strict))
 }
 
-async fn check(args: &Check) -> Result<Report> {
-    let mut report = Report::default();
+async fn check(args: &CheckArgs) -> Result<CheckReport, CheckError> {
+    let mut report = CheckReport::default();
     let sources = if args.cluster {
         vec![cluster::classes(args.namespace.as_deref(), args.all_namespaces).await?]
     } else {
         source::read(&args.paths, &mut report)
     };
-    let live = args.live.then(|| live::Live::new(args)).transpose()?;
+    let live = args.live.then(|| LiveCheck::new(args)).transpose()?;
     for source in &sources {
-        for document in &source.documents {
-            for object in manifest::objects(document) {
-                if !manifest::is_class(object) {
-                    continue;
-                }
-                let mut class = rules::Checked::new(source, manifest::read(object));
-                report.classes += 1;
-                if is_ours(&args.providers, &class.manifest.class.provider) {
-                    class.check();
-                    if let Some(live) = live.as_ref().filter(|_| class.is_sound()) {
-                        report.failures.extend(live.check(&mut class).await);
-                    }
-                } else {
-                    class.skip();
-                }
-                report.findings.extend(class.findings);
-            }
-        }
+        check_source(source, &args.providers, live.as_ref(), &mut report).await;
     }
     if report.classes == 0 && report.findings.is_empty() && !args.cluster {
         report.failures.push("there is no SecretProviderClass in what was given".to_owned());
@@ -69,8 +68,31 @@ async fn check(args: &Check) -> Result<Report> {
     Ok(report)
 }
 
-fn is_ours(named: &[String], provider: &str) -> bool {
-    // a class that names none is told so
+async fn check_source(
+    source: &ManifestSource,
+    providers: &[String],
+    live: Option<&LiveCheck>,
+    report: &mut CheckReport,
+) {
+    let objects = source.documents.iter().flat_map(class::objects);
+    for object in objects.filter(|object| class::is_class(object)) {
+        let mut checked = CheckedClass::new(source, class::read(object));
+        report.classes += 1;
+        if is_selected(providers, &checked.class().provider) {
+            checked.check();
+            if let Some(live) = live.filter(|_| checked.is_valid()) {
+                report.failures.extend(live.check(&mut checked).await);
+            }
+        } else {
+            checked.skip();
+        }
+        report.findings.extend(checked.findings);
+    }
+}
+
+/// Tells whether classes of this provider are checked; without any named, Coffer's are.
+fn is_selected(named: &[String], provider: &str) -> bool {
+    // a class without a provider is checked, so that the mistake is found
     provider.is_empty()
         || if named.is_empty() {
             PROVIDERS.contains(&provider)

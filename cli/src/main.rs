@@ -1,31 +1,33 @@
-//! `coffer`: what a cluster's user does by hand with SecretProviderClasses.
+//! `coffer`: the tool for users of SecretProviderClasses.
 
-mod answer;
 mod args;
-mod attributes;
 mod check;
-mod class;
+mod manifest;
 mod mount;
-mod provider;
-mod report;
 mod status;
-mod target;
+mod table;
 mod token;
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, CliCommand};
 
 fn main() -> ExitCode {
     let Cli { command } = Cli::of_process();
-    // what kept a check from checking is told from the mistakes that it found
-    let (done, failure) = match command {
-        Command::Mount(mount) => (mount::run(&mount).map(|()| ExitCode::SUCCESS), ExitCode::FAILURE),
-        Command::Check(check) => (check::run(&check), ExitCode::from(2)),
-        Command::Status(status) => (status::run(&status).map(|()| ExitCode::SUCCESS), ExitCode::FAILURE),
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("coffer: {error:#}");
+    match command {
+        CliCommand::Mount(args) => exit_code(mount::run(&args), ExitCode::FAILURE),
+        // 1 is for mistakes that a check found, so that 2 is left for a check that could not be
+        // made
+        CliCommand::Check(args) => exit_code(check::run(&args), ExitCode::from(2)),
+        CliCommand::Status(args) => exit_code(status::run(&args), ExitCode::FAILURE),
+    }
+}
+
+/// Returns a command's exit code, or prints the command's error and returns `failure`.
+fn exit_code(result: Result<ExitCode, impl Display>, failure: ExitCode) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("coffer: {error}");
         failure
     })
 }

@@ -1,58 +1,127 @@
-//! `coffer mount`: what the driver does between a pod's volume and a provider.
+//! `coffer mount`: asks a provider for the files of a class as the CSI driver would, and writes
+//! them.
 
-use anyhow::{Context, Result, ensure};
+mod answer;
+mod attributes;
+mod provider_client;
+mod report;
+mod target;
+
+use std::io;
+use std::process::ExitCode;
+
 use coffer_proto::v1alpha1::MountRequest;
+use thiserror::Error;
 
-use crate::{
-    answer,
-    args::{Mount, Output},
-    attributes::{Pod, attributes, audience},
-    class::{self, Class},
-    provider, report,
-    target::Target,
-    token,
-};
+use self::answer::{AnswerError, MountAnswer};
+use self::attributes::{MountPod, attributes, audience};
+use self::provider_client::ProviderCallError;
+use self::target::{TargetDirectory, TargetError};
+use crate::args::{MountArgs, OutputFormat};
+use crate::manifest::class::ClassManifest;
+use crate::manifest::{self, ManifestError};
+use crate::token::{ServiceAccountToken, TokenError};
 
-/// Mounts, and prints what was mounted.
-pub(crate) fn run(args: &Mount) -> Result<()> {
-    let class = class::read(&args.class, args.name.as_deref())?;
+/// Why nothing was mounted.
+#[derive(Debug, Error)]
+pub(crate) enum MountError {
+    /// The file has no class to mount.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The driver looks for a pod's class only in the pod's namespace.
+    #[error("class {class} is in namespace {namespace}: no pod of {pod_namespace} can use it")]
+    OtherNamespace {
+        /// The class.
+        class: String,
+        /// The namespace of the class.
+        namespace: String,
+        /// The namespace of the pod.
+        pod_namespace: String,
+    },
+    /// The target directory cannot be filled.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The path of the target directory is not Unicode.
+    #[error("the target's path is no text")]
+    TargetNotUnicode,
+    /// The token file cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The attributes cannot be written as JSON.
+    #[error(transparent)]
+    Attributes(#[from] serde_json::Error),
+    /// The runtime for the call does not start.
+    #[error("cannot start a runtime: {0}")]
+    Runtime(#[source] io::Error),
+    /// The provider did not answer, or answered with an error.
+    #[error("cannot mount {class} from provider {provider}: {source}")]
+    Provider {
+        /// The class.
+        class: String,
+        /// The provider that the class names.
+        provider: String,
+        /// The reason.
+        source: ProviderCallError,
+    },
+    /// The driver would not write the answer.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+}
+
+/// Mounts a class, and prints what was mounted.
+pub(crate) fn run(args: &MountArgs) -> Result<ExitCode, MountError> {
+    let class = manifest::read_class(&args.class, args.name.as_deref())?;
     check_namespace(&class, &args.namespace)?;
-    let target = Target::open(&args.target)?;
+    let target = TargetDirectory::open(&args.target)?;
     let request = request(args, &class, &target)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let response = runtime
-        .block_on(provider::mount(&args.socket, request))
-        .with_context(|| format!("cannot mount {} from provider {}", class.name, class.provider))?;
-    let answer = answer::check(response)?;
+        .map_err(MountError::Runtime)?
+        .block_on(provider_client::mount(&args.socket, request))
+        .map_err(|source| MountError::Provider {
+            class: class.name.clone(),
+            provider: class.provider.clone(),
+            source,
+        })?;
+    let answer = MountAnswer::check(response)?;
     target.write(&answer.files)?;
     match args.output {
-        Output::Text => print!("{}", report::text(&class, &answer)),
-        Output::Json => print!("{}", report::json(&class, &answer)),
+        OutputFormat::Text => print!("{}", report::text(&class, &answer)),
+        OutputFormat::Json => print!("{}", report::json(&class, &answer)),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-/// The driver looks for a pod's class in the pod's namespace only.
-fn check_namespace(class: &Class, namespace: &str) -> Result<()> {
-    let own = class.namespace.as_deref().unwrap_or(namespace);
-    ensure!(own == namespace, "class {} is in namespace {own}: no pod of {namespace} can use it", class.name);
-    Ok(())
+/// Refuses a class of another namespace than the pod's, as the driver does.
+fn check_namespace(class: &ClassManifest, pod_namespace: &str) -> Result<(), MountError> {
+    match class.namespace.as_deref() {
+        Some(namespace) if namespace != pod_namespace => Err(MountError::OtherNamespace {
+            class: class.name.clone(),
+            namespace: namespace.to_owned(),
+            pod_namespace: pod_namespace.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
-fn request(args: &Mount, class: &Class, target: &Target) -> Result<MountRequest> {
-    let pod = Pod {
+fn request(
+    args: &MountArgs,
+    class: &ClassManifest,
+    target: &TargetDirectory,
+) -> Result<MountRequest, MountError> {
+    let pod = MountPod {
         name: &args.pod,
         namespace: &args.namespace,
         uid: &args.pod_uid,
         service_account: &args.service_account,
     };
-    let token = args.token_file.as_deref().map(token::read).transpose()?;
+    let token = args.token_file.as_deref().map(ServiceAccountToken::read).transpose()?;
     let audience = audience(args.audience.as_deref(), class, &args.socket);
     let token = token.as_ref().map(|token| (audience, token));
-    let target_path = target.directory().to_str().context("the target's path is no text")?;
+    let target_path = target.path().to_str().ok_or(MountError::TargetNotUnicode)?;
     Ok(MountRequest {
         attributes: attributes(class, &pod, token)?,
-        // What Go makes of no secrets at all.
+        // the driver's JSON, written by Go, of a volume without nodePublishSecretRef
         secrets: "null".to_owned(),
         target_path: target_path.to_owned(),
         permission: args.permission.to_string(),

@@ -1,86 +1,80 @@
-//! `coffer status`: what the node's `coffer-csi` holds, asked at the socket that only root may open.
+//! `coffer status`: lists the tokens and leases that `coffer-csi` holds on this node.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use serde::Deserialize;
+use coffer_provider::{Entry, Inventory, Kind};
+use thiserror::Error;
 
-use crate::args::{Output, Status};
+use crate::args::{OutputFormat, StatusArgs};
+use crate::table::table;
 
 /// How long `coffer-csi` may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What it answers; the fields are those of its JSON.
-#[derive(Debug, Deserialize)]
-struct Inventory {
-    kept: bool,
-    entries: Vec<Entry>,
+/// Why nothing is listed.
+#[derive(Debug, Error)]
+pub(crate) enum StatusError {
+    /// Nobody listens on the socket, or the socket may not be opened.
+    #[error(
+        "nobody answers at {}: is coffer-csi running here with -state-dir {}, and are you root?: {source}",
+        socket.display(),
+        state_dir.display()
+    )]
+    Connect {
+        /// The status socket.
+        socket: PathBuf,
+        /// The state directory that the socket should be in.
+        state_dir: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The answer did not come in time, or the connection broke.
+    #[error("coffer-csi does not answer: {0}")]
+    NoAnswer(#[source] io::Error),
+    /// The connection was closed before an answer came.
+    #[error("coffer-csi ended before it answered")]
+    Closed,
+    /// The answer is not an inventory.
+    #[error("coffer-csi answered with something else: {0}")]
+    NotAnInventory(#[source] serde_json::Error),
 }
 
-#[derive(Debug, Deserialize)]
-struct Entry {
-    namespace: String,
-    pod: String,
-    kind: String,
-    class: String,
-    objects: Vec<String>,
-    path: String,
-    renewal_in: Option<u64>,
-    ends_in: Option<u64>,
-    revoking: bool,
-}
-
-/// Prints what is held.
-///
-/// # Errors
-/// Where nobody answers at the socket, or something other than an inventory comes.
-pub(crate) fn run(status: &Status) -> anyhow::Result<()> {
-    let answer = ask(status)?;
-    match status.output {
-        Output::Json => println!("{answer}"),
-        Output::Text => {
-            let inventory =
-                serde_json::from_str(&answer).context("coffer-csi answered with something else")?;
-            print!("{}", table(&inventory));
+/// Prints what `coffer-csi` holds.
+pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
+    let answer = ask(args)?;
+    match args.output {
+        OutputFormat::Json => println!("{answer}"),
+        OutputFormat::Text => {
+            let inventory = serde_json::from_str(&answer).map_err(StatusError::NotAnInventory)?;
+            print!("{}", text(&inventory));
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-fn ask(status: &Status) -> anyhow::Result<String> {
-    let path = status.state_dir.join("status.sock");
-    let mut stream = UnixStream::connect(&path).with_context(|| {
-        format!(
-            "nobody answers at {}: is coffer-csi running here with -state-dir {}, and are you root?",
-            path.display(),
-            status.state_dir.display()
-        )
+/// Reads the inventory from the status socket, which only root may open.
+fn ask(args: &StatusArgs) -> Result<String, StatusError> {
+    let socket = args.state_dir.join("status.sock");
+    let mut stream = UnixStream::connect(&socket).map_err(|source| StatusError::Connect {
+        socket,
+        state_dir: args.state_dir.clone(),
+        source,
     })?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(StatusError::NoAnswer)?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).context("coffer-csi does not answer")?;
-    if answer.is_empty() {
-        bail!("coffer-csi ended before it answered");
-    }
-    Ok(answer)
+    stream.read_to_string(&mut answer).map_err(StatusError::NoAnswer)?;
+    if answer.is_empty() { Err(StatusError::Closed) } else { Ok(answer) }
 }
 
-fn table(inventory: &Inventory) -> String {
+fn text(inventory: &Inventory) -> String {
     let mut rows =
         vec![["NAMESPACE", "POD", "KIND", "CLASS", "OBJECTS", "PATH", "RENEWAL", "END"].map(str::to_owned)];
     rows.extend(inventory.entries.iter().map(row));
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
+    let mut text = table(&rows);
     if !inventory.kept {
         text.push_str(
             "nothing is renewed: the node's pods cannot be watched, the log of coffer-csi says why\n",
@@ -94,7 +88,7 @@ fn row(entry: &Entry) -> [String; 8] {
     [
         entry.namespace.clone(),
         or_dash(&entry.pod),
-        entry.kind.clone(),
+        kind(entry.kind).to_owned(),
         or_dash(&entry.class),
         or_dash(&entry.objects.join(",")),
         entry.path.clone(),
@@ -103,25 +97,34 @@ fn row(entry: &Entry) -> [String; 8] {
     ]
 }
 
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Token => "token",
+        Kind::Lease => "lease",
+        Kind::Certificate => "certificate",
+        Kind::Secret => "secret",
+    }
+}
+
 fn renewal(entry: &Entry) -> String {
     match entry.renewal_in {
         _ if entry.revoking => "revoking".to_owned(),
-        Some(seconds) => span(seconds),
+        Some(seconds) => duration(seconds),
         None => "-".to_owned(),
     }
 }
 
 fn end(entry: &Entry) -> String {
     match entry.ends_in {
-        Some(seconds) => span(seconds),
-        // what was merely read is read again when its class says so
-        None if entry.kind == "secret" => "-".to_owned(),
+        Some(seconds) => duration(seconds),
+        // a secret without an end is read again when its class says so
+        None if entry.kind == Kind::Secret => "-".to_owned(),
         None => "never".to_owned(),
     }
 }
 
-/// A span of time in its two largest units.
-fn span(seconds: u64) -> String {
+/// Formats a duration in its two largest units.
+fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
@@ -132,12 +135,14 @@ fn span(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Inventory, span, table};
+    use coffer_provider::Inventory;
+
+    use super::{duration, text};
 
     #[test]
-    fn a_span_has_two_units() {
-        let told: Vec<String> = [5, 65, 3600, 90_000].into_iter().map(span).collect();
-        assert_eq!(told, ["5s", "1m05s", "1h00m", "1d01h"]);
+    fn a_duration_has_two_units() {
+        let durations: Vec<String> = [5, 65, 3600, 90_000].into_iter().map(duration).collect();
+        assert_eq!(durations, ["5s", "1m05s", "1h00m", "1d01h"]);
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
         )
         .expect("an inventory");
         assert_eq!(
-            table(&inventory),
+            text(&inventory),
             "NAMESPACE  POD    KIND    CLASS  OBJECTS        PATH                   RENEWAL   END\n\
              shop       web-1  lease   db     user,password  database/creds/shop    40s       never\n\
              shop       web-0  token   -      -              auth/kubernetes/login  revoking  1h00m\n\

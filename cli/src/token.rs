@@ -1,64 +1,62 @@
-//! The service account's token, in the form in which kubelet passes it on.
+//! A service account's token from a file, in the form in which kubelet passes tokens on.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A token. It has no `Debug`, for it is as good as a password.
+/// A service account's token. There is no `Debug`, because a token is as secret as a password.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Token {
+pub(crate) struct ServiceAccountToken {
     token: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     expiration_timestamp: Option<String>,
 }
 
-/// Why there is no token.
+/// Why a file gives no token.
 #[derive(Debug, Error)]
 pub(crate) enum TokenError {
     /// The file cannot be read.
-    #[error("cannot read the token file {}", file.display())]
+    #[error("cannot read the token file {}: {source}", file.display())]
     File {
-        /// Which.
+        /// The file.
         file: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Nothing in it.
+    /// The file is empty.
     #[error("the token file {} is empty", .0.display())]
     Empty(PathBuf),
 }
 
-/// Reads a token, and from it when it expires, if it says so.
-pub(crate) fn read(file: &Path) -> Result<Token, TokenError> {
-    let text =
-        fs::read_to_string(file).map_err(|source| TokenError::File { file: file.to_owned(), source })?;
-    match text.trim() {
-        "" => Err(TokenError::Empty(file.to_owned())),
-        token => Ok(Token::new(token)),
+impl ServiceAccountToken {
+    /// Reads a token from a file.
+    pub(crate) fn read(file: &Path) -> Result<Self, TokenError> {
+        let text =
+            fs::read_to_string(file).map_err(|source| TokenError::File { file: file.to_owned(), source })?;
+        match text.trim() {
+            "" => Err(TokenError::Empty(file.to_owned())),
+            token => Ok(Self::new(token)),
+        }
     }
-}
 
-impl Token {
-    /// A token by its text.
+    /// Returns the token with this text, and with the expiry that its claims state, if any.
     pub(crate) fn new(token: &str) -> Self {
         let expiry = claims(token).and_then(|claims| claims.exp);
-        // Beyond the year 9999 there is no such form.
+        // RFC 3339 ends with the year 9999
         let expiry = expiry.filter(|seconds| *seconds < 253_402_300_800);
         Self { token: token.to_owned(), expiration_timestamp: expiry.map(rfc3339) }
     }
 
-    /// The token itself.
+    /// Returns the token itself.
     pub(crate) fn text(&self) -> &str {
         &self.token
     }
 
-    /// Namespace and name of the service account whose token it says it is.
+    /// Returns namespace and name of the service account that the token claims to be for.
     pub(crate) fn account(&self) -> Option<(String, String)> {
         let subject = claims(&self.token)?.sub?;
         let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
@@ -66,19 +64,20 @@ impl Token {
     }
 }
 
-/// What a JWT states, as far as it matters here.
+/// The claims of a JWT that are used here.
 #[derive(Deserialize)]
-struct Claims {
+struct JwtClaims {
     exp: Option<u64>,
     sub: Option<String>,
 }
 
-fn claims(token: &str) -> Option<Claims> {
+fn claims(token: &str) -> Option<JwtClaims> {
     let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
     serde_json::from_slice(&payload).ok()
 }
 
-/// The civil date, counting in eras of 400 years from 1 March of the year 0.
+/// Formats seconds since 1970 as RFC 3339. The date is computed in eras of 400 years that begin on
+/// 1 March of the year 0.
 fn rfc3339(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
@@ -112,15 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_says_when_it_expires() {
+    fn expiry_and_account_are_those_of_the_claims() {
         let jwt = format!("e30.{}.sig", BASE64URL_NOPAD.encode(br#"{"sub":"x","exp":1795379445}"#));
-        assert_eq!(Token::new(&jwt).expiration_timestamp.as_deref(), Some("2026-11-22T20:30:45Z"));
-        assert_eq!(Token::new(&jwt).account(), None);
+        assert_eq!(
+            ServiceAccountToken::new(&jwt).expiration_timestamp.as_deref(),
+            Some("2026-11-22T20:30:45Z")
+        );
+        assert_eq!(ServiceAccountToken::new(&jwt).account(), None);
         let jwt =
             format!("e30.{}.sig", BASE64URL_NOPAD.encode(br#"{"sub":"system:serviceaccount:shop:web"}"#));
-        assert_eq!(Token::new(&jwt).account(), Some(("shop".to_owned(), "web".to_owned())));
+        assert_eq!(ServiceAccountToken::new(&jwt).account(), Some(("shop".to_owned(), "web".to_owned())));
         for other in ["opaque", "a.b.c", "a.e30.c"] {
-            assert_eq!(Token::new(other).expiration_timestamp, None);
+            assert_eq!(ServiceAccountToken::new(other).expiration_timestamp, None);
         }
     }
 }

@@ -1,16 +1,15 @@
-//! `coffer check` on manifests: what a user gets wrong, and what a CI system is told.
+//! `coffer check` on manifests: the mistakes that users make, and the report for a CI system.
 
-use std::{
-    fs,
-    io::Write,
-    os::unix::fs::symlink,
-    process::{Command, Output, Stdio},
-};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
-/// Two classes among other things. The first has a mistake of each kind that users make, the second none.
+/// Two classes among other things. The first has a mistake of each kind that users make, the second
+/// none.
 const FILE: &str = "\
 # what a shop deploys
 apiVersion: v1
@@ -106,15 +105,15 @@ fn report(output: &Output) -> Value {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_mistake_is_reported_with_its_position() {
     let dir = files(&[("classes.yaml", FILE)]);
     let output = check(&dir, &["classes.yaml"], "");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let text = text(&output);
     for (severity, line, column, message) in FOUND {
         let place = format!("classes.yaml:{line}:{column}: {severity}: shop/wrong: ");
-        let told = text.lines().any(|line| line.starts_with(&place) && line.contains(message));
-        assert!(told, "no {place}…{message} in\n{text}");
+        let found = text.lines().any(|line| line.starts_with(&place) && line.contains(message));
+        assert!(found, "no {place}…{message} in\n{text}");
     }
     let synced = "classes.yaml:34:23: warning: shop/wrong: secretObjects take objectName \"pasword\"";
     assert!(text.contains(synced), "{text}");
@@ -124,7 +123,7 @@ fn every_mistake_is_told_with_its_place() {
 }
 
 #[test]
-fn programs_are_told_the_same_in_the_form_of_the_reference() {
+fn the_json_report_has_the_members_of_the_reference() {
     let dir = files(&[]);
     let output = check(&dir, &["-", "--output", "json"], FILE);
     let report = report(&output);
@@ -176,7 +175,7 @@ fn without_a_mistake_the_exit_code_is_0() {
 }
 
 #[test]
-fn what_cannot_be_checked_is_told_apart() {
+fn what_cannot_be_checked_has_its_own_exit_code() {
     let dir = files(&[("classes.yaml", FILE), ("other.yaml", "kind: ConfigMap\n")]);
     for (arguments, words) in [
         (&["none.yaml", "classes.yaml"][..], "cannot read none.yaml"),
@@ -252,7 +251,7 @@ fn a_class_of_another_provider_is_skipped_unless_named() {
 }
 
 #[test]
-fn linked_as_a_plugin_it_calls_itself_one() {
+fn linked_as_a_plugin_it_shows_itself_as_kubectl_coffer() {
     let dir = files(&[("classes.yaml", FILE)]);
     let plugin = dir.path().join("kubectl-coffer");
     symlink(env!("CARGO_BIN_EXE_coffer"), &plugin).expect("a link");

@@ -1,21 +1,20 @@
-//! `coffer mount` against a provider that answers what it was asked.
+//! `coffer mount` with a provider that answers with the request that it got.
 
-use std::{
-    fs,
-    os::unix::{fs::PermissionsExt, net::UnixListener},
-    path::{Path, PathBuf},
-    process::{Command, Output},
-    thread,
-};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{fs, thread};
 
+use coffer_proto::v1alpha1::csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer};
 use coffer_proto::v1alpha1::{
     File, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
-    csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer},
 };
 use futures_util::stream;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status};
 
 const CLASS: &str = "\
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -23,16 +22,16 @@ kind: SecretProviderClass
 metadata:
   name: db
 spec:
-  provider: mirror
+  provider: echo
   parameters:
     roleName: app
 ";
 
-/// Answers with the request as a file, or with an error for the role `none`.
-struct Mirror;
+/// A provider that answers with the request as a file, or with an error for the role `none`.
+struct EchoProvider;
 
 #[tonic::async_trait]
-impl CsiDriverProvider for Mirror {
+impl CsiDriverProvider for EchoProvider {
     async fn version(&self, _: Request<VersionRequest>) -> Result<Response<VersionResponse>, Status> {
         Err(Status::unimplemented("not asked for"))
     }
@@ -62,16 +61,16 @@ impl CsiDriverProvider for Mirror {
 }
 
 /// A directory with a class, a token, and a provider's socket.
-struct Node(TempDir);
+struct MountSite(TempDir);
 
-impl Node {
+impl MountSite {
     fn new(class: &str) -> Self {
-        let node = Self(tempdir().expect("a directory"));
-        fs::write(node.path("class.yaml"), class).expect("the class");
-        fs::write(node.path("token"), "opaque\n").expect("the token");
-        let listener = UnixListener::bind(node.path("mirror.sock")).expect("a socket");
+        let site = Self(tempdir().expect("a directory"));
+        fs::write(site.path("class.yaml"), class).expect("the class");
+        fs::write(site.path("token"), "opaque\n").expect("the token");
+        let listener = UnixListener::bind(site.path("echo.sock")).expect("a socket");
         thread::spawn(move || serve(listener));
-        node
+        site
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -98,7 +97,7 @@ fn serve(listener: UnixListener) {
             let connection = listener.accept().await.map(|(connection, _)| connection);
             Some((connection, listener))
         });
-        let service = CsiDriverProviderServer::new(Mirror);
+        let service = CsiDriverProviderServer::new(EchoProvider);
         Server::builder().serve_with_incoming(service, incoming).await.expect("a server");
     });
 }
@@ -114,19 +113,19 @@ fn failure(output: &Output) -> String {
 }
 
 #[test]
-fn a_class_is_mounted_as_the_driver_would() {
-    let node = Node::new(CLASS);
+fn a_class_is_mounted_as_the_driver_mounts_it() {
+    let site = MountSite::new(CLASS);
     for _ in 0..2 {
-        let output = node.mount(&["--socket", "mirror.sock", "--token-file", "token"]);
+        let output = site.mount(&["--socket", "echo.sock", "--token-file", "token"]);
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).expect("text");
-        assert!(text.starts_with("db (provider mirror)\nFILE"), "{text}");
+        assert!(text.starts_with("db (provider echo)\nFILE"), "{text}");
         assert!(text.contains("\nsub/request  0440  "), "{text}");
     }
-    let file = node.path("volume/sub/request");
+    let file = site.path("volume/sub/request");
     assert_eq!(fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o440);
     let asked = json(&file);
-    let volume = fs::canonicalize(node.path("volume")).expect("the volume");
+    let volume = fs::canonicalize(site.path("volume")).expect("the volume");
     assert_eq!(asked["targetPath"], volume.to_str().expect("text"));
     assert_eq!((&asked["permission"], &asked["secrets"]), (&json!("256"), &json!("null")));
     assert_eq!((&asked["versions"], &asked["timeout"]), (&json!(0), &json!(true)));
@@ -138,51 +137,51 @@ fn a_class_is_mounted_as_the_driver_would() {
 }
 
 #[test]
-fn json_says_what_was_mounted() {
-    let node = Node::new(CLASS);
-    let output = node.mount(&["--socket", "mirror.sock", "--output", "json"]);
+fn the_json_report_lists_files_and_versions() {
+    let site = MountSite::new(CLASS);
+    let output = site.mount(&["--socket", "echo.sock", "--output", "json"]);
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(report["provider"], "mirror");
+    assert_eq!(report["provider"], "echo");
     assert_eq!(report["files"][0]["path"], "sub/request");
     assert_eq!(report["objectVersions"], json!([{ "id": "sub/request", "version": "v1" }]));
 }
 
 #[test]
 fn the_provider_s_error_is_shown_and_nothing_written() {
-    let node = Node::new(&CLASS.replace("app", "none"));
-    let error = failure(&node.mount(&["--socket", "mirror.sock"]));
-    let told = "rpc error: code = PermissionDenied desc = role \"none\" is not known";
-    assert_eq!(error, format!("coffer: cannot mount db from provider mirror: {told}\n"));
-    assert!(!node.path("volume").exists());
+    let site = MountSite::new(&CLASS.replace("app", "none"));
+    let error = failure(&site.mount(&["--socket", "echo.sock"]));
+    let status = "rpc error: code = PermissionDenied desc = role \"none\" is not known";
+    assert_eq!(error, format!("coffer: cannot mount db from provider echo: {status}\n"));
+    assert!(!site.path("volume").exists());
 }
 
 #[test]
 fn a_path_that_leads_out_is_not_written() {
-    let node = Node::new(&CLASS.replace("app", "escape"));
-    let error = failure(&node.mount(&["--socket", "mirror.sock"]));
+    let site = MountSite::new(&CLASS.replace("app", "escape"));
+    let error = failure(&site.mount(&["--socket", "echo.sock"]));
     assert_eq!(error, "coffer: the answer's file \"../request\": the path has a `..`\n");
-    assert!(!node.path("volume").exists() && !node.path("request").exists());
+    assert!(!site.path("volume").exists() && !site.path("request").exists());
 }
 
 #[test]
-fn a_socket_without_a_provider_is_told() {
-    let node = Node::new(CLASS);
-    assert!(failure(&node.mount(&["--socket", "none.sock"])).contains("there is no socket none.sock"));
-    drop(UnixListener::bind(node.path("stale.sock")).expect("a socket"));
-    assert!(failure(&node.mount(&["--socket", "stale.sock"])).contains("nobody listens on stale.sock"));
+fn a_socket_without_a_provider_is_reported() {
+    let site = MountSite::new(CLASS);
+    assert!(failure(&site.mount(&["--socket", "none.sock"])).contains("there is no socket none.sock"));
+    drop(UnixListener::bind(site.path("stale.sock")).expect("a socket"));
+    assert!(failure(&site.mount(&["--socket", "stale.sock"])).contains("nobody listens on stale.sock"));
 }
 
 #[test]
 fn a_class_of_another_namespace_is_refused() {
-    let node = Node::new(&CLASS.replace("name: db", "name: db\n  namespace: other"));
-    let error = failure(&node.mount(&["--socket", "mirror.sock"]));
+    let site = MountSite::new(&CLASS.replace("name: db", "name: db\n  namespace: other"));
+    let error = failure(&site.mount(&["--socket", "echo.sock"]));
     assert_eq!(error, "coffer: class db is in namespace other: no pod of shop can use it\n");
 }
 
 #[test]
-fn wrong_usage_is_told_apart() {
-    let node = Node::new(CLASS);
+fn wrong_usage_has_its_own_exit_code() {
+    let site = MountSite::new(CLASS);
     for wrong in [&["--permission", "9"][..], &["--audience", "a"], &["--output", "yaml"], &["--none"]] {
-        assert_eq!(node.mount(wrong).status.code(), Some(2), "{wrong:?}");
+        assert_eq!(site.mount(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }

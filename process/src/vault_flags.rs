@@ -72,11 +72,12 @@ impl VaultFlags {
         }
         if let Some(mount) = given(Some(self.vault_mount)) {
             settings.auth_mount =
-                settings::auth_mount(&mount).map_err(|reason| BadFlag::new("vault-mount", reason))?;
+                settings::auth_mount(&mount).map_err(|bad| BadFlag::new("vault-mount", bad.to_string()))?;
         }
         if let Some(namespace) = given(self.vault_namespace) {
-            let namespace = settings::namespace(&namespace);
-            settings.namespace = Some(namespace.map_err(|reason| BadFlag::new("vault-namespace", reason))?);
+            let namespace = settings::namespace(&namespace)
+                .map_err(|bad| BadFlag::new("vault-namespace", bad.to_string()))?;
+            settings.namespace = Some(namespace);
         }
         let tls = &mut settings.tls;
         if let Some(authorities) = file(self.vault_tls_ca_cert) {

@@ -1,4 +1,4 @@
-//! What may be printed of the messages that carry tokens or secrets: sizes and names, never a value.
+//! `Debug` of the messages that carry tokens or secrets: prints names and sizes, never a value.
 
 use std::fmt;
 

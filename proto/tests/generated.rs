@@ -1,15 +1,16 @@
-//! The committed code is what the generator makes of the .proto file.
+//! Checks that the committed code is what the generator makes of the .proto file.
 
 #![allow(missing_docs)]
 
-use std::{env, fs, path::Path};
+use std::path::Path;
+use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 
 const REFRESH: &str = "COFFER_REGENERATE";
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/generated/v1alpha1.rs");
 const PROTO_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
-/// Messages with tokens or secrets in them: `Debug` for these is written by hand.
+/// Messages that hold tokens or secrets. Their `Debug` is written by hand.
 const SECRET: [&str; 3] = [".v1alpha1.MountRequest", ".v1alpha1.MountResponse", ".v1alpha1.File"];
 
 #[test]

@@ -1,9 +1,20 @@
-//! Durations as Go writes them: `1m30s`, `1.5h`, `300ms`.
+//! Durations in Go's notation: `1m30s`, `1.5h`, `300ms`.
 
 use std::time::Duration;
 
-/// Parses a Go duration (<https://pkg.go.dev/time#ParseDuration>), or plain seconds as Vault's client
-/// accepts them (`60`). Nothing where the text is neither, or negative.
+/// Parses a Go duration (<https://pkg.go.dev/time#ParseDuration>), or a plain number of seconds as
+/// Vault's client accepts it (`60`). Returns `None` for any other text, and for a negative
+/// duration.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use coffer_provider::go_duration;
+///
+/// assert_eq!(go_duration::parse("1m30s"), Some(Duration::from_secs(90)));
+/// assert_eq!(go_duration::parse("60"), Some(Duration::from_secs(60)));
+/// assert_eq!(go_duration::parse("soon"), None);
+/// ```
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -24,6 +35,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(total)
 }
 
+/// Returns a unit's length in seconds.
 fn unit(name: &str) -> Option<f64> {
     Some(match name {
         "ns" => 1e-9,

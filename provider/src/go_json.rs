@@ -1,7 +1,8 @@
 //! JSON as Go's `encoding/json` writes it: compact, keys sorted, `<`, `>` and `&` escaped.
 //!
-//! The incumbent's files and versions are Go's bytes (<https://pkg.go.dev/encoding/json#Marshal>), so ours
-//! must be the same to the letter. Numbers keep the digits that the server sent.
+//! The incumbent's files and versions are JSON that Go wrote
+//! (<https://pkg.go.dev/encoding/json#Marshal>), so this module's output must be the same to the
+//! byte. A number is written with the digits that the server sent.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +11,18 @@ use coffer_vault::json::{object, string, write_string};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How deep answers may nest; Go's own limit is 10,000, no secret comes near this one.
+/// How deep answers may nest. Go's own limit is 10,000; secrets nest far less than this.
 const MAX_DEPTH: usize = 64;
 
-/// An answer that cannot be read as JSON, or nests too deep. It holds none of the text.
+/// A text that is not JSON, or nests too deep. The error holds nothing of the text.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not JSON, or nested deeper than {MAX_DEPTH} levels")]
 pub(crate) struct BadJson;
 
-/// Appends `raw` as Go would write it after reading it into an `interface{}`.
+/// Appends `raw` as Go writes a value that was read into an `interface{}`.
 ///
 /// # Errors
-/// [`BadJson`] where a string in it is no Unicode text or it nests too deep.
+/// [`BadJson`], if a string is not Unicode or the value nests too deep.
 pub(crate) fn write(out: &mut Secret, raw: &RawValue) -> Result<(), BadJson> {
     write_nested(out, raw, MAX_DEPTH)
 }
@@ -46,7 +47,7 @@ fn write_nested(out: &mut Secret, raw: &RawValue, depth: usize) -> Result<(), Ba
             write_string(out, text.expose_str().ok_or(BadJson)?);
             Ok(())
         }
-        // true, false, null, and numbers, whose digits stay as they were sent
+        // true, false, null and numbers are copied
         _ => {
             out.push(raw.get().as_bytes());
             Ok(())
@@ -54,7 +55,7 @@ fn write_nested(out: &mut Secret, raw: &RawValue, depth: usize) -> Result<(), Ba
     }
 }
 
-/// Appends a value that was parsed from a class (`secretArgs`) as Go would write it.
+/// Appends a value of a class's `secretArgs` as Go writes it.
 pub(crate) fn write_value(out: &mut Secret, value: &Value) {
     match value {
         Value::Null => out.push(b"null"),
@@ -99,7 +100,8 @@ fn write_list<I: Iterator>(
     Ok(())
 }
 
-/// A float in Go's notation: plain from 1e-6 up to 1e21, else with an exponent of at least `e+21` or `e-7`.
+/// Formats a float as Go does: without exponent from 1e-6 up to 1e21, else with one (`e+21`,
+/// `e-7`).
 fn go_float(float: f64) -> String {
     let size = float.abs();
     if size == 0.0 || (1e-6..1e21).contains(&size) {

@@ -1,42 +1,41 @@
-//! What holds where a class says nothing: Vault's address, TLS, and limits.
+//! The settings of the process: Vault's address, TLS and limits. A class can override most of them.
 
 mod environment;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use coffer_vault::{Address, BadPath, ConnectionSettings, Tls, check_segments, is_header_text};
+pub use coffer_vault::{Proxy, RateLimit};
 pub use environment::BadVariable;
 
-use coffer_vault::{Address, ConnectionSettings, Tls, check_segments, is_header_text};
-pub use coffer_vault::{Proxy, RateLimit};
-
-/// Settings of the process, below every class. Weakest to strongest: the defaults here, the environment,
-/// the command line, the class.
+/// Settings of the process. From weakest to strongest: the defaults here, the environment, the
+/// command line, the class.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Vault's address.
     pub address: Address,
-    /// Vault namespace; none for the root namespace.
+    /// Vault namespace; none is the root namespace.
     pub namespace: Option<String>,
     /// Path of the auth method.
     pub auth_mount: String,
-    /// Audience of the tokens that a driver sends along, where the class names none.
+    /// Audience of the service account tokens that a driver sends, if the class names none.
     pub audience: String,
-    /// TLS towards Vault.
+    /// TLS to Vault.
     pub tls: Tls,
-    /// The time for one request to Vault.
+    /// Timeout of one request to Vault.
     pub request_timeout: Duration,
-    /// How often a GET is tried again.
+    /// How often a failed GET is repeated.
     pub max_retries: usize,
-    /// Requests a second to one Vault target.
+    /// Limit of the requests to one Vault target; none is no limit.
     pub rate_limit: Option<RateLimit>,
-    /// Whether Vault's redirects are followed.
+    /// Whether redirects by Vault are followed.
     pub follow_redirects: bool,
-    /// HTTP proxy in front of Vault.
+    /// HTTP proxy for requests to Vault.
     pub proxy: Option<Proxy>,
-    /// Identities whose tokens are kept, at most.
+    /// Maximum number of identities whose Vault token is cached.
     pub cache_size: usize,
-    /// How old an answer may be that is not read again, where the class says nothing.
+    /// How long an answer of Vault is used before it is read again, if the class does not say.
     pub refresh_interval: Duration,
     /// Directories whose files a class's TLS parameters may not name.
     pub protected_directories: Vec<PathBuf>,
@@ -56,6 +55,16 @@ impl Settings {
         }
     }
 }
+
+/// A text that is not a boolean.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither true nor false")]
+pub struct NotABoolean(String);
+
+/// A text that is not a Vault namespace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no namespace: one line of plain text")]
+pub struct BadNamespace(String);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -78,32 +87,40 @@ impl Default for Settings {
     }
 }
 
-/// `strconv.ParseBool` of Go, which the incumbent reads booleans by.
+/// Parses a boolean by the rules of Go's `strconv.ParseBool`, as the incumbent does.
+///
+/// ```
+/// use coffer_provider::settings::go_bool;
+///
+/// assert_eq!(go_bool("T"), Ok(true));
+/// assert_eq!(go_bool("0"), Ok(false));
+/// assert!(go_bool("yes").is_err());
+/// ```
 ///
 /// # Errors
-/// What is accepted instead.
-pub fn go_bool(text: &str) -> Result<bool, String> {
+/// [`NotABoolean`], with the text.
+pub fn go_bool(text: &str) -> Result<bool, NotABoolean> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false")),
+        _ => Err(NotABoolean(text.to_owned())),
     }
 }
 
-/// The path of an auth method, without slashes around it.
+/// Parses the path of an auth method, and removes slashes around the path.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn auth_mount(text: &str) -> Result<String, String> {
+/// [`BadPath`], if the path has a segment that may not be sent to Vault.
+pub fn auth_mount(text: &str) -> Result<String, BadPath> {
     let mount = text.trim_matches('/');
-    check_segments(mount).map(|()| mount.to_owned()).map_err(|bad| bad.to_string())
+    check_segments(mount)?;
+    Ok(mount.to_owned())
 }
 
-/// A namespace, which is sent as a header.
+/// Parses a Vault namespace, which is sent as an HTTP header.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn namespace(text: &str) -> Result<String, String> {
-    let reason = || format!("{text:?} is no namespace: one line of plain text");
-    is_header_text(text).then(|| text.to_owned()).ok_or_else(reason)
+/// [`BadNamespace`], if the text is empty or cannot be the value of a header.
+pub fn namespace(text: &str) -> Result<String, BadNamespace> {
+    if is_header_text(text) { Ok(text.to_owned()) } else { Err(BadNamespace(text.to_owned())) }
 }

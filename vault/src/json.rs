@@ -20,16 +20,16 @@ pub type RawObject<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 /// Returns the members of a JSON object; nothing where the text is other JSON or none.
 #[must_use]
 pub fn object(raw: &RawValue) -> Option<RawObject<'_>> {
-    // Cow<str> as a map key owns its text with serde's derive; the wrapper makes it borrow.
+    // serde's Cow<str> owns its text when it is a map's key; this wrapper borrows the text
     #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
     #[serde(transparent)]
-    struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+    struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
     if !raw.get().starts_with('{') {
         return None;
     }
-    let map: BTreeMap<Key<'_>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-    Some(map.into_iter().map(|(Key(key), value)| (key, value)).collect())
+    let map: BTreeMap<BorrowedKey<'_>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
+    Some(map.into_iter().map(|(BorrowedKey(key), value)| (key, value)).collect())
 }
 
 /// Returns a JSON string, unescaped; nothing where the value is something else.

@@ -4,59 +4,64 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::Output;
+use super::OutputFormat;
 
-/// What is checked, and how.
+/// The options of `check`.
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("classes").required(true).args(["paths", "cluster"])),
     group(ArgGroup::new("identity").multiple(true).args(["service_account", "token_file"])),
     after_help = "Exit code: 0 no mistake, 1 mistakes, 2 something could not be checked."
 )]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// Manifests in YAML or JSON, directories of them, or - for standard input.
     #[arg(value_name = "FILE|DIR|-")]
     pub(crate) paths: Vec<PathBuf>,
     /// Check the classes of the cluster, by the kubeconfig's current context.
     #[arg(long)]
     pub(crate) cluster: bool,
-    /// The namespace of the cluster's classes, or of classes in files that name none [default: the kubeconfig's, default].
+    /// The namespace of the cluster's classes, or of classes in files that name none [default: the
+    /// kubeconfig's, default].
     #[arg(long, short, value_name = "NS")]
     pub(crate) namespace: Option<String>,
-    /// The classes of all namespaces of the cluster.
+    /// Check the classes of all namespaces of the cluster.
     #[arg(long, short = 'A', requires = "cluster", conflicts_with = "namespace")]
     pub(crate) all_namespaces: bool,
-    /// A provider whose classes are checked; others are skipped [default: vault, openbao].
+    /// A provider whose classes are checked; classes of others are skipped [default: vault,
+    /// openbao].
     #[arg(long = "provider", value_name = "NAME")]
     pub(crate) providers: Vec<String>,
-    /// Let a warning count as a mistake.
+    /// Count a warning as a mistake.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// How to say what was found.
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    pub(crate) output: Output,
-    /// Also log in to Vault and read what the classes name; nothing is issued and no value shown.
+    /// Format of the report.
+    #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
+    pub(crate) output: OutputFormat,
+    /// Also log in to Vault and read what the classes name; nothing is issued and no value is
+    /// shown.
     #[arg(long, requires = "identity")]
     pub(crate) live: bool,
-    /// Log in as this service account of the class's namespace, by a token that the kubeconfig's user requests.
+    /// Log in as this service account of the class's namespace, with a token that the kubeconfig's
+    /// user requests.
     #[arg(long, value_name = "SA", requires = "live")]
     pub(crate) service_account: Option<String>,
     /// Log in with the service account token in this file.
     #[arg(long, value_name = "FILE", requires = "live")]
     pub(crate) token_file: Option<PathBuf>,
-    /// The audience of a requested token where a class names none [default: vault, or openbao for that provider].
+    /// The audience of a requested token if a class names none [default: vault, or openbao for that
+    /// provider].
     #[arg(long, requires = "live", conflicts_with = "token_file")]
     pub(crate) audience: Option<String>,
-    /// Where Vault is, and how it is trusted.
+    /// Vault's address and TLS.
     #[command(flatten)]
-    pub(crate) vault: Vault,
+    pub(crate) vault: VaultArgs,
 }
 
-/// What counts before a class: Vault may have another address from here than from a pod. Where neither says anything
-/// the environment counts, as with coffer-csi.
+/// Settings that count before those of a class, since Vault may have another address from here than
+/// from a pod. The environment counts for what neither sets, as with coffer-csi.
 #[derive(Debug, Args)]
 #[group(id = "vault")]
-pub(crate) struct Vault {
+pub(crate) struct VaultArgs {
     /// Vault's address, instead of the class's.
     #[arg(long, value_name = "URL", requires = "live")]
     pub(crate) vault_addr: Option<String>,
@@ -75,7 +80,7 @@ pub(crate) struct Vault {
     /// PEM file of the client certificate, instead of the class's.
     #[arg(long, value_name = "FILE", requires_all = ["live", "vault_tls_client_key"])]
     pub(crate) vault_tls_client_cert: Option<String>,
-    /// PEM file of its key.
+    /// PEM file of the client certificate's key.
     #[arg(long, value_name = "FILE", requires_all = ["live", "vault_tls_client_cert"])]
     pub(crate) vault_tls_client_key: Option<String>,
     /// Accept any certificate of Vault.

@@ -1,51 +1,63 @@
-//! Logs in and reads, as a mount would, and issues nothing.
+//! `--live`: logs in to Vault and reads what classes name, as a mount would, but issues nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
 use coffer_kubernetes::Kubernetes;
 use coffer_provider::class::Class;
+use coffer_provider::settings::BadVariable;
 use coffer_provider::{
-    Error, ErrorKind, Identity, Issuing, Key, MonotonicClock, Outcome, PodSeen, Ports, Provider, ReadRequest,
-    Secret, Settings, TokenMinter, VersionKey,
+    Error, ErrorKind, Identity, Issuing, Key, MonotonicClock, Outcome, PodSeen, Ports, Probed, Provider,
+    ReadRequest, Secret, Settings, TokenMinter, VersionKey,
 };
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::time::Instant;
 
+use super::checked_class::CheckedClass;
 use super::report::Severity;
-use super::rules::Checked;
-use crate::args::{Check, Vault};
-use crate::token;
+use crate::args::{CheckArgs, VaultArgs};
+use crate::manifest::class::ClassManifest;
+use crate::token::{ServiceAccountToken, TokenError};
 
-/// The time for one class.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Timeout of one class.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A provider that tries classes.
-pub(crate) struct Live {
+/// Why no class is tried.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LiveError {
+    /// An environment variable has a value that cannot be used.
+    #[error(transparent)]
+    Environment(#[from] BadVariable),
+    /// The token file cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// A provider that tries classes, and as whom.
+pub(crate) struct LiveCheck {
     provider: Provider,
     settings: Settings,
-    /// What counts before every class's own, by parameter without prefix.
+    /// Parameters that replace those of every class, by the name without prefix.
     overriding: Vec<(&'static str, String)>,
     namespace: Option<String>,
     service_account: Option<String>,
     audience: Option<String>,
 }
 
-impl Live {
-    /// Over the environment's settings, which are coffer-csi's too.
-    pub(crate) fn new(args: &Check) -> Result<Self> {
-        // Fails only if one is installed already, which does as well.
+impl LiveCheck {
+    /// Creates a check with the environment's settings, which coffer-csi reads too.
+    pub(crate) fn new(args: &CheckArgs) -> Result<Self, LiveError> {
+        // fails only if a crypto provider is installed already, which serves as well
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut settings = Settings::from_environment(&|name| std::env::var(name).ok())?;
-        // who runs this may read what they may read
+        // these directories are coffer-csi's; here a file is read with the user's own rights
         settings.protected_directories.clear();
         let (minter, account): (Arc<dyn TokenMinter>, _) = match &args.token_file {
             Some(file) => {
-                let token = token::read(file)?;
+                let token = ServiceAccountToken::read(file)?;
                 let account = token.account();
-                (Arc::new(Given(Secret::from(token.text()))), account)
+                (Arc::new(TokenFromFile(Secret::from(token.text()))), account)
             }
             None => (Arc::new(Kubernetes::default()), None),
         };
@@ -65,52 +77,36 @@ impl Live {
         })
     }
 
-    /// Tries the class's objects; gives what kept it from doing so.
-    pub(crate) async fn check(&self, class: &mut Checked<'_>) -> Option<String> {
-        let name = class.manifest.class.name.clone();
-        let probed = match self.request(class) {
-            Ok(request) => self.provider.probe(&request).await,
-            Err(error) => Err(error),
+    /// Tries every object of a class. Mistakes are added to the class's findings; the first failure
+    /// that is not the class's is returned.
+    pub(crate) async fn check(&self, checked: &mut CheckedClass<'_>) -> Option<String> {
+        let probed = match self.probe(checked.class()).await {
+            Ok(probed) => probed,
+            Err(error) => return add_or_return(checked, &error),
         };
-        match probed {
-            Ok(probed) => {
-                let mut failed = Vec::new();
-                for probed in probed {
-                    match probed.outcome {
-                        Outcome::Readable => {}
-                        Outcome::Skipped(reason) => {
-                            class.add_live(
-                                Severity::Note,
-                                Some(&probed.object),
-                                format!("not tried: {reason}"),
-                            );
-                        }
-                        Outcome::Failed(error) => failed.extend(told(class, &name, &error)),
-                    }
+        let mut failure = None;
+        for probed in probed {
+            match probed.outcome {
+                Outcome::Readable => {}
+                Outcome::Skipped(reason) => {
+                    checked.add_live(Severity::Note, Some(&probed.object), format!("not tried: {reason}"));
                 }
-                failed.into_iter().next()
+                Outcome::Failed(error) => failure = failure.or(add_or_return(checked, &error)),
             }
-            Err(error) => told(class, &name, &error),
         }
+        failure
     }
 
-    fn request(&self, class: &Checked<'_>) -> std::result::Result<ReadRequest, Error> {
-        let class = &class.manifest.class;
-        let mut parameters = class.parameters.clone();
-        for (name, value) in &self.overriding {
-            set(&mut parameters, name, value);
-        }
-        let names = ["baoAudience", "openbaoAudience", "vaultAudience", "audience"];
-        if !names.iter().any(|name| parameters.get(*name).is_some_and(|audience| !audience.is_empty())) {
-            // what a driver asks kubelet for where tokens are set up as the documents say
-            let usual = if class.provider == "openbao" { "openbao" } else { "vault" };
-            let audience = self.audience.as_deref().unwrap_or(usual);
-            parameters.insert("audience".to_owned(), audience.to_owned());
-        }
+    async fn probe(&self, class: &ClassManifest) -> Result<Vec<Probed>, Error> {
+        let parsed = Class::parse(&self.parameters(class), &self.settings)?;
+        self.provider.probe(&self.request(class, parsed)).await
+    }
+
+    fn request(&self, class: &ClassManifest, parsed: Class) -> ReadRequest {
         let namespace = class.namespace.clone().or_else(|| self.namespace.clone());
-        Ok(ReadRequest {
+        ReadRequest {
             volume: String::new(),
-            class: Arc::new(Class::parse(&parameters, &self.settings)?),
+            class: Arc::new(parsed),
             identity: Identity {
                 namespace: namespace.unwrap_or_else(|| "default".to_owned()),
                 service_account: self
@@ -123,25 +119,41 @@ impl Live {
             default_mode: 0o644,
             issuing: Issuing::Refused,
             max_bytes: usize::MAX,
-            deadline: Instant::now() + DEADLINE,
-        })
+            deadline: Instant::now() + TIMEOUT,
+        }
+    }
+
+    /// Returns the class's parameters with those of the command line, and with an audience.
+    fn parameters(&self, class: &ClassManifest) -> BTreeMap<String, String> {
+        let mut parameters = class.parameters.clone();
+        for (name, value) in &self.overriding {
+            set(&mut parameters, name, value);
+        }
+        if class.audience().is_none() {
+            // the audience that the driver requests from kubelet when it is set up as documented
+            let usual = if class.provider == "openbao" { "openbao" } else { "vault" };
+            let audience = self.audience.as_deref().unwrap_or(usual);
+            parameters.insert("audience".to_owned(), audience.to_owned());
+        }
+        parameters
     }
 }
 
-/// Adds a failure to the class's findings where the class or Vault's policies are to be mended; else gives it back.
-fn told(class: &mut Checked<'_>, name: &str, error: &Error) -> Option<String> {
+/// Adds an error to the class's findings if a change of the class or of Vault's policies is needed.
+/// Returns the message of any other error.
+fn add_or_return(checked: &mut CheckedClass<'_>, error: &Error) -> Option<String> {
     use ErrorKind::{BadAnswer, Denied, InvalidClass, Issues, LoginRefused, NotFound, TooLarge};
     let message = Error { object: None, ..error.clone() }.to_string();
     match error.kind {
         BadAnswer | Denied | InvalidClass | Issues | LoginRefused | NotFound | TooLarge => {
-            class.add_live(Severity::Error, error.object.as_deref(), message);
+            checked.add_live(Severity::Error, error.object.as_deref(), message);
             None
         }
-        _ => Some(format!("cannot try class {name}: {message}")),
+        _ => Some(format!("cannot try class {}: {message}", checked.class().name)),
     }
 }
 
-fn overriding(vault: &Vault) -> Vec<(&'static str, String)> {
+fn overriding(vault: &VaultArgs) -> Vec<(&'static str, String)> {
     let skip_verify = vault.vault_tls_skip_verify.then(|| "true".to_owned());
     let flags = [
         ("Address", &vault.vault_addr),
@@ -156,7 +168,7 @@ fn overriding(vault: &Vault) -> Vec<(&'static str, String)> {
     flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
 }
 
-/// Sets a parameter in place of what the class says by any prefix.
+/// Sets a parameter, and removes the class's own with any prefix.
 fn set(parameters: &mut BTreeMap<String, String>, name: &str, value: &str) {
     let other = if name == "KubernetesMountPath" { "AuthMountPath" } else { name };
     for prefix in ["bao", "openbao", "vault"] {
@@ -166,16 +178,16 @@ fn set(parameters: &mut BTreeMap<String, String>, name: &str, value: &str) {
     parameters.insert(format!("vault{name}"), value.to_owned());
 }
 
-/// The token of a file, whoever asks.
-struct Given(Secret);
+/// Returns the token of a file for every identity.
+struct TokenFromFile(Secret);
 
-impl TokenMinter for Given {
+impl TokenMinter for TokenFromFile {
     fn mint<'a>(&'a self, _: &'a Identity, _: Option<&'a str>) -> BoxFuture<'a, Result<Secret, Error>> {
         ready(Ok(self.0.clone())).boxed()
     }
 }
 
-/// A check makes no versions.
+/// Refuses to return a key, since a check makes no versions.
 struct NoVersions;
 
 impl VersionKey for NoVersions {
@@ -191,7 +203,7 @@ mod tests {
     use super::set;
 
     #[test]
-    fn a_flag_counts_before_a_class_by_whatever_prefix() {
+    fn a_flag_replaces_the_class_s_parameter_with_any_prefix() {
         let pairs =
             [("baoAddress", "a"), ("openbaoAddress", "b"), ("vaultAuthMountPath", "c"), ("roleName", "r")];
         let mut parameters: BTreeMap<String, String> =

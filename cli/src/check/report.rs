@@ -1,4 +1,4 @@
-//! What was found, for people and for programs.
+//! The report of a check: findings, for people and for programs.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -6,29 +6,29 @@ use std::process::ExitCode;
 use coffer_provider::class::Position;
 use serde::Serialize;
 
-use crate::report::printable;
+use crate::table::printable;
 
-/// All that was found.
+/// Everything that was found.
 #[derive(Default)]
-pub(crate) struct Report {
-    /// How many classes were looked at.
+pub(crate) struct CheckReport {
+    /// Number of classes.
     pub(crate) classes: usize,
-    /// What was found in them.
-    pub(crate) findings: Vec<Finding>,
+    /// What was found in the classes.
+    pub(crate) findings: Vec<CheckFinding>,
     /// What could not be checked, and why.
     pub(crate) failures: Vec<String>,
 }
 
-/// One thing that was found.
+/// A mistake, a warning or a note.
 #[derive(Debug)]
-pub(crate) struct Finding {
-    /// How bad it is.
+pub(crate) struct CheckFinding {
+    /// The severity.
     pub(crate) severity: Severity,
-    /// In which file.
+    /// The file; none for the cluster.
     pub(crate) file: Option<String>,
-    /// Where in it.
+    /// The position in the file.
     pub(crate) at: Option<Position>,
-    /// The class's namespace, where it names one.
+    /// The class's namespace, if the class names one.
     pub(crate) namespace: Option<String>,
     /// The class.
     pub(crate) class: Option<String>,
@@ -40,20 +40,20 @@ pub(crate) struct Finding {
     pub(crate) message: String,
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
     /// A mount fails.
     Error,
-    /// A mount may work and do something else than was meant.
+    /// A mount may work, but not as the class's author expects.
     Warning,
     /// Something was not checked.
     Note,
 }
 
-impl Finding {
-    /// A finding of which nothing else is known.
+impl CheckFinding {
+    /// Returns a finding without a position.
     pub(crate) fn new(severity: Severity, message: String) -> Self {
         Self {
             severity,
@@ -67,7 +67,7 @@ impl Finding {
         }
     }
 
-    /// One line, in the form that editors and CI systems know from compilers.
+    /// Formats the finding as one line, as compilers do for editors and CI systems.
     fn line(&self) -> String {
         let mut line = self.file.clone().unwrap_or_else(|| "cluster".to_owned());
         if let Some(Position { line: number, column }) = self.at {
@@ -90,8 +90,8 @@ impl Finding {
     }
 }
 
-impl Report {
-    /// A line for each finding, and a last one that counts.
+impl CheckReport {
+    /// Formats the report as a line for each finding, and a last line with the numbers.
     pub(crate) fn text(&self) -> String {
         let mut text: String = self.findings.iter().fold(String::new(), |mut text, finding| {
             let _ = writeln!(text, "{}", finding.line());
@@ -110,7 +110,7 @@ impl Report {
         text
     }
 
-    /// The form that docs/reference.md describes.
+    /// Formats the report as JSON, as docs/reference.md describes it.
     pub(crate) fn json(&self) -> String {
         let findings: Vec<_> = self
             .findings
@@ -139,7 +139,7 @@ impl Report {
         format!("{report:#}\n")
     }
 
-    /// 2 where something could not be checked, 1 for mistakes, else 0.
+    /// Returns 2 if something could not be checked, else 1 if there is a mistake, else 0.
     pub(crate) fn exit_code(&self, strict: bool) -> ExitCode {
         let wrong = self.count(Severity::Error) + if strict { self.count(Severity::Warning) } else { 0 };
         match (self.failures.is_empty(), wrong) {

@@ -1,28 +1,29 @@
-//! The manifests that are given: files, directories of them, standard input.
+//! The manifests of the command line: files, directories of files, and standard input.
 
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::report::{Finding, Report, Severity};
-use crate::class::document;
-use crate::class::node::Node;
+use super::report::{CheckFinding, CheckReport, Severity};
+use crate::manifest::document;
+use crate::manifest::yaml::YamlNode;
 
-/// Manifests that come from one place.
-pub(crate) struct Source {
-    /// The file's name; none for a cluster.
+/// The manifests in one file, or in the cluster.
+pub(crate) struct ManifestSource {
+    /// The file's name; none for the cluster.
     pub(crate) file: Option<String>,
-    /// Its text, in lines.
+    /// The lines of the file.
     pub(crate) lines: Vec<String>,
-    /// Its documents.
-    pub(crate) documents: Vec<Node>,
+    /// The documents.
+    pub(crate) documents: Vec<YamlNode>,
 }
 
-/// What a manifest's name ends with.
-const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
+/// Extensions of manifests.
+const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
-/// Reads all that is given. What cannot be read is added to the report's failures, what is no YAML to its findings.
-pub(crate) fn read(paths: &[PathBuf], report: &mut Report) -> Vec<Source> {
+/// Reads all paths. A file that cannot be read is added to the report's failures, a document that
+/// is not YAML to the report's findings.
+pub(crate) fn read(paths: &[PathBuf], report: &mut CheckReport) -> Vec<ManifestSource> {
     let mut sources = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -38,25 +39,25 @@ pub(crate) fn read(paths: &[PathBuf], report: &mut Report) -> Vec<Source> {
     sources
 }
 
-fn source(name: &str, text: io::Result<String>, report: &mut Report) -> Option<Source> {
+fn source(name: &str, text: io::Result<String>, report: &mut CheckReport) -> Option<ManifestSource> {
     let text = text.map_err(|error| report.failures.push(format!("cannot read {name}: {error}"))).ok()?;
     let mut documents = Vec::new();
     for document in document::split(&text) {
         match document.parse() {
             Ok(node) => documents.extend(node),
-            Err(fault) => report.findings.push(Finding {
+            Err(fault) => report.findings.push(CheckFinding {
                 file: Some(name.to_owned()),
                 at: fault.at,
-                ..Finding::new(Severity::Error, fault.message)
+                ..CheckFinding::new(Severity::Error, fault.message)
             }),
         }
     }
     let lines = text.lines().map(ToOwned::to_owned).collect();
-    Some(Source { file: Some(name.to_owned()), lines, documents })
+    Some(ManifestSource { file: Some(name.to_owned()), lines, documents })
 }
 
-/// The file itself, or every manifest below the directory, sorted.
-fn files(path: &Path, report: &mut Report) -> Vec<PathBuf> {
+/// Returns the path itself if it is a file, else every manifest in the directory and below, sorted.
+fn files(path: &Path, report: &mut CheckReport) -> Vec<PathBuf> {
     if !path.is_dir() {
         return vec![path.to_owned()];
     }
@@ -75,16 +76,18 @@ fn files(path: &Path, report: &mut Report) -> Vec<PathBuf> {
         if hidden {
             continue;
         }
-        // a link to a directory may lead back here
+        // not path.is_dir(), which follows links: a link may lead back to a directory above
         if kind.is_ok_and(|kind| kind.is_dir()) {
             found.extend(files(&path, report));
-        } else if path.is_file()
-            && path.extension().is_some_and(|end| ENDINGS.iter().any(|known| end == *known))
-        {
+        } else if path.is_file() && is_manifest(&path) {
             found.push(path);
         }
     }
     found
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known))
 }
 
 #[cfg(test)]
@@ -100,7 +103,7 @@ mod tests {
             fs::write(path, "{}").expect("a file");
         }
         std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).expect("a link");
-        let mut report = Report::default();
+        let mut report = CheckReport::default();
         let found = files(dir.path(), &mut report);
         let names: Vec<_> = found
             .iter()
@@ -110,10 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_and_the_rest_is_read() {
+    fn a_file_that_cannot_be_read_is_reported_and_the_rest_is_read() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("a.yaml"), "kind: A\n---\nkind: [\n---\nkind: B\n").expect("a file");
-        let mut report = Report::default();
+        let mut report = CheckReport::default();
         let sources = read(&[dir.path().join("none.yaml"), dir.path().to_owned()], &mut report);
         assert_eq!(sources[0].documents.len(), 2);
         assert!(report.failures[0].contains("none.yaml"), "{:?}", report.failures);

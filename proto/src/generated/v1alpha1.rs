@@ -2,14 +2,14 @@
 /// The driver's side of the version check.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VersionRequest {
-    /// The contract the driver speaks.
+    /// The driver's version of the contract.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
 }
 /// The provider's side of the version check.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VersionResponse {
-    /// The contract the provider speaks: `v1alpha1`.
+    /// The provider's version of the contract: `v1alpha1`.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
     /// The provider's name.
@@ -19,14 +19,14 @@ pub struct VersionResponse {
     #[prost(string, tag = "3")]
     pub runtime_version: ::prost::alloc::string::String,
 }
-/// One volume to be filled. Holds tokens: never to be printed.
+/// The request for the files of one volume. It holds tokens and must never be printed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct MountRequest {
-    /// One flat JSON object of strings: the class's parameters and what the driver says of the pod.
+    /// One flat JSON object of strings: the class's parameters and the driver's attributes of the pod.
     #[prost(string, tag = "1")]
     pub attributes: ::prost::alloc::string::String,
-    /// The data of nodePublishSecretRef as a JSON object, or `null`, or nothing.
+    /// The data of nodePublishSecretRef as a JSON object, or `null`, or empty.
     #[prost(string, tag = "2")]
     pub secrets: ::prost::alloc::string::String,
     /// The volume's directory on the node.
@@ -35,52 +35,52 @@ pub struct MountRequest {
     /// The files' default mode, as a JSON number.
     #[prost(string, tag = "4")]
     pub permission: ::prost::alloc::string::String,
-    /// What the volume holds already; drivers from 1.6.0 on leave it empty.
+    /// The versions that the volume has already; drivers from 1.6.0 on leave this empty.
     #[prost(message, repeated, tag = "5")]
     pub current_object_version: ::prost::alloc::vec::Vec<ObjectVersion>,
 }
-/// The volume's whole content. Holds secrets: never to be printed.
+/// The whole content of the volume. It holds secrets and must never be printed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct MountResponse {
-    /// One version for each object; ids are unique.
+    /// One version of each object. No two have the same id.
     #[prost(message, repeated, tag = "1")]
     pub object_version: ::prost::alloc::vec::Vec<ObjectVersion>,
-    /// Set when the mount failed; a gRPC status says more.
+    /// The error of a failed mount; a gRPC status says more.
     #[prost(message, optional, tag = "2")]
     pub error: ::core::option::Option<Error>,
-    /// The full set of files.
+    /// All files of the volume.
     #[prost(message, repeated, tag = "3")]
     pub files: ::prost::alloc::vec::Vec<File>,
 }
-/// One file of a volume. Holds a secret: never to be printed.
+/// One file of a volume. It holds a secret and must never be printed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct File {
-    /// Where it goes, relative to the volume's root.
+    /// The path, relative to the volume's root.
     #[prost(string, tag = "1")]
     pub path: ::prost::alloc::string::String,
-    /// Its permission bits.
+    /// The permission bits.
     #[prost(int32, tag = "2")]
     pub mode: i32,
-    /// Its bytes.
+    /// The content.
     #[prost(bytes = "vec", tag = "3")]
     pub contents: ::prost::alloc::vec::Vec<u8>,
 }
 /// The version of one object, which the driver records in the pod's status.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ObjectVersion {
-    /// The object's name, unique in its volume.
+    /// The object's name, unique in the volume.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Changes when, and only when, the content does.
+    /// A text that changes if, and only if, the content changes.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
 }
 /// Why a mount failed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Error {
-    /// A word for machines, used as a label of the driver's metrics.
+    /// A word for programs. The driver uses it as a label of metrics.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
 }
@@ -165,7 +165,8 @@ pub mod csi_driver_provider_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Says which contract is spoken, and by whom. The driver's health check too.
+        /// Returns the version of the contract and the provider's name. The driver also calls it to check
+        /// the provider's health.
         pub async fn version(
             &mut self,
             request: impl tonic::IntoRequest<super::VersionRequest>,
@@ -190,7 +191,7 @@ pub mod csi_driver_provider_client {
                 .insert(GrpcMethod::new("v1alpha1.CSIDriverProvider", "Version"));
             self.inner.unary(req, path, codec).await
         }
-        /// Answers every file of one volume, or an error.
+        /// Returns every file of one volume, or an error.
         pub async fn mount(
             &mut self,
             request: impl tonic::IntoRequest<super::MountRequest>,
@@ -227,12 +228,13 @@ pub mod csi_driver_provider_server {
     /// Generated trait containing gRPC methods that should be implemented for use with CsiDriverProviderServer.
     #[async_trait]
     pub trait CsiDriverProvider: std::marker::Send + std::marker::Sync + 'static {
-        /// Says which contract is spoken, and by whom. The driver's health check too.
+        /// Returns the version of the contract and the provider's name. The driver also calls it to check
+        /// the provider's health.
         async fn version(
             &self,
             request: tonic::Request<super::VersionRequest>,
         ) -> std::result::Result<tonic::Response<super::VersionResponse>, tonic::Status>;
-        /// Answers every file of one volume, or an error.
+        /// Returns every file of one volume, or an error.
         async fn mount(
             &self,
             request: tonic::Request<super::MountRequest>,

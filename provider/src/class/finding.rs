@@ -1,45 +1,49 @@
-//! What is wrong with a class, or looks wrong, and where.
+//! Mistakes and warnings found in a class, and their positions.
 
 use std::fmt;
 
+use serde_saphyr::Location;
+
 use crate::Error;
 
-/// One mistake in a class, or one thing that looks like a mistake and is taken all the same.
+/// One mistake or one warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The parameter concerned, under the name that the class has for it.
+    /// The name of the parameter, as the class spells it.
     pub parameter: String,
-    /// Where in the parameter's text, in `objects` alone.
+    /// The position in the parameter's text; only `objects` has positions.
     pub position: Option<Position>,
-    /// `objectName` of the object concerned, shortened.
+    /// The `objectName` of the object, shortened.
     pub object: Option<String>,
-    /// What is wrong, on one line, without the object and the line.
+    /// What is wrong, on one line, without the object's name and the position.
     pub message: String,
 }
 
-/// A place in a text; both count from 1.
+/// A position in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The line.
+    /// The line, from 1.
     pub line: u64,
-    /// The character in it.
+    /// The character in the line, from 1.
     pub column: u64,
 }
 
-/// Everything that was found in a class.
+/// All mistakes and warnings found in a class.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What makes the class unusable.
+    /// Mistakes: a class with one is refused.
     pub mistakes: Vec<Finding>,
-    /// What looks like a mistake and is none, for the incumbent takes it.
+    /// What looks like a mistake but is accepted, since the incumbent accepts it too.
     pub warnings: Vec<Finding>,
 }
 
 impl Finding {
+    /// Returns a finding of a parameter, without position and object.
     pub(super) fn of(parameter: &str, message: impl Into<String>) -> Self {
         Self { parameter: parameter.to_owned(), position: None, object: None, message: message.into() }
     }
 
+    /// Sets the position.
     pub(super) fn at(mut self, position: Option<Position>) -> Self {
         self.position = position;
         self
@@ -47,22 +51,23 @@ impl Finding {
 }
 
 impl Findings {
-    /// The value, or nothing and one mistake more.
+    /// Returns the value, or adds the mistake and returns nothing.
     pub(super) fn take<T>(&mut self, result: Result<T, Finding>) -> Option<T> {
         result.map_err(|mistake| self.mistakes.push(mistake)).ok()
     }
 }
 
 impl Position {
-    /// Before anything was read.
+    /// No position: nothing was read yet.
     pub(super) const NONE: Self = Self { line: 0, column: 0 };
 
-    pub(super) fn of(location: serde_saphyr::Location) -> Self {
+    /// Converts the YAML parser's location.
+    pub(super) fn of(location: Location) -> Self {
         Self { line: location.line(), column: location.column() }
     }
 }
 
-/// As a line of a log.
+/// Prints the finding as a line of a log.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(object) = &self.object {

@@ -1,11 +1,21 @@
-//! `filePermission`, as Go's YAML reads integers.
+//! `filePermission`: a file mode, read as Go's YAML parser reads integers.
 
-/// Parses a file mode: `0644`, `0o644`, `420`, `0x1a4`, `0b110100100`, underscores as YAML 1.1 allows.
-/// Nothing for 0, which means unset.
+/// Why a text is not a file mode. Each message continues a sentence that begins with the name of
+/// the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadMode {
+    #[error("is no file mode such as 0644")]
+    NotAnInteger,
+    #[error("is no mode from 0 to 0777 (a mode without a leading 0 is decimal: 0644, not 644)")]
+    OutOfRange,
+}
+
+/// Parses a file mode: `0644`, `0o644`, `420`, `0x1a4` or `0b110100100`, with underscores as YAML
+/// 1.1 allows them. Returns `None` for 0, which stands for "not set".
 ///
 /// # Errors
-/// What is wrong, in words.
-pub(super) fn parse(text: &str) -> Result<Option<u32>, &'static str> {
+/// [`BadMode`], if the text is not an integer or is not from 0 to 0777.
+pub(super) fn parse(text: &str) -> Result<Option<u32>, BadMode> {
     let digits = text.replace('_', "");
     let (radix, digits) = match digits.as_bytes() {
         [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
@@ -14,19 +24,20 @@ pub(super) fn parse(text: &str) -> Result<Option<u32>, &'static str> {
         [b'0', _, ..] => (8, &digits[1..]),
         _ => (10, digits.as_str()),
     };
+    // from_str_radix accepts a sign, Go's modes have none
     if !digits.starts_with(|c: char| c.is_digit(radix)) {
-        return Err("is no file mode such as 0644");
+        return Err(BadMode::NotAnInteger);
     }
     match u32::from_str_radix(digits, radix) {
         Ok(mode @ 0..=0o777) => Ok(Some(mode).filter(|mode| *mode != 0)),
-        Ok(_) => Err("is no mode from 0 to 0777 (a mode without a leading 0 is decimal: 0644, not 644)"),
-        Err(_) => Err("is no file mode such as 0644"),
+        Ok(_) => Err(BadMode::OutOfRange),
+        Err(_) => Err(BadMode::NotAnInteger),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{BadMode, parse};
 
     #[test]
     fn reads_integers_as_go_does() {
@@ -38,11 +49,16 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_would_be_guessed() {
-        for text in
-            ["", "644", "0888", "01000", "-1", "+420", "rw-r--r--", "0o", "4.2e2", "99999999999999999999"]
-        {
-            assert!(parse(text).is_err(), "{text}");
+    fn refuses_a_text_that_is_not_an_integer() {
+        for text in ["", "0888", "-1", "+420", "rw-r--r--", "0o", "4.2e2", "99999999999999999999"] {
+            assert_eq!(parse(text), Err(BadMode::NotAnInteger), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_number_that_is_not_a_mode() {
+        for text in ["644", "01000", "0x200"] {
+            assert_eq!(parse(text), Err(BadMode::OutOfRange), "{text}");
         }
     }
 }

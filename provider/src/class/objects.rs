@@ -1,53 +1,56 @@
 //! The parameter `objects`: a list in YAML, flow YAML or JSON.
 
-mod entry;
+mod check;
+pub(super) mod fields;
 
-use serde_saphyr::Budget;
+use serde_saphyr::{Budget, Options};
 
-use self::entry::{Check, RawObject};
-use super::{FilePath, Finding, Findings, Object, Position};
+use self::check::ObjectCheck;
+use self::fields::ObjectFields;
+use super::file_path::FilePath;
+use super::finding::{Finding, Findings, Position};
+use super::object::Object;
 
-/// Objects of one class, at most.
+/// Maximum number of objects of one class.
 const MAX_OBJECTS: usize = 1000;
 
-pub(super) const FIELDS: [&str; 7] =
-    ["objectName", "secretPath", "secretKey", "method", "secretArgs", "filePermission", "encoding"];
-
-/// Parses the list: the objects without a mistake, and the names of all.
+/// Parses the list. Returns the objects without a mistake, and the names of all objects with the
+/// position of each; mistakes and warnings are added to `found`.
 pub(super) fn parse(
     text: &str,
     found: &mut Findings,
     max_warnings: usize,
 ) -> (Vec<Object>, Vec<(String, Position)>) {
-    let Some(raw) = found.take(read(text)) else {
+    let Some(list) = found.take(read(text)) else {
         return Default::default();
     };
-    let (mut objects, mut names, mut files) = (Vec::with_capacity(raw.len()), Vec::new(), Vec::new());
-    for (n, raw) in raw.iter().enumerate() {
-        names.extend(raw.text("objectName").map(|name| (name.to_owned(), raw.at)));
-        let mut check = Check { raw, number: n + 1, found, max_warnings };
+    let (mut objects, mut names, mut files) = (Vec::with_capacity(list.len()), Vec::new(), Vec::new());
+    for (n, fields) in list.iter().enumerate() {
+        names.extend(fields.text("objectName").map(|name| (name.to_owned(), fields.at)));
+        let mut check = ObjectCheck { fields, number: n + 1, found, max_warnings };
         let file = check.file();
         let object = check.object(file.as_ref());
-        files.extend(file.map(|file| (file, raw.at)));
+        files.extend(file.map(|file| (file, fields.at)));
         objects.extend(object);
     }
     check_collisions(files, found);
     (objects, names)
 }
 
-fn read(text: &str) -> Result<Vec<RawObject>, Finding> {
-    let raw: Option<Vec<RawObject>> =
+fn read(text: &str) -> Result<Vec<ObjectFields>, Finding> {
+    let list: Option<Vec<ObjectFields>> =
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| unreadable(&error))?;
-    let raw = raw.unwrap_or_default();
+    let list = list.unwrap_or_default();
     let refused = |message: String| Err(Finding::of("objects", format!("parameter \"objects\" {message}")));
-    match raw.len() {
+    match list.len() {
         0 => refused("lists no object: there is nothing to mount".to_owned()),
-        1..=MAX_OBJECTS => Ok(raw),
+        1..=MAX_OBJECTS => Ok(list),
         many => refused(format!("lists {many} objects, more than {MAX_OBJECTS}")),
     }
 }
 
-/// No two objects may want one file, nor one a file where the other needs a directory.
+/// Refuses two objects with the same file, and a file in whose place another object needs a
+/// directory.
 fn check_collisions(mut files: Vec<(FilePath, Position)>, found: &mut Findings) {
     files.sort();
     let mut refuse = |(file, at): &(FilePath, Position), message| {
@@ -74,8 +77,8 @@ fn check_collisions(mut files: Vec<(FilePath, Position)>, found: &mut Findings) 
     }
 }
 
-/// A class is written by a tenant and parsed at every mount: tight limits, no alias bombs.
-fn options() -> serde_saphyr::Options {
+/// Returns the parser's limits. They are tight, because a tenant writes the class: no alias bombs.
+fn options() -> Options {
     let mut budget = Budget::default();
     budget.max_aliases = 256;
     budget.max_anchors = 64;
@@ -83,17 +86,18 @@ fn options() -> serde_saphyr::Options {
     budget.max_nodes = 50_000;
     budget.max_events = 200_000;
     budget.max_total_scalar_bytes = 1 << 20;
-    let mut options = serde_saphyr::Options::default();
+    let mut options = Options::default();
     options.budget = Some(budget);
     options.alias_limits.max_total_replayed_events = 10_000;
     options.with_snippet = false;
-    // as Go's yaml.v3 reads arguments: NO is a country, 0644 is octal
+    // as Go's yaml.v3 reads secretArgs: NO is a string, 0644 is octal
     options.strict_booleans = true;
     options.legacy_octal_numbers = true;
     options
 }
 
-/// The parser's own words, without the text that it was reading: arguments may be secret.
+/// Returns the parser's own message without the text that was parsed, since `secretArgs` may be
+/// secret.
 fn unreadable(error: &serde_saphyr::Error) -> Finding {
     let mut reason = error.without_snippet().to_string();
     reason = reason.lines().next().unwrap_or_default().trim().to_owned();
@@ -107,7 +111,7 @@ fn unreadable(error: &serde_saphyr::Error) -> Finding {
     }
 }
 
-/// A name for messages.
+/// Shortens a name for messages.
 fn shortened(name: &str) -> String {
     name.chars().take(80).collect()
 }

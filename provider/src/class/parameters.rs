@@ -1,18 +1,19 @@
-//! The parameters beside `objects`, under their own names, the incumbent's and OpenBao's.
+//! The parameters other than `objects`, each under its names: the incumbent's and OpenBao's.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::Finding;
+use super::finding::Finding;
+use super::unknown;
 use crate::go_duration;
 use crate::settings::{self, Settings, go_bool};
 use coffer_vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
 
-/// Names that take a prefix; where several prefixes are set, the first counts.
+/// The prefixes. If a parameter is set with several of them, the first in this list counts.
 const PREFIXES: [&str; 3] = ["bao", "openbao", "vault"];
 
-/// Parameters that carry a prefix, `vaultAddress` for one.
+/// Parameters that need a prefix, for example `vaultAddress`.
 const PREFIXED: [&str; 10] = [
     "Address",
     "Namespace",
@@ -26,29 +27,34 @@ const PREFIXED: [&str; 10] = [
     "AuthMountPath",
 ];
 
-/// Parameters that stand with a prefix or without.
+/// Parameters with a prefix or without: the name after a prefix, and the name without one.
 const PLAIN: [(&str, &str); 2] = [("RoleName", "roleName"), ("Audience", "audience")];
 
-/// Parameters that never carry one; the second is the driver's.
+/// Parameters without a prefix. The driver sets `secretProviderClass`, the name of the class.
 const UNPREFIXED: [&str; 3] = ["objects", "secretProviderClass", "refreshInterval"];
 
-/// What a driver adds to the class's own parameters.
+/// The start of the names that a driver adds to the class's own parameters.
 pub(super) const DRIVERS_OWN: &str = "csi.storage.k8s.io/";
 
+/// Longest value of a parameter other than `objects`, in bytes: every session stores them.
+const MAX_VALUE_BYTES: usize = 1024;
+
+/// The parameters of one class.
 pub(super) struct Parameters<'a>(pub(super) &'a BTreeMap<String, String>);
 
 impl<'a> Parameters<'a> {
-    /// A mistake for each parameter that is longer than what is kept for every identity may be.
+    /// Returns a mistake for each parameter whose value is too long.
     pub(super) fn too_long(&self) -> impl Iterator<Item = Finding> {
         let long = |(name, value): &(&String, &String)| {
-            value.len() > super::MAX_NAME && *name != "objects" && is_known(name)
+            value.len() > MAX_VALUE_BYTES && *name != "objects" && is_known(name)
         };
         self.0.iter().filter(long).map(|(name, _)| {
-            Finding::of(name, format!("parameter {name:?} is longer than {} bytes", super::MAX_NAME))
+            Finding::of(name, format!("parameter {name:?} is longer than {MAX_VALUE_BYTES} bytes"))
         })
     }
 
-    /// The parameter's full name and value; an empty value counts as unset, as with the incumbent.
+    /// Returns a parameter's full name and value. An empty value counts as unset, as with the
+    /// incumbent.
     pub(super) fn get(&self, name: &str) -> Option<(&'a str, &'a str)> {
         let with = |prefix: &&str| {
             self.0.iter().find(|(full, value)| full.strip_prefix(*prefix) == Some(name) && !value.is_empty())
@@ -61,14 +67,17 @@ impl<'a> Parameters<'a> {
         self.0.get(full).filter(|value| !value.is_empty()).map(|value| (full, value.as_str()))
     }
 
+    /// Returns the text of `objects`.
     pub(super) fn objects(&self) -> Result<&'a str, Finding> {
         self.exactly("objects").map(|(_, value)| value).ok_or_else(|| missing("objects"))
     }
 
+    /// Returns the role to log in with.
     pub(super) fn role(&self) -> Result<&'a str, Finding> {
         self.get("RoleName").map(|(_, value)| value).ok_or_else(|| missing("roleName"))
     }
 
+    /// Returns Vault's address.
     pub(super) fn address(&self, settings: &Settings) -> Result<Address, Finding> {
         self.get("Address").map_or_else(
             || Ok(settings.address.clone()),
@@ -76,13 +85,15 @@ impl<'a> Parameters<'a> {
         )
     }
 
+    /// Returns Vault's namespace; none is the root namespace.
     pub(super) fn namespace(&self, settings: &Settings) -> Result<Option<String>, Finding> {
         let Some((name, text)) = self.get("Namespace") else {
             return Ok(settings.namespace.clone());
         };
-        settings::namespace(text).map(Some).map_err(|reason| wrong(name, &reason))
+        settings::namespace(text).map(Some).map_err(|bad| wrong(name, &bad))
     }
 
+    /// Returns the path of the auth method.
     pub(super) fn auth_mount(&self, settings: &Settings) -> Result<String, Finding> {
         match (self.get("KubernetesMountPath"), self.get("AuthMountPath")) {
             (Some((one, _)), Some((other, _))) => {
@@ -90,13 +101,13 @@ impl<'a> Parameters<'a> {
                 Err(Finding::of(other, message))
             }
             (Some((name, mount)), None) | (None, Some((name, mount))) => {
-                settings::auth_mount(mount).map_err(|reason| wrong(name, &reason))
+                settings::auth_mount(mount).map_err(|bad| wrong(name, &bad))
             }
             (None, None) => Ok(settings.auth_mount.clone()),
         }
     }
 
-    /// How old an answer may be that is not read again.
+    /// Returns how long an answer of Vault is used before it is read again.
     pub(super) fn refresh_interval(&self, settings: &Settings) -> Result<Duration, Finding> {
         let Some((name, text)) = self.exactly("refreshInterval") else {
             return Ok(settings.refresh_interval);
@@ -106,15 +117,16 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// The class's own name, as a driver tells it.
+    /// Returns the name of the class, which the driver sends; else an empty text.
     pub(super) fn class(&self) -> &'a str {
         self.exactly("secretProviderClass").map_or("", |(_, name)| name)
     }
 
-    /// The class's TLS settings over the process's: authorities replace authorities, a certificate a certificate.
+    /// Returns the process's TLS settings with those of the class in their place: the class's
+    /// authorities replace the process's, and so does its client certificate.
     pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Finding> {
         let mut tls = settings.tls.clone();
-        let file = |name| self.file(name, settings);
+        let file = |name| self.tls_file(name, settings);
         if let Some(authorities) = file("CACertPath")? {
             tls.authorities = Authorities::File(authorities);
         } else if let Some(directory) = file("CADirectory")? {
@@ -138,13 +150,14 @@ impl<'a> Parameters<'a> {
             }
         }
         if let Some((name, text)) = self.get("SkipTLSVerify") {
-            tls.skip_verify = go_bool(text).map_err(|reason| wrong(name, &reason))?;
+            tls.skip_verify = go_bool(text).map_err(|bad| wrong(name, &bad))?;
         }
         Ok(tls)
     }
 
-    /// A file that TLS needs. Links are looked into when it is read; where it says itself that it is the node agent's own, here.
-    fn file(&self, name: &str, settings: &Settings) -> Result<Option<TlsFile>, Finding> {
+    /// Returns a file for TLS. A path that lies in one of the node agent's own directories is
+    /// refused here; a link to one is refused when the file is read.
+    fn tls_file(&self, name: &str, settings: &Settings) -> Result<Option<TlsFile>, Finding> {
         let Some((full, path)) = self.get(name) else { return Ok(None) };
         let file = TlsFile { path: path.into(), parameter: Some(full.to_owned()) };
         if settings.protected_directories.iter().any(|directory| file.path.starts_with(directory)) {
@@ -154,11 +167,11 @@ impl<'a> Parameters<'a> {
         Ok(Some(file))
     }
 
-    /// A warning for each parameter that nobody reads.
+    /// Returns a warning for each parameter that nobody reads.
     pub(super) fn unknown(&self) -> impl Iterator<Item = Finding> {
         let known = known_names();
         let unknown = self.0.keys().filter(|name| !is_known(name));
-        unknown.map(move |name| Finding::of(name, super::unknown_field("parameter", name, &known)))
+        unknown.map(move |name| Finding::of(name, unknown::warning("parameter", name, &known)))
     }
 }
 
@@ -166,7 +179,7 @@ fn wrong(name: &str, reason: &impl fmt::Display) -> Finding {
     Finding::of(name, format!("parameter {name:?}: {reason}"))
 }
 
-/// The name that a parameter may also have without a prefix.
+/// Returns the name that a parameter may have without a prefix.
 fn plain(name: &str) -> Option<&'static str> {
     PLAIN.iter().find(|(prefixed, _)| *prefixed == name).map(|(_, plain)| *plain)
 }
@@ -189,7 +202,8 @@ fn is_known(name: &str) -> bool {
         || PREFIXES.iter().any(has_prefix)
 }
 
-/// Every name there is; OpenBao's come last, so that a near miss is told Vault's.
+/// Returns every known name. OpenBao's come last, so that Vault's name is suggested for a
+/// misspelling.
 fn known_names() -> Vec<String> {
     let plain = UNPREFIXED.into_iter().chain(PLAIN.map(|(_, plain)| plain)).map(ToOwned::to_owned);
     let prefixed =
@@ -200,7 +214,7 @@ fn known_names() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::{PREFIXES, known_names};
-    use crate::class::objects::FIELDS;
+    use crate::class::objects::fields::FIELDS;
 
     /// The names in the first column of a section's table.
     fn listed(heading: &str) -> Vec<&'static str> {
@@ -216,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_reference_lists_every_parameter_and_field_and_no_other() {
-        // by Vault's prefix where one is usual; the driver's own name is no parameter of a class
+        // the reference has the names with Vault's prefix, and not the parameter that the driver
+        // sets
         let usual =
             |name: &str| !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.starts_with("vault");
         let other = ["secretProviderClass", "vaultRoleName", "vaultAudience"];

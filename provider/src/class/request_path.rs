@@ -1,27 +1,37 @@
 //! `secretPath`: a path in Vault, with its query.
 
-use coffer_vault::check_segments;
+use coffer_vault::{BadPath, check_segments};
 
-/// A path below `/v1/`, as text, and its query parameters, sorted.
+/// A path below `/v1/`, not URL-encoded, and its query parameters, sorted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestPath {
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
 }
 
-/// Parses a `secretPath`: `/v1/` is optional, `?version=3` becomes a query. All else is meant literally, a `%` too, as with
-/// the incumbent: escapes are made when the request is.
+/// Why a text is not a `secretPath`. Each message continues a sentence that begins with the name of
+/// the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadSecretPath {
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    #[error("has a query that cannot be read")]
+    Query,
+}
+
+/// Parses a `secretPath`: `/v1/` is optional, and `?version=3` becomes a query parameter. Every
+/// other character stands for itself, `%` too, as with the incumbent: the path is URL-encoded when
+/// the request is made.
 ///
 /// # Errors
-/// What is wrong with it, in words.
-pub(super) fn parse(text: &str) -> Result<RequestPath, String> {
+/// [`BadSecretPath`], if the path has a segment that may not be sent or the query cannot be read.
+pub(super) fn parse(text: &str) -> Result<RequestPath, BadSecretPath> {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     let trimmed = path.trim_start_matches('/');
     let below = trimmed.strip_prefix("v1/").unwrap_or(trimmed);
     let path = below.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
-    check_segments(&path).map_err(|bad| bad.to_string())?;
-    let url = reqwest::Url::parse(&format!("http://host/?{query}"));
-    let url = url.map_err(|_| "has a query that cannot be read".to_owned())?;
+    check_segments(&path)?;
+    let url = reqwest::Url::parse(&format!("http://host/?{query}")).map_err(|_| BadSecretPath::Query)?;
     let mut query: Vec<_> = url.query_pairs().into_owned().collect();
     query.sort();
     Ok(RequestPath { path, query })
@@ -29,7 +39,9 @@ pub(super) fn parse(text: &str) -> Result<RequestPath, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use coffer_vault::{BadPath, check_segments};
+
+    use super::{BadSecretPath, parse};
 
     fn path(text: &str) -> String {
         parse(text).expect(text).path
@@ -46,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_meant_literally() {
+    fn every_character_of_the_path_stands_for_itself() {
         for text in ["kv/my%20app/50%", "kv/my app", "kv/a#b", "kv/%zz"] {
             assert_eq!(path(text), text);
         }
@@ -60,9 +72,19 @@ mod tests {
     }
 
     #[test]
-    fn ways_out_are_refused() {
-        for text in ["", "/", "v1/", "a/../b", "../a", "a/./b", "a\0b", "a\nb"] {
-            assert!(parse(text).is_err(), "{text:?}");
+    fn a_path_that_could_lead_elsewhere_is_refused() {
+        for (text, bad) in [
+            ("", BadPath::Empty),
+            ("/", BadPath::Empty),
+            ("v1/", BadPath::Empty),
+            ("a/../b", BadPath::Segment),
+            ("../a", BadPath::Segment),
+            ("a/./b", BadPath::Segment),
+            ("a\0b", BadPath::ControlCharacter),
+            ("a\nb", BadPath::ControlCharacter),
+        ] {
+            assert_eq!(parse(text), Err(BadSecretPath::Path(bad)), "{text:?}");
         }
+        assert_eq!(check_segments("a//b"), Err(BadPath::Segment));
     }
 }

@@ -1,32 +1,53 @@
-//! The environment variables of Vault's own clients.
+//! Settings from the environment variables that Vault's own clients read.
 
+use std::num::ParseIntError;
 use std::time::Duration;
 
-use super::{Proxy, RateLimit, Settings, go_bool, namespace};
+use super::{BadNamespace, NotABoolean, Proxy, RateLimit, Settings, go_bool, namespace};
 use crate::go_duration;
-use coffer_vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
+use coffer_vault::{Address, Authorities, BadAddress, ClientCertificate, Tls, TlsFile};
 
-/// A variable of the environment that cannot be understood.
+/// An environment variable with a value that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {name}: {reason}")]
 pub struct BadVariable {
     name: String,
-    reason: String,
+    #[source]
+    reason: BadValue,
+}
+
+/// Why the value of a variable cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum BadValue {
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    #[error(transparent)]
+    Namespace(#[from] BadNamespace),
+    #[error(transparent)]
+    Boolean(#[from] NotABoolean),
+    #[error("{0:?} is no duration such as 60, 60s or 1m")]
+    Duration(String),
+    #[error("not a number")]
+    Number(#[from] ParseIntError),
+    #[error("{0:?} is not RATE or RATE:BURST")]
+    RateLimit(String),
+    #[error("missing: a client certificate needs its key, and a key its certificate")]
+    MissingHalf,
 }
 
 impl Settings {
-    /// The defaults, overlaid by the variables that Vault's own clients read
-    /// (<https://developer.hashicorp.com/vault/docs/commands#environment-variables>). `BAO_X` beats `VAULT_X`.
+    /// Returns the defaults, overlaid by the variables that Vault's own clients read
+    /// (<https://developer.hashicorp.com/vault/docs/commands#environment-variables>). `BAO_X`
+    /// counts before `VAULT_X`.
     ///
     /// # Errors
-    /// [`BadVariable`] names the variable; as in Vault's client a bad value is an error, never ignored.
+    /// [`BadVariable`] names the variable. As in Vault's client, a bad value is an error and never
+    /// ignored.
     pub fn from_environment(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadVariable> {
         let env = Environment { lookup };
         let mut settings = Self { tls: env.tls()?, proxy: env.proxy(), ..Self::default() };
         for name in ["ADDR", "AGENT_ADDR"] {
-            if let Some(address) =
-                env.parsed(name, |text| Address::parse(text).map_err(|bad| bad.to_string()))?
-            {
+            if let Some(address) = env.parsed(name, Address::parse)? {
                 settings.address = address;
             }
         }
@@ -34,9 +55,7 @@ impl Settings {
         if let Some(timeout) = env.parsed("CLIENT_TIMEOUT", duration)?.filter(|timeout| !timeout.is_zero()) {
             settings.request_timeout = timeout;
         }
-        if let Some(retries) =
-            env.parsed("MAX_RETRIES", |text| text.parse().map_err(|_| "not a number".to_owned()))?
-        {
+        if let Some(retries) = env.parsed("MAX_RETRIES", str::parse::<usize>)? {
             settings.max_retries = retries;
         }
         settings.rate_limit = env.parsed("RATE_LIMIT", rate_limit)?;
@@ -52,7 +71,8 @@ struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    /// The variable's full name and value; an empty one counts as unset, as in Vault's client.
+    /// Returns the variable's full name and value. An empty value counts as unset, as in Vault's
+    /// client.
     fn get(&self, name: &str) -> Option<(String, String)> {
         ["BAO_", "VAULT_"].iter().find_map(|prefix| {
             let name = format!("{prefix}{name}");
@@ -61,14 +81,16 @@ impl Environment<'_> {
         })
     }
 
-    fn parsed<T>(
+    fn parsed<T, E: Into<BadValue>>(
         &self,
         name: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Option<T>, BadVariable> {
-        self.get(name)
-            .map(|(name, value)| parse(value.trim()).map_err(|reason| BadVariable { name, reason }))
-            .transpose()
+        let Some((name, value)) = self.get(name) else { return Ok(None) };
+        match parse(value.trim()) {
+            Ok(value) => Ok(Some(value)),
+            Err(bad) => Err(BadVariable { name, reason: bad.into() }),
+        }
     }
 
     fn file(&self, name: &str) -> Option<TlsFile> {
@@ -90,9 +112,7 @@ impl Environment<'_> {
             (None, None) => None,
             (certificate, _) => {
                 let name = if certificate.is_some() { "VAULT_CLIENT_KEY" } else { "VAULT_CLIENT_CERT" };
-                let reason =
-                    "missing: a client certificate needs its key, and a key its certificate".to_owned();
-                return Err(BadVariable { name: name.to_owned(), reason });
+                return Err(BadVariable { name: name.to_owned(), reason: BadValue::MissingHalf });
             }
         };
         Ok(Tls {
@@ -103,7 +123,7 @@ impl Environment<'_> {
         })
     }
 
-    /// Vault's own proxy variables, else the ones that every Go program obeys.
+    /// Returns the proxy of Vault's own variables, else of those that every Go program reads.
     fn proxy(&self) -> Option<Proxy> {
         if let Some((_, proxy)) = self.get("PROXY_ADDR").or_else(|| self.get("HTTP_PROXY")) {
             return Some(Proxy { http: Some(proxy.clone()), https: Some(proxy), except: None });
@@ -123,12 +143,12 @@ impl Environment<'_> {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    go_duration::parse(text).ok_or_else(|| format!("{text:?} is no duration such as 60, 60s or 1m"))
+fn duration(text: &str) -> Result<Duration, BadValue> {
+    go_duration::parse(text).ok_or_else(|| BadValue::Duration(text.to_owned()))
 }
 
-fn rate_limit(text: &str) -> Result<RateLimit, String> {
-    let bad = || format!("{text:?} is not RATE or RATE:BURST");
+fn rate_limit(text: &str) -> Result<RateLimit, BadValue> {
+    let bad = || BadValue::RateLimit(text.to_owned());
     let (rate, burst) = match text.split_once(':') {
         Some((rate, burst)) => (rate, Some(burst.parse().map_err(|_| bad())?)),
         None => (text, None),
@@ -137,7 +157,7 @@ fn rate_limit(text: &str) -> Result<RateLimit, String> {
     if !per_second.is_finite() || per_second <= 0.0 || burst == Some(0) {
         return Err(bad());
     }
-    // as in Vault's client, the burst is the rate where none is given
+    // as in Vault's client, the burst is the rate if none is given
     Ok(RateLimit { per_second, burst: burst.unwrap_or(per_second.ceil() as u32) })
 }
 
@@ -177,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn the_agents_address_beats_vaults() {
+    fn the_agents_address_counts_before_vaults() {
         let read = settings(&[("VAULT_AGENT_ADDR", "unix:///a.sock"), ("VAULT_ADDR", "https://v:1")]);
         assert_eq!(read.expect("settings").address.to_string(), "unix:///a.sock");
     }
 
     #[test]
-    fn vaults_proxy_beats_the_general_one() {
+    fn vaults_proxy_counts_before_the_general_one() {
         let general = [("HTTPS_PROXY", "http://p:1"), ("no_proxy", "x")];
         let read = settings(&general).expect("settings").proxy;
         assert_eq!(
@@ -196,16 +216,23 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_its_variable() {
-        for (name, value) in [
-            ("VAULT_ADDR", "vault"),
-            ("BAO_SKIP_VERIFY", "yes"),
-            ("VAULT_CLIENT_TIMEOUT", "soon"),
-            ("VAULT_RATE_LIMIT", "0"),
-            ("VAULT_MAX_RETRIES", "-1"),
+        let address = "\"vault\" is no Vault address: write https://HOST[:PORT], http://HOST[:PORT] or \
+                       unix:///PATH";
+        for (name, value, reason) in [
+            ("VAULT_ADDR", "vault", address),
+            ("BAO_NAMESPACE", "a\nb", "\"a\\nb\" is no namespace: one line of plain text"),
+            ("BAO_SKIP_VERIFY", "yes", "\"yes\" is neither true nor false"),
+            ("VAULT_CLIENT_TIMEOUT", "soon", "\"soon\" is no duration such as 60, 60s or 1m"),
+            ("VAULT_RATE_LIMIT", "0", "\"0\" is not RATE or RATE:BURST"),
+            ("VAULT_MAX_RETRIES", "-1", "not a number"),
         ] {
             let error = settings(&[(name, value)]).expect_err(value);
-            assert!(error.contains(name), "{error}");
+            assert_eq!(error, format!("environment variable {name}: {reason}"));
         }
-        assert!(settings(&[("VAULT_CLIENT_CERT", "/c")]).expect_err("no key").contains("VAULT_CLIENT_KEY"));
+        assert_eq!(
+            settings(&[("VAULT_CLIENT_CERT", "/c")]).expect_err("no key"),
+            "environment variable VAULT_CLIENT_KEY: missing: a client certificate needs its key, and a key \
+             its certificate"
+        );
     }
 }

@@ -1,6 +1,9 @@
-//! Manifests as people write them.
+//! Manifests as users write them.
 
-use super::*;
+use std::path::Path;
+
+use super::class::ClassManifest;
+use super::parse_class;
 
 const CLASS: &str = "\
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -16,8 +19,8 @@ spec:
         secretPath: secret/db
 ";
 
-fn parsed(text: &str, name: Option<&str>) -> Result<Class, String> {
-    parse(Path::new("class.yaml"), text, name).map_err(|error| error.to_string())
+fn parsed(text: &str, name: Option<&str>) -> Result<ClassManifest, String> {
+    parse_class(Path::new("class.yaml"), text, name).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn json_is_read_too() {
 }
 
 #[test]
-fn the_one_class_among_other_documents_is_taken() {
+fn the_only_class_among_other_documents_is_read() {
     let text =
         format!("# all\n---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n--- # two\n{CLASS}---\n");
     assert_eq!(parsed(&text, None).expect("a class").name, "db");
@@ -90,10 +93,10 @@ fn errors_name_the_line_of_the_file() {
 }
 
 #[test]
-fn a_parameter_is_a_string_and_nothing_like_it() {
+fn a_parameter_must_be_a_string() {
     let error = parsed(&CLASS.replace("app", "true"), None).expect_err("a boolean");
-    let told = "class.yaml:8:5: parameter \"roleName\" is a boolean, where Kubernetes takes a string: put it in quotes";
-    assert_eq!(error, told);
+    let expected = "class.yaml:8:5: parameter \"roleName\" is a boolean, where Kubernetes takes a string: put it in quotes";
+    assert_eq!(error, expected);
     let class = parsed(&CLASS.replace("app", "\"true\""), None).expect("quoted");
     assert_eq!(class.parameters["roleName"], "true");
 }

@@ -1,11 +1,11 @@
-//! Where in a file a place within a parameter's text is.
+//! Converts a position in a parameter's text to a position in the file.
 
 use coffer_provider::class::Position;
 
-/// The place in the file of `inner`, a place in `text`, which begins at `start`. None where the file writes the text
-/// otherwise than it reads: folded, or with escapes.
+/// Returns the position in the file of `inner`, a position in `text`, which begins at `start`.
+/// Returns `None` if the text is not in the file as it is: if it is folded, or has escapes.
 pub(crate) fn in_file(lines: &[String], start: Position, text: &str, inner: Position) -> Option<Position> {
-    // blank lines before the text are part of it, and not where the parser says that it begins
+    // blank lines at the beginning are part of the text, but the parser's `start` is after them
     let blank = text.lines().take_while(|line| line.trim().is_empty()).count() as u64;
     let line = (start.line + inner.line).checked_sub(blank + 1)?;
     let wanted = text.lines().nth(usize::try_from(inner.line).ok()?.checked_sub(1)?)?;
@@ -19,13 +19,15 @@ pub(crate) fn in_file(lines: &[String], start: Position, text: &str, inner: Posi
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::class::document::split;
-    use crate::class::node::Node;
+    use coffer_provider::class::Position;
 
-    /// Where the character `^` of the text at key `a` is in the file, which writes it at that very place, if it is told.
-    fn told(file: &str) -> Option<(u64, u64)> {
-        let node: Node = split(file)[0].parse().expect("YAML").expect("a document");
+    use super::in_file;
+    use crate::manifest::document::split;
+    use crate::manifest::yaml::YamlNode;
+
+    /// Returns the position that `in_file` finds for the character `^` in the text of the key `a`.
+    fn found(file: &str) -> Option<(u64, u64)> {
+        let node: YamlNode = split(file)[0].parse().expect("YAML").expect("a document");
         let member = node.get("a").expect("the key");
         let text = member.text().expect("a string");
         let lines: Vec<String> = file.lines().map(ToOwned::to_owned).collect();
@@ -35,13 +37,14 @@ mod tests {
         in_file(&lines, member.at.expect("a place"), text, inner).map(|at| (at.line, at.column))
     }
 
-    fn mark(file: &str) -> (u64, u64) {
+    /// Returns the position of the character `^` in the file.
+    fn expected(file: &str) -> (u64, u64) {
         let (n, line) = file.lines().enumerate().find(|(_, line)| line.contains('^')).expect("the mark");
         (n as u64 + 1, line.chars().position(|c| c == '^').expect("the mark") as u64 + 1)
     }
 
     #[test]
-    fn a_place_in_a_text_is_a_place_in_the_file() {
+    fn a_position_in_a_text_is_found_in_the_file() {
         for file in [
             "a: |\n  x\n  - ^\n",
             "k:\n\na: |-  # c\n\n\n  x\n\n   - ü^\nb: 1\n",
@@ -52,14 +55,14 @@ mod tests {
             "b: &t |\n    ü\n    ^\na: *t\n",
             "{\n \"a\": \"[{x: ^}]\"}",
         ] {
-            assert_eq!(told(file), Some(mark(file)), "{file}");
+            assert_eq!(found(file), Some(expected(file)), "{file}");
         }
     }
 
     #[test]
-    fn a_text_that_is_written_otherwise_has_no_such_place() {
+    fn a_text_that_is_folded_or_has_escapes_has_no_positions() {
         for file in ["a: \"x\\n - ^\"\n", "a: >\n  x\n  y\n\n  ^\n"] {
-            assert_eq!(told(file), None, "{file}");
+            assert_eq!(found(file), None, "{file}");
         }
     }
 }

@@ -1,12 +1,14 @@
-//! Says what was mounted: names, modes, sizes and versions, never contents.
+//! The report of a mount: names, modes, sizes and versions, never contents.
 
 use coffer_proto::v1alpha1::ObjectVersion;
 use serde_json::json;
 
-use crate::{answer::Answer, class::Class};
+use super::answer::MountAnswer;
+use crate::manifest::class::ClassManifest;
+use crate::table::{printable, table};
 
-/// A table for people.
-pub(crate) fn text(class: &Class, answer: &Answer) -> String {
+/// Formats the report for people.
+pub(crate) fn text(class: &ClassManifest, answer: &MountAnswer) -> String {
     let files = answer.files.iter().map(|file| {
         let version = answer.versions.iter().find(|version| version.id == file.path);
         let version = version.map_or("-", |version| &version.version);
@@ -18,8 +20,8 @@ pub(crate) fn text(class: &Class, answer: &Answer) -> String {
     title + &table(&rows) + &others(answer)
 }
 
-/// The same for programs.
-pub(crate) fn json(class: &Class, answer: &Answer) -> String {
+/// Formats the report as JSON.
+pub(crate) fn json(class: &ClassManifest, answer: &MountAnswer) -> String {
     let files = answer
         .files
         .iter()
@@ -35,8 +37,8 @@ pub(crate) fn json(class: &Class, answer: &Answer) -> String {
     format!("{report:#}\n")
 }
 
-/// The versions of objects that are called as no file is.
-fn others(answer: &Answer) -> String {
+/// Returns the versions that belong to no file by name, as a table.
+fn others(answer: &MountAnswer) -> String {
     let has_file = |id: &str| answer.files.iter().any(|file| file.path == id);
     let mut rows = vec![["OBJECT", "VERSION"].map(str::to_owned)];
     let others = answer.versions.iter().filter(|version| !has_file(&version.id));
@@ -48,21 +50,6 @@ fn mode(mode: i32) -> String {
     format!("{:04o}", mode & 0o7777)
 }
 
-/// Without what a terminal would take for a command.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-}
-
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -71,8 +58,8 @@ mod tests {
 
     use super::*;
 
-    fn sample() -> (Class, Answer) {
-        let class = Class {
+    fn sample() -> (ClassManifest, MountAnswer) {
+        let class = ClassManifest {
             name: "db".into(),
             namespace: None,
             provider: "vault".into(),
@@ -81,7 +68,7 @@ mod tests {
         let file = |path: &str, mode| File { path: path.into(), mode, contents: b"s3cret".to_vec() };
         let version = |id: &str| ObjectVersion { id: id.into(), version: "v=".into() };
         let files = vec![file("password", 0o644), file("a\u{1b}[2J", 0o400)];
-        (class, Answer { files, versions: vec![version("password"), version("secret/db")] })
+        (class, MountAnswer { files, versions: vec![version("password"), version("secret/db")] })
     }
 
     #[test]

@@ -1,31 +1,36 @@
-//! One class under examination: the provider's own rules, and those of the driver's secret sync.
+//! A class and what is found in it, by the provider's own rules and by those of the driver's secret
+//! sync.
 
 use coffer_provider::Settings;
 use coffer_provider::class::{self, Class, Position};
 
-use super::place;
-use super::report::{Finding, Severity};
-use super::source::Source;
-use crate::class::manifest::{Manifest, Place};
+use super::position;
+use super::report::{CheckFinding, Severity};
+use super::source::ManifestSource;
+use crate::manifest::class::{ClassManifest, LocatedClass};
 
 /// A class, and what was found in it so far.
-pub(crate) struct Checked<'a> {
-    source: &'a Source,
-    /// The class.
-    pub(crate) manifest: Manifest,
+pub(crate) struct CheckedClass<'a> {
+    source: &'a ManifestSource,
+    manifest: LocatedClass,
     /// What was found.
-    pub(crate) findings: Vec<Finding>,
-    /// Its objects' names, and where they begin within `objects`.
+    pub(crate) findings: Vec<CheckFinding>,
+    /// The names of the objects, and where each object begins in `objects`.
     names: Vec<(String, Position)>,
 }
 
-impl<'a> Checked<'a> {
-    /// A class to be examined.
-    pub(crate) fn new(source: &'a Source, manifest: Manifest) -> Self {
+impl<'a> CheckedClass<'a> {
+    /// Returns a class that is not checked yet.
+    pub(crate) fn new(source: &'a ManifestSource, manifest: LocatedClass) -> Self {
         Self { source, manifest, findings: Vec::new(), names: Vec::new() }
     }
 
-    /// Notes that the class is for another provider.
+    /// Returns the class as the manifest has it.
+    pub(crate) fn class(&self) -> &ClassManifest {
+        &self.manifest.class
+    }
+
+    /// Adds a note that the class is for another provider.
     pub(crate) fn skip(&mut self) {
         let provider = &self.manifest.class.provider;
         let message =
@@ -33,7 +38,7 @@ impl<'a> Checked<'a> {
         self.add(Severity::Note, self.manifest.at, message);
     }
 
-    /// Looks for every mistake that can be seen in the class itself.
+    /// Adds every mistake that can be found without Vault.
     pub(crate) fn check(&mut self) {
         for fault in std::mem::take(&mut self.manifest.faults) {
             self.add(Severity::Error, fault.at, fault.message);
@@ -49,20 +54,20 @@ impl<'a> Checked<'a> {
         self.check_sync();
     }
 
-    /// Whether a mount would get as far as Vault.
-    pub(crate) fn is_sound(&self) -> bool {
+    /// Tells whether no mistake was found.
+    pub(crate) fn is_valid(&self) -> bool {
         !self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Adds what Vault said of an object, or of the whole class.
+    /// Adds what Vault answered for an object, or for the whole class.
     pub(crate) fn add_live(&mut self, severity: Severity, object: Option<&str>, message: String) {
         let inner = self.names.iter().find(|(name, _)| Some(name.as_str()) == object).map(|(_, at)| *at);
         let at = inner.and_then(|inner| self.in_parameter("objects", inner)).or(self.manifest.at);
         let finding = self.finding(severity, at, message);
-        self.findings.push(Finding { object: object.map(ToOwned::to_owned), ..finding });
+        self.findings.push(CheckFinding { object: object.map(ToOwned::to_owned), ..finding });
     }
 
-    /// An object that `secretObjects` name must be one, or the Secret never comes to be.
+    /// Warns of `secretObjects` that name an object which the class does not have.
     fn check_sync(&mut self) {
         if self.names.is_empty() {
             return;
@@ -85,8 +90,8 @@ impl<'a> Checked<'a> {
 
     fn add_parameter(&mut self, severity: Severity, found: class::Finding) {
         let class::Finding { parameter, position, object, mut message } = found;
-        let place = self.manifest.places.get(&parameter).copied();
-        let mut at = place.and_then(|Place { name, .. }| name).or(self.manifest.at);
+        let name = self.manifest.positions.get(&parameter).and_then(|position| position.name);
+        let mut at = name.or(self.manifest.at);
         if let Some(inner) = position {
             let exact = self.in_parameter(&parameter, inner);
             if exact.is_none() {
@@ -95,23 +100,23 @@ impl<'a> Checked<'a> {
             at = exact.or(at);
         }
         let finding = self.finding(severity, at, message);
-        self.findings.push(Finding { parameter: Some(parameter), object, ..finding });
+        self.findings.push(CheckFinding { parameter: Some(parameter), object, ..finding });
     }
 
     fn in_parameter(&self, name: &str, inner: Position) -> Option<Position> {
         let text = self.manifest.class.parameters.get(name)?;
-        let start = self.manifest.places.get(name)?.text?;
-        place::in_file(&self.source.lines, start, text, inner)
+        let start = self.manifest.positions.get(name)?.text?;
+        position::in_file(&self.source.lines, start, text, inner)
     }
 
-    fn finding(&self, severity: Severity, at: Option<Position>, message: String) -> Finding {
+    fn finding(&self, severity: Severity, at: Option<Position>, message: String) -> CheckFinding {
         let class = &self.manifest.class;
-        Finding {
+        CheckFinding {
             file: self.source.file.clone(),
             at,
             namespace: class.namespace.clone(),
             class: Some(class.name.clone()).filter(|name| !name.is_empty()),
-            ..Finding::new(severity, message)
+            ..CheckFinding::new(severity, message)
         }
     }
 }

@@ -1,50 +1,53 @@
-//! The documents of a manifest, each parsed by itself so that a mistake in one hides no other.
+//! The documents of a manifest. Each is parsed by itself, so that a mistake in one document does
+//! not hide mistakes in others.
 
 use coffer_provider::class::Position;
 use serde_saphyr::{Options, UserMessageFormatter};
 
-use super::manifest::Fault;
-use super::node::Node;
+use super::fault::ManifestFault;
+use super::yaml::YamlNode;
 
 /// One document of a file.
-pub(crate) struct Document<'a> {
+pub(crate) struct YamlDocument<'a> {
     text: &'a str,
-    /// How many lines of the file are before it.
+    /// Number of lines of the file before the document.
     lines_before: usize,
 }
 
-/// The documents of the text. In YAML no line of content may begin with the mark between them.
-pub(crate) fn split(text: &str) -> Vec<Document<'_>> {
+/// Splits a text into its documents. In YAML no line of a document's content may begin with the
+/// separator.
+pub(crate) fn split(text: &str) -> Vec<YamlDocument<'_>> {
     let mut documents = Vec::new();
     let mut start = 0;
     let mut at = 0;
     let mut lines_before = 0;
     for (line, content) in text.split_inclusive('\n').enumerate() {
-        if at > start && is_mark(content) {
-            documents.push(Document { text: &text[start..at], lines_before });
+        if at > start && is_separator(content) {
+            documents.push(YamlDocument { text: &text[start..at], lines_before });
             start = at;
             lines_before = line;
         }
         at += content.len();
     }
-    documents.push(Document { text: &text[start..], lines_before });
+    documents.push(YamlDocument { text: &text[start..], lines_before });
     documents
 }
 
-fn is_mark(line: &str) -> bool {
+fn is_separator(line: &str) -> bool {
     let rest = line.strip_prefix("---");
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
-impl Document<'_> {
-    /// The document's value, none where it is empty, or what is wrong and in which line of the file.
-    pub(crate) fn parse(&self) -> Result<Option<Node>, Fault> {
+impl YamlDocument<'_> {
+    /// Parses the document. Returns `None` if the document is empty. Positions are those in the
+    /// file.
+    pub(crate) fn parse(&self) -> Result<Option<YamlNode>, ManifestFault> {
         let mut text = "\n".repeat(self.lines_before) + self.text;
         if self.text.trim_start().starts_with('{') {
-            // JSON is YAML but for tabs, which it has between values alone
+            // YAML allows what JSON does, except tabs, which JSON allows only between values
             text = text.replace('\t', " ");
         }
-        serde_saphyr::from_str_with_options(&text, options()).map_err(|error| Fault {
+        serde_saphyr::from_str_with_options(&text, options()).map_err(|error| ManifestFault {
             at: error.location().map(|at| Position { line: at.line(), column: at.column() }),
             message: format!("not YAML: {}{}", reason(&error), advice(self.text)),
         })
@@ -55,7 +58,7 @@ fn options() -> Options {
     serde_saphyr::options! { with_snippet: false }
 }
 
-/// The parser's own words, without the place.
+/// Returns the parser's own message without the position.
 fn reason(error: &serde_saphyr::Error) -> String {
     let words = error.render_with_formatter(&UserMessageFormatter);
     let line = words.lines().next().unwrap_or_default();

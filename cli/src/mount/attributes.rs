@@ -1,41 +1,38 @@
 //! The attributes of a mount, as the driver makes them from a class, a pod and kubelet's token.
 
 use std::collections::BTreeMap;
-
 use std::path::Path;
 
-use crate::{class::Class, token::Token};
+use crate::manifest::class::ClassManifest;
+use crate::token::ServiceAccountToken;
 
-/// The parameters that name an audience, the first that is set counting.
-const PARAMETERS: [&str; 4] = ["baoAudience", "openbaoAudience", "vaultAudience", "audience"];
-
-/// The pod that the volume would be for.
-pub(crate) struct Pod<'a> {
-    /// Its name.
+/// The pod that the volume is for.
+pub(crate) struct MountPod<'a> {
+    /// The name.
     pub(crate) name: &'a str,
-    /// Its namespace.
+    /// The namespace.
     pub(crate) namespace: &'a str,
-    /// Its UID.
+    /// The UID.
     pub(crate) uid: &'a str,
-    /// The name of its service account.
+    /// The name of the service account.
     pub(crate) service_account: &'a str,
 }
 
-/// The audience that a token has to have: the one given, the class's, or the provider's own, which goes by its socket.
-pub(crate) fn audience<'a>(given: Option<&'a str>, class: &'a Class, socket: &Path) -> &'a str {
-    let set = |name| class.parameters.get(name).map(String::as_str).filter(|audience| !audience.is_empty());
-    let usual =
-        if socket.file_name().is_some_and(|name| name == "openbao.sock") { "openbao" } else { "vault" };
-    given.or_else(|| PARAMETERS.into_iter().find_map(set)).unwrap_or(usual)
+/// Returns the audience of the token: the one of the command line, else the class's, else the
+/// provider's default, which depends on the name of the socket.
+pub(crate) fn audience<'a>(given: Option<&'a str>, class: &'a ClassManifest, socket: &Path) -> &'a str {
+    let is_openbao = socket.file_name().is_some_and(|name| name == "openbao.sock");
+    given.or(class.audience()).unwrap_or(if is_openbao { "openbao" } else { "vault" })
 }
 
-/// The attributes as JSON. What the driver says of the pod beats a parameter of the same name.
+/// Returns the attributes as JSON. An attribute of the driver replaces a parameter of the same
+/// name.
 pub(crate) fn attributes(
-    class: &Class,
-    pod: &Pod<'_>,
-    token: Option<(&str, &Token)>,
+    class: &ClassManifest,
+    pod: &MountPod<'_>,
+    token: Option<(&str, &ServiceAccountToken)>,
 ) -> serde_json::Result<String> {
-    let Pod { name, namespace, uid, service_account } = pod;
+    let MountPod { name, namespace, uid, service_account } = pod;
     let tokens = token.map(|token| serde_json::to_string(&BTreeMap::from([token]))).transpose()?;
     let driver = [
         ("secretProviderClass", &*class.name),
@@ -58,8 +55,8 @@ mod tests {
 
     use super::*;
 
-    fn class(parameters: &[(&str, &str)]) -> Class {
-        Class {
+    fn class(parameters: &[(&str, &str)]) -> ClassManifest {
+        ClassManifest {
             name: "db".into(),
             namespace: None,
             provider: "vault".into(),
@@ -67,8 +64,8 @@ mod tests {
         }
     }
 
-    fn made(class: &Class, token: Option<(&str, &Token)>) -> Value {
-        let pod = Pod { name: "web-0", namespace: "shop", uid: "u-1", service_account: "web" };
+    fn made(class: &ClassManifest, token: Option<(&str, &ServiceAccountToken)>) -> Value {
+        let pod = MountPod { name: "web-0", namespace: "shop", uid: "u-1", service_account: "web" };
         let text = attributes(class, &pod, token).expect("strings only");
         serde_json::from_str(&text).expect("JSON")
     }
@@ -91,13 +88,13 @@ mod tests {
 
     #[test]
     fn tokens_are_json_in_a_string() {
-        let made = made(&class(&[]), Some(("vault", &Token::new("opaque"))));
+        let made = made(&class(&[]), Some(("vault", &ServiceAccountToken::new("opaque"))));
         let tokens = &made["csi.storage.k8s.io/serviceAccount.tokens"];
         assert_eq!(tokens, r#"{"vault":{"token":"opaque"}}"#);
     }
 
     #[test]
-    fn the_audience_is_given_or_the_class_s_or_vault() {
+    fn the_audience_is_given_or_the_class_s_or_the_provider_s() {
         let named = class(&[("audience", "bao")]);
         let vault = Path::new("/run/vault.sock");
         assert_eq!(audience(Some("mine"), &named, vault), "mine");

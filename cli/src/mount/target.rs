@@ -1,59 +1,57 @@
-//! The directory that a mount fills: with every file of an answer, or as it was.
+//! The directory that a mount fills: either with every file of an answer, or not at all.
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, DirBuilder, OpenOptions, Permissions},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use coffer_proto::v1alpha1::File;
 use thiserror::Error;
 
-/// Tells a directory that we wrote, and lists the files that we wrote to it.
+/// Name of a file that marks a directory as filled by a mount and lists the files of that mount.
 const MARKER: &str = ".coffer-mount";
 
 /// A directory that may be filled.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub(crate) struct TargetDirectory {
     directory: PathBuf,
     parent: PathBuf,
-    /// Whether an earlier mount is there to be replaced.
+    /// Whether the directory has files of an earlier mount, which are replaced.
     mounted: bool,
 }
 
-/// Why a directory is not filled.
+/// Why a directory cannot be filled.
 #[derive(Debug, Error)]
 pub(crate) enum TargetError {
-    /// It holds what is not ours to remove.
+    /// The directory has a file that no mount wrote.
     #[error("the target {} is not ours to replace: it has {found:?}, which no earlier mount wrote", directory.display())]
     Foreign {
-        /// The target.
+        /// The directory.
         directory: PathBuf,
-        /// The first such thing in it.
+        /// The first such file, relative to the directory.
         found: PathBuf,
     },
-    /// A file, or the root directory.
+    /// The path is a file, or the root directory.
     #[error("the target {} is no directory that can be replaced", .0.display())]
     Irreplaceable(PathBuf),
-    /// A provider's file is called as our marker.
+    /// A file of the provider has the name of the marker.
     #[error("the file {MARKER:?} is this command's own")]
     Reserved,
-    /// The system refused.
-    #[error("cannot {action} {}", path.display())]
+    /// The system refused an operation.
+    #[error("cannot {action} {}: {source}", path.display())]
     System {
-        /// What was being done.
+        /// The operation, in words.
         action: &'static str,
-        /// To what.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-impl Target {
-    /// Takes a directory that is absent, empty, or written by an earlier mount, and by nobody since.
+impl TargetDirectory {
+    /// Accepts a directory that is absent, empty, or has only files of an earlier mount.
     pub(crate) fn open(path: &Path) -> Result<Self, TargetError> {
         let directory = resolve(path)?;
         let parent = match directory.parent() {
@@ -68,14 +66,14 @@ impl Target {
         Ok(Self { directory, parent, mounted: !found.is_empty() })
     }
 
-    /// The directory's full path.
-    pub(crate) fn directory(&self) -> &Path {
+    /// Returns the directory's absolute path, without symbolic links.
+    pub(crate) fn path(&self) -> &Path {
         &self.directory
     }
 
-    /// Writes all files beside the directory, then puts them in its place.
+    /// Writes all files to a new directory beside this one, which then takes this one's place.
     pub(crate) fn write(&self, files: &[File]) -> Result<(), TargetError> {
-        // The provider took its time: look again before anything is removed.
+        // time passed while the provider was asked: look again before anything is removed
         let Self { directory, parent, mounted } = Self::open(&self.directory)?;
         let staging = tempfile::Builder::new()
             .prefix(".coffer-")
@@ -91,14 +89,16 @@ impl Target {
             fs::rename(&directory, &old).map_err(failed("replace", &directory))?;
         }
         fs::rename(&new, &directory).map_err(|error| {
-            // Nothing can be done about a second failure: the old files then go with the staging.
+            // nothing can be done about a second failure: the old files are then removed with
+            // `staging`
             let _ = fs::rename(&old, &directory);
             failed("write", &directory)(error)
         })
     }
 }
 
-/// The directory's path without links; it need not be there, but its parent must.
+/// Returns a directory's absolute path without symbolic links. The directory may be absent, its
+/// parent may not.
 fn resolve(path: &Path) -> Result<PathBuf, TargetError> {
     match fs::canonicalize(path) {
         Ok(directory) => return Ok(directory),
@@ -112,7 +112,7 @@ fn resolve(path: &Path) -> Result<PathBuf, TargetError> {
     Ok(fs::canonicalize(parent).map_err(failed("find", parent))?.join(name))
 }
 
-/// What an earlier mount wrote there, its marker with it.
+/// Returns the files that an earlier mount wrote to a directory, with the marker.
 fn written(directory: &Path) -> Result<BTreeSet<PathBuf>, TargetError> {
     let marker = directory.join(MARKER);
     let list = match fs::read(&marker) {
@@ -126,7 +126,7 @@ fn written(directory: &Path) -> Result<BTreeSet<PathBuf>, TargetError> {
     Ok(files)
 }
 
-/// All that is in the directory but directories, by paths from there.
+/// Returns every file in a directory and in the directories below, as relative paths.
 fn files_in(directory: &Path) -> Result<Vec<PathBuf>, TargetError> {
     let mut files = Vec::new();
     let mut open = vec![PathBuf::new()];
@@ -154,7 +154,7 @@ fn write_file(directory: &Path, file: &File) -> Result<(), TargetError> {
         make_directory(parent)?;
     }
     create(&path, &file.contents)?;
-    // As in the driver, what is not a permission is dropped.
+    // as in the driver, bits that are not permissions are dropped
     let mode = file.mode.cast_unsigned() & 0o777;
     fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(failed("set the mode of", &path))
 }

@@ -1,71 +1,67 @@
 //! Calls a provider over its socket, as the driver does.
 
-use std::{
-    io::{self, ErrorKind},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use coffer_proto::v1alpha1::{
-    MountRequest, MountResponse, csi_driver_provider_client::CsiDriverProviderClient,
-};
+use coffer_proto::v1alpha1::csi_driver_provider_client::CsiDriverProviderClient;
+use coffer_proto::v1alpha1::{MountRequest, MountResponse};
+use coffer_provider::root_cause;
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::UnixStream;
-use tonic::{
-    Code, Request, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
 use tower::service_fn;
 
-/// How long kubelet gives the driver.
+/// Timeout of the call. kubelet gives the driver as much.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Why there is no answer.
+/// Why a provider gave no answer.
 #[derive(Debug, Error)]
-pub(crate) enum ProviderError {
-    /// No file of that name.
+pub(crate) enum ProviderCallError {
+    /// There is no file with the socket's name.
     #[error("there is no socket {}: does a provider run on this node?", .0.display())]
     NoSocket(PathBuf),
-    /// A stale file.
+    /// The socket's file was left by a provider that ended.
     #[error("nobody listens on {}: the provider that made it is gone", .0.display())]
     NobodyListens(PathBuf),
-    /// A guarded socket.
+    /// The socket may not be opened.
     #[error("no permission to connect to {}: a provider's socket is for root alone", .0.display())]
     NotAllowed(PathBuf),
-    /// Another failure to connect.
-    #[error("cannot connect to {}", path.display())]
+    /// The system refused the connection for another reason.
+    #[error("cannot connect to {}: {source}", path.display())]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// Something listens that does not speak HTTP/2.
-    #[error("no gRPC at {}", path.display())]
+    /// What listens does not speak HTTP/2.
+    #[error("no gRPC at {}: {}", path.display(), root_cause(source))]
     Transport {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The HTTP library's error.
         source: tonic::transport::Error,
     },
-    /// The provider's own error, in the driver's words.
+    /// The provider answered with an error, which is printed as the driver prints it.
     #[error("rpc error: code = {} desc = {}", code_name(.0.code()), .0.message())]
     Answer(Status),
 }
 
-/// Asks the provider at the socket for a mount.
-pub(crate) async fn mount(socket: &Path, request: MountRequest) -> Result<MountResponse, ProviderError> {
+/// Sends a Mount request to the provider at a socket.
+pub(crate) async fn mount(socket: &Path, request: MountRequest) -> Result<MountResponse, ProviderCallError> {
     let mut client = CsiDriverProviderClient::new(connect(socket).await?);
     let mut request = Request::new(request);
     request.set_timeout(DEADLINE);
-    let answer = client.mount(request).await.map_err(ProviderError::Answer)?;
+    let answer = client.mount(request).await.map_err(ProviderCallError::Answer)?;
     Ok(answer.into_inner())
 }
 
-async fn connect(socket: &Path) -> Result<Channel, ProviderError> {
+async fn connect(socket: &Path) -> Result<Channel, ProviderCallError> {
     let stream = UnixStream::connect(socket).await.map_err(|error| refusal(socket, error))?;
-    // There is the one connection: a second attempt has nothing to connect to.
+    // there is only this connection: a second attempt has nothing to connect to
     let mut stream = Some(TokioIo::new(stream));
     let connector = service_fn(move |_| {
         let stream = stream.take().ok_or(ErrorKind::NotConnected);
@@ -75,20 +71,20 @@ async fn connect(socket: &Path) -> Result<Channel, ProviderError> {
     endpoint
         .connect_with_connector(connector)
         .await
-        .map_err(|source| ProviderError::Transport { path: socket.to_owned(), source })
+        .map_err(|source| ProviderCallError::Transport { path: socket.to_owned(), source })
 }
 
-fn refusal(socket: &Path, source: io::Error) -> ProviderError {
+fn refusal(socket: &Path, source: io::Error) -> ProviderCallError {
     let path = socket.to_owned();
     match source.kind() {
-        ErrorKind::NotFound => ProviderError::NoSocket(path),
-        ErrorKind::ConnectionRefused => ProviderError::NobodyListens(path),
-        ErrorKind::PermissionDenied => ProviderError::NotAllowed(path),
-        _ => ProviderError::Connect { path, source },
+        ErrorKind::NotFound => ProviderCallError::NoSocket(path),
+        ErrorKind::ConnectionRefused => ProviderCallError::NobodyListens(path),
+        ErrorKind::PermissionDenied => ProviderCallError::NotAllowed(path),
+        _ => ProviderCallError::Connect { path, source },
     }
 }
 
-/// The code as Go names it.
+/// Returns the name of a code in Go.
 fn code_name(code: Code) -> String {
     match code {
         Code::Ok => "OK".to_owned(),
@@ -102,10 +98,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_reads_as_in_the_driver_s_log() {
-        let error = ProviderError::Answer(Status::permission_denied("no role"));
+    fn a_status_is_printed_as_in_the_driver_s_log() {
+        let error = ProviderCallError::Answer(Status::permission_denied("no role"));
         assert_eq!(error.to_string(), "rpc error: code = PermissionDenied desc = no role");
-        let error = ProviderError::Answer(Status::cancelled(""));
+        let error = ProviderCallError::Answer(Status::cancelled(""));
         assert_eq!(error.to_string(), "rpc error: code = Canceled desc = ");
     }
 
@@ -118,6 +114,6 @@ mod tests {
         );
         assert!(text(ErrorKind::ConnectionRefused).starts_with("nobody listens on /run/v.sock"));
         assert!(text(ErrorKind::PermissionDenied).starts_with("no permission to connect to /run/v.sock"));
-        assert_eq!(text(ErrorKind::InvalidInput), "cannot connect to /run/v.sock");
+        assert_eq!(text(ErrorKind::InvalidInput), "cannot connect to /run/v.sock: invalid input parameter");
     }
 }

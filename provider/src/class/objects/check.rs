@@ -1,0 +1,194 @@
+//! Checks one entry of the list `objects`, field by field.
+
+use std::sync::Arc;
+
+use coffer_vault::json::write_string;
+use coffer_vault::{Method, Request, Secret};
+use serde_json::Value;
+
+use super::fields::{FIELDS, ObjectFields};
+use super::shortened;
+use crate::class::file_path::{BadFilePath, FilePath};
+use crate::class::finding::{Finding, Findings, Position};
+use crate::class::mode::{self, BadMode};
+use crate::class::object::{Encoding, Object};
+use crate::class::request_path::{self, BadSecretPath, RequestPath};
+use crate::class::unknown;
+use crate::go_json::write_value;
+
+/// Longest `secretPath`, in bytes.
+const MAX_PATH_BYTES: usize = 4096;
+
+/// One entry, and where its mistakes are recorded.
+pub(super) struct ObjectCheck<'a> {
+    pub(super) fields: &'a ObjectFields,
+    /// The entry's place in the list, from 1.
+    pub(super) number: usize,
+    pub(super) found: &'a mut Findings,
+    pub(super) max_warnings: usize,
+}
+
+/// Why a field is refused. Each message continues a sentence that begins with the name of the
+/// field.
+#[derive(Debug, thiserror::Error)]
+enum BadField {
+    #[error("is missing")]
+    Missing,
+    #[error("is longer than {MAX_PATH_BYTES} bytes")]
+    PathTooLong,
+    #[error("{0:?} is none of GET, LIST, POST and PUT")]
+    Method(String),
+    #[error("{0:?} is none of utf-8, base64 and hex")]
+    Encoding(String),
+    #[error("needs a secretKey: the whole response is JSON, which decodes as neither base64 nor hex")]
+    EncodingWithoutKey,
+    #[error("is no map of names to values")]
+    ArgumentsNotAMap,
+    #[error(transparent)]
+    File(#[from] BadFilePath),
+    #[error(transparent)]
+    Path(#[from] BadSecretPath),
+    #[error(transparent)]
+    Mode(#[from] BadMode),
+}
+
+impl ObjectCheck<'_> {
+    /// Checks `objectName`.
+    pub(super) fn file(&mut self) -> Option<FilePath> {
+        self.take("objectName", FilePath::parse(self.fields.text("objectName").unwrap_or_default()))
+    }
+
+    /// Checks all other fields, and returns the object if there is no mistake in it.
+    pub(super) fn object(&mut self, file: Option<&FilePath>) -> Option<Object> {
+        let fields = self.fields;
+        let path = self.take("secretPath", path(fields));
+        let method = self.take("method", method(fields));
+        let mode = self.take("filePermission", fields.text("filePermission").map_or(Ok(None), mode::parse));
+        let encoding = self.take("encoding", encoding(fields));
+        let arguments = self.take("secretArgs", arguments(fields));
+        self.warn_of_unknown_fields();
+        let (file, path, method, mode, encoding, arguments) =
+            (file?.clone(), path?, method?, mode?, encoding?, arguments?);
+        if let Some((at, _)) = fields.arguments.as_ref().filter(|_| !method.has_body()) {
+            let method = method.as_str();
+            self.warn(*at, format!("secretArgs are not sent with {method}: Vault reads none there"));
+        }
+        Some(Object {
+            fingerprint: fingerprint(fields, mode, arguments.as_ref()),
+            request: Arc::new(Request {
+                method,
+                path: path.path,
+                query: path.query,
+                body: arguments.filter(|_| method.has_body()),
+            }),
+            file,
+            key: fields.text("secretKey").map(ToOwned::to_owned),
+            mode,
+            encoding,
+        })
+    }
+
+    fn warn_of_unknown_fields(&mut self) {
+        let left = self.max_warnings.saturating_sub(self.found.warnings.len());
+        for (at, field) in self.fields.unknown.iter().take(left) {
+            self.warn(*at, unknown::warning("field", field, &FIELDS));
+        }
+    }
+
+    fn warn(&mut self, at: Position, message: String) {
+        if self.found.warnings.len() < self.max_warnings {
+            let warning = self.finding(at, message);
+            self.found.warnings.push(warning);
+        }
+    }
+
+    /// Returns the field's value, or records the mistake in the field.
+    fn take<T>(&mut self, field: &str, parsed: Result<T, impl Into<BadField>>) -> Option<T> {
+        let parsed = parsed.map_err(|bad| {
+            let bad: BadField = bad.into();
+            self.finding(self.fields.position(field), format!("{field} {bad}"))
+        });
+        self.found.take(parsed)
+    }
+
+    fn finding(&self, at: Position, message: String) -> Finding {
+        let finding = Finding::of("objects", message).at(Some(at));
+        match self.fields.text("objectName") {
+            Some(name) => Finding { object: Some(shortened(name)), ..finding },
+            None => Finding {
+                message: format!("{} (object {} of the list)", finding.message, self.number),
+                ..finding
+            },
+        }
+    }
+}
+
+fn path(fields: &ObjectFields) -> Result<RequestPath, BadField> {
+    match fields.text("secretPath") {
+        None => Err(BadField::Missing),
+        Some(path) if path.len() > MAX_PATH_BYTES => Err(BadField::PathTooLong),
+        Some(path) => Ok(request_path::parse(path)?),
+    }
+}
+
+fn method(fields: &ObjectFields) -> Result<Method, BadField> {
+    let text = fields.text("method").unwrap_or_default();
+    Method::parse(text).ok_or_else(|| BadField::Method(text.to_owned()))
+}
+
+fn encoding(fields: &ObjectFields) -> Result<Encoding, BadField> {
+    let text = fields.text("encoding").unwrap_or_default();
+    let encoding = match text.to_ascii_lowercase().as_str() {
+        "" | "utf-8" => Encoding::Utf8,
+        "base64" => Encoding::Base64,
+        "hex" => Encoding::Hex,
+        _ => return Err(BadField::Encoding(text.to_owned())),
+    };
+    if fields.text("secretKey").is_none() && encoding != Encoding::Utf8 {
+        return Err(BadField::EncodingWithoutKey);
+    }
+    Ok(encoding)
+}
+
+/// Returns `secretArgs` as JSON: a map, since Vault's API takes arguments by name.
+fn arguments(fields: &ObjectFields) -> Result<Option<Secret>, BadField> {
+    match &fields.arguments {
+        None => Ok(None),
+        Some((_, value @ Value::Object(_))) => Ok(Some(json(value))),
+        Some(_) => Err(BadField::ArgumentsNotAMap),
+    }
+}
+
+fn json(value: &Value) -> Secret {
+    let mut out = Secret::default();
+    write_value(&mut out, value);
+    out
+}
+
+/// Returns the object as Go's `encoding/json` prints the incumbent's struct, field for field.
+fn fingerprint(fields: &ObjectFields, mode: Option<u32>, arguments: Option<&Secret>) -> Secret {
+    let mut out = Secret::default();
+    for (n, (go_name, field)) in [
+        ("ObjectName", "objectName"),
+        ("SecretPath", "secretPath"),
+        ("SecretKey", "secretKey"),
+        ("Method", "method"),
+        ("SecretArgs", "secretArgs"),
+        ("FilePermission", "filePermission"),
+        ("Encoding", "encoding"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        out.push(if n == 0 { b"{" } else { b"," });
+        write_string(&mut out, go_name);
+        out.push(b":");
+        match field {
+            "secretArgs" => out.push(arguments.map_or(b"null", Secret::expose)),
+            "filePermission" => out.push(mode.unwrap_or(0).to_string().as_bytes()),
+            _ => write_string(&mut out, fields.text(field).unwrap_or_default()),
+        }
+    }
+    out.push(b"}");
+    out
+}
