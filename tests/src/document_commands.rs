@@ -5,7 +5,7 @@ use Fate::{Parsed, Run};
 /// What becomes of a block of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// `tests/tests/kubernetes_documents.rs` runs it as it is written, in the order of [`DOCUMENTED`].
+    /// `tests/tests/documents/commands.rs` runs it as it is written, in the order of [`DOCUMENTED`].
     Run,
     /// Its programs, subcommands and flags are looked up, and no more, for this reason.
     Parsed(&'static str),
@@ -18,16 +18,20 @@ const OTHERS: &str = "another test does the same with further questions";
 pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
     ("README.md", "cargo xtask demo", Parsed(BY_CI)),
     ("README.md", "cargo xtask test", Parsed(BY_CI)),
-    ("README.md", "helm install coffer charts/coffer", Parsed("installation.rs installs, with both Helms")),
-    ("README.md", "kubectl apply -k deploy", Parsed("installation.rs applies it")),
-    ("README.md", "kubectl delete apiservice", Parsed("installation.rs takes it away so")),
+    (
+        "README.md",
+        "helm install coffer charts/coffer",
+        Parsed("install/installation.rs installs, with both Helms"),
+    ),
+    ("README.md", "kubectl apply -k deploy", Parsed("install/installation.rs applies it")),
+    ("README.md", "kubectl delete apiservice", Parsed("install/installation.rs takes it away so")),
     (
         "README.md",
         "kubectl create token shop",
         Parsed("a node's socket takes root; cli/tests/mount.rs mounts"),
     ),
     ("README.md", "coffer check class.yaml", Parsed(OTHERS)),
-    ("README.md", "$ kubectl create rolebinding", Parsed("api_get.rs runs it, and compares what is printed")),
+    ("README.md", "$ kubectl create rolebinding", Parsed("api/get.rs runs it, and compares what is printed")),
     ("CONTRIBUTING.md", "cargo build", Parsed(BY_CI)),
     ("docs/leases.md", "coffer status", Parsed("the tests of leases run it, on a node of theirs")),
     ("docs/benchmarks.md", "cargo xtask bench", Parsed(BY_CI)),

@@ -10,7 +10,6 @@
 //! | [`Namespace`] | a test's own place in the cluster |
 //! | [`Helm`] | one of the two generations, and the chart |
 //! | [`InstalledApi`], [`installed_csi`] | the programs, run as an installation's objects say |
-//! | [`Suite`] | the tests of one file, over servers that they share |
 
 pub mod aggregated;
 mod api_server;
@@ -32,7 +31,6 @@ mod mounts;
 mod namespace;
 mod node;
 mod programs;
-mod suite;
 mod vault_login;
 mod with_vault;
 
@@ -53,7 +51,6 @@ pub use mounts::mounts_forbidden;
 pub use namespace::Namespace;
 pub use node::Node;
 pub use programs::{Generation, kubectl_program};
-pub use suite::{Servers, Suite};
 pub use vault_login::KubernetesRole;
 pub use with_vault::ClusterWithVault;
 

@@ -10,10 +10,10 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::cluster::{Cluster, ClusterOptions};
-use super::suite::Servers;
 use crate::binaries::workspace;
 use crate::openbao::OpenBao;
 use crate::provider::HMAC_KEY;
+use crate::suite::Servers;
 use crate::wait::until;
 
 pub use direct::Direct;

@@ -9,13 +9,13 @@ use super::COFFER_NAMESPACE;
 use super::cluster::{Cluster, ClusterOptions};
 use super::lease_node::LeaseNode;
 use super::namespace::Namespace;
-use super::suite::Servers;
 use super::with_vault::ClusterWithVault;
 use crate::mount::{MountCall, Mounted};
 use crate::openbao::OpenBao;
 use crate::pod::Pod;
 use crate::postgres::{Postgres, Terms};
 use crate::relay::Relay;
+use crate::suite::Servers;
 use crate::wait::until;
 
 /// Cluster, Vault and PostgreSQL.

@@ -9,9 +9,9 @@ use super::cluster::{Cluster, ClusterOptions};
 use super::namespace::Namespace;
 use super::node::Node;
 use super::programs::Generation;
-use super::suite::{Servers, Suite};
 use super::vault_login::KubernetesRole;
 use crate::openbao::OpenBao;
+use crate::suite::{Servers, Suite};
 
 /// A cluster with Vault.
 pub struct ClusterWithVault {

@@ -1,0 +1,185 @@
+//! Who reads as whom through the API, and what a class may not choose.
+
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, READ_AS_APP};
+use coffer_tests::{Suite, until};
+use serde_json::{Value, json};
+
+type Site = Arc<AggregatedSite>;
+
+pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+    suite
+        .test("service_accounts_read_as_themselves", service_accounts_read_as_themselves)
+        .test("others_read_by_annotation_alone", others_read_by_annotation_alone)
+        .test("rights_by_name_hold", rights_by_name_hold)
+        .test("a_namespace_must_opt_in", a_namespace_must_opt_in)
+        .test("what_issues_is_read_only_where_the_class_says_so", what_issues)
+        .test("a_class_chooses_neither_server_nor_audience", a_class_chooses_neither)
+}
+
+async fn service_accounts_read_as_themselves(site: Site) {
+    let ns = site.namespace("accounts").await;
+    let n = ns.name();
+    ns.account("other").await;
+    let account = |ns: &str, name: &str| format!("--as=system:serviceaccount:{ns}:{name}");
+    site.allow(&ns, "system:serviceaccounts", &["get"], None).await;
+    let all = "--clusterrole=coffer-secrets-reader";
+    let group = format!("--group=system:serviceaccounts:{n}");
+    site.cluster.kubectl().run(["create", "rolebinding", "accounts", "-n", n, all, &group]).await;
+    let own = format!("--as-group=system:serviceaccounts:{n}");
+    let get = ["get", "vaultsecret", "db", "-n", n, "-o", "jsonpath={.readAs}"];
+    let read = async |account: &str| {
+        let mut arguments = get.to_vec();
+        arguments.extend([account, own.as_str(), "--as-group=system:authenticated"]);
+        site.kubectl(arguments).await
+    };
+    let by_app = until("the right to count", async || {
+        let read = read(&account(n, "app")).await;
+        read.status.success().then_some(read)
+    })
+    .await;
+    assert_eq!(by_app.out, "app");
+    let by_other = read(&account(n, "other")).await;
+    for part in ["Forbidden", "auth/kubernetes/login", &format!("{n}/other")] {
+        assert!(by_other.refused().contains(part), "no {part} in {by_other:?}");
+    }
+    // an account of another namespace is no account of this one
+    let foreign = read(&account("default", "app")).await;
+    assert!(foreign.refused().contains("no service account of namespace"), "{foreign:?}");
+}
+
+async fn others_read_by_annotation_alone(site: Site) {
+    let ns = site.namespace("others").await;
+    let n = ns.name();
+    let get = ["get", "vaultsecret", "db", "-n", n, "-o", "jsonpath={.readAs}"];
+    let refused = site.kubectl(get).await;
+    for part in ["Forbidden", "kubectl annotate secretproviderclass", "custom.secrets.k8s.io/service-account"]
+    {
+        assert!(refused.refused().contains(part), "no {part} in {refused:?}");
+    }
+    site.annotate(&ns, "db", READ_AS_APP).await;
+    let read = until("the annotation to count", async || {
+        let read = site.kubectl(get).await;
+        read.status.success().then_some(read)
+    })
+    .await;
+    assert_eq!(read.out, "app");
+    let log = site.server.log();
+    let line =
+        log.lines().find(|line| line.contains(n) && line.contains("read_as=\"app\"")).expect("an audit line");
+    for part in ["user=\"admin\"", "class=\"db\"", "objects=\"user,password\"", "code=200"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+}
+
+async fn rights_by_name_hold(site: Site) {
+    let ns = site.annotated_namespace("rights").await;
+    let n = ns.name();
+    let objects = ns.objects("db", &[("other", "user")]);
+    ns.class("other", json!({ "roleName": n, "objects": objects })).await;
+    site.listed(&ns, "other").await;
+    site.annotate(&ns, "other", READ_AS_APP).await;
+    site.allow(&ns, "eve", &["get", "list"], Some("db")).await;
+    let as_eve = async |arguments: &[&str]| {
+        let mut all = vec!["-n", n, "--as=eve"];
+        all.extend(arguments);
+        site.kubectl(all).await
+    };
+    until("the right to count", async || {
+        as_eve(&["get", "vaultsecret", "db", "-o", "yaml"]).await.status.success().then_some(())
+    })
+    .await;
+    let by_name = as_eve(&["get", "vaultsecret", "--field-selector=metadata.name=db", "-o", "name"]).await;
+    assert_eq!(by_name.shown().lines().count(), 1);
+    for arguments in [
+        &["get", "vaultsecret"][..],
+        &["get", "vaultsecret", "other", "-o", "yaml"],
+        &["get", "vaultsecret", "none", "-o", "yaml"],
+        &["get", "vaultsecret", "--field-selector=metadata.name=other"],
+        &["get", "vaultsecret", "--field-selector=metadata.name!=db"],
+        &["get", "vaultsecret", "-A"],
+        &["get", "vaultsecret", "-l", "a=b"],
+    ] {
+        let refused = as_eve(arguments).await;
+        assert!(refused.refused().contains("forbidden"), "{refused:?}");
+    }
+    let two = format!(
+        "{API}/namespaces/{n}/secrets?fieldSelector=metadata.name%3Ddb&fieldSelector=metadata.name%3Dother"
+    );
+    let two = site.kubectl(["get", "--raw", &two]).await;
+    assert!(two.refused().contains("twice"), "{two:?}");
+}
+
+async fn a_namespace_must_opt_in(site: Site) {
+    let ns = site.cluster.namespace("closed").await;
+    ns.account("app").await;
+    let objects = ns.objects("db", &[("user", "user")]);
+    ns.class("db", json!({ "roleName": ns.name(), "objects": objects })).await;
+    site.listed(&ns, "db").await;
+    site.annotate(&ns, "db", READ_AS_APP).await;
+    until("a refusal to mint", async || {
+        let refused = site.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"]).await;
+        (refused.refused().contains("coffer-token-minter") && refused.err.contains("Forbidden")).then_some(())
+    })
+    .await;
+}
+
+async fn what_issues(site: Site) {
+    let ns = site.annotated_namespace("issues").await;
+    let n = ns.name();
+    site.bao.mount_engine("transit", "transit", Value::Null).await;
+    site.bao.admin(reqwest::Method::POST, "transit/keys/k", json!({})).await;
+    let objects = "[{objectName: a, secretPath: transit/encrypt/k, method: POST, secretKey: ciphertext, secretArgs: {plaintext: aGk=}}]";
+    ns.class("issue", json!({ "roleName": n, "objects": objects })).await;
+    site.listed(&ns, "issue").await;
+    site.annotate(&ns, "issue", READ_AS_APP).await;
+    let get = ["get", "vaultsecret", "issue", "-n", n, "-o", "yaml"];
+    until("a refusal that says how", async || {
+        let refused = site.kubectl(get).await;
+        refused.refused().contains("custom.secrets.k8s.io/allow-issuing").then_some(())
+    })
+    .await;
+    assert_eq!(site.bao.requests_to("transit/encrypt/k"), 0);
+    site.annotate(&ns, "issue", "custom.secrets.k8s.io/allow-issuing=true").await;
+    until("the annotation to count", async || site.kubectl(get).await.status.success().then_some(())).await;
+    assert_eq!(site.bao.requests_to("transit/encrypt/k"), 1);
+}
+
+async fn a_class_chooses_neither(site: Site) {
+    let ns = site.annotated_namespace("chosen").await;
+    let n = ns.name();
+    let thief = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    thief.set_nonblocking(true).expect("a socket that does not wait");
+    let address = format!("http://{}", thief.local_addr().expect("an address"));
+    let objects = ns.objects("db", &[("user", "user")]);
+    let own = "https://kubernetes.default.svc";
+    for (name, parameters, part) in [
+        (
+            "address",
+            json!({ "roleName": n, "objects": objects, "vaultAddress": address }),
+            "--allowed-vault-addresses",
+        ),
+        ("audience", json!({ "roleName": n, "objects": objects, "audience": own }), "cluster's own"),
+    ] {
+        ns.class(name, parameters).await;
+        site.listed(&ns, name).await;
+        site.annotate(&ns, name, READ_AS_APP).await;
+        until(&format!("the refusal of {name}"), async || {
+            let refused = site.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
+            refused.refused().contains(part).then_some(())
+        })
+        .await;
+    }
+    assert!(thief.accept().is_err(), "somebody called the address that a class named");
+    // TLS settings of a class count for nothing: neither files nor names of it are looked at
+    let tls = json!({ "roleName": n, "objects": objects, "vaultCACertPath": "/no/such/file", "vaultSkipTLSVerify": "maybe" });
+    ns.class("tls", tls).await;
+    site.listed(&ns, "tls").await;
+    site.annotate(&ns, "tls", READ_AS_APP).await;
+    until("the class to be read", async || {
+        let read = site.kubectl(["get", "vaultsecret", "tls", "-n", n, "-o", "yaml"]).await;
+        read.status.success().then_some(())
+    })
+    .await;
+}

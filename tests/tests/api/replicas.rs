@@ -1,0 +1,114 @@
+//! Several API servers beside each other, and what they share: certificates and the key of the versions.
+
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::Namespace;
+use coffer_tests::kubernetes::aggregated::{API, API_NAMESPACE, AggregatedSite, Direct, Replica};
+use coffer_tests::{Suite, TestCa, until};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::DeleteParams;
+use serde_json::Value;
+
+const HOST: &str = coffer_tests::kubernetes::aggregated::HOST;
+const ALIVE: &str = "/livez";
+
+type Site = Arc<AggregatedSite>;
+
+pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+    suite
+        .test("certificate_files_are_read_again_when_they_change", certificate_files)
+        .test("replicas_that_race_for_the_certificate_agree", replicas_agree)
+        .test("replicas_share_the_key_of_the_versions", replicas_share_a_key)
+}
+
+async fn certificate_files(site: Site) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    let write = |authority: &TestCa| {
+        let issued = authority.issue("coffer-api-server", &[HOST]);
+        std::fs::write(&certificate, issued.certificate).expect("write a file");
+        std::fs::write(&key, issued.key).expect("write a file");
+    };
+    let (first, second) = (TestCa::new(), TestCa::new());
+    write(&first);
+    let flags = [("--tls-cert-file", &certificate), ("--tls-private-key-file", &key)]
+        .map(|(flag, path)| format!("{flag}={}", path.display()));
+    let replica = site.replica(&[&flags[0], &flags[1]]);
+    let by = |authority: &TestCa| site.direct_to(&replica, authority.certificate().as_bytes());
+    let (by_first, by_second) = (by(&first), by(&second));
+    let served = async |direct: &Direct| direct.try_get(ALIVE, &[]).await.is_ok();
+    until("the replica to serve", async || served(&by_first).await.then_some(())).await;
+    assert!(!served(&by_second).await);
+
+    std::fs::write(&key, "no key").expect("write a file");
+    until("a pair that is no pair to be refused", async || {
+        replica.log().contains("the serving certificate stays").then_some(())
+    })
+    .await;
+    assert!(served(&by_first).await);
+    write(&second);
+    until("the new certificate to be served", async || served(&by_second).await.then_some(())).await;
+    assert!(!served(&by_first).await);
+    // whoever brings its own certificate leaves the Secret and the APIService alone
+    assert!(!replica.log().contains("APIService"), "{}", replica.log());
+}
+
+async fn replicas_agree(site: Site) {
+    site.server.kill();
+    let secrets: Api<Secret> = Api::namespaced(site.cluster.client().clone(), API_NAMESPACE);
+    secrets.delete("coffer-api-server-tls", &DeleteParams::default()).await.expect("the Secret is there");
+    let replicas: Vec<Replica> = (0..4).map(|_| site.replica(&[])).collect();
+    let secret = until("the Secret", async || site.serving_secret().await).await;
+    let bundle = secret.data.expect("data")["ca.crt"].0.clone();
+    for replica in &replicas {
+        let direct = site.direct_to(replica, &bundle);
+        until("the replica to serve by the one CA", async || direct.try_get(ALIVE, &[]).await.ok()).await;
+    }
+    assert_eq!(site.serving_ca().await, bundle, "nobody made another one");
+    let created = replicas.iter().filter(|replica| replica.log().contains("has new certificates")).count();
+    assert_eq!(created, 1, "one replica makes it");
+    let path = "-o=jsonpath={.spec.caBundle}";
+    let bundle = data_encoding::BASE64.encode(&bundle);
+    until("the APIService to trust it", async || {
+        let shown = site.kubectl(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
+        (shown.out == bundle).then_some(())
+    })
+    .await;
+    drop(replicas);
+    site.start_again().await;
+}
+
+/// Without `--hmac-key-file`: the Secret is made by whoever comes first, and is everybody's.
+async fn replicas_share_a_key(site: Site) {
+    let ns = site.annotated_namespace("versions").await;
+    let replicas = [(); 2].map(|()| site.replica(&[]));
+    let (first, second) =
+        (versions(&site, &replicas[0], &ns).await, versions(&site, &replicas[1], &ns).await);
+    assert_eq!(first, second);
+    let by_file = site.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "json"]).await.json();
+    assert_ne!(by_file["versions"], first, "that server has another key");
+
+    let secrets: Api<Secret> = Api::namespaced(site.cluster.client().clone(), API_NAMESPACE);
+    let secret = secrets.get("vault-csi-provider-hmac-key").await.expect("the Secret of the key");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("key");
+    std::fs::write(&file, &secret.data.expect("data")["key"].0).expect("write a file");
+    let flag = format!("--hmac-key-file={}", file.display());
+    assert_eq!(versions(&site, &site.replica(&[&flag]), &ns).await, first);
+}
+
+/// The versions of class `db`, as a replica answers them.
+async fn versions(site: &AggregatedSite, replica: &Replica, ns: &Namespace) -> Value {
+    let direct = site.direct_to(replica, &site.serving_ca().await);
+    let path = format!("{API}/namespaces/{}/secrets/db", ns.name());
+    let admin = site.admin();
+    let text = until("the replica to read", async || {
+        let answer = direct.try_get(&path, &[("Authorization", &admin)]).await.ok();
+        answer.and_then(|(status, _, text)| (status == 200).then_some(text))
+    })
+    .await;
+    let read: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(read["versions"].as_object().map(serde_json::Map::len), Some(2));
+    read["versions"].clone()
+}

@@ -1,0 +1,142 @@
+//! Whom the API server believes, and whom it has seen enough of: certificates, their CAs, slow clients.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, READ_AS_APP, Speaks, Wire};
+use coffer_tests::{Suite, TestCa, until};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+const PROXY: &str = "front-proxy-client";
+const AS_ADMIN: [(&str, &str); 2] = [("X-Remote-User", "jo"), ("X-Remote-Group", "system:masters")];
+const ALIVE: &str = "/livez";
+
+type Site = Arc<AggregatedSite>;
+
+pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+    suite
+        .test("an_expired_certificate_is_refused", expired)
+        .test("a_certificate_that_expires_while_connected_is_refused_from_then_on", expires_while_connected)
+        .test("users_may_come_with_certificates_of_the_clusters_own", users_with_certificates)
+        .test("the_front_proxys_ca_counts_as_it_is_now_on_open_connections_too", ca_rotated_while_connected)
+        .test("headers_that_drip_are_cut_off", dripping_headers)
+        .test("an_answer_that_is_not_taken_is_cut_off", answers_not_taken)
+}
+
+/// A moment that a certificate ends at.
+fn within(seconds: u64) -> SystemTime {
+    SystemTime::now() + Duration::from_secs(seconds)
+}
+
+async fn expired(site: Site) {
+    let yesterday = SystemTime::now() - Duration::from_secs(86_400);
+    let kube_apiserver = site.cluster.api_server();
+    for authority in [kube_apiserver.front_proxy(), kube_apiserver.authority()] {
+        let good = site.direct(Some(&authority.issue_until(PROXY, within(3600)))).await;
+        assert_ne!(good.get(API, &AS_ADMIN).await.0, 401);
+        let direct = site.direct(Some(&authority.issue_until(PROXY, yesterday))).await;
+        for path in [&format!("{API}/secrets"), API, "/apis", ALIVE] {
+            let (status, _, text) = direct.get(path, &AS_ADMIN).await;
+            assert_eq!(status, 401, "{path}: {text}");
+        }
+    }
+}
+
+async fn expires_while_connected(site: Site) {
+    let identity = site.cluster.api_server().front_proxy().issue_until(PROXY, within(4));
+    let mut wire = site.wire(Speaks::Http1, Some(&identity)).await;
+    let list = format!("{API}/secrets");
+    assert_eq!(wire.get(&list, &AS_ADMIN).await.0, 200);
+    until("the certificate to expire", async || (wire.get(&list, &AS_ADMIN).await.0 == 401).then_some(()))
+        .await;
+}
+
+/// The certificate names the user; headers of a client that is no proxy name nobody.
+async fn users_with_certificates(site: Site) {
+    let identity = site.cluster.api_server().authority().issue("jane", &[]);
+    let direct = site.direct(Some(&identity)).await;
+    let (status, _, text) = direct.get(&format!("{API}/secrets"), &AS_ADMIN).await;
+    assert_eq!(status, 403, "{text}");
+    assert!(text.contains("jane"), "{text}");
+}
+
+async fn ca_rotated_while_connected(site: Site) {
+    let next = TestCa::new();
+    let (old, new) = (site.cluster.api_server().front_proxy().issue(PROXY, &[]), next.issue(PROXY, &[]));
+    let (mut by_old, mut by_new) =
+        (site.wire(Speaks::Http1, Some(&old)).await, site.wire(Speaks::Http1, Some(&new)).await);
+    let list = format!("{API}/secrets");
+    let status = async |wire: &mut Wire| wire.get(&list, &AS_ADMIN).await.0;
+    assert_eq!((status(&mut by_old).await, status(&mut by_new).await), (200, 401));
+
+    let maps: Api<ConfigMap> = Api::namespaced(site.cluster.client().clone(), "kube-system");
+    let name = "extension-apiserver-authentication";
+    let trusted = async |bundle: &str| {
+        let patch = Patch::Merge(json!({ "data": { "requestheader-client-ca-file": bundle } }));
+        maps.patch(name, &PatchParams::default(), &patch).await.expect("the ConfigMap is there");
+    };
+    let now = maps.get(name).await.expect("the ConfigMap").data.expect("data");
+    let current = now["requestheader-client-ca-file"].clone();
+    trusted(&format!("{current}{}", next.certificate())).await;
+    until("the new CA to count", async || (status(&mut by_new).await == 200).then_some(())).await;
+    assert_eq!(status(&mut by_old).await, 200, "while both are announced, both count");
+    trusted(&current).await;
+    until("the CA that went to count no more", async || (status(&mut by_new).await == 401).then_some(()))
+        .await;
+    assert_eq!(status(&mut by_old).await, 200);
+}
+
+/// On a connection that nothing was asked on, and on one that was used.
+async fn dripping_headers(site: Site) {
+    let (mut new, mut used, mut http2) = (
+        site.wire(Speaks::Http1, None).await,
+        site.wire(Speaks::Http1, None).await,
+        site.wire(Speaks::Http2, None).await,
+    );
+    assert_eq!(used.get(ALIVE, &[]).await.0, 200);
+    for wire in [&mut new, &mut used] {
+        wire.send(b"GET /livez HTTP/1.1\r\nX-Long: ").await;
+    }
+    // preface, SETTINGS, and the head of a HEADERS frame of 16 kB
+    http2.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\x40\0\x01\0\0\0\0\x01").await;
+    for (name, wire) in [("a new connection", &mut new), ("a used one", &mut used), ("HTTP/2", &mut http2)] {
+        until(&format!("{name} to be cut off"), async || {
+            wire.send(b"x").await;
+            wire.has_ended(1024).await.then_some(())
+        })
+        .await;
+    }
+}
+
+/// By HTTP/1.1, where the socket fills up, and by HTTP/2, where the stream's window stays shut.
+async fn answers_not_taken(site: Site) {
+    let ns = site.namespace("large").await;
+    let n = ns.name();
+    let large = "x".repeat(3 << 19);
+    site.bao.kv_put(&format!("{n}/large"), json!({ "a": large })).await;
+    let objects = ns.objects("large", &[("a", "a"), ("b", "a")]);
+    ns.class("large", json!({ "roleName": n, "objects": objects })).await;
+    site.listed(&ns, "large").await;
+    site.annotate(&ns, "large", READ_AS_APP).await;
+    let path = format!("{API}/namespaces/{n}/secrets/large");
+    let (admin, direct) = (site.admin(), site.direct(None).await);
+    let headers = [("Authorization", admin.as_str())];
+    until("the class to be read", async || (direct.get(&path, &headers).await.0 == 200).then_some(())).await;
+
+    let mut http1 = site.wire(Speaks::Http1, None).await;
+    let host = "Host: coffer-api-server\r\n";
+    http1.send(format!("GET {path} HTTP/1.1\r\n{host}Authorization: {admin}\r\n\r\n").as_bytes()).await;
+    let by_http2 = direct.request("GET", &path).header("Authorization", &admin).send().await;
+    let by_http2 = by_http2.expect("an answer's head");
+    until("both to be cut off", async || {
+        // one takes a byte now and then, the other none
+        http1.has_ended(1).await;
+        let log = site.server.log();
+        (log.matches("it did not take its answer").count() == 2).then_some(())
+    })
+    .await;
+    assert!(by_http2.bytes().await.is_err(), "the rest of the answer came all the same");
+}

@@ -1,0 +1,206 @@
+//! `coffer check --live` against a real OpenBao: what a mount would meet, without a mount.
+
+use std::process::Output;
+
+use coffer_tests::{Issuer, OpenBao, Pod, Role, Site, Suite, coffer_binary};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
+    suite
+        .test("a_class_that_can_be_mounted_is_clean", |_| a_class_that_can_be_mounted_is_clean())
+        .test("what_a_mount_would_meet_is_told_object_by_object", |_| {
+            what_a_mount_would_meet_is_told_object_by_object()
+        })
+        .test("nothing_is_issued_and_the_right_to_it_is_told", |_| {
+            nothing_is_issued_and_the_right_to_it_is_told()
+        })
+        .test("a_login_that_fails_is_told_of_the_class", |_| a_login_that_fails_is_told_of_the_class())
+        .test("a_vault_that_cannot_be_asked_is_no_mistake_of_the_class", |_| {
+            a_vault_that_cannot_be_asked_is_no_mistake_of_the_class()
+        })
+        .test("the_environment_counts_where_flag_and_class_say_nothing", |_| {
+            the_environment_counts_where_flag_and_class_say_nothing()
+        })
+}
+
+const VALUE: &str = "correct-horse-battery";
+
+/// What role `app` may do; `engine` is a database that would make a user at every read.
+const POLICY: &str = r#"
+path "secret/data/app/*" { capabilities = ["read"] }
+path "transit/hmac/app" { capabilities = ["update"] }
+path "cubbyhole/*" { capabilities = ["read"] }
+"#;
+
+/// A Vault, and a directory with a token for it.
+struct Place {
+    bao: OpenBao,
+    dir: TempDir,
+}
+
+impl Place {
+    async fn start() -> Self {
+        let (bao, issuer): (OpenBao, Issuer) = Site::vault().await;
+        bao.policy("app", POLICY).await;
+        bao.role("kubernetes", &Role::new("app", "app")).await;
+        bao.kv_put("app/db", json!({ "user": "jo", "password": VALUE, "pin": "not base64!" })).await;
+        bao.kv_put("other/db", json!({ "password": VALUE })).await;
+        bao.kv_put("app/gone", json!({ "password": VALUE })).await;
+        bao.kv_delete("app/gone").await;
+        bao.mount_engine("transit", "transit", Value::Null).await;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("token"), issuer.token(&Pod::new("shop", "web"))).unwrap();
+        Self { bao, dir }
+    }
+
+    /// Checks a class with these objects, as role `app`.
+    async fn check(&self, objects: &str) -> Output {
+        self.check_as("app", objects, &["--vault-addr", self.bao.address(), "--token-file=token"]).await
+    }
+
+    async fn check_as(&self, role: &str, objects: &str, arguments: &[&str]) -> Output {
+        let objects: String = objects.lines().map(|line| format!("      {}\n", line.trim())).collect();
+        let class = format!(
+            "apiVersion: secrets-store.csi.x-k8s.io/v1\nkind: SecretProviderClass\nmetadata:\n  name: db\nspec:\n  \
+             provider: vault\n  parameters:\n    vaultAddress: https://vault.shop.svc:8200\n    roleName: {role}\n    \
+             objects: |\n{objects}"
+        );
+        std::fs::write(self.dir.path().join("class.yaml"), class).unwrap();
+        let mut command = Command::new(coffer_binary("coffer"));
+        command.env_clear().current_dir(self.dir.path()).args(["check", "class.yaml", "--live", "-ojson"]);
+        let output = command.args(arguments).output().await.unwrap();
+        let text = format!("{output:?}");
+        assert!(!text.contains(VALUE) && !text.contains("not base64!"), "{text}");
+        output
+    }
+}
+
+/// Exit code, and each finding's severity, line and message.
+fn told(output: &Output) -> (i32, Vec<(String, u64, String)>) {
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let finding =
+        |found: &Value| (text(&found["severity"]), found["line"].as_u64().unwrap(), text(&found["message"]));
+    (output.status.code().unwrap(), report["findings"].as_array().unwrap().iter().map(finding).collect())
+}
+
+async fn a_class_that_can_be_mounted_is_clean() {
+    let place = Place::start().await;
+    let output = place
+        .check(
+            "- {objectName: user, secretPath: secret/data/app/db, secretKey: user}
+             - {objectName: password, secretPath: secret/data/app/db, secretKey: password}
+             - {objectName: whole, secretPath: /v1/secret/data/app/db}",
+        )
+        .await;
+    assert_eq!(told(&output), (0, vec![]));
+    assert_eq!(place.bao.logins(), 1);
+    assert_eq!(place.bao.requests_to("secret/data/app/db"), 1, "one read serves all");
+}
+
+async fn what_a_mount_would_meet_is_told_object_by_object() {
+    let place = Place::start().await;
+    let output = place
+        .check(
+            "- {objectName: a, secretPath: secret/data/other/db, secretKey: password}
+             - {objectName: b, secretPath: secret/data/app/none, secretKey: password}
+             - {objectName: c, secretPath: secret/app/db, secretKey: password}
+             - {objectName: d, secretPath: secret/data/app/db, secretKey: pasword}
+             - {objectName: e, secretPath: secret/data/app/gone, secretKey: password}
+             - {objectName: f, secretPath: secret/data/app/db, secretKey: pin, encoding: base64}
+             - {objectName: g, secretPath: secret/data/app/db, secretKey: password}",
+        )
+        .await;
+    let (code, findings) = told(&output);
+    assert_eq!(code, 1);
+    let expected = [
+        (11, r#"Add to a policy of role "app": path "secret/data/other/db" { capabilities = ["read"] }"#),
+        (12, "Vault has nothing at this path (HTTP 404)"),
+        (13, r#"the engine is KV version 2, where this path is "secret/data/app/db""#),
+        (14, r#"the secret has no key "pasword""#),
+        (15, "version 1 was deleted at"),
+        (16, "base64"),
+    ];
+    assert_eq!(findings.len(), expected.len(), "{findings:#?}");
+    for ((severity, line, message), (at, words)) in findings.iter().zip(expected) {
+        assert!(
+            severity == "error" && *line == at && message.contains(words),
+            "{line}: {message}\nnot {words}"
+        );
+    }
+}
+
+async fn nothing_is_issued_and_the_right_to_it_is_told() {
+    let place = Place::start().await;
+    let output = place
+        .check(
+            "- {objectName: a, secretPath: transit/hmac/app, secretKey: hmac, method: PUT, secretArgs: {input: eA==}}
+             - {objectName: b, secretPath: transit/hmac/other, secretKey: hmac, method: PUT, secretArgs: {input: eA==}}
+             - {objectName: c, secretPath: transit/keys/app, secretKey: type}
+             - {objectName: d, secretPath: secret/data/app/db, secretKey: user}",
+        )
+        .await;
+    let (code, findings) = told(&output);
+    assert_eq!(code, 1);
+    let expected = [
+        ("note", "a PUT makes Vault issue something; the role may"),
+        (
+            "error",
+            r#"Add to a policy of role "app": path "transit/hmac/other" { capabilities = ["update"] }"#,
+        ),
+        ("error", r#"path "transit/keys/app" { capabilities = ["read"] }"#),
+    ];
+    assert_eq!(findings.len(), expected.len(), "{findings:#?}");
+    for ((severity, _, message), (kind, words)) in findings.iter().zip(expected) {
+        assert!(severity == kind && message.contains(words), "{message}\nnot {words}");
+    }
+    let asked: Vec<String> = place.bao.requests().into_iter().map(|request| request.path).collect();
+    assert!(asked.contains(&"sys/capabilities-self".to_owned()), "{asked:?}");
+    assert!(!asked.iter().any(|path| path.starts_with("transit/")), "{asked:?}");
+}
+
+async fn a_login_that_fails_is_told_of_the_class() {
+    let place = Place::start().await;
+    let objects = "- {objectName: a, secretPath: secret/data/app/db}";
+    let given = ["--vault-addr", place.bao.address(), "--token-file=token"];
+    let (code, findings) = told(&place.check_as("nobody", objects, &given).await);
+    assert_eq!((code, findings.len()), (1, 1));
+    let (severity, line, message) = &findings[0];
+    assert_eq!((severity.as_str(), *line), ("error", 4));
+    assert!(message.contains("login of service account shop/web with role \"nobody\" failed"), "{message}");
+    assert!(message.contains("Check that role \"nobody\" exists at auth/kubernetes"), "{message}");
+}
+
+async fn a_vault_that_cannot_be_asked_is_no_mistake_of_the_class() {
+    let place = Place::start().await;
+    let objects = "- {objectName: a, secretPath: secret/data/app/db}";
+    place.bao.seal().await;
+    for address in [place.bao.address(), "http://127.0.0.1:1"] {
+        let output = place.check_as("app", objects, &["--vault-addr", address, "--token-file=token"]).await;
+        assert_eq!(told(&output), (2, vec![]));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("cannot try class db: ") && error.contains(address), "{error}");
+    }
+}
+
+async fn the_environment_counts_where_flag_and_class_say_nothing() {
+    let place = Place::start().await;
+    let policies = place.bao.admin(Method::GET, "sys/policies/acl/app", Value::Null).await;
+    assert!(policies["data"]["policy"].as_str().is_some_and(|policy| policy.contains("app")));
+    let objects = "- {objectName: a, secretPath: secret/data/app/db}";
+    let output = place.check_as("app", objects, &["--token-file=token"]).await;
+    assert_eq!(output.status.code(), Some(2), "the class's own address is not here: {output:?}");
+
+    let class = std::fs::read_to_string(place.dir.path().join("class.yaml")).unwrap();
+    let class: String =
+        class.lines().filter(|line| !line.contains("vaultAddress")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(place.dir.path().join("class.yaml"), class).unwrap();
+    let mut command = Command::new(coffer_binary("coffer"));
+    command.env_clear().env("BAO_ADDR", place.bao.address()).current_dir(place.dir.path());
+    let output =
+        command.args(["check", "class.yaml", "--live", "--token-file=token"]).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}

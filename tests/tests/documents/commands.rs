@@ -1,0 +1,225 @@
+//! The documents' commands, run as they are written on a real cluster with a real OpenBao: see `DOCUMENTED`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{ClusterWithVault, Namespace, example_class, kubectl_program};
+use coffer_tests::{Block, DOCUMENTED, Document, Fate, OpenBao, Suite, coffer_binary, fate, find_bao};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
+    suite
+        .test("a_vault_is_set_up_and_a_class_checked_by_the_page_on_operating", operating)
+        .test("the_move_from_the_incumbent_goes_as_its_page_says", migrating)
+        .test("the_documents_objects_are_taken_by_kube_apiserver", objects)
+}
+
+/// A folder in which a reader works, with the programs that a reader has.
+struct Desk {
+    dir: TempDir,
+    variables: Vec<(&'static str, OsString)>,
+    /// What stands in a document for what differs from reader to reader.
+    meant: Vec<(&'static str, String)>,
+}
+
+impl Desk {
+    fn new(site: &ClusterWithVault) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = dir.path().join("programs");
+        fs::create_dir(&programs).unwrap();
+        symlink(kubectl_program(), programs.join("kubectl")).unwrap();
+        symlink(find_bao(), programs.join("bao")).unwrap();
+        for name in ["coffer", "kubectl-coffer"] {
+            symlink(coffer_binary("coffer"), programs.join(name)).unwrap();
+        }
+        // OpenBao's command line is a fork of Vault's; its server stands in for Vault's here too
+        let vault = programs.join("vault");
+        fs::write(&vault, "#!/bin/sh\nBAO_ADDR=$VAULT_ADDR exec bao \"$@\"\n").unwrap();
+        fs::set_permissions(&vault, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut path = OsString::from(&programs);
+        path.push(":/usr/bin:/bin");
+        let variables = vec![
+            ("PATH", path),
+            ("HOME", dir.path().into()),
+            ("KUBECONFIG", site.cluster.kubectl().kubeconfig().into()),
+        ];
+        Self { dir, variables, meant: Vec::new() }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs all blocks of a document that are to be run, in the table's order, up to one that begins so and with it.
+    async fn run_to(&self, document: &str, last: &str) {
+        self.run(document, "", last).await;
+    }
+
+    /// The same from one on to another.
+    async fn run(&self, document: &str, first: &str, last: &str) {
+        let text = Document { path: document.to_owned(), text: Document::read(document) };
+        let blocks = text.blocks();
+        let to_run = |block: &&Block| fate(document, &block.text) == Some(Fate::Run);
+        let due = DOCUMENTED.iter().filter(|(of, ..)| *of == document).flat_map(|(_, begins, _)| {
+            blocks.iter().filter(to_run).filter(move |block| block.text.starts_with(begins))
+        });
+        let mut begun = false;
+        for block in due {
+            begun |= block.text.starts_with(first);
+            if begun {
+                self.run_block(block).await;
+            }
+            if begun && block.text.starts_with(last) {
+                return;
+            }
+        }
+        panic!("{document} has no block that begins with {last:?} and is to be run");
+    }
+
+    async fn run_block(&self, block: &Block) {
+        let text =
+            self.meant.iter().fold(block.text.clone(), |text, (word, meant)| text.replace(word, meant));
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", &text]).current_dir(self.dir.path()).env_clear();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{}:\n{text}\n{output:?}", block.place());
+    }
+}
+
+async fn operating(site: Arc<ClusterWithVault>) {
+    let (vault, bao) = (OpenBao::start().await, OpenBao::start().await);
+    let mut desk = Desk::new(&site);
+    let admin = site.cluster.api_server().admin();
+    let reviewer = site.cluster.account_kubeconfig("default", "token-reviewer").await.token;
+    fs::write(desk.path("ca.crt"), &admin.authority).unwrap();
+    fs::write(desk.path("reviewer.token"), reviewer).unwrap();
+    fs::copy(example_class(), desk.path("class.yaml")).unwrap();
+    for (name, value) in
+        [("VAULT_ADDR", vault.address()), ("BAO_ADDR", bao.address()), ("BAO_TOKEN", OpenBao::ROOT_TOKEN)]
+    {
+        desk.variables.push((name, value.into()));
+    }
+    desk.meant = vec![("https://KUBE_APISERVER:6443", admin.server.clone())];
+
+    site.cluster.kubectl().run(["create", "namespace", "shop"]).await;
+    Namespace::existing(site.cluster.client(), "shop").account("shop").await;
+    for server in [&vault, &bao] {
+        server.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
+    }
+    desk.run_to("docs/operating.md", "bao policy write shop").await;
+    // the page's login and role, tried by the page's own command, on each
+    for server in [&vault, &bao] {
+        desk.meant.push(("https://vault.example:8200", server.address().to_owned()));
+        desk.run("docs/operating.md", "kubectl create token shop", "kubectl create token shop").await;
+        desk.meant.pop();
+        assert_eq!(server.requests_to("secret/data/shop/db"), 1);
+    }
+    let refused = vault.http_status(Method::POST, "sys/audit/file", json!({ "type": "file" })).await;
+    assert_eq!(refused, 400, "OpenBao takes audit devices now: mend docs/operating.md");
+}
+
+async fn migrating(site: Arc<ClusterWithVault>) {
+    let kubectl = site.cluster.kubectl();
+    let mut desk = Desk::new(&site);
+    kubectl.run(["create", "namespace", "vault"]).await;
+    let key: Vec<u8> = (0..32).map(|n| n * 37 + 130).map(|n: u32| (n % 256) as u8).collect();
+    fs::write(desk.path("incumbent"), &key).unwrap();
+    let from = format!("--from-file=key={}", desk.path("incumbent").display());
+    kubectl
+        .run(["create", "secret", "generic", "vault-csi-provider-hmac-key", "--namespace=vault", &from])
+        .await;
+    apply(&desk, &site, &incumbent()).await;
+    apply(&desk, &site, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "worker" } }))
+        .await;
+    // the shipped rights of the site's own nodes lie in this namespace already: the page makes another
+    desk.meant = vec![
+        ("NODE", "worker".to_owned()),
+        ("namespace coffer", "namespace moved-in".to_owned()),
+        ("REGISTRY/coffer-csi:VERSION", "registry.example/coffer-csi:1".to_owned()),
+    ];
+    desk.run_to("docs/migrate.md", "kubectl delete pod --namespace vault").await;
+    let set = get(&site, &["daemonset", "vault-csi-provider", "-n", "vault"]).await;
+    assert_eq!(set["spec"]["updateStrategy"], json!({ "type": "OnDelete" }));
+    let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(image, "registry.example/coffer-csi:1");
+
+    let last = "kubectl label node NODE secrets-provider=none";
+    desk.run(
+        "docs/migrate.md",
+        "kubectl patch daemonset vault-csi-provider --namespace vault --patch '{\"spec\": {\"template\"",
+        last,
+    )
+    .await;
+    let set = get(&site, &["daemonset", "vault-csi-provider", "-n", "vault"]).await;
+    let affinity = &set["spec"]["template"]["spec"]["affinity"]["nodeAffinity"];
+    let term = &affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][0];
+    assert_eq!(term["matchExpressions"][0], json!({ "key": "secrets-provider", "operator": "DoesNotExist" }));
+    let secret = |namespace| ["secret", "vault-csi-provider-hmac-key", "-n", namespace];
+    let (old, new) = (get(&site, &secret("vault")).await, get(&site, &secret("moved-in")).await);
+    assert_eq!(old["data"], new["data"]);
+    assert!(!desk.path("hmac-key").exists(), "the key is left lying about");
+    let node = get(&site, &["node", "worker"]).await;
+    assert_eq!(node["metadata"]["labels"]["secrets-provider"], "coffer");
+
+    let compared = desk.path("versions.after");
+    assert_eq!(fs::read(desk.path("versions.before")).unwrap(), fs::read(compared).unwrap());
+}
+
+/// The incumbent's DaemonSet, as far as the page touches it.
+fn incumbent() -> Value {
+    let labels = json!({ "app.kubernetes.io/name": "vault-csi-provider" });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": { "name": "vault-csi-provider", "namespace": "vault" },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1 } },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "vault-csi-provider", "image": "incumbent:1" }] },
+            },
+        },
+    })
+}
+
+async fn objects(site: Arc<ClusterWithVault>) {
+    let desk = Desk::new(&site);
+    let mut tried = 0;
+    for block in Document::all().iter().flat_map(Document::blocks).filter(|block| block.language == "yaml") {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&block.text).unwrap();
+        for mut object in objects.into_iter().filter(|object| object["kind"].is_string()) {
+            // its namespace is made by the text around it
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.remove("namespace");
+            }
+            let file = write(&desk.path("object.json"), &object);
+            let arguments = ["apply", "--dry-run=server", "--validate=strict", "--filename", &file];
+            site.cluster.kubectl().run(arguments).await;
+            tried += 1;
+        }
+    }
+    assert!(tried >= 3, "{tried}");
+}
+
+async fn apply(desk: &Desk, site: &ClusterWithVault, object: &Value) {
+    let file = write(&desk.path("object.json"), object);
+    site.cluster.kubectl().run(["apply", "--filename", &file]).await;
+}
+
+fn write(path: &Path, object: &Value) -> String {
+    fs::write(path, object.to_string()).unwrap();
+    path.display().to_string()
+}
+
+async fn get(site: &ClusterWithVault, what: &[&str]) -> Value {
+    let shown = site.cluster.kubectl().run(["get"].iter().chain(what).chain(&["-o", "json"])).await;
+    serde_json::from_str(&shown).unwrap()
+}

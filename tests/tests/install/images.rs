@@ -1,0 +1,166 @@
+//! The images: as their stated user, without capabilities, on a read-only root.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{Cluster, ClusterOptions, InstalledApi, shipped_folder};
+use coffer_tests::{
+    HMAC_KEY, IMAGES, Images, Pod, Servers, Site, Suite, coffer_binary, images_forbidden, until,
+};
+use serde_json::json;
+
+pub(crate) fn tests(suite: Suite<Built>) -> Suite<Built> {
+    suite
+        .skipped_where(images_forbidden())
+        .test("each_says_what_it_is", each_says_what_it_is)
+        .test("each_runs_as_its_user_and_writes_nothing", each_runs_as_its_user)
+        .test("a_secret_is_mounted_by_the_node_agent_s", a_secret_is_mounted)
+        .test("the_api_is_served_by_the_api_server_s", the_api_is_served)
+        .test("nothing_that_no_build_needs_is_sent_to_one", nothing_needless_is_sent)
+}
+
+pub(crate) struct Built(Images);
+
+impl Built {
+    /// Builds the images of the static binaries where `cargo xtask image` says that they are; without it, those that all
+    /// tests run stand in for them.
+    pub(crate) async fn build() -> Self {
+        let binaries = std::env::var_os("COFFER_IMAGE_BINARIES").map(PathBuf::from);
+        Self(Images::build(binaries.as_deref()))
+    }
+}
+
+impl Servers for Built {
+    fn show_logs(&self) {}
+}
+
+async fn each_says_what_it_is(built: Arc<Built>) {
+    for name in IMAGES {
+        let inspected = built.0.inspect(name);
+        let labels = &inspected["OCIv1"]["config"]["Labels"];
+        let label =
+            |label: &str| labels[format!("org.opencontainers.image.{label}")].as_str().unwrap_or_default();
+        assert_eq!(label("title"), name);
+        assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(label("licenses"), "Apache-2.0");
+        assert!(label("description").contains("OpenBao"));
+        let container = built.0.container(name);
+        for (argument, part) in [("--version", env!("CARGO_PKG_VERSION")), ("--help", "--vault-addr")] {
+            let output = container.output(&[argument]);
+            assert!(output.status.success(), "{name}: {output:?}");
+            assert!(String::from_utf8_lossy(&output.stdout).contains(part), "{name}: {output:?}");
+        }
+    }
+    // What is built without `cargo xtask image` has the same version.
+    let containerfile = fs::read_to_string(workspace().join("Containerfile")).unwrap();
+    let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(containerfile.matches(&version).count(), 2);
+}
+
+async fn each_runs_as_its_user(built: Arc<Built>) {
+    assert_eq!(built.0.container("coffer-csi").user, "0:0");
+    assert_eq!(built.0.container("coffer-api-server").user, "65532:65532");
+    // Its own root is where it may not make a socket, whoever it is.
+    let output = built.0.container("coffer-csi").output(&["--endpoint=/vault.sock", "--health-addr="]);
+    assert!(!output.status.success());
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Read-only file system"), "{said}");
+}
+
+/// The container of coffer-csi, its socket in a directory of this machine, and `coffer mount` as the driver.
+async fn a_secret_is_mounted(built: Arc<Built>) {
+    let (bao, issuer) = Site::vault().await;
+    bao.kv_put("app", json!({ "password": "correct-horse" })).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir(path("providers")).unwrap();
+    fs::write(path("key"), HMAC_KEY).unwrap();
+    fs::write(path("token"), issuer.token(&Pod::new("shop", "web"))).unwrap();
+    fs::set_permissions(path("token"), fs::Permissions::from_mode(0o600)).unwrap();
+    let class = json!({
+        "apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClass",
+        "metadata": { "name": "app", "namespace": "shop" },
+        "spec": { "provider": "vault", "parameters": {
+            "roleName": "web",
+            "objects": json!([{ "objectName": "password", "secretPath": "secret/data/app", "secretKey": "password" }]).to_string(),
+        } },
+    });
+    fs::write(path("class.yaml"), class.to_string()).unwrap();
+
+    let container = built.0.container("coffer-csi");
+    let container = container.mount(&path("providers"), "/provider", "rw").mount(&path("key"), "/key", "ro");
+    // By its name, so that look-ups work in the image too.
+    let address = bao.address().replace("127.0.0.1", "localhost");
+    let arguments = ["--endpoint=/provider/vault.sock", "--health-addr=", "--hmac-key-file=/key"];
+    let mut csi = container.start(&arguments, &[format!("VAULT_ADDR={address}")]);
+    let socket = path("providers").join("vault.sock");
+    until("the socket", async || {
+        assert!(csi.is_running(), "{}", csi.log());
+        socket.exists().then_some(())
+    })
+    .await;
+
+    let mut mount = Command::new(coffer_binary("coffer"));
+    mount.arg("mount");
+    for (flag, value) in
+        [("--class", path("class.yaml")), ("--token-file", path("token")), ("--target", path("target"))]
+    {
+        mount.arg(flag).arg(value);
+    }
+    mount.args(["--namespace=shop", "--service-account=web", "--socket"]).arg(&socket);
+    let output = mount.output().unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", csi.log());
+    assert_eq!(fs::read_to_string(path("target").join("password")).unwrap(), "correct-horse");
+}
+
+/// The container of coffer-api-server behind a real kube-apiserver, run as its Deployment says.
+async fn the_api_is_served(built: Arc<Built>) {
+    let cluster = Cluster::start(ClusterOptions::default()).await;
+    let kubectl = cluster.kubectl();
+    kubectl.run(["apply", "-k", &shipped_folder().display().to_string()]).await;
+    let mut container = None;
+    let mut api = InstalledApi::start_by(&cluster, "coffer-api", "coffer-api-server", |run| {
+        // Its user has to be able to read what kubelet would show it.
+        fs::set_permissions(run.kubeconfig, fs::Permissions::from_mode(0o644)).unwrap();
+        let made = built.0.container("coffer-api-server").mount(run.kubeconfig, "/kubeconfig", "ro");
+        let arguments: Vec<&str> = run.arguments.iter().map(String::as_str).collect();
+        let process = made.start(&arguments, &["KUBECONFIG=/kubeconfig".to_owned()]);
+        container = Some(made);
+        process
+    })
+    .await;
+    until("the APIService to be available", async || {
+        assert!(api.is_running(), "{}", api.log());
+        let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
+        let shown = kubectl.run(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
+        (shown == "True").then_some(())
+    })
+    .await;
+}
+
+/// The whole of `target` would go into every build, and a commit would spoil its cache.
+async fn nothing_needless_is_sent(built: Arc<Built>) {
+    let root = built.0.copied_context();
+    let there = |name: &str| Path::new(&root).join(name).exists();
+    for name in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "xtask/Cargo.toml",
+        "provider/src",
+        "tests/Cargo.toml",
+        ".cargo/config.toml",
+    ] {
+        assert!(there(name), "{name} is missing");
+    }
+    for name in ["target", ".git"] {
+        assert!(!there(name), "{name} is there");
+    }
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}

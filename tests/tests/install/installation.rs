@@ -1,0 +1,292 @@
+//! Coffer, installed on a real kube-apiserver by Helm and by `kubectl apply -k`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{
+    Cluster, ClusterOptions, Helm, InstalledApi, chart, objects, shipped_folder, shipped_rbac, value_sets,
+};
+use coffer_tests::{OpenBao, Servers, Suite, until};
+use serde_json::{Value, json};
+
+pub(crate) fn tests(suite: Suite<Site>) -> Suite<Site> {
+    // Both generations of Helm render the same: see chart.rs.
+    let suite = value_sets().into_iter().fold(suite, |suite, (name, values)| {
+        suite.test(format!("kube_apiserver_takes::{name}"), move |site| takes(site, values))
+    });
+    let suite = Helm::ALL.into_iter().fold(suite, |suite, helm| {
+        suite.test(format!("helm_{helm}_installs_upgrades_and_uninstalls"), move |site| lives(site, helm))
+    });
+    suite
+        .test("kubectl_apply_k_installs", kubectl_apply_k_installs)
+        .test("an_overlay_sets_vault_and_images", an_overlay_sets_vault_and_images)
+        .test("the_node_agent_violates_one_standard_alone", the_node_agent_violates_one_standard_alone)
+        .test("the_installed_api_serves_under_another_name", the_installed_api_serves_under_another_name)
+}
+
+/// Those that value sets name.
+const NAMESPACES: [&str; 3] = ["coffer", "coffer-api", "custom-metrics"];
+
+/// A cluster with controllers and one node's object, and with the kinds of cert-manager and Prometheus that the chart
+/// makes objects of. Nothing of Coffer is in it.
+pub(crate) struct Site {
+    cluster: Cluster,
+    dir: tempfile::TempDir,
+}
+
+impl Site {
+    pub(crate) async fn start() -> Self {
+        let options = ClusterOptions { controllers: true, ..ClusterOptions::default() };
+        let site = Self { cluster: Cluster::start(options).await, dir: tempfile::tempdir().unwrap() };
+        let kubectl = site.cluster.kubectl();
+        kubectl.run(["delete", "--filename", &shipped_rbac().display().to_string()]).await;
+        let kinds = [
+            ("cert-manager.io", "v1", "Certificate"),
+            ("cert-manager.io", "v1", "Issuer"),
+            ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+        ];
+        let mut made: Vec<Value> =
+            kinds.map(|(group, version, kind)| definition(group, version, kind)).into();
+        made.push(json!({ "apiVersion": "v1", "kind": "Node",
+            "metadata": { "name": "n1", "labels": { "kubernetes.io/os": "linux" } } }));
+        site.apply(&made).await;
+        kubectl.run(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
+        site
+    }
+
+    async fn apply(&self, objects: &[Value]) {
+        let file = self.dir.path().join("objects.json");
+        fs::write(&file, json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string())
+            .unwrap();
+        self.cluster.kubectl().apply([file]).await;
+    }
+
+    fn helm(&self, helm: Helm, arguments: &[&str]) {
+        let output = helm.run(arguments, Some(&self.cluster.kubectl().kubeconfig()));
+        assert!(output.status.success(), "helm {helm} {arguments:?}: {output:?}");
+    }
+
+    /// The namespace and name of everything that carries Coffer's label.
+    async fn installed(&self) -> BTreeSet<String> {
+        let kinds = "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,daemonsets,\
+                     deployments,services,poddisruptionbudgets,networkpolicies,apiservices,csidrivers,configmaps";
+        let names =
+            "-o=jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{\"\\n\"}{end}";
+        let get = ["get", kinds, "--all-namespaces", "-l", "app.kubernetes.io/part-of=coffer", names];
+        self.cluster.kubectl().run(get).await.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until the controllers have made the pods, which admission let in.
+    async fn pods(&self, namespace: &str, number: usize) {
+        until(&format!("{number} pods in {namespace}"), async || {
+            let shown = self.cluster.kubectl().run(["get", "pods", "-n", namespace, "-o", "name"]).await;
+            (shown.lines().count() == number).then_some(())
+        })
+        .await;
+    }
+
+    /// Makes a place for an installation.
+    async fn emptied(&self) {
+        let delete = ["delete", "namespace", "--ignore-not-found"];
+        self.cluster.kubectl().run(delete.into_iter().chain(NAMESPACES)).await;
+    }
+
+    async fn gone(&self) {
+        until("nothing to be left", async || self.installed().await.is_empty().then_some(())).await;
+    }
+}
+
+impl Servers for Site {
+    fn show_logs(&self) {
+        self.cluster.show_logs();
+    }
+}
+
+/// A kind whose objects may hold anything.
+fn definition(group: &str, version: &str, kind: &str) -> Value {
+    let singular = kind.to_lowercase();
+    let plural = format!("{singular}s");
+    let schema =
+        json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("{plural}.{group}") },
+        "spec": {
+            "group": group, "scope": "Namespaced",
+            "names": { "kind": kind, "singular": singular, "plural": plural },
+            "versions": [{ "name": version, "served": true, "storage": true, "schema": schema }],
+        },
+    })
+}
+
+/// Every object of a value set, applied on the server's side with dry run; an unknown field is a mistake.
+async fn takes(site: Arc<Site>, values: Vec<String>) {
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let text = Helm::V4.template(&values).unwrap();
+    let kubectl = site.cluster.kubectl();
+    // A dry run makes no namespace for the others.
+    for name in NAMESPACES {
+        if kubectl.try_run(["get", "namespace", name]).await.is_err() {
+            kubectl.run(["create", "namespace", name]).await;
+        }
+    }
+    let file = site.dir.path().join("rendered.yaml");
+    fs::write(&file, &text).unwrap();
+    let file = file.display().to_string();
+    // The CSIDriver object is the driver's own already.
+    let apply = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--dry-run=server",
+        "--validate=strict",
+        "--filename",
+        &file,
+    ];
+    let applied = kubectl.run(apply).await;
+    assert_eq!(applied.lines().count(), objects(&text).len(), "{applied}");
+}
+
+async fn lives(site: Arc<Site>, helm: Helm) {
+    site.emptied().await;
+    let chart = chart().display().to_string();
+    let release = ["coffer", chart.as_str(), "--namespace=coffer"];
+    let run = |command: &str, more: &[&str]| {
+        let mut arguments = vec![command];
+        arguments.extend(release);
+        arguments.extend(more);
+        site.helm(helm, &arguments);
+    };
+    run("install", &["--create-namespace", "--set=vault.address=https://vault.example.com"]);
+    site.pods("coffer", 1).await;
+    // In a namespace that enforces the standard `restricted`.
+    site.pods("coffer-api", 2).await;
+    let first = site.installed().await;
+    assert!(first.contains("DaemonSet coffer/coffer-csi"), "{first:?}");
+    let enforced = "jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}";
+    let enforced = site.cluster.kubectl().run(["get", "namespace", "coffer-api", "-o", enforced]).await;
+    assert_eq!(enforced, "restricted");
+
+    run("upgrade", &["--reuse-values", "--set=csi.mintTokens=false", "--set=csiDriver.create=false"]);
+    let second = site.installed().await;
+    let lost: Vec<_> = first.difference(&second).map(String::as_str).collect();
+    let minting = ["ClusterRole /coffer-csi", "ClusterRoleBinding /coffer-csi"];
+    assert_eq!(lost, minting);
+
+    site.helm(helm, &["uninstall", "coffer", "--namespace=coffer"]);
+    site.gone().await;
+}
+
+async fn kubectl_apply_k_installs(site: Arc<Site>) {
+    site.emptied().await;
+    let kubectl = site.cluster.kubectl();
+    let folder = shipped_folder().display().to_string();
+    kubectl.run(["apply", "-k", &folder]).await;
+    site.pods("coffer", 1).await;
+    site.pods("coffer-api", 2).await;
+    // Now that the namespaces are there: the same on the server's side, unknown fields being mistakes.
+    let dry = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--dry-run=server",
+        "--validate=strict",
+        "-k",
+        &folder,
+    ];
+    let applied = kubectl.run(dry).await;
+    assert_eq!(applied.lines().count(), site.installed().await.len(), "{applied}");
+    uninstall(&site, &folder).await;
+}
+
+/// As the README has it: the APIService goes first, or the deletion of namespaces would wait for it.
+async fn uninstall(site: &Site, folder: &str) {
+    let kubectl = site.cluster.kubectl();
+    kubectl.run(["delete", "apiservice", "v1alpha1.custom.secrets.k8s.io"]).await;
+    kubectl.run(["delete", "--ignore-not-found", "-k", folder]).await;
+    site.gone().await;
+}
+
+/// What a user changes in an overlay of their own reaches both programs.
+async fn an_overlay_sets_vault_and_images(site: Arc<Site>) {
+    let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+    let deploy = dir.path().join("deploy");
+    fs::create_dir(&deploy).unwrap();
+    for entry in fs::read_dir(shipped_folder()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), deploy.join(entry.file_name())).unwrap();
+    }
+    let edited = fs::read_to_string(deploy.join("kustomization.yaml")).unwrap();
+    let edited = edited
+        .replace("newName: localhost/", "newName: registry.example.com/")
+        .replace("https://vault.vault.svc:8200", "https://vault.example.com");
+    fs::write(deploy.join("kustomization.yaml"), edited).unwrap();
+    let built = site.cluster.kubectl().run(["kustomize", &deploy.display().to_string()]).await;
+    let mut seen = 0;
+    for object in objects(&built) {
+        let container = &object["spec"]["template"]["spec"]["containers"][0];
+        if let Some(image) = container["image"].as_str() {
+            assert!(
+                image.starts_with("registry.example.com/coffer-") && image.ends_with(":0.1.0"),
+                "{image}"
+            );
+            assert_eq!(
+                container["env"][0],
+                json!({ "name": "VAULT_ADDR", "value": "https://vault.example.com" })
+            );
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2);
+}
+
+/// In a namespace of the standard `restricted` admission refuses coffer-csi for the node's directory and for being root, and
+/// for nothing else.
+async fn the_node_agent_violates_one_standard_alone(site: Arc<Site>) {
+    let kubectl = site.cluster.kubectl();
+    kubectl.run(["create", "namespace", "strict"]).await;
+    kubectl.run(["label", "namespace", "strict", "pod-security.kubernetes.io/enforce=restricted"]).await;
+    let manifest = fs::read_to_string(shipped_folder().join("csi.yaml")).unwrap();
+    let daemonset = objects(&manifest).into_iter().find(|object| object["kind"] == "DaemonSet").unwrap();
+    let template = &daemonset["spec"]["template"];
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "agent", "namespace": "strict" }, "spec": template["spec"],
+    });
+    let file = site.dir.path().join("pod.json");
+    fs::write(&file, pod.to_string()).unwrap();
+    let file = file.display().to_string();
+    let refused = kubectl.try_run(["create", "--dry-run=server", "--filename", &file]).await.unwrap_err();
+    let (_, violations) = refused.split_once("violates PodSecurity \"restricted:latest\": ").unwrap();
+    let named: Vec<&str> =
+        violations.split("), ").map(|violation| violation.split(" (").next().unwrap()).collect();
+    assert_eq!(named, ["restricted volume types", "runAsNonRoot != true", "runAsUser=0"], "{refused}");
+    kubectl.run(["delete", "namespace", "strict"]).await;
+}
+
+/// The chart's objects under other names, and the binary as their Deployment runs it: arguments, account and rights.
+async fn the_installed_api_serves_under_another_name(site: Arc<Site>) {
+    site.emptied().await;
+    let (cluster, kubectl) = (&site.cluster, site.cluster.kubectl());
+    let bao = OpenBao::start().await;
+    let (chart, values) = (chart().display().to_string(), ci("custom-api.yaml").display().to_string());
+    let install = ["install", "api", &chart, "--namespace=custom", "--create-namespace", "--values", &values];
+    site.helm(Helm::V4, &install);
+    let mut api = InstalledApi::start(cluster, "custom-metrics", "custom-api", bao.address()).await;
+    until("the APIService to be available", async || {
+        assert!(api.is_running(), "{}", api.log());
+        let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
+        let shown = kubectl.run(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
+        (shown == "True").then_some(())
+    })
+    .await;
+    let listed = kubectl.run(["get", "--raw", "/apis/custom.secrets.k8s.io/v1alpha1/secrets"]).await;
+    assert!(listed.contains("VaultSecretList"), "{listed}");
+    site.helm(Helm::V4, &["uninstall", "api", "--namespace=custom"]);
+    site.gone().await;
+}
+
+fn ci(name: &str) -> PathBuf {
+    Path::new(&chart()).join("ci").join(name)
+}

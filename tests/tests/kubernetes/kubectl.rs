@@ -1,0 +1,108 @@
+//! What a user does and sees with kubectl, by the README's own class.
+
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{ClusterWithVault, Generation, Node, example_namespace, example_secret};
+use coffer_tests::{Pod, Suite, until};
+use k8s_openapi::api::core::v1 as core;
+use kube::Api;
+use kube::api::ListParams;
+use serde_json::json;
+
+pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
+    suite.mounting("the_example_works_as_it_stands", the_example_works_as_it_stands)
+}
+
+/// The class of the example, applied as it stands, and a Deployment on each node whose pod mounts it.
+async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
+    let kubectl = site.cluster.kubectl();
+    let shop = example_namespace(&site.cluster).await;
+    let mut pods = Vec::new();
+    for generation in Generation::ALL {
+        let node = site.node(generation);
+        deploy(&site, node).await;
+        let pod = until("the Deployment's pod", async || pod_on(&site, node).await).await;
+        pods.push((node, pod));
+    }
+
+    // Vault knows nothing of the shop yet: the pod's events say so.
+    for (node, pod) in &pods {
+        node.kubelet.refused(pod).await;
+        let described = kubectl.run(["describe", "pod", "-n", "shop", &pod.name]).await;
+        for part in ["FailedMount", "auth/kubernetes/login", "role \"shop\"", "shop/shop"] {
+            assert!(described.contains(part), "no {part:?} in {described}");
+        }
+    }
+    example_secret(&site.bao).await;
+    for (node, pod) in &pods {
+        let volume = node.kubelet.mount(pod).await;
+        assert_eq!(volume.read("username").as_deref(), Some("shop"));
+        assert_eq!(volume.read("password").as_deref(), Some("correct-horse"));
+        assert_eq!(volume.mode("password"), 0o400);
+        let status = format!("{}-shop-shop-db", pod.name);
+        let shown =
+            kubectl.run(["get", "secretproviderclasspodstatus", "-n", "shop", &status, "-o", "yaml"]).await;
+        for part in ["mounted: true", "id: password", "id: username", "secretProviderClassName: shop-db"] {
+            assert!(shown.contains(part), "no {part:?} in {shown}");
+        }
+        node.kubelet.unmount(&volume).await;
+    }
+
+    // With the pod everything of it goes; that its containers have ended is kubelet's to say.
+    kubectl.run(["delete", "deployment", "-n", "shop", "--all"]).await;
+    for (_, pod) in &pods {
+        shop.delete_pod(pod).await;
+        until("its status to be gone", async || shop.status(pod, "shop-db").await.is_none().then_some(()))
+            .await;
+    }
+}
+
+/// Applies a Deployment of one pod on that node.
+async fn deploy(site: &ClusterWithVault, node: &Node) {
+    let volume = json!({
+        "name": "secrets",
+        "csi": {
+            "driver": "secrets-store.csi.k8s.io",
+            "readOnly": true,
+            "volumeAttributes": { "secretProviderClass": "shop-db" },
+        },
+    });
+    let spec = json!({
+        // No scheduler runs here.
+        "nodeName": node.name(),
+        "serviceAccountName": "shop",
+        "containers": [{
+            "name": "web",
+            "image": "web",
+            "volumeMounts": [{ "name": "secrets", "mountPath": "/secrets", "readOnly": true }],
+        }],
+        "volumes": [volume],
+    });
+    let labels = json!({ "app": node.name() });
+    let deployment = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": node.name(), "namespace": "shop" },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": spec },
+        },
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("deployment.yaml");
+    std::fs::write(&file, deployment.to_string()).unwrap();
+    site.cluster.kubectl().apply([file]).await;
+}
+
+/// The shop's pod on that node, once it is there.
+async fn pod_on(site: &ClusterWithVault, node: &Node) -> Option<Pod> {
+    let pods: Api<core::Pod> = Api::namespaced(site.cluster.client().clone(), "shop");
+    let labelled = ListParams::default().labels(&format!("app={}", node.name()));
+    let pod = pods.list(&labelled).await.unwrap().items.pop()?;
+    Some(Pod {
+        namespace: "shop".to_owned(),
+        name: pod.metadata.name?,
+        uid: pod.metadata.uid?,
+        service_account: pod.spec?.service_account_name?,
+    })
+}

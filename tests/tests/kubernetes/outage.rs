@@ -1,0 +1,179 @@
+//! What goes away for a while and comes back: kube-apiserver, and the provider itself.
+
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{ClusterWithVault, Generation, Namespace, Node, Volume};
+use coffer_tests::{Csi, MountCall, Suite, until};
+use reqwest::Method;
+use serde_json::json;
+
+pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
+    suite
+        .on_each_driver("the_driver_finds_a_restarted_provider", the_driver_finds_a_restarted_provider)
+        .on_each_driver("a_known_pod_rotates_while_kube_apiserver_is_gone", a_known_pod_rotates)
+        .mounting("new_pods_while_kube_apiserver_is_killed", new_pods_while_kube_apiserver_is_killed)
+        .mounting("new_pods_while_kube_apiserver_is_frozen", new_pods_while_kube_apiserver_is_frozen)
+}
+
+/// A namespace with the class `db` over one key of the secret `db`.
+async fn prepare(site: &ClusterWithVault, name: &str) -> Namespace {
+    let namespace = site.namespace(name).await;
+    put(site, &namespace, "old").await;
+    let objects = namespace.objects("db", &[("f", "k")]);
+    namespace.class("db", json!({ "roleName": namespace.name(), "objects": objects })).await;
+    namespace
+}
+
+async fn put(site: &ClusterWithVault, namespace: &Namespace, value: &str) {
+    site.put(namespace, "db", json!({ "k": value })).await;
+}
+
+async fn the_driver_finds_a_restarted_provider(site: Arc<ClusterWithVault>, generation: Generation) {
+    let mut node = Node::start(generation, &site.cluster, site.bao.address()).await;
+    let namespace = prepare(&site, "restart").await;
+    let first = node.kubelet.mount(&namespace.pod(&node, "app", "db").await).await;
+    let versions = namespace.versions(&first.pod, "db").await.unwrap();
+
+    // A mount that is asked for while the provider is away waits for it.
+    node.end_provider().await;
+    let pod = namespace.pod(&node, "app", "db").await;
+    let provider = node.provider(site.bao.address());
+    let (second, csi) = tokio::join!(node.kubelet.mount(&pod), provider.start());
+    node.csi = csi;
+    assert_eq!(second.read("f").as_deref(), Some("old"));
+    assert_eq!(namespace.versions(&second.pod, "db").await.unwrap(), versions);
+
+    // Killed, it leaves its socket behind.
+    node.csi.kill();
+    node.csi = node.provider(site.bao.address()).start().await;
+    let third = node.kubelet.mount(&namespace.pod(&node, "app", "db").await).await;
+    assert_eq!(third.read("f").as_deref(), Some("old"));
+}
+
+async fn a_known_pod_rotates(site: Arc<ClusterWithVault>, generation: Generation) {
+    let node = site.node(generation);
+    let namespace = prepare(&site, "known").await;
+    let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
+    // Driver 1.5 then has a token of its own, too.
+    put(&site, &namespace, "first").await;
+    rotates_to(node, &volume, "first").await;
+    let versions = namespace.versions(&volume.pod, "db").await.unwrap();
+
+    site.cluster.api_server().kill();
+    put(&site, &namespace, "second").await;
+    rotates_to(node, &volume, "second").await;
+
+    site.cluster.api_server().start_again().await;
+    put(&site, &namespace, "third").await;
+    rotates_to(node, &volume, "third").await;
+    until("the status to follow", async || {
+        rotates_to(node, &volume, "third").await;
+        namespace.versions(&volume.pod, "db").await.filter(|after| *after != versions)
+    })
+    .await;
+}
+
+async fn rotates_to(node: &Node, volume: &Volume, value: &str) {
+    until(&format!("the value {value:?}"), async || {
+        if node.driver().generation() == Generation::V1_6 {
+            node.kubelet.publish(volume).await.unwrap();
+        }
+        (volume.read("f").as_deref() == Some(value)).then_some(())
+    })
+    .await;
+}
+
+/// Calls for new pods, with the tokens that kubelet got for them before kube-apiserver went away.
+struct NewPods {
+    /// Vault checks the token's signature by itself: kube-apiserver is asked for nothing.
+    by_signature: MountCall,
+    /// Vault has the token reviewed.
+    reviewed: MountCall,
+    /// No token comes along: one has to be minted.
+    minted: MountCall,
+}
+
+impl NewPods {
+    /// Three of them, on a node whose provider holds the key of the versions.
+    async fn new(site: &ClusterWithVault, node: &Node) -> Self {
+        let namespace = prepare(site, "new").await;
+        login_by_signature(site, &namespace).await;
+        let call = async || {
+            let pod = namespace.pod(node, "app", "db").await;
+            let token = node.kubelet.token(&pod, "vault").await.token.unwrap();
+            let call = MountCall::new(&pod).param("roleName", namespace.name());
+            (call.objects(&namespace.objects("db", &[("f", "k")])), token)
+        };
+        let ((by_signature, first), (reviewed, second), (minted, _)) =
+            (call().await, call().await, call().await);
+        node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
+        Self {
+            by_signature: by_signature.param("vaultAuthMountPath", namespace.name()).token("vault", &first),
+            reviewed: reviewed.token("vault", &second),
+            minted: minted.param("audience", "vault"),
+        }
+    }
+
+    async fn all_mount(&self, csi: &Csi) {
+        for call in [&self.by_signature, &self.reviewed, &self.minted] {
+            assert_eq!(csi.mount(call).await.unwrap().text("f"), "old");
+        }
+    }
+}
+
+async fn new_pods_while_kube_apiserver_is_killed(site: Arc<ClusterWithVault>) {
+    let (node, api_server) = (site.node(Generation::V1_6), site.cluster.api_server());
+    let pods = NewPods::new(&site, node).await;
+    let dir = tempfile::tempdir().unwrap();
+    let newcomer = node.provider(site.bao.address()).socket(&dir.path().join("vault.sock")).start().await;
+
+    api_server.kill();
+    assert_eq!(node.csi.mount(&pods.by_signature).await.unwrap().text("f"), "old");
+    for (csi, call, named) in [
+        (&node.csi, &pods.reviewed, ["login", "auth/kubernetes", "Vault says"]),
+        (&node.csi, &pods.minted, ["no token", "kube-apiserver cannot be reached", "tokenRequests"]),
+        (
+            &newcomer,
+            &pods.by_signature,
+            ["no key for the versions", "kube-apiserver cannot be reached", "Secret"],
+        ),
+    ] {
+        let refusal = csi.mount(call).await.unwrap_err();
+        assert!(refusal.names(&named), "{refusal:?}");
+    }
+
+    api_server.start_again().await;
+    pods.all_mount(&node.csi).await;
+    pods.all_mount(&newcomer).await;
+}
+
+/// Worse than gone: it takes connections and never answers. Vault would have a review wait for a minute, so that is
+/// left out.
+async fn new_pods_while_kube_apiserver_is_frozen(site: Arc<ClusterWithVault>) {
+    let (node, api_server) = (site.node(Generation::V1_6), site.cluster.api_server());
+    let pods = NewPods::new(&site, node).await;
+
+    api_server.freeze();
+    assert_eq!(node.csi.mount(&pods.by_signature).await.unwrap().text("f"), "old");
+    let refusal = node.csi.mount(&pods.minted).await.unwrap_err();
+    assert!(refusal.names(&["no token", "kube-apiserver", "tokenRequests"]), "{refusal:?}");
+
+    api_server.thaw().await;
+    pods.all_mount(&node.csi).await;
+}
+
+/// At `auth/NAMESPACE` Vault checks the tokens' signature by itself.
+async fn login_by_signature(site: &ClusterWithVault, namespace: &Namespace) {
+    let mount = namespace.name();
+    site.bao.admin(Method::POST, &format!("sys/auth/{mount}"), json!({ "type": "jwt" })).await;
+    let keys = json!({ "jwt_validation_pubkeys": [site.cluster.api_server().token_public_key()] });
+    site.bao.admin(Method::POST, &format!("auth/{mount}/config"), keys).await;
+    let role = json!({
+        "role_type": "jwt",
+        "user_claim": "sub",
+        "bound_audiences": ["vault"],
+        "bound_subject": format!("system:serviceaccount:{mount}:app"),
+        "token_policies": [mount],
+    });
+    site.bao.admin(Method::POST, &format!("auth/{mount}/role/{mount}"), role).await;
+}

@@ -1,0 +1,151 @@
+//! Rotation: 1.5 asks again by itself, 1.6 when kubelet publishes again.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{ClusterWithVault, Generation, Namespace, Node, Volume};
+use coffer_tests::{Suite, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
+    suite
+        .on_each_driver(
+            "a_changed_secret_reaches_file_and_version",
+            a_changed_secret_reaches_file_and_version,
+        )
+        .on_each_driver("an_unchanged_one_changes_nothing", an_unchanged_one_changes_nothing)
+        .on_each_driver("a_failed_refresh_leaves_the_old_file", a_failed_refresh_leaves_the_old_file)
+        .on_each_driver("a_core_secret_follows", a_core_secret_follows)
+}
+
+/// A namespace with the secret `db`, and a class of that name with its two keys.
+async fn prepare(site: &ClusterWithVault, name: &str) -> Namespace {
+    let namespace = site.namespace(name).await;
+    site.put(&namespace, "db", json!({ "username": "shop", "password": "old" })).await;
+    namespace.class("db", parameters(&namespace)).await;
+    namespace
+}
+
+fn parameters(namespace: &Namespace) -> Value {
+    let objects = namespace.objects("db", &[("username", "username"), ("password", "password")]);
+    json!({ "roleName": namespace.name(), "objects": objects })
+}
+
+/// Waits for what rotation brings; with 1.6 kubelet has to ask for it.
+async fn rotated<T>(
+    node: &Node,
+    volume: &Volume,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    until(what, async || {
+        if node.driver().generation() == Generation::V1_6 {
+            node.kubelet.publish(volume).await.unwrap();
+        }
+        probe().await
+    })
+    .await
+}
+
+async fn a_changed_secret_reaches_file_and_version(site: Arc<ClusterWithVault>, generation: Generation) {
+    let node = site.node(generation);
+    let namespace = prepare(&site, "changed").await;
+    let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
+    let before = namespace.versions(&volume.pod, "db").await.unwrap();
+
+    site.put(&namespace, "db", json!({ "username": "shop", "password": "new" })).await;
+    rotated(node, &volume, "the new password", async || {
+        (volume.read("password").as_deref() == Some("new")).then_some(())
+    })
+    .await;
+    let after = rotated(node, &volume, "another version", async || {
+        namespace.versions(&volume.pod, "db").await.filter(|after| *after != before)
+    })
+    .await;
+    assert_eq!(volume.read("username").as_deref(), Some("shop"));
+    assert_eq!(after["username"], before["username"], "the other object's version stays");
+    assert_ne!(after["password"], before["password"]);
+}
+
+async fn an_unchanged_one_changes_nothing(site: Arc<ClusterWithVault>, generation: Generation) {
+    let node = site.node(generation);
+    let namespace = prepare(&site, "unchanged").await;
+    let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
+    let state = async || {
+        let status = namespace.status(&volume.pod, "db").await.unwrap();
+        let file = std::fs::metadata(volume.target().join("password")).unwrap();
+        (volume.link("..data"), file.ino(), file.mtime_nsec(), status.data["status"].clone())
+    };
+    let before = state().await;
+
+    let path = format!("secret/data/{}/db", namespace.name());
+    let reads = || site.bao.requests_to(&path);
+    assert_eq!(reads(), 1, "both objects are one read");
+    rotated(node, &volume, "ten more reads", async || (reads() > 10).then_some(())).await;
+    assert_eq!(state().await, before);
+    assert_eq!(
+        site.bao
+            .requests()
+            .iter()
+            .filter(|r| r.path == path)
+            .map(|r| &r.token)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len(),
+        1,
+        "one login serves them all"
+    );
+}
+
+async fn a_failed_refresh_leaves_the_old_file(site: Arc<ClusterWithVault>, generation: Generation) {
+    let node = site.node(generation);
+    let namespace = prepare(&site, "failing").await;
+    let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
+    let before = namespace.versions(&volume.pod, "db").await.unwrap();
+
+    let path = format!("secret/data/{}/db", namespace.name());
+    site.bao.admin(Method::DELETE, &path, Value::Null).await;
+    let reads = site.bao.requests_to(&path);
+    rotated(node, &volume, "a failed read", async || (site.bao.requests_to(&path) > reads + 1).then_some(()))
+        .await;
+    if generation == Generation::V1_5 {
+        let event = namespace.event(&volume.pod, "MountRotationFailed").await;
+        assert!(event.contains(&path) && event.contains("deleted"), "{event:?}");
+    }
+    assert_eq!(volume.read("password").as_deref(), Some("old"));
+    assert_eq!(namespace.versions(&volume.pod, "db").await.unwrap(), before);
+
+    site.put(&namespace, "db", json!({ "username": "shop", "password": "new" })).await;
+    rotated(node, &volume, "the new password", async || {
+        (volume.read("password").as_deref() == Some("new")).then_some(())
+    })
+    .await;
+}
+
+async fn a_core_secret_follows(site: Arc<ClusterWithVault>, generation: Generation) {
+    let node = site.node(generation);
+    let namespace = prepare(&site, "synced").await;
+    let spec = json!({
+        "provider": "vault",
+        "parameters": parameters(&namespace),
+        "secretObjects": [{
+            "secretName": "db-as-secret",
+            "type": "Opaque",
+            "data": [
+                { "objectName": "username", "key": "user" },
+                { "objectName": "password", "key": "pass" },
+            ],
+        }],
+    });
+    namespace.class_of("synced", spec).await;
+    let volume = node.kubelet.mount(&namespace.pod(node, "app", "synced").await).await;
+    for password in ["old", "new"] {
+        site.put(&namespace, "db", json!({ "username": "shop", "password": password })).await;
+        rotated(node, &volume, "the Secret with that password", async || {
+            let secret = namespace.secret("db-as-secret").await?;
+            assert_eq!(secret["user"], "shop");
+            (secret["pass"] == password).then_some(())
+        })
+        .await;
+    }
+}

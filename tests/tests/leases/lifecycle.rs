@@ -1,0 +1,212 @@
+//! What Vault issues lives as long as its pod: one user of a real PostgreSQL, kept, renewed and revoked.
+
+use std::fs;
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{LeaseSite, user};
+use coffer_tests::{Pod, Suite, Terms, until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Seconds that a test can wait for, and a life that it does not see the end of.
+const SHORT: Terms<'static> = Terms { ttl: "10s", max_ttl: "1h" };
+const ENDING: Terms<'static> = Terms { ttl: "15s", max_ttl: "36s" };
+const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
+
+pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
+    suite
+        .test("one_user_is_kept_renewed_and_revoked_with_its_pod", one_user_is_kept)
+        .test("a_user_that_vault_renews_no_further_is_replaced_once", replaced_once)
+        .test("mounts_at_once_and_volumes_of_a_pod_share_one_user", shared)
+        .test("more_pods_than_the_cache_has_room_for_keep_their_users", small_cache)
+        .test("what_a_class_asks_for_no_more_is_left_to_its_end", class_changed)
+        .test("what_another_role_issued_is_left_to_its_end", role_changed)
+        .test("an_issued_certificate_is_kept", certificate)
+        .test("refresh_interval_spares_reads", refresh_interval)
+}
+
+async fn one_user_is_kept(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("kept", SHORT, "1h").await;
+    let node = site.node("kept").await;
+    let pod = tenant.pod(&node).await;
+    let call = tenant.call(&pod);
+    let first = node.mount(&call).await;
+    // past the first end
+    node.renewed(3).await;
+
+    let again = node.mount(&call).await;
+    assert_eq!((user(&again), &again.versions), (user(&first), &first.versions));
+    assert_eq!(site.postgres.users(tenant.namespace.name()), [user(&first)]);
+    assert_eq!(
+        (site.issued(&tenant.namespace), node.csi.metrics().await.sum("coffer_logins_total", &[])),
+        (1, 1.0)
+    );
+
+    let status = node.status().await;
+    for told in [&pod.name, "lease", "user,password", &format!("database/creds/{}", tenant.namespace.name())]
+    {
+        assert!(status.contains(told), "{told} in {status}");
+    }
+    let told = [status, node.status_as("json").await, node.csi.log()].concat();
+    let stored: Value =
+        serde_json::from_str(fs::read_to_string(&node.records()[0]).unwrap().split_once('\n').unwrap().1)
+            .unwrap();
+    let secret = |pointer: &str| stored.pointer(pointer).and_then(Value::as_str).unwrap();
+    let lease = secret("/answers/0/term/lease/id").rsplit('/').next().unwrap();
+    for secret in [again.text("password"), &user(&again), secret("/tokens/0/secret"), lease] {
+        assert!(secret.len() > 10 && !told.contains(secret), "{told}");
+    }
+
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn replaced_once(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("replaced", ENDING, "1h").await;
+    let node = site.node("replaced").await;
+    let pod = tenant.pod(&node).await;
+    let call = tenant.call(&pod);
+    let first = node.mount(&call).await;
+    let second = until("another user", async || {
+        let mounted = node.mount(&call).await;
+        (user(&mounted) != user(&first)).then_some(mounted)
+    })
+    .await;
+    assert_ne!(first.versions, second.versions);
+    let users = site.postgres.users(tenant.namespace.name());
+    assert!(
+        users.contains(&user(&first)) && users.contains(&user(&second)),
+        "both hold for a while: {users:?}"
+    );
+    assert_eq!(user(&node.mount(&call).await), user(&second), "changed once");
+    assert_eq!(site.issued(&tenant.namespace), 2);
+
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn shared(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("shared", LONG, "1h").await;
+    let node = site.node("shared").await;
+    let pod = tenant.pod(&node).await;
+    let calls = ["one", "two"].map(|volume| tenant.call(&pod).volume(volume));
+    let (one, two) = tokio::join!(node.mount(&calls[0]), node.mount(&calls[1]));
+    assert_eq!(user(&one), user(&two));
+    for call in &calls {
+        assert_eq!(user(&node.mount(call).await), user(&one));
+    }
+    assert_eq!(site.issued(&tenant.namespace), 1);
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn small_cache(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("small", LONG, "1h").await;
+    let mut node = site.node("small").await;
+    node.restart_with(node.options().flag("-cache-size=1")).await;
+    let mut pods = Vec::new();
+    for _ in 0..3 {
+        let pod = tenant.pod(&node).await;
+        let first = node.mount(&tenant.call(&pod)).await;
+        pods.push((pod, user(&first)));
+    }
+    for (pod, first) in &pods {
+        assert_eq!(user(&node.mount(&tenant.call(pod)).await), *first);
+    }
+    let pods: Vec<&Pod> = pods.iter().map(|(pod, _)| pod).collect();
+    site.end(&tenant, &node, &pods).await;
+}
+
+async fn class_changed(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("class", SHORT, "1h").await;
+    let node = site.node("class").await;
+    let pod = tenant.pod(&node).await;
+    node.mount(&tenant.call(&pod)).await;
+    let name = tenant.namespace.name();
+    site.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
+    let objects = tenant.namespace.objects("db", &[("user", "user")]);
+    let mounted = node.mount(&tenant.call(&pod).objects(&objects)).await;
+    assert_eq!(user(&mounted), "static");
+    assert!(!node.status().await.contains("database/creds"), "{}", node.status().await);
+    // while the pod is there
+    site.nobody_left(&tenant).await;
+    tenant.namespace.delete_pod(&pod).await;
+}
+
+async fn role_changed(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("role", SHORT, "1h").await;
+    let node = site.node("role").await;
+    let pod = tenant.pod(&node).await;
+    let first = node.mount(&tenant.call(&pod)).await;
+    let other = format!("{}-other", tenant.namespace.name());
+    site.login_role(&other, &tenant.namespace, json!({ "token_ttl": "1h" })).await;
+    let call = tenant.call(&pod).param("roleName", &other);
+    let second = node.mount(&call).await;
+    // while the pod is there
+    until("the first one's user to be gone", async || {
+        (site.postgres.users(tenant.namespace.name()) == [user(&second)]).then_some(())
+    })
+    .await;
+    assert_eq!(user(&node.mount(&call).await), user(&second));
+    assert_ne!(user(&first), user(&second));
+    tenant.namespace.delete_pod(&pod).await;
+    site.nobody_left(&tenant).await;
+}
+
+async fn certificate(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("pki", LONG, "1h").await;
+    let name = tenant.namespace.name().to_owned();
+    let engine = format!("pki-{name}");
+    site.bao.mount_engine(&engine, "pki", json!({})).await;
+    let root = json!({ "common_name": "example.com", "ttl": "24h" });
+    site.bao.admin(Method::POST, &format!("{engine}/root/generate/internal"), root).await;
+    let role = json!({ "allow_any_name": true, "max_ttl": "1h" });
+    site.bao.admin(Method::POST, &format!("{engine}/roles/web"), role).await;
+    let path = format!("{engine}/issue/web");
+    site.bao.policy(&name, &format!("path \"{path}\" {{ capabilities = [\"update\"] }}")).await;
+
+    let mut node = site.node("pki").await;
+    let pod = tenant.pod(&node).await;
+    let object = |file: &str, key: &str| {
+        json!({ "objectName": file, "secretPath": path, "secretKey": key, "method": "PUT",
+            "secretArgs": { "common_name": "web.example.com" } })
+    };
+    let objects = json!([object("tls.crt", "certificate"), object("tls.key", "private_key")]).to_string();
+    let call = tenant.call(&pod).objects(&objects);
+    let first = node.mount(&call).await;
+    assert_eq!(node.mount(&call).await, first);
+    assert!(node.status().await.contains("certificate"));
+    node.restart().await;
+    assert_eq!(node.mount(&call).await, first);
+    assert_eq!(site.bao.requests_to(&path), 1);
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn refresh_interval(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("refresh", LONG, "1h").await;
+    let mut node = site.node("refresh").await;
+    let name = tenant.namespace.name();
+    site.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
+    let path = format!("secret/data/{name}/db");
+    let objects = tenant.namespace.objects("db", &[("user", "user")]);
+    let pod = tenant.pod(&node).await;
+    let plain = tenant.call(&pod).objects(&objects);
+    for _ in 0..2 {
+        node.mount(&plain).await;
+    }
+    assert_eq!(site.bao.requests_to(&path), 2);
+    let seldom = plain.clone().param("refreshInterval", "1h");
+    for _ in 0..3 {
+        node.mount(&seldom).await;
+    }
+    assert_eq!(site.bao.requests_to(&path), 3);
+    let refused = node.csi.mount(&plain.clone().param("refreshInterval", "soon")).await.unwrap_err();
+    assert!(refused.message.contains("\"refreshInterval\": \"soon\" is no duration"), "{}", refused.message);
+
+    node.stop().await;
+    node.csi = node.options().flag("-default-refresh-interval=1h").start().await;
+    for _ in 0..3 {
+        node.mount(&plain).await;
+    }
+    assert_eq!(site.bao.requests_to(&path), 4);
+    node.mount(&plain.clone().param("refreshInterval", "0")).await;
+    assert_eq!(site.bao.requests_to(&path), 5);
+    site.end(&tenant, &node, &[&pod]).await;
+}

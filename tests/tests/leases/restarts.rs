@@ -1,0 +1,236 @@
+//! What is held outlives the agent, however it ends.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_tests::kubernetes::{LeaseSite, user};
+use coffer_tests::{Pod, Relay, Suite, Terms, until};
+use futures_util::future::join_all;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{Signal, kill};
+use tokio::time::sleep;
+
+const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
+
+/// What the log says of a request whose answer nobody has.
+const LOST: &str = "no answer came while this path was asked for";
+
+pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
+    suite
+        .test("a_restart_logs_in_and_issues_nothing", a_restart_issues_nothing)
+        .test("killed_while_it_issues_it_says_what_may_be_lost", killed_while_it_issues)
+        .test("ended_while_it_issues_it_says_what_may_be_lost", ended_while_it_issues)
+        .test("killed_while_it_renews_it_renews_again", killed_while_it_renews)
+        .test("killed_while_it_stores_it_finds_what_was_there_before_or_after", killed_while_it_stores)
+        .test("killed_at_any_moment_it_leaves_nothing_untold", killed_at_any_moment)
+        .test("what_belonged_to_pods_that_vanished_meanwhile_is_revoked", pods_that_vanished)
+        .test("of_two_agents_the_second_waits_for_the_first", two_agents)
+        .test("an_agent_beside_another_mounts_and_keeps_nothing", gives_up)
+}
+
+async fn a_restart_issues_nothing(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("restart", LONG, "1h").await;
+    let mut node = site.node("restart").await;
+    let pod = tenant.pod(&node).await;
+    let call = tenant.call(&pod);
+    let first = node.mount(&call).await;
+    node.restart().await;
+    assert_eq!(user(&node.mount(&call).await), user(&first));
+    until("the store to have the user", async || {
+        let has_user = |path| fs::read_to_string(path).is_ok_and(|text| text.contains(&user(&first)));
+        node.records().into_iter().any(has_user).then_some(())
+    })
+    .await;
+    node.kill_and_start().await;
+    assert_eq!(user(&node.mount(&call).await), user(&first));
+    assert_eq!(site.issued(&tenant.namespace), 1);
+    let metrics = node.csi.metrics().await;
+    assert_eq!(metrics.sum("coffer_logins_total", &[]), 0.0);
+
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn killed_while_it_issues(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("killed", LONG, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let mut node = site.node_by("killed", relay.address()).await;
+    let pod = tenant.pod(&node).await;
+    let mount = site.held_mount(&tenant, &node, &relay, &pod).await;
+    node.csi.kill();
+    node.csi.wait().await;
+    assert!(!mount.await.unwrap());
+    relay.pass();
+
+    node.csi = node.options().start().await;
+    let path = format!("database/creds/{}", tenant.namespace.name());
+    let log = node.csi.log();
+    let told = log.lines().find(|line| line.contains(LOST));
+    assert!(told.is_some_and(|line| line.contains(&path) && line.contains(&pod.name)), "{log}");
+    node.mount(&tenant.call(&pod)).await;
+    assert_eq!(site.postgres.users(tenant.namespace.name()).len(), 2, "the lost one and the one in use");
+
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn ended_while_it_issues(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("ended", LONG, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let mut node = site.node_by("ended", relay.address()).await;
+    let pod = tenant.pod(&node).await;
+    let mount = site.held_mount(&tenant, &node, &relay, &pod).await;
+    node.stop().await;
+    assert!(!mount.await.unwrap());
+    let log = node.csi.log();
+    let told = log.lines().find(|line| line.contains(LOST));
+    assert!(told.is_some_and(|line| line.contains("database/creds/") && line.contains(&pod.name)), "{log}");
+    relay.pass();
+    node.csi = node.options().start().await;
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn killed_while_it_renews(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("renews", Terms { ttl: "20s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let mut node = site.node_by("renews", relay.address()).await;
+    let pod = tenant.pod(&node).await;
+    let first = node.mount(&tenant.call(&pod)).await;
+    relay.hold("leases/renew");
+    until("the renewal to be under way", async || (relay.held() > 0).then_some(())).await;
+    node.csi.kill();
+    node.csi.wait().await;
+    relay.pass();
+    node.csi = node.options().start().await;
+    node.renewed(1).await;
+    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
+    assert_eq!(site.issued(&tenant.namespace), 1);
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+/// Asking, storing, renewing or revoking: whatever it is doing then.
+async fn killed_at_any_moment(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("anytime", LONG, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let mut node = site.node_by("anytime", relay.address()).await;
+    let (mut pods, mut used): (Vec<Pod>, Vec<String>) = (Vec::new(), Vec::new());
+    for round in 0..10 {
+        let before = pods.split_off(0);
+        pods = join_all((0..5).map(|_| tenant.pod(&node))).await;
+        let mounts = pods.iter().map(|pod| {
+            let (mut client, request) = (node.csi.client(), tenant.call(pod).request());
+            tokio::spawn(async move { client.mount(request).await.is_ok() })
+        });
+        let mounts: Vec<_> = mounts.collect();
+        for pod in &before {
+            tenant.namespace.delete_pod(pod).await;
+        }
+        sleep(Duration::from_millis(30 * round)).await;
+        node.kill_and_start().await;
+        join_all(mounts).await;
+        let told = node.csi.log().matches(LOST).count();
+        used.clear();
+        for pod in &pods {
+            used.push(user(&node.mount(&tenant.call(pod)).await));
+        }
+        let gone = || site.postgres.users(tenant.namespace.name()).len() <= used.len() + told;
+        until("nobody to be left but those in use and those told of", async || gone().then_some(())).await;
+    }
+    let users = site.postgres.users(tenant.namespace.name());
+    assert!(used.iter().all(|user| users.contains(user)), "{used:?} are in use, {users:?} are there");
+    for pod in &pods {
+        tenant.namespace.delete_pod(pod).await;
+    }
+    site.nobody_left(&tenant).await;
+}
+
+/// A record is written beside its place and then put there: the kill comes when that is begun.
+async fn killed_while_it_stores(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("stores", LONG, "1h").await;
+    let relay = Relay::start(site.bao.address()).await;
+    let mut node = site.node_by("stores", relay.address()).await;
+    let mut pods: Vec<(Pod, String)> = Vec::new();
+    for _ in 0..8 {
+        let pod = tenant.pod(&node).await;
+        let (mut client, request) = (node.csi.client(), tenant.call(&pod).request());
+        let writes = Inotify::init(InitFlags::empty()).unwrap();
+        writes.add_watch(&node.state(), AddWatchFlags::IN_CREATE).unwrap();
+        let agent = node.csi.process().pid();
+        let killed = tokio::task::spawn_blocking(move || {
+            let begun = writes.read_events().unwrap();
+            kill(agent, Signal::SIGKILL).unwrap();
+            begun[0].name.clone().is_some_and(|name| name.to_string_lossy().ends_with(".tmp"))
+        });
+        let mount = tokio::spawn(async move { client.mount(request).await.is_ok() });
+        assert!(killed.await.unwrap(), "a record was being written");
+        mount.await.unwrap();
+        node.csi.wait().await;
+        node.csi = node.options().start().await;
+        let log = node.csi.log();
+        assert!(!log.contains("not a stored session"), "{log}");
+        for (pod, before) in &pods {
+            assert_eq!(user(&node.mount(&tenant.call(pod)).await), *before);
+        }
+        let mounted = node.mount(&tenant.call(&pod)).await;
+        pods.push((pod, user(&mounted)));
+    }
+    site.end(&tenant, &node, &pods.iter().map(|(pod, _)| pod).collect::<Vec<_>>()).await;
+}
+
+async fn pods_that_vanished(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("vanished", LONG, "1h").await;
+    let mut node = site.node("vanished").await;
+    let (gone, stays) = (tenant.pod(&node).await, tenant.pod(&node).await);
+    node.mount(&tenant.call(&gone)).await;
+    let kept = node.mount(&tenant.call(&stays)).await;
+    node.stop().await;
+    tenant.namespace.delete_pod(&gone).await;
+    node.csi = node.options().start().await;
+    until("the vanished pod's user to be gone", async || {
+        (site.postgres.users(tenant.namespace.name()) == [user(&kept)]).then_some(())
+    })
+    .await;
+    assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&kept));
+
+    site.end(&tenant, &node, &[&stays]).await;
+}
+
+async fn two_agents(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("update", LONG, "1h").await;
+    let mut node = site.node("update").await;
+    let pod = tenant.pod(&node).await;
+    let call = tenant.call(&pod);
+    let first = node.mount(&call).await;
+    let second = node.options().spawn();
+    assert_eq!(user(&node.mount(&call).await), user(&first), "the first one serves on");
+    node.stop().await;
+    node.csi = second;
+    until("the second agent to serve", async || node.csi.version().await.ok()).await;
+    assert_eq!(user(&node.mount(&call).await), user(&first));
+    assert_eq!(site.issued(&tenant.namespace), 1);
+    site.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn gives_up(site: Arc<LeaseSite>) {
+    let tenant = site.tenant("beside", Terms { ttl: "30s", max_ttl: "1h" }, "1h").await;
+    let mut node = site.node("beside").await;
+    let pod = tenant.pod(&node).await;
+    let call = tenant.call(&pod);
+    let kept = node.mount(&call).await;
+    // on a socket of its own, as an installation beside the first one has it
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut second = node.options().socket(&elsewhere.path().join("vault.sock")).start().await;
+    let log = second.log();
+    assert!(log.contains("leases are not kept") && log.contains("another coffer-csi on this node"), "{log}");
+    let others = [second.mount(&call).await.unwrap(), second.mount(&call).await.unwrap()];
+    assert_ne!(user(&others[0]), user(&others[1]), "it mounts, and keeps nothing");
+    assert_eq!(user(&node.mount(&call).await), user(&kept));
+
+    // nor does it when the first one goes, but ends, for its next start to take over
+    node.stop().await;
+    assert!(second.wait().await.success());
+    assert!(second.log().contains("the state directory is free now"), "{}", second.log());
+    node.csi = node.options().start().await;
+    assert_eq!(user(&node.mount(&call).await), user(&kept));
+    // the second one's end by themselves
+    site.end(&tenant, &node, &[&pod]).await;
+}

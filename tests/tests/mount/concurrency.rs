@@ -1,0 +1,98 @@
+//! Many mounts at once: nobody waits for another's Vault, and the driver's health check for nobody.
+
+use coffer_tests::{Answer, Csi, FaultServer, FaultSite, Pod, Site, call_as_web};
+use futures_util::future::join_all;
+use serde_json::json;
+
+const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
+
+#[tokio::test]
+async fn a_stalled_vault_holds_up_nobody_else_s_mounts() {
+    let (stalled, good) = (FaultServer::start().await, FaultServer::start().await);
+    stalled.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "late" })).held()]);
+    good.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+    let csi = Csi::options().start().await;
+    let issuer = coffer_tests::Issuer::new();
+    let mount = async |vault: &FaultServer| {
+        let call =
+            call_as_web(&issuer, &Pod::new("shop", "web"), READ).param("vaultAddress", vault.address());
+        csi.mount(&call).await
+    };
+
+    let late = join_all((0..100).map(|_| mount(&stalled)));
+    let others = async {
+        stalled.took("GET", "/v1/kv/app", 1).await;
+        let mounted = join_all((0..100).map(|_| mount(&good))).await;
+        mounted.into_iter().for_each(|mounted| assert_eq!(mounted.unwrap().text("f"), "v"));
+        csi.version().await.expect("Version waits for nobody");
+        assert!(csi.ready().await);
+        assert!(csi.metrics().await.has("coffer_"));
+        stalled.release();
+    };
+    let (late, ()) = tokio::join!(late, others);
+    late.into_iter().for_each(|mounted| assert_eq!(mounted.unwrap().text("f"), "late"));
+}
+
+/// Any tenant may name a `vaultAddress`: what such a server announces must not take the memory of all.
+#[tokio::test]
+async fn a_vault_that_announces_much_and_sends_nothing_holds_up_nobody_else() {
+    let (stalled, good) = (FaultServer::start().await, FaultServer::start().await);
+    stalled.script("GET", "/v1/kv/app", [Answer::stalls_midway(8 << 20)]);
+    good.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+    let csi = Csi::options().start().await;
+    let issuer = coffer_tests::Issuer::new();
+    let mount = async |vault: &FaultServer| {
+        let call =
+            call_as_web(&issuer, &Pod::new("shop", "web"), READ).param("vaultAddress", vault.address());
+        csi.mount(&call).await
+    };
+    let stuck = join_all((0..20).map(|_| mount(&stalled)));
+    let others = async {
+        stalled.took("GET", "/v1/kv/app", 20).await;
+        let mounted = join_all((0..20).map(|_| mount(&good))).await;
+        stalled.release();
+        mounted
+    };
+    let (stuck, mounted) = tokio::join!(stuck, others);
+    mounted.into_iter().for_each(|mounted| assert_eq!(mounted.unwrap().text("f"), "v"));
+    assert!(stuck.iter().all(Result::is_err));
+}
+
+#[tokio::test]
+async fn two_hundred_first_mounts_at_once_all_succeed() {
+    let site = Site::start().await;
+    site.bao.kv_put("app", json!({ "k": "v" })).await;
+    let objects = "- {objectName: f, secretPath: secret/data/app, secretKey: k}";
+    let mounted = join_all((0..200).map(|_| site.mount(objects))).await;
+    mounted.into_iter().for_each(|mounted| assert_eq!(mounted.unwrap().text("f"), "v"));
+    assert_eq!(site.bao.logins(), 200);
+    assert_eq!(site.bao.requests_to("secret/data/app"), 200);
+}
+
+#[tokio::test]
+async fn large_answers_at_once_stay_within_bounds() {
+    let site = FaultSite::start().await;
+    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "x".repeat(2_000_000) }))]);
+    let mounted = join_all((0..60).map(|_| site.mount(READ))).await;
+    for mounted in mounted {
+        assert_eq!(mounted.unwrap().file("f").contents.len(), 2_000_000);
+    }
+    site.csi.version().await.expect("the process lives");
+}
+
+#[tokio::test]
+async fn a_driver_that_hangs_up_leaves_nothing_behind() {
+    let site = FaultSite::start().await;
+    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" })).held()]);
+    let pod = Pod::new("shop", "web");
+    let call = site.call(&pod, READ);
+    for _ in 0..20 {
+        tokio::select! {
+            mounted = site.csi.mount(&call) => panic!("an answer from a Vault that holds its own: {mounted:?}"),
+            () = site.vault.took("GET", "/v1/kv/app", 1) => {}
+        }
+    }
+    site.vault.release();
+    assert_eq!(site.csi.mount(&call).await.unwrap().text("f"), "v");
+    assert_eq!(site.vault.logins(), 1);
+}

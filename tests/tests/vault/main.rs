@@ -1,0 +1,12 @@
+//! What `coffer-csi` asks of Vault, and what it makes of the answers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod deadlines;
+mod faults;
+mod redirects;
+mod requests;
+mod retries;
+mod test_servers;
+mod tls;
+mod tokens;
