@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::answer::{Answer, Deed};
 use crate::tls::TestCa;
-use crate::wait::until;
+use crate::wait::until_true;
 
 /// The server. It answers by [script](Self::script); unscripted, a login succeeds with a new token each time,
 /// a token's own business (`auth/token/…`) is fine, and everything else is 404. It ends when dropped.
@@ -119,7 +119,7 @@ impl FaultServer {
     /// Waits until at least `count` requests to that method and path have come.
     pub async fn took(&self, method: &str, path: &str, count: usize) {
         let what = format!("{count} requests {method} {path} at the fault server");
-        until(&what, async || (self.requests_to(method, path).len() >= count).then_some(())).await;
+        until_true(&what, async || self.requests_to(method, path).len() >= count).await;
     }
 
     async fn serve(address: &str, ca: Option<&TestCa>) -> Self {

@@ -63,4 +63,4 @@ pub use site::{FaultSite, Site, call_as_web};
 pub use suite::{Servers, Suite, TestProgram};
 pub use tls::{Issued, TestCa};
 pub use token::{Issuer, TokenRequest};
-pub use wait::{CEILING, until, until_within};
+pub use wait::{CEILING, until, until_true, until_true_within};

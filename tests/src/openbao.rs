@@ -11,7 +11,7 @@ use crate::binaries::find_bao;
 use crate::http::http_client;
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::wait::until;
+use crate::wait::until_true;
 
 /// OpenBao in dev mode (KV v2 at `secret/`), ready and unsealed, on a loopback port and on a unix socket.
 /// Its administration is in `openbao_admin.rs`.
@@ -107,16 +107,16 @@ impl OpenBao {
         let address = format!("http://127.0.0.1:{port}");
         let http = http_client();
         let health = format!("{address}/v1/sys/health");
-        until("OpenBao to be ready", async || {
+        until_true("OpenBao to be ready", async || {
             assert!(process.is_running(), "OpenBao ended while starting");
-            let answer = http.get(&health).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let answer = http.get(&health).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
 
         let bao = Self { process, address, http, dir };
         // Dev mode mounts `secret/` a moment after the server calls itself healthy.
-        until("KV v2 at secret/", async || bao.kv_is_ready().await.then_some(())).await;
+        until_true("KV v2 at secret/", async || bao.kv_is_ready().await).await;
         bao
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How long any awaited state may take before the test is called stuck. Generous: it is no measurement.
+/// The longest that an awaited state may take before the test fails. Generous: it measures nothing.
 pub const CEILING: Duration = Duration::from_secs(60);
 
-/// Asks `probe` again and again until it has something to tell.
+/// Calls `probe` again and again until it returns a value.
 ///
 /// # Panics
 /// With `what`, when [`CEILING`] has passed.
@@ -15,11 +15,23 @@ pub async fn until<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
     until_within(CEILING, what, probe).await
 }
 
-/// [`until`], for what takes its time by design.
+/// Calls `probe` again and again until it returns true.
+///
+/// # Panics
+/// With `what`, when [`CEILING`] has passed.
+pub async fn until_true(what: &str, probe: impl AsyncFnMut() -> bool) {
+    until_true_within(CEILING, what, probe).await;
+}
+
+/// Does the same as [`until_true`] with another ceiling, for what takes its time by design.
 ///
 /// # Panics
 /// With `what`, when `ceiling` has passed.
-pub async fn until_within<T>(ceiling: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until_true_within(ceiling: Duration, what: &str, mut probe: impl AsyncFnMut() -> bool) {
+    until_within(ceiling, what, async || probe().await.then_some(())).await;
+}
+
+async fn until_within<T>(ceiling: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let end = Instant::now() + ceiling;
     loop {
         if let Some(found) = probe().await {

@@ -14,7 +14,7 @@ use crate::binaries::workspace;
 use crate::openbao::OpenBao;
 use crate::provider::HMAC_KEY;
 use crate::suite::Servers;
-use crate::wait::until;
+use crate::wait::until_true;
 
 pub use direct::Direct;
 pub use printed::Printed;
@@ -90,7 +90,7 @@ impl AggregatedSite {
 
     /// Waits until kube-apiserver takes the API for available.
     pub async fn available(&self) {
-        until("the APIService to be available", async || {
+        until_true("the APIService to be available", async || {
             assert!(
                 self.server.is_running(),
                 "coffer-api-server ended while starting: {}",
@@ -99,7 +99,7 @@ impl AggregatedSite {
             let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
             let shown = self.kubectl(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
             let listed = self.kubectl(["get", "--raw", &format!("{API}/secrets")]).await;
-            (shown.out == "True" && listed.status.success()).then_some(())
+            shown.out == "True" && listed.status.success()
         })
         .await;
     }

@@ -10,7 +10,7 @@ use super::programs::Program;
 use crate::http::http_client;
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::wait::until;
+use crate::wait::until_true;
 
 /// One etcd with an empty store, ready.
 #[derive(Debug)]
@@ -42,10 +42,10 @@ impl Etcd {
         let mut process = Process::start("etcd", &mut command, dir.path().join("etcd.log"));
 
         let http = http_client();
-        until("etcd to be ready", async || {
+        until_true("etcd to be ready", async || {
             assert!(process.is_running(), "etcd ended while starting");
-            let answer = http.get(format!("{address}/readyz")).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let answer = http.get(format!("{address}/readyz")).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
         Self { process, address, dir }

@@ -10,7 +10,7 @@ use super::kubeconfig::Kubeconfig;
 use crate::binaries::coffer_binary;
 use crate::mount::{MountCall, Mounted};
 use crate::provider::{Csi, CsiOptions};
-use crate::wait::until;
+use crate::wait::until_true;
 
 /// A node whose agent keeps leases, with a place for its state and its socket.
 pub struct LeaseNode {
@@ -100,13 +100,13 @@ impl LeaseNode {
 
     /// Waits until the agent has renewed tokens and leases so often since its start.
     pub async fn renewed(&self, times: u32) {
-        until("renewals", async || (self.renewals().await >= f64::from(times)).then_some(())).await;
+        until_true("renewals", async || self.renewals().await >= f64::from(times)).await;
     }
 
     /// Waits until the agent has renewed twice from now on.
     pub async fn renewed_again(&self) {
         let before = self.renewals().await;
-        until("more renewals", async || (self.renewals().await >= before + 2.0).then_some(())).await;
+        until_true("more renewals", async || self.renewals().await >= before + 2.0).await;
     }
 
     async fn renewals(&self) -> f64 {

@@ -16,7 +16,7 @@ use crate::pod::Pod;
 use crate::postgres::{Postgres, Terms};
 use crate::relay::Relay;
 use crate::suite::Servers;
-use crate::wait::until;
+use crate::wait::until_true;
 
 /// Cluster, Vault and PostgreSQL.
 pub struct LeaseSite {
@@ -98,7 +98,7 @@ impl LeaseSite {
         relay.hold("database/creds");
         let (mut client, request) = (node.csi.client(), tenant.call(pod).request());
         let mount = tokio::spawn(async move { client.mount(request).await.is_ok() });
-        until("the user to be made", async || (relay.held() > 0).then_some(())).await;
+        until_true("the user to be made", async || relay.held() > 0).await;
         mount
     }
 
@@ -111,14 +111,13 @@ impl LeaseSite {
         }
         self.nobody_left(tenant).await;
         let all = before + pods.len();
-        until("all to be revoked", async || (node.revoked().await >= all).then_some(())).await;
+        until_true("all to be revoked", async || node.revoked().await >= all).await;
     }
 
     /// Waits until PostgreSQL has no user of a tenant's any more.
     pub async fn nobody_left(&self, tenant: &Tenant) {
         let name = tenant.namespace.name();
-        until("PostgreSQL to have no user left", async || self.postgres.users(name).is_empty().then_some(()))
-            .await;
+        until_true("PostgreSQL to have no user left", async || self.postgres.users(name).is_empty()).await;
     }
 
     /// How many users Vault was asked for in a namespace's name.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, READ_AS_APP};
-use coffer_tests::{Suite, until};
+use coffer_tests::{Suite, until, until_true};
 use serde_json::{Value, json};
 
 type Site = Arc<AggregatedSite>;
@@ -86,8 +86,8 @@ async fn rights_by_name_hold(site: Site) {
         all.extend(arguments);
         site.kubectl(all).await
     };
-    until("the right to count", async || {
-        as_eve(&["get", "vaultsecret", "db", "-o", "yaml"]).await.status.success().then_some(())
+    until_true("the right to count", async || {
+        as_eve(&["get", "vaultsecret", "db", "-o", "yaml"]).await.status.success()
     })
     .await;
     let by_name = as_eve(&["get", "vaultsecret", "--field-selector=metadata.name=db", "-o", "name"]).await;
@@ -118,9 +118,9 @@ async fn a_namespace_must_opt_in(site: Site) {
     ns.class("db", json!({ "roleName": ns.name(), "objects": objects })).await;
     site.listed(&ns, "db").await;
     site.annotate(&ns, "db", READ_AS_APP).await;
-    until("a refusal to mint", async || {
+    until_true("a refusal to mint", async || {
         let refused = site.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"]).await;
-        (refused.refused().contains("coffer-token-minter") && refused.err.contains("Forbidden")).then_some(())
+        refused.refused().contains("coffer-token-minter") && refused.err.contains("Forbidden")
     })
     .await;
 }
@@ -135,14 +135,14 @@ async fn what_issues(site: Site) {
     site.listed(&ns, "issue").await;
     site.annotate(&ns, "issue", READ_AS_APP).await;
     let get = ["get", "vaultsecret", "issue", "-n", n, "-o", "yaml"];
-    until("a refusal that says how", async || {
+    until_true("a refusal that says how", async || {
         let refused = site.kubectl(get).await;
-        refused.refused().contains("custom.secrets.k8s.io/allow-issuing").then_some(())
+        refused.refused().contains("custom.secrets.k8s.io/allow-issuing")
     })
     .await;
     assert_eq!(site.bao.requests_to("transit/encrypt/k"), 0);
     site.annotate(&ns, "issue", "custom.secrets.k8s.io/allow-issuing=true").await;
-    until("the annotation to count", async || site.kubectl(get).await.status.success().then_some(())).await;
+    until_true("the annotation to count", async || site.kubectl(get).await.status.success()).await;
     assert_eq!(site.bao.requests_to("transit/encrypt/k"), 1);
 }
 
@@ -165,9 +165,9 @@ async fn a_class_chooses_neither(site: Site) {
         ns.class(name, parameters).await;
         site.listed(&ns, name).await;
         site.annotate(&ns, name, READ_AS_APP).await;
-        until(&format!("the refusal of {name}"), async || {
+        until_true(&format!("the refusal of {name}"), async || {
             let refused = site.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
-            refused.refused().contains(part).then_some(())
+            refused.refused().contains(part)
         })
         .await;
     }
@@ -177,9 +177,9 @@ async fn a_class_chooses_neither(site: Site) {
     ns.class("tls", tls).await;
     site.listed(&ns, "tls").await;
     site.annotate(&ns, "tls", READ_AS_APP).await;
-    until("the class to be read", async || {
+    until_true("the class to be read", async || {
         let read = site.kubectl(["get", "vaultsecret", "tls", "-n", n, "-o", "yaml"]).await;
-        read.status.success().then_some(())
+        read.status.success()
     })
     .await;
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use coffer_tests::kubernetes::KubernetesRole;
 use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
-use coffer_tests::{OpenBao, Suite, until};
+use coffer_tests::{OpenBao, Suite, until, until_true};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -57,7 +57,7 @@ async fn a_stalled_vault(site: Site) {
     let deletion = site.cluster.namespace("deleted").await;
     site.cluster.kubectl().run(["delete", "namespace", deletion.name(), "--timeout=60s"]).await;
     site.bao.process().thaw();
-    until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
+    until_true("reads to go on", async || site.kubectl(get).await.status.success()).await;
 }
 
 async fn one_stalled_vault(site: Site) {
@@ -83,7 +83,7 @@ async fn one_stalled_vault(site: Site) {
         answer.map_or(0, |(status, _, _)| status)
     };
     for class in ["db", "elsewhere"] {
-        until("the replica to read", async || (get(class).await == 200).then_some(())).await;
+        until_true("the replica to read", async || get(class).await == 200).await;
     }
     site.bao.process().freeze();
     let stalled = join_all((0..30).map(|_| get("db")));
@@ -98,20 +98,19 @@ async fn one_stalled_vault(site: Site) {
         () = others => {}
     }
     site.bao.process().thaw();
-    until("reads to go on", async || (get("db").await == 200).then_some(())).await;
+    until_true("reads to go on", async || get("db").await == 200).await;
 }
 
 async fn kube_apiserver_comes_back(site: Site) {
     let ns = site.annotated_namespace("restarted").await;
     let direct = site.direct(None).await;
     site.cluster.api_server().kill();
-    until("discovery to be answered alone", async || (direct.get(API, &[]).await.0 == 200).then_some(()))
-        .await;
+    until_true("discovery to be answered alone", async || direct.get(API, &[]).await.0 == 200).await;
     assert_eq!(direct.get("/readyz", &[]).await.0, 200);
     site.cluster.api_server().start_again().await;
     site.available().await;
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
-    until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
+    until_true("reads to go on", async || site.kubectl(get).await.status.success()).await;
     // classes made since are seen: the watch goes on too
     ns.class("late", json!({ "roleName": ns.name(), "objects": ns.objects("db", &[("a", "user")]) })).await;
     site.listed(&ns, "late").await;
@@ -126,7 +125,7 @@ async fn tokens_are_away(site: Site) {
     let (admin, table) = (site.admin(), "application/json;as=Table;v=v1;g=meta.k8s.io");
     let row = async || direct.get(&path, &[("Authorization", &admin), ("Accept", table)]).await;
     // a row asks for the same right as a read, and for no token
-    until("the annotation to count", async || row().await.2.contains("\"app\"").then_some(())).await;
+    until_true("the annotation to count", async || row().await.2.contains("\"app\"")).await;
     assert_eq!(row().await.0, 200);
     site.cluster.api_server().kill();
     let (status, headers, text) = direct.get(&path, &[("Authorization", &admin)]).await;
@@ -165,20 +164,18 @@ async fn the_server_comes_back(site: Site) {
     };
     let api_service = ["apiservice", "v1alpha1.custom.secrets.k8s.io"];
     site.server.kill();
-    until("the API to be unavailable", async || {
-        (condition(api_service, "Available").await == "False").then_some(())
-    })
-    .await;
+    until_true("the API to be unavailable", async || condition(api_service, "Available").await == "False")
+        .await;
     kubectl.run(["delete", "namespace", doomed.name(), "--wait=false"]).await;
     let terminating = ["namespace", doomed.name()];
-    until("the deletion to wait for discovery", async || {
-        (condition(terminating, "NamespaceDeletionDiscoveryFailure").await == "True").then_some(())
+    until_true("the deletion to wait for discovery", async || {
+        condition(terminating, "NamespaceDeletionDiscoveryFailure").await == "True"
     })
     .await;
     site.start_again().await;
-    until("the deletion to go on", async || {
+    until_true("the deletion to go on", async || {
         let namespace = site.kubectl(["get", "namespace", doomed.name()]).await;
-        namespace.err.contains("NotFound").then_some(())
+        namespace.err.contains("NotFound")
     })
     .await;
 }
@@ -187,9 +184,9 @@ async fn it_drains(site: Site) {
     let direct = site.direct(None).await;
     assert_eq!(direct.get("/readyz", &[]).await.0, 200);
     site.server.terminate();
-    until("readiness to fail", async || (direct.get("/readyz", &[]).await.0 == 503).then_some(())).await;
+    until_true("readiness to fail", async || direct.get("/readyz", &[]).await.0 == 503).await;
     assert_eq!(direct.get(API, &[]).await.0, 200, "draining is not down");
-    until("the end", async || (!site.server.is_running()).then_some(())).await;
+    until_true("the end", async || !site.server.is_running()).await;
     assert!(site.server.log().contains("ended"));
     site.start_again().await;
 }
@@ -219,7 +216,7 @@ async fn without_reviews(site: Site) {
             "--serviceaccount=coffer-api:coffer-api-server",
         ])
         .await;
-    until("reads to go on", async || site.kubectl(get).await.status.success().then_some(())).await;
+    until_true("reads to go on", async || site.kubectl(get).await.status.success()).await;
 }
 
 async fn vault_sealed(site: Site) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
 use coffer_tests::kubernetes::{example_namespace, example_secret};
-use coffer_tests::{Suite, until};
+use coffer_tests::{Suite, until, until_true};
 use serde_json::{Value, json};
 
 const LONG_NAME: &str = "secrets.v1alpha1.custom.secrets.k8s.io";
@@ -127,9 +127,9 @@ async fn lists_show_no_values(site: Site) {
         .await;
     assert_eq!(one.shown().lines().count(), 1);
     site.cluster.kubectl().run(["label", "secretproviderclass", "db", "-n", n, "tier=gold"]).await;
-    until("the label to count", async || {
+    until_true("the label to count", async || {
         let labelled = site.kubectl(["get", "vaultsecret", "-n", n, "-o", "name", "-l", "tier=gold"]).await;
-        (labelled.out.lines().count() == 1).then_some(())
+        labelled.out.lines().count() == 1
     })
     .await;
 }
@@ -187,21 +187,19 @@ async fn errors_say_what_is_wrong(site: Site) {
         ("none", &["NotFound", "no SecretProviderClass"]),
         ("amazon", &["NotFound", "whose provider is Vault"]),
     ] {
-        until(&format!("the right error of {name}"), async || {
+        until_true(&format!("the right error of {name}"), async || {
             let refused = site.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
             let text = refused.refused().to_owned();
-            let seen = parts.iter().all(|part| text.contains(part))
-                || (name == "invalid" && text.contains("line 2"));
-            seen.then_some(())
+            parts.iter().all(|part| text.contains(part)) || (name == "invalid" && text.contains("line 2"))
         })
         .await;
     }
     // a class that goes, goes from here too
     site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await.shown();
     site.cluster.kubectl().run(["delete", "secretproviderclass", "db", "-n", n]).await;
-    until("the class to be gone", async || {
+    until_true("the class to be gone", async || {
         let gone = site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await;
-        gone.err.contains("NotFound").then_some(())
+        gone.err.contains("NotFound")
     })
     .await;
 }
@@ -215,10 +213,8 @@ async fn three_hundred_groups(site: Site) {
     let mut arguments =
         vec!["get", "vaultsecret", "db", "-n", n, "-o", "jsonpath={.data.user}", "--as=jürgen"];
     arguments.extend(groups.iter().map(String::as_str));
-    until("a user of 300 groups to read", async || {
-        (site.kubectl(arguments.clone()).await.out == "am8=").then_some(())
-    })
-    .await;
+    until_true("a user of 300 groups to read", async || site.kubectl(arguments.clone()).await.out == "am8=")
+        .await;
 }
 
 async fn the_readmes_commands(site: Site) {
@@ -229,9 +225,9 @@ async fn the_readmes_commands(site: Site) {
     assert!(commands.len() >= 5, "{commands:?}");
     for (command, expected) in commands {
         // a class that was annotated is known a moment later
-        until(&format!("{command} to print {expected}"), async || {
+        until_true(&format!("{command} to print {expected}"), async || {
             let printed = site.shell(&command).await;
-            (ageless(&(printed.out + &printed.err)) == ageless(&expected)).then_some(())
+            ageless(&(printed.out + &printed.err)) == ageless(&expected)
         })
         .await;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::Namespace;
 use coffer_tests::kubernetes::aggregated::{API, API_NAMESPACE, AggregatedSite, Direct, Replica};
-use coffer_tests::{Suite, TestCa, until};
+use coffer_tests::{Suite, TestCa, until, until_true};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::DeleteParams;
@@ -38,17 +38,17 @@ async fn certificate_files(site: Site) {
     let by = |authority: &TestCa| site.direct_to(&replica, authority.certificate().as_bytes());
     let (by_first, by_second) = (by(&first), by(&second));
     let served = async |direct: &Direct| direct.try_get(ALIVE, &[]).await.is_ok();
-    until("the replica to serve", async || served(&by_first).await.then_some(())).await;
+    until_true("the replica to serve", async || served(&by_first).await).await;
     assert!(!served(&by_second).await);
 
     std::fs::write(&key, "no key").expect("write a file");
-    until("a pair that is no pair to be refused", async || {
-        replica.log().contains("the serving certificate stays").then_some(())
+    until_true("a pair that is no pair to be refused", async || {
+        replica.log().contains("the serving certificate stays")
     })
     .await;
     assert!(served(&by_first).await);
     write(&second);
-    until("the new certificate to be served", async || served(&by_second).await.then_some(())).await;
+    until_true("the new certificate to be served", async || served(&by_second).await).await;
     assert!(!served(&by_first).await);
     // whoever brings its own certificate leaves the Secret and the APIService alone
     assert!(!replica.log().contains("APIService"), "{}", replica.log());
@@ -70,9 +70,9 @@ async fn replicas_agree(site: Site) {
     assert_eq!(created, 1, "one replica makes it");
     let path = "-o=jsonpath={.spec.caBundle}";
     let bundle = data_encoding::BASE64.encode(&bundle);
-    until("the APIService to trust it", async || {
+    until_true("the APIService to trust it", async || {
         let shown = site.kubectl(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
-        (shown.out == bundle).then_some(())
+        shown.out == bundle
     })
     .await;
     drop(replicas);

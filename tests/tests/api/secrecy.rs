@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
-use coffer_tests::{Suite, until};
+use coffer_tests::{Suite, until, until_true};
 use serde_json::json;
 
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -41,10 +41,10 @@ async fn values_are_in_gets_alone(site: Site) {
     let get = async |path: &str, accept: &str| {
         direct.get(path, &[("Authorization", &admin), ("Accept", accept)]).await
     };
-    until("the replica to read", async || {
-        let answer = direct.try_get(&format!("{list}/db"), &[("Authorization", &admin)]).await.ok()?;
+    until_true("the replica to read", async || {
+        let answer = direct.try_get(&format!("{list}/db"), &[("Authorization", &admin)]).await;
         // this is where values belong, and so what is grepped for can be found at all
-        (answer.0 == 200 && holds_a_value(&answer.2)).then_some(())
+        answer.is_ok_and(|(status, _, text)| status == 200 && holds_a_value(&text))
     })
     .await;
 

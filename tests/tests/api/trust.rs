@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, READ_AS_APP, Speaks, Wire};
-use coffer_tests::{Suite, TestCa, until};
+use coffer_tests::{Suite, TestCa, until_true};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -50,8 +50,7 @@ async fn expires_while_connected(site: Site) {
     let mut wire = site.wire(Speaks::Http1, Some(&identity)).await;
     let list = format!("{API}/secrets");
     assert_eq!(wire.get(&list, &AS_ADMIN).await.0, 200);
-    until("the certificate to expire", async || (wire.get(&list, &AS_ADMIN).await.0 == 401).then_some(()))
-        .await;
+    until_true("the certificate to expire", async || wire.get(&list, &AS_ADMIN).await.0 == 401).await;
 }
 
 /// The certificate names the user; headers of a client that is no proxy name nobody.
@@ -81,11 +80,10 @@ async fn ca_rotated_while_connected(site: Site) {
     let now = maps.get(name).await.expect("the ConfigMap").data.expect("data");
     let current = now["requestheader-client-ca-file"].clone();
     trusted(&format!("{current}{}", next.certificate())).await;
-    until("the new CA to count", async || (status(&mut by_new).await == 200).then_some(())).await;
+    until_true("the new CA to count", async || status(&mut by_new).await == 200).await;
     assert_eq!(status(&mut by_old).await, 200, "while both are announced, both count");
     trusted(&current).await;
-    until("the CA that went to count no more", async || (status(&mut by_new).await == 401).then_some(()))
-        .await;
+    until_true("the CA that went to count no more", async || status(&mut by_new).await == 401).await;
     assert_eq!(status(&mut by_old).await, 200);
 }
 
@@ -103,9 +101,9 @@ async fn dripping_headers(site: Site) {
     // preface, SETTINGS, and the head of a HEADERS frame of 16 kB
     http2.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\x40\0\x01\0\0\0\0\x01").await;
     for (name, wire) in [("a new connection", &mut new), ("a used one", &mut used), ("HTTP/2", &mut http2)] {
-        until(&format!("{name} to be cut off"), async || {
+        until_true(&format!("{name} to be cut off"), async || {
             wire.send(b"x").await;
-            wire.has_ended(1024).await.then_some(())
+            wire.has_ended(1024).await
         })
         .await;
     }
@@ -124,18 +122,18 @@ async fn answers_not_taken(site: Site) {
     let path = format!("{API}/namespaces/{n}/secrets/large");
     let (admin, direct) = (site.admin(), site.direct(None).await);
     let headers = [("Authorization", admin.as_str())];
-    until("the class to be read", async || (direct.get(&path, &headers).await.0 == 200).then_some(())).await;
+    until_true("the class to be read", async || direct.get(&path, &headers).await.0 == 200).await;
 
     let mut http1 = site.wire(Speaks::Http1, None).await;
     let host = "Host: coffer-api-server\r\n";
     http1.send(format!("GET {path} HTTP/1.1\r\n{host}Authorization: {admin}\r\n\r\n").as_bytes()).await;
     let by_http2 = direct.request("GET", &path).header("Authorization", &admin).send().await;
     let by_http2 = by_http2.expect("an answer's head");
-    until("both to be cut off", async || {
+    until_true("both to be cut off", async || {
         // one takes a byte now and then, the other none
         http1.has_ended(1).await;
         let log = site.server.log();
-        (log.matches("it did not take its answer").count() == 2).then_some(())
+        log.matches("it did not take its answer").count() == 2
     })
     .await;
     assert!(by_http2.bytes().await.is_err(), "the rest of the answer came all the same");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::{Cluster, ClusterOptions, InstalledApi, shipped_folder};
 use coffer_tests::{
-    HMAC_KEY, IMAGES, Images, Pod, Servers, Site, Suite, coffer_binary, images_forbidden, until,
+    HMAC_KEY, IMAGES, Images, Pod, Servers, Site, Suite, coffer_binary, images_forbidden, until_true,
 };
 use serde_json::json;
 
@@ -98,9 +98,9 @@ async fn a_secret_is_mounted(built: Arc<Built>) {
     let arguments = ["--endpoint=/provider/vault.sock", "--health-addr=", "--hmac-key-file=/key"];
     let mut csi = container.start(&arguments, &[format!("VAULT_ADDR={address}")]);
     let socket = path("providers").join("vault.sock");
-    until("the socket", async || {
+    until_true("the socket", async || {
         assert!(csi.is_running(), "{}", csi.log());
-        socket.exists().then_some(())
+        socket.exists()
     })
     .await;
 
@@ -133,11 +133,11 @@ async fn the_api_is_served(built: Arc<Built>) {
         process
     })
     .await;
-    until("the APIService to be available", async || {
+    until_true("the APIService to be available", async || {
         assert!(api.is_running(), "{}", api.log());
         let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
         let shown = kubectl.run(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
-        (shown == "True").then_some(())
+        shown == "True"
     })
     .await;
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use coffer_tests::kubernetes::{
     Cluster, ClusterOptions, Helm, InstalledApi, chart, objects, shipped_folder, shipped_rbac, value_sets,
 };
-use coffer_tests::{OpenBao, Servers, Suite, until};
+use coffer_tests::{OpenBao, Servers, Suite, until_true};
 use serde_json::{Value, json};
 
 pub(crate) fn tests(suite: Suite<Site>) -> Suite<Site> {
@@ -80,9 +80,9 @@ impl Site {
 
     /// Waits until the controllers have made the pods, which admission let in.
     async fn pods(&self, namespace: &str, number: usize) {
-        until(&format!("{number} pods in {namespace}"), async || {
+        until_true(&format!("{number} pods in {namespace}"), async || {
             let shown = self.cluster.kubectl().run(["get", "pods", "-n", namespace, "-o", "name"]).await;
-            (shown.lines().count() == number).then_some(())
+            shown.lines().count() == number
         })
         .await;
     }
@@ -94,7 +94,7 @@ impl Site {
     }
 
     async fn gone(&self) {
-        until("nothing to be left", async || self.installed().await.is_empty().then_some(())).await;
+        until_true("nothing to be left", async || self.installed().await.is_empty()).await;
     }
 }
 
@@ -274,11 +274,11 @@ async fn the_installed_api_serves_under_another_name(site: Arc<Site>) {
     let install = ["install", "api", &chart, "--namespace=custom", "--create-namespace", "--values", &values];
     site.helm(Helm::V4, &install);
     let mut api = InstalledApi::start(cluster, "custom-metrics", "custom-api", bao.address()).await;
-    until("the APIService to be available", async || {
+    until_true("the APIService to be available", async || {
         assert!(api.is_running(), "{}", api.log());
         let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
         let shown = kubectl.run(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
-        (shown == "True").then_some(())
+        shown == "True"
     })
     .await;
     let listed = kubectl.run(["get", "--raw", "/apis/custom.secrets.k8s.io/v1alpha1/secrets"]).await;

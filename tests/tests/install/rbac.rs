@@ -8,7 +8,7 @@ use coffer_tests::kubernetes::{
     COFFER_NAMESPACE, Cluster, ClusterOptions, InstalledApi, KubernetesRole, Namespace, Tokens,
     installed_csi, objects, shipped_folder,
 };
-use coffer_tests::{MountCall, OpenBao, Pod, Servers, Suite, until};
+use coffer_tests::{MountCall, OpenBao, Pod, Servers, Suite, until, until_true};
 use serde_json::{Value, json};
 
 const API_NAMESPACE: &str = "coffer-api";
@@ -123,7 +123,7 @@ async fn is_missed(site: Arc<Site>, removal: Removal) {
     // kube-apiserver takes notice in its own time.
     if removal.of_api {
         let api = site.start_api().await;
-        until("a complaint", async || removal.is_named(&site.said(&api).await).then_some(())).await;
+        until_true("a complaint", async || removal.is_named(&site.said(&api).await)).await;
     } else {
         let complaint = until("a complaint", async || site.mount().await).await;
         assert!(removal.is_named(&complaint), "{complaint}");

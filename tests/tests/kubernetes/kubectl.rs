@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{ClusterWithVault, Generation, Node, example_namespace, example_secret};
-use coffer_tests::{Pod, Suite, until};
+use coffer_tests::{Pod, Suite, until, until_true};
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
 use kube::api::ListParams;
@@ -52,8 +52,7 @@ async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
     kubectl.run(["delete", "deployment", "-n", "shop", "--all"]).await;
     for (_, pod) in &pods {
         shop.delete_pod(pod).await;
-        until("its status to be gone", async || shop.status(pod, "shop-db").await.is_none().then_some(()))
-            .await;
+        until_true("its status to be gone", async || shop.status(pod, "shop-db").await.is_none()).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{ClusterWithVault, Generation, Namespace, Node, Volume};
-use coffer_tests::{Csi, MountCall, Suite, until};
+use coffer_tests::{Csi, MountCall, Suite, until, until_true};
 use reqwest::Method;
 use serde_json::json;
 
@@ -74,11 +74,11 @@ async fn a_known_pod_rotates(site: Arc<ClusterWithVault>, generation: Generation
 }
 
 async fn rotates_to(node: &Node, volume: &Volume, value: &str) {
-    until(&format!("the value {value:?}"), async || {
+    until_true(&format!("the value {value:?}"), async || {
         if node.driver().generation() == Generation::V1_6 {
             node.kubelet.publish(volume).await.unwrap();
         }
-        (volume.read("f").as_deref() == Some(value)).then_some(())
+        volume.read("f").as_deref() == Some(value)
     })
     .await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coffer_tests::kubernetes::{
     COFFER_NAMESPACE, ClusterWithVault, Generation, Namespace, Node, shipped_rbac,
 };
-use coffer_tests::{MountCall, Pod, Suite, until};
+use coffer_tests::{MountCall, Pod, Suite, until_true};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
@@ -181,11 +181,11 @@ async fn take_away(site: &ClusterWithVault, role: &[&str], right: Right) {
     assert_eq!(rules.len(), before - 1, "one rule gives one right");
     let patch = json!({ "rules": rules }).to_string();
     kubectl.run(["patch", "--type=merge", "--patch", &patch].iter().chain(role)).await;
-    until("the right to be gone", async || (!is_allowed(site, right).await).then_some(())).await;
+    until_true("the right to be gone", async || !is_allowed(site, right).await).await;
 }
 
 /// Applies what is shipped again, and waits until kube-apiserver has taken notice.
 async fn give_back(site: &ClusterWithVault, right: Right) {
     site.cluster.kubectl().apply([shipped_rbac()]).await;
-    until("the right to be back", async || is_allowed(site, right).await.then_some(())).await;
+    until_true("the right to be back", async || is_allowed(site, right).await).await;
 }

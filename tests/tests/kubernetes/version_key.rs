@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{COFFER_NAMESPACE, Cluster, ClusterOptions, shipped_rbac};
-use coffer_tests::{Csi, Issuer, OpenBao, Pod, Servers, Site, Suite, call_as_web, until};
+use coffer_tests::{Csi, Issuer, OpenBao, Pod, Servers, Site, Suite, call_as_web, until, until_true};
 use data_encoding::BASE64URL;
 use futures_util::future::join_all;
 use k8s_openapi::ByteString;
@@ -132,10 +132,8 @@ async fn a_deleted_secret_is_made_anew(shared: Arc<Shared>) {
     .await;
     assert_eq!(after, version_by(&shared.key().await.expect("a new Secret")));
     assert_eq!(first.mount(&known).await.unwrap().version("f"), after, "one provider, one key");
-    until("the other provider to follow", async || {
-        (shared.version(&second).await.unwrap() == after).then_some(())
-    })
-    .await;
+    until_true("the other provider to follow", async || shared.version(&second).await.unwrap() == after)
+        .await;
 }
 
 async fn an_unreadable_secret_stops_only_who_holds_no_key(shared: Arc<Shared>) {
@@ -145,9 +143,9 @@ async fn an_unreadable_secret_stops_only_who_holds_no_key(shared: Arc<Shared>) {
     let kubectl = shared.cluster.kubectl();
     kubectl.run(["delete", "rolebinding", "coffer-csi", "-n", COFFER_NAMESPACE]).await;
     // Only a read that failed shows that the held key was needed.
-    until("a read of the key to fail", async || {
+    until_true("a read of the key to fail", async || {
         assert_eq!(shared.version(&holder).await.unwrap(), version);
-        holder.log().contains("cannot be read again").then_some(())
+        holder.log().contains("cannot be read again")
     })
     .await;
     assert_eq!(shared.version(&holder).await.unwrap(), version);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{Kubeconfig, LeaseNode, LeaseSite, user};
-use coffer_tests::{CEILING, Pod, Relay, Suite, Terms, until, until_within};
+use coffer_tests::{CEILING, Pod, Relay, Suite, Terms, until_true, until_true_within};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
@@ -33,10 +33,10 @@ async fn deleted_during_its_first_mount(site: Arc<LeaseSite>) {
     node.mount(&tenant.call(&idle)).await;
     let mount = site.held_mount(&tenant, &node, &relay, &pod).await;
     tenant.namespace.delete_pod(&pod).await;
-    until("the agent to know", async || revoking(&node, &pod).await.then_some(())).await;
+    until_true("the agent to know", async || revoking(&node, &pod).await).await;
     // the grace of a pod that was deleted later is over, and so is that of the first
     tenant.namespace.delete_pod(&idle).await;
-    until("the other pod to be done with", async || (node.revoked().await == 1).then_some(())).await;
+    until_true("the other pod to be done with", async || node.revoked().await == 1).await;
     assert!(revoking(&node, &pod).await, "its mount is not over");
     relay.pass();
     assert!(mount.await.unwrap());
@@ -77,8 +77,8 @@ async fn a_new_pod_of_an_old_name(site: Arc<LeaseSite>) {
     assert_ne!(new.uid, old.uid);
     let second = node.mount(&tenant.call(&new)).await;
     assert_ne!(user(&second), user(&first));
-    until("the old pod's user to be gone", async || {
-        (site.postgres.users(tenant.namespace.name()) == [user(&second)]).then_some(())
+    until_true("the old pod's user to be gone", async || {
+        site.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
     site.end(&tenant, &node, &[&new]).await;
@@ -97,7 +97,7 @@ async fn five_hundred_pods(site: Arc<LeaseSite>) {
     stream::iter(&pods).for_each_concurrent(10, |pod| tenant.namespace.delete_pod(pod)).await;
     site.nobody_left(&tenant).await;
     assert_eq!(node.revoked().await, 500);
-    until("the store to be empty", async || node.records().is_empty().then_some(())).await;
+    until_true("the store to be empty", async || node.records().is_empty()).await;
 }
 
 async fn revoke_on_shutdown(site: Arc<LeaseSite>) {
@@ -112,7 +112,7 @@ async fn revoke_on_shutdown(site: Arc<LeaseSite>) {
     let gone = tenant.pod(&node).await;
     node.mount(&tenant.call(&gone)).await;
     tenant.namespace.delete_pod(&gone).await;
-    until("the agent to know", async || revoking(&node, &gone).await.then_some(())).await;
+    until_true("the agent to know", async || revoking(&node, &gone).await).await;
     node.csi.terminate();
     assert!(node.csi.wait().await.success());
     site.nobody_left(&tenant).await;
@@ -137,8 +137,8 @@ async fn kube_apiserver_away() {
 
     site.cluster.api_server().start_again().await;
     tenant.namespace.delete_pod(&goes).await;
-    until("the deleted pod's user to be gone", async || {
-        (site.postgres.users(tenant.namespace.name()) == [user(&first)]).then_some(())
+    until_true("the deleted pod's user to be gone", async || {
+        site.postgres.users(tenant.namespace.name()) == [user(&first)]
     })
     .await;
     site.end(&tenant, &node, &[&stays]).await;
@@ -158,14 +158,14 @@ async fn cut_off(site: Arc<LeaseSite>) {
 
     relay.cut();
     tenant.namespace.delete_pod(&goes).await;
-    let noticed = async || node.csi.log().contains("cannot be watched, trying again").then_some(());
-    until_within(3 * CEILING, "the silence to be noticed", noticed).await;
+    let noticed = async || node.csi.log().contains("cannot be watched, trying again");
+    until_true_within(3 * CEILING, "the silence to be noticed", noticed).await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
     assert_eq!(site.postgres.users(tenant.namespace.name()).len(), 2, "silence is no evidence");
     // connections that were open stay dead
     relay.pass();
-    until_within(3 * CEILING, "the deleted pod's user to be gone", async || {
-        (site.postgres.users(tenant.namespace.name()) == [user(&first)]).then_some(())
+    until_true_within(3 * CEILING, "the deleted pod's user to be gone", async || {
+        site.postgres.users(tenant.namespace.name()) == [user(&first)]
     })
     .await;
     site.end(&tenant, &node, &[&stays]).await;
@@ -187,8 +187,8 @@ async fn rights_come_and_go() {
         site.cluster.kubectl().run(["patch", "clusterrole", "coffer-csi-pods", "--type=json", &patch]).await;
     };
     let gone = async |user: &str| {
-        until("the deleted pod's user to be gone", async || {
-            (!site.postgres.users(tenant.namespace.name()).contains(&user.to_owned())).then_some(())
+        until_true("the deleted pod's user to be gone", async || {
+            !site.postgres.users(tenant.namespace.name()).contains(&user.to_owned())
         })
         .await;
     };
@@ -200,8 +200,8 @@ async fn rights_come_and_go() {
     // without either right
     allow(json!(["get"])).await;
     restarted().await;
-    until("the watch to be refused", async || {
-        node.csi.log().contains("\"list\" and \"watch\" on \"pods\"").then_some(())
+    until_true("the watch to be refused", async || {
+        node.csi.log().contains("\"list\" and \"watch\" on \"pods\"")
     })
     .await;
     tenant.namespace.delete_pod(&pods[0]).await;
@@ -227,10 +227,8 @@ async fn may_not_revoke(site: Arc<LeaseSite>) {
     let pod = tenant.pod(&node).await;
     node.mount(&tenant.call(&pod)).await;
     tenant.namespace.delete_pod(&pod).await;
-    until("the agent to give up", async || {
-        node.csi.log().contains("cannot be revoked and ends in").then_some(())
-    })
-    .await;
+    until_true("the agent to give up", async || node.csi.log().contains("cannot be revoked and ends in"))
+        .await;
     let log = node.csi.log();
     assert!(log.contains("auth/token/revoke-self") && log.contains(&pod.name), "{log}");
     let given_up = node.csi.metrics().await.sum("coffer_revocations_total", &["outcome=\"given_up\""]);
@@ -260,10 +258,8 @@ async fn wrong_node_name(site: Arc<LeaseSite>) {
 /// Waits until an agent says that it keeps nothing, and why.
 async fn stops_keeping(node: &LeaseNode, reason: &str) {
     let says = |line: &str| line.contains("leases are not kept, renewed or revoked") && line.contains(reason);
-    until_within(2 * CEILING, "the agent to keep nothing", async || {
-        node.csi.log().lines().any(says).then_some(())
-    })
-    .await;
+    until_true_within(2 * CEILING, "the agent to keep nothing", async || node.csi.log().lines().any(says))
+        .await;
 }
 
 async fn without_rights(site: Arc<LeaseSite>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{LeaseNode, LeaseSite, Tenant, user};
-use coffer_tests::{FakeTime, MountCall, Mounted, Pod, Postgres, Relay, Suite, Terms, until};
+use coffer_tests::{FakeTime, MountCall, Mounted, Pod, Postgres, Relay, Suite, Terms, until, until_true};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -43,9 +43,9 @@ async fn vault_away() {
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
     let renewal_fails = async |times: usize| {
-        until("a renewal that fails", async || {
+        until_true("a renewal that fails", async || {
             assert_eq!(user(&node.mount(&call).await), user(&first), "mounted without a word from Vault");
-            (node.csi.log().matches("is not renewed yet").count() >= times).then_some(())
+            node.csi.log().matches("is not renewed yet").count() >= times
         })
         .await;
     };
@@ -56,9 +56,9 @@ async fn vault_away() {
 
     relay.hold("leases/renew");
     let before = relay.held();
-    until("a renewal to hang", async || {
+    until_true("a renewal to hang", async || {
         assert_eq!(user(&node.mount(&call).await), user(&first));
-        (relay.held() > before).then_some(())
+        relay.held() > before
     })
     .await;
     relay.pass();
@@ -92,9 +92,9 @@ async fn postgres_away() {
 
     site.postgres.kill();
     tenant.namespace.delete_pod(&pod).await;
-    until("Vault to be told", async || {
+    until_true("Vault to be told", async || {
         let asked = site.bao.requests_to("auth/token/revoke-self");
-        (asked > 0).then_some(())
+        asked > 0
     })
     .await;
     site.postgres.start_again().await;
@@ -136,8 +136,8 @@ async fn token_revoked_unnoticed(site: Arc<LeaseSite>) {
     let second = node.mount(&call).await;
     assert_ne!(user(&second), user(&first), "the read that is denied tells of the lease too");
     assert_eq!(user(&node.mount(&call).await), user(&second));
-    until("the revoked token's user to be gone", async || {
-        (site.postgres.users(tenant.namespace.name()) == [user(&second)]).then_some(())
+    until_true("the revoked token's user to be gone", async || {
+        site.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
     site.end(&tenant, &node, &[&pod]).await;
@@ -199,8 +199,8 @@ async fn token_ends(site: Arc<LeaseSite>) {
         users.contains(&user(&first)) && users.contains(&user(&second)),
         "both hold for a while: {users:?}"
     );
-    until("the first one to go with its token", async || {
-        (!site.postgres.users(tenant.namespace.name()).contains(&user(&first))).then_some(())
+    until_true("the first one to go with its token", async || {
+        !site.postgres.users(tenant.namespace.name()).contains(&user(&first))
     })
     .await;
     tenant.namespace.delete_pod(&pod).await;
@@ -218,9 +218,9 @@ async fn login_away(site: Arc<LeaseSite>) {
     let call = with_static(&site, &tenant, &pod).await;
     let first = node.mount(&call).await;
     site.login_role(name, &tenant.namespace, bound_to("elsewhere")).await;
-    until("a login that fails", async || {
+    until_true("a login that fails", async || {
         assert_eq!(user(&node.mount(&call).await), user(&first));
-        node.csi.log().contains("what was issued before stays mounted while it lasts").then_some(())
+        node.csi.log().contains("what was issued before stays mounted while it lasts")
     })
     .await;
     site.login_role(name, &tenant.namespace, bound_to(name)).await;
@@ -255,17 +255,16 @@ async fn few_at_a_time() {
         pods.push(pod);
     }
     relay.hold("leases/renew");
-    until("all leases to be due", async || {
+    until_true("all leases to be due", async || {
         let status = node.status().await;
         let due = status.lines().filter(|line| line.contains("lease") && line.contains(" 0s ")).count();
-        (due == PODS).then_some(())
+        due == PODS
     })
     .await;
     let asked = site.bao.requests_to("sys/leases/renew");
     assert!((1..=8).contains(&asked), "{asked} renewals at once");
     relay.pass();
-    until("all to be renewed", async || (site.bao.requests_to("sys/leases/renew") >= PODS).then_some(()))
-        .await;
+    until_true("all to be renewed", async || site.bao.requests_to("sys/leases/renew") >= PODS).await;
     users.sort();
     let mut kept = site.postgres.users(tenant.namespace.name());
     kept.sort();

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{LeaseSite, user};
-use coffer_tests::{Pod, Suite, Terms, until};
+use coffer_tests::{Pod, Suite, Terms, until, until_true};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -140,8 +140,8 @@ async fn role_changed(site: Arc<LeaseSite>) {
     let call = tenant.call(&pod).param("roleName", &other);
     let second = node.mount(&call).await;
     // while the pod is there
-    until("the first one's user to be gone", async || {
-        (site.postgres.users(tenant.namespace.name()) == [user(&second)]).then_some(())
+    until_true("the first one's user to be gone", async || {
+        site.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
     assert_eq!(user(&node.mount(&call).await), user(&second));

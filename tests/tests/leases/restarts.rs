@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_tests::kubernetes::{LeaseSite, user};
-use coffer_tests::{Pod, Relay, Suite, Terms, until};
+use coffer_tests::{Pod, Relay, Suite, Terms, until, until_true};
 use futures_util::future::join_all;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
@@ -37,9 +37,9 @@ async fn a_restart_issues_nothing(site: Arc<LeaseSite>) {
     let first = node.mount(&call).await;
     node.restart().await;
     assert_eq!(user(&node.mount(&call).await), user(&first));
-    until("the store to have the user", async || {
+    until_true("the store to have the user", async || {
         let has_user = |path| fs::read_to_string(path).is_ok_and(|text| text.contains(&user(&first)));
-        node.records().into_iter().any(has_user).then_some(())
+        node.records().into_iter().any(has_user)
     })
     .await;
     node.kill_and_start().await;
@@ -96,7 +96,7 @@ async fn killed_while_it_renews(site: Arc<LeaseSite>) {
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     relay.hold("leases/renew");
-    until("the renewal to be under way", async || (relay.held() > 0).then_some(())).await;
+    until_true("the renewal to be under way", async || relay.held() > 0).await;
     node.csi.kill();
     node.csi.wait().await;
     relay.pass();
@@ -133,7 +133,7 @@ async fn killed_at_any_moment(site: Arc<LeaseSite>) {
             used.push(user(&node.mount(&tenant.call(pod)).await));
         }
         let gone = || site.postgres.users(tenant.namespace.name()).len() <= used.len() + told;
-        until("nobody to be left but those in use and those told of", async || gone().then_some(())).await;
+        until_true("nobody to be left but those in use and those told of", async || gone()).await;
     }
     let users = site.postgres.users(tenant.namespace.name());
     assert!(used.iter().all(|user| users.contains(user)), "{used:?} are in use, {users:?} are there");
@@ -185,8 +185,8 @@ async fn pods_that_vanished(site: Arc<LeaseSite>) {
     node.stop().await;
     tenant.namespace.delete_pod(&gone).await;
     node.csi = node.options().start().await;
-    until("the vanished pod's user to be gone", async || {
-        (site.postgres.users(tenant.namespace.name()) == [user(&kept)]).then_some(())
+    until_true("the vanished pod's user to be gone", async || {
+        site.postgres.users(tenant.namespace.name()) == [user(&kept)]
     })
     .await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&kept));

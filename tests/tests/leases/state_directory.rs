@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{LeaseSite, user};
-use coffer_tests::{Suite, Terms, until};
+use coffer_tests::{Suite, Terms, until_true};
 
 const SHORT: Terms<'static> = Terms { ttl: "10s", max_ttl: "1h" };
 const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
@@ -158,6 +158,6 @@ async fn full(site: Arc<LeaseSite>) {
 
     fs::remove_file(small.filler()).unwrap();
     node.mount(&tenant.call(&two)).await;
-    until("it to be stored", async || node.csi.log().contains("are stored again").then_some(())).await;
+    until_true("it to be stored", async || node.csi.log().contains("are stored again")).await;
     site.end(&tenant, &node, &[&one, &two]).await;
 }

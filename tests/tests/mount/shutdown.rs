@@ -1,6 +1,6 @@
 //! SIGTERM: what runs is finished or told so, within the drain's time.
 
-use coffer_tests::{Answer, FaultSite, Pod, until};
+use coffer_tests::{Answer, FaultSite, Pod, until_true};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -23,7 +23,7 @@ async fn mounts_under_way_are_finished() {
     let (mounted, ()) = tokio::join!(site.csi.mount(&call), async {
         site.vault.took("GET", "/v1/kv/app", 1).await;
         site.csi.terminate();
-        until("readiness to end", async || (!site.csi.ready().await).then_some(())).await;
+        until_true("readiness to end", async || !site.csi.ready().await).await;
         site.vault.release();
     });
     assert_eq!(mounted.unwrap().text("f"), "v");

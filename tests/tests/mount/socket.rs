@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use coffer_tests::{Csi, Issuer, Pod, call_as_web, coffer_binary, until};
+use coffer_tests::{Csi, Issuer, Pod, call_as_web, coffer_binary, until_true};
 
 #[tokio::test]
 async fn it_is_there_before_any_vault_and_for_its_owner_alone() {
@@ -53,9 +53,9 @@ async fn of_two_providers_the_later_serves_and_keeps_its_file() {
     let mut first = Csi::options().socket(&socket).start().await;
     let inode = inode_of(&socket);
     let mut second = Csi::options().socket(&socket).spawn();
-    until("the second provider to take the path", async || {
+    until_true("the second provider to take the path", async || {
         assert!(second.is_running(), "the second provider ended: {}", second.log());
-        (inode_of(&socket) != inode).then_some(())
+        inode_of(&socket) != inode
     })
     .await;
     first.version().await.expect("the first still serves the connection that it has");

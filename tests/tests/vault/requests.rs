@@ -1,6 +1,6 @@
 //! Which requests a mount makes of Vault: none twice, none left out, issuing ones last.
 
-use coffer_tests::{Answer, FaultSite, Pod, Site};
+use coffer_tests::{Answer, FaultSite, Pod, Site, until_true};
 use reqwest::Method;
 use serde_json::json;
 
@@ -96,7 +96,7 @@ async fn reads_go_in_parallel() {
     let call = site.call(&Pod::new("shop", "web"), &objects);
     let reads = || site.vault.requests().iter().filter(|request| request.method == "GET").count();
     let (mounted, ()) = tokio::join!(site.csi.mount(&call), async {
-        coffer_tests::until("8 reads at once", async || (reads() >= 8).then_some(())).await;
+        until_true("8 reads at once", async || reads() >= 8).await;
         site.vault.release();
     });
     let mounted = mounted.unwrap();

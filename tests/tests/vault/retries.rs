@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_tests::{Answer, Csi, FaultSite, Pod};
+use coffer_tests::{Answer, Csi, FaultServer, FaultSite, Pod, until_true};
 use serde_json::json;
 
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
@@ -120,8 +120,8 @@ async fn a_vault_that_comes_back_is_found_by_the_mount_that_waits() {
     let failed = async || csi.metrics().await.sum("coffer_vault_requests_total", &["status=\"none\""]);
     let address = vault.stop().await;
     let (mounted, _vault) = tokio::join!(csi.mount(&call), async {
-        coffer_tests::until("a try in vain", async || (failed().await > 0.0).then_some(())).await;
-        let vault = coffer_tests::FaultServer::start_at(&address).await;
+        until_true("a try in vain", async || failed().await > 0.0).await;
+        let vault = FaultServer::start_at(&address).await;
         vault.script("GET", "/v1/kv/app", [good()]);
         vault
     });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_tests::{Answer, Csi, FaultSite, MountCall, Pod, Role, Site, TokenRequest, until};
+use coffer_tests::{Answer, Csi, FaultSite, MountCall, Pod, Role, Site, TokenRequest, until_true};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -92,9 +92,9 @@ async fn a_token_near_its_end_is_replaced() {
     let logins = (0..100).map(|n| Answer::login(&format!("hvs.short-{n}"), 3));
     site.vault.script("POST", "/v1/auth/kubernetes/login", logins);
     let call = site.call(&Pod::new("shop", "web"), OBJECTS);
-    until("a second login", async || {
+    until_true("a second login", async || {
         site.csi.mount(&call).await.unwrap();
-        (site.vault.logins() >= 2).then_some(())
+        site.vault.logins() >= 2
     })
     .await;
 }

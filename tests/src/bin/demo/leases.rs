@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use coffer_tests::kubernetes::LeaseSite;
-use coffer_tests::{Mounted, Terms, until};
+use coffer_tests::{Mounted, Terms, until_true};
 
 use crate::say;
 
@@ -23,7 +23,7 @@ pub(crate) async fn show() {
     println!("    first mount:  user {}", user(&first));
     node.restart().await;
     let renewals = async || node.csi.metrics().await.sum("coffer_vault_requests_total", &["kind=\"renew\""]);
-    until("the second renewal", async || (renewals().await >= 2.0).then_some(())).await;
+    until_true("the second renewal", async || renewals().await >= 2.0).await;
     println!("    republished:  user {}, renewed {} times", user(&node.mount(&call).await), renewals().await);
     let in_postgres = site.postgres.users(tenant.namespace.name());
     println!("    in PostgreSQL: {}", in_postgres.join(", "));

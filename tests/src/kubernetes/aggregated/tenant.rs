@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{API_NAMESPACE, AggregatedSite, PASSWORD, READ_AS_APP};
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::vault_login::KubernetesRole;
-use crate::wait::until;
+use crate::wait::until_true;
 
 impl AggregatedSite {
     /// A new namespace that opted in, with service account `app`, a secret `db` of `user` and `password` that
@@ -27,9 +27,9 @@ impl AggregatedSite {
     pub async fn annotated_namespace(&self, name: &str) -> Namespace {
         let namespace = self.namespace(name).await;
         self.annotate(&namespace, "db", READ_AS_APP).await;
-        until("the annotation to count", async || {
+        until_true("the annotation to count", async || {
             let read = self.kubectl(["get", "vaultsecret", "db", "-n", namespace.name(), "-o", "yaml"]).await;
-            read.status.success().then_some(())
+            read.status.success()
         })
         .await;
         namespace
@@ -79,11 +79,11 @@ impl AggregatedSite {
 
     /// Waits until the API server knows of a class.
     pub async fn listed(&self, namespace: &Namespace, class: &str) {
-        until(&format!("the API server to know class {class}"), async || {
+        until_true(&format!("the API server to know class {class}"), async || {
             let selector = format!("--field-selector=metadata.name={class}");
             let shown =
                 self.kubectl(["get", "vaultsecret", "-n", namespace.name(), "-o", "name", &selector]).await;
-            shown.out.contains(class).then_some(())
+            shown.out.contains(class)
         })
         .await;
     }
