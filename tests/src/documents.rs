@@ -6,7 +6,7 @@ use crate::binaries::workspace;
 
 /// A document, by its path in the repository.
 #[derive(Debug)]
-pub struct Document {
+pub struct MarkdownDocument {
     /// The path.
     pub path: String,
     /// The text.
@@ -15,7 +15,7 @@ pub struct Document {
 
 /// A block of code in a document.
 #[derive(Clone, Debug)]
-pub struct Block {
+pub struct CodeBlock {
     /// The document's path.
     pub document: String,
     /// The line of its first line.
@@ -27,9 +27,9 @@ pub struct Block {
 }
 
 /// One command of a block: its words, without redirections, comments and what is fed to it.
-pub type Words = Vec<String>;
+pub type CommandWords = Vec<String>;
 
-impl Document {
+impl MarkdownDocument {
     /// README.md, CONTRIBUTING.md and everything in docs/.
     ///
     /// # Panics
@@ -52,13 +52,13 @@ impl Document {
     }
 
     /// Its blocks of code: between fences, or indented by four spaces outside of lists.
-    pub fn blocks(&self) -> Vec<Block> {
-        let mut blocks: Vec<Block> = Vec::new();
+    pub fn blocks(&self) -> Vec<CodeBlock> {
+        let mut blocks: Vec<CodeBlock> = Vec::new();
         let mut fence: Option<(usize, usize)> = None;
         let (mut in_list, mut after_blank, mut indented) = (false, true, false);
         for (n, line) in self.text.lines().enumerate() {
             let indentation = line.len() - line.trim_start().len();
-            let block = |language: &str, text: String| Block {
+            let block = |language: &str, text: String| CodeBlock {
                 document: self.path.clone(),
                 line: n + 1,
                 language: language.to_owned(),
@@ -68,7 +68,7 @@ impl Document {
                 fence = match fence {
                     Some(_) => None,
                     None => {
-                        blocks.push(Block { line: n + 2, ..block(language.trim(), String::new()) });
+                        blocks.push(CodeBlock { line: n + 2, ..block(language.trim(), String::new()) });
                         Some((blocks.len() - 1, indentation))
                     }
                 };
@@ -112,7 +112,7 @@ impl Document {
     }
 }
 
-impl Block {
+impl CodeBlock {
     /// Where it is, for messages.
     pub fn place(&self) -> String {
         format!("{}:{}", self.document, self.line)
@@ -122,7 +122,7 @@ impl Block {
     ///
     /// # Panics
     /// On a quote or a heredoc without an end.
-    pub fn commands(&self) -> Vec<Words> {
+    pub fn commands(&self) -> Vec<CommandWords> {
         let mut commands = Vec::new();
         let text = self.text.replace("\\\n", " ");
         let is_dialogue = text.starts_with("$ ");
@@ -186,8 +186,8 @@ fn unquoted(line: &str) -> Option<Vec<Piece>> {
     quote.is_none().then_some(pieces)
 }
 
-fn split(pieces: Vec<Piece>) -> Vec<Words> {
-    let (mut commands, mut words, mut is_file) = (Vec::new(), Words::new(), false);
+fn split(pieces: Vec<Piece>) -> Vec<CommandWords> {
+    let (mut commands, mut words, mut is_file) = (Vec::new(), CommandWords::new(), false);
     for piece in pieces {
         match piece {
             Piece::Operator('<' | '>') => is_file = true,
@@ -205,8 +205,8 @@ fn split(pieces: Vec<Piece>) -> Vec<Words> {
 mod tests {
     use super::*;
 
-    fn document(text: &str) -> Document {
-        Document { path: "a.md".to_owned(), text: text.to_owned() }
+    fn document(text: &str) -> MarkdownDocument {
+        MarkdownDocument { path: "a.md".to_owned(), text: text.to_owned() }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Images {
 
 /// A container of one image, its root file system read-only.
 #[derive(Debug)]
-pub struct Container {
+pub struct ImageContainer {
     root: PathBuf,
     entrypoint: Vec<String>,
     /// `UID:GID`, as the image states it.
@@ -79,10 +79,10 @@ impl Images {
     }
 
     /// A container of an image.
-    pub fn container(&self, name: &str) -> Container {
+    pub fn container(&self, name: &str) -> ImageContainer {
         static MADE: AtomicU32 = AtomicU32::new(1);
         let config = self.inspect(name)["OCIv1"]["config"].clone();
-        let mut container = Container {
+        let mut container = ImageContainer {
             root: self.mounted(name).into(),
             entrypoint: serde_json::from_value(config["Entrypoint"].clone()).expect("an entrypoint"),
             user: config["User"].as_str().expect("a user").to_owned(),
@@ -171,7 +171,7 @@ impl Images {
     }
 }
 
-impl Container {
+impl ImageContainer {
     /// Shows a file or directory of this machine in it, `ro` or `rw`.
     #[must_use]
     pub fn mount(mut self, source: &Path, destination: &str, access: &str) -> Self {
@@ -225,7 +225,7 @@ impl Container {
     }
 }
 
-impl Drop for Container {
+impl Drop for ImageContainer {
     fn drop(&mut self) {
         // It may be there no more.
         let _ = self.runc().args(["delete", "--force", &self.id]).stderr(Stdio::null()).status();

@@ -2,9 +2,9 @@
 
 /// The Prometheus text of a moment.
 #[derive(Clone, Debug)]
-pub struct Metrics(pub String);
+pub struct ScrapedMetrics(pub String);
 
-impl Metrics {
+impl ScrapedMetrics {
     /// The sum of all samples of that name whose labels hold every one of these (`outcome="ok"`).
     pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         let samples = self.0.lines().filter_map(sample);
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn samples_are_summed_by_name_and_labels() {
         let text = "# TYPE a counter\na{x=\"1\",y=\"2\"} 3\na{x=\"1\",y=\"3\"} 4\na{x=\"2\"} 5\nb 6\n";
-        let metrics = Metrics(text.to_owned());
+        let metrics = ScrapedMetrics(text.to_owned());
         assert!((metrics.sum("a", &["x=\"1\""]) - 7.0).abs() < f64::EPSILON);
         assert!((metrics.sum("a", &[]) - 12.0).abs() < f64::EPSILON);
         assert!((metrics.sum("b", &[]) - 6.0).abs() < f64::EPSILON);

@@ -7,13 +7,13 @@ use coffer_proto::v1alpha1::{MountRequest, MountResponse, ObjectVersion};
 use serde_json::{Map, Value, json};
 use tonic::{Code, Status};
 
-use crate::pod::Pod;
+use crate::pod::TestPod;
 
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
 /// Which driver plays the caller; they differ in what they send (recorded from the running drivers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Driver {
+pub enum SimulatedDriver {
     /// 1.6: tokens in `attributes` and in `secrets`.
     V1_6,
     /// 1.5's first mount: `secrets` is `null`.
@@ -29,7 +29,7 @@ pub struct MountCall {
     tokens: Map<String, Value>,
     raw_attributes: Option<String>,
     permission: String,
-    driver: Driver,
+    driver: SimulatedDriver,
     held: Vec<ObjectVersion>,
     timeout: Option<Duration>,
     volume: String,
@@ -37,7 +37,7 @@ pub struct MountCall {
 
 impl MountCall {
     /// A call for that pod, with no parameters and no tokens yet.
-    pub fn new(pod: &Pod) -> Self {
+    pub fn new(pod: &TestPod) -> Self {
         let mut attributes = Map::new();
         for (name, value) in [
             ("csi.storage.k8s.io/pod.name", &pod.name),
@@ -52,7 +52,7 @@ impl MountCall {
             tokens: Map::new(),
             raw_attributes: None,
             permission: "420".to_owned(),
-            driver: Driver::V1_6,
+            driver: SimulatedDriver::V1_6,
             held: Vec::new(),
             timeout: Some(Duration::from_secs(115)),
             volume: "secrets".to_owned(),
@@ -96,7 +96,7 @@ impl MountCall {
 
     /// Which driver calls.
     #[must_use]
-    pub fn driver(mut self, driver: Driver) -> Self {
+    pub fn driver(mut self, driver: SimulatedDriver) -> Self {
         self.driver = driver;
         self
     }
@@ -135,15 +135,15 @@ impl MountCall {
         if !self.tokens.is_empty() {
             attributes.insert(TOKENS.to_owned(), json!(tokens));
         }
-        if self.driver != Driver::V1_5Rotation {
+        if self.driver != SimulatedDriver::V1_5Rotation {
             attributes.insert("secretProviderClass".to_owned(), json!("class"));
             attributes.insert("csi.storage.k8s.io/ephemeral".to_owned(), json!("true"));
         }
         let secrets = match self.driver {
-            Driver::V1_6 if self.tokens.is_empty() => String::new(),
-            Driver::V1_6 => json!({ TOKENS: tokens }).to_string(),
-            Driver::V1_5 => "null".to_owned(),
-            Driver::V1_5Rotation => "{}".to_owned(),
+            SimulatedDriver::V1_6 if self.tokens.is_empty() => String::new(),
+            SimulatedDriver::V1_6 => json!({ TOKENS: tokens }).to_string(),
+            SimulatedDriver::V1_5 => "null".to_owned(),
+            SimulatedDriver::V1_5Rotation => "{}".to_owned(),
         };
         MountRequest {
             attributes: self.raw_attributes.clone().unwrap_or_else(|| Value::from(attributes).to_string()),
@@ -159,14 +159,14 @@ impl MountCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mounted {
     /// The files by path.
-    pub files: BTreeMap<String, File>,
+    pub files: BTreeMap<String, MountedFile>,
     /// The versions by object id.
     pub versions: BTreeMap<String, String>,
 }
 
 /// A file of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct MountedFile {
     /// Its bytes.
     pub contents: Vec<u8>,
     /// Its mode.
@@ -186,7 +186,7 @@ impl Mounted {
     ///
     /// # Panics
     /// When there is none.
-    pub fn file(&self, path: &str) -> &File {
+    pub fn file(&self, path: &str) -> &MountedFile {
         let names: Vec<_> = self.files.keys().collect();
         self.files.get(path).unwrap_or_else(|| panic!("no file {path} among {names:?}"))
     }
@@ -203,14 +203,14 @@ impl Mounted {
 
 /// How a Mount failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct MountRefusal {
     /// The gRPC code; never one that kubelet takes as non-final.
     pub code: Code,
     /// The message, which reaches `kubectl describe pod`.
     pub message: String,
 }
 
-impl Refusal {
+impl MountRefusal {
     /// Whether the message holds every one of these.
     pub fn names(&self, parts: &[&str]) -> bool {
         parts.iter().all(|part| self.message.contains(part))
@@ -224,7 +224,7 @@ impl Refusal {
 ///
 /// # Panics
 /// When the answer breaks a rule of the contract.
-pub fn read_answer(answer: Result<MountResponse, Status>) -> Result<Mounted, Refusal> {
+pub fn read_answer(answer: Result<MountResponse, Status>) -> Result<Mounted, MountRefusal> {
     let answer = match answer {
         Ok(answer) => answer,
         Err(status) => return Err(refusal(&status)),
@@ -241,19 +241,19 @@ pub fn read_answer(answer: Result<MountResponse, Status>) -> Result<Mounted, Ref
     for file in answer.files {
         assert!(file.mode != 0, "{} would be readable by nobody", file.path);
         let twice =
-            mounted.files.insert(file.path.clone(), File { contents: file.contents, mode: file.mode });
+            mounted.files.insert(file.path.clone(), MountedFile { contents: file.contents, mode: file.mode });
         assert!(twice.is_none(), "the file {} comes twice", file.path);
     }
     Ok(mounted)
 }
 
 /// What is to be known of an error status, which must not be one that kubelet takes as non-final.
-pub(crate) fn refusal(status: &Status) -> Refusal {
+pub(crate) fn refusal(status: &Status) -> MountRefusal {
     /// With these kubelet keeps the target directory, and the retry then starts the pod with an empty volume.
     const NON_FINAL: [Code; 5] =
         [Code::Cancelled, Code::DeadlineExceeded, Code::Unavailable, Code::ResourceExhausted, Code::Aborted];
     assert!(!NON_FINAL.contains(&status.code()), "a code that kubelet takes as non-final: {status:?}");
     let message = status.message().to_owned();
     assert!(!message.trim().is_empty(), "an error that says nothing: {status:?}");
-    Refusal { code: status.code(), message }
+    MountRefusal { code: status.code(), message }
 }

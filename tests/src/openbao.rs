@@ -25,7 +25,7 @@ pub struct OpenBao {
 
 /// One request that OpenBao took, as its audit log has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audited {
+pub struct AuditedRequest {
     /// `read`, `update`, `list`, …
     pub operation: String,
     /// The path, without `/v1/`.
@@ -65,7 +65,7 @@ impl OpenBao {
     ///
     /// # Panics
     /// When the audit log is not what OpenBao writes.
-    pub fn requests(&self) -> Vec<Audited> {
+    pub fn requests(&self) -> Vec<AuditedRequest> {
         let log = fs::read_to_string(audit_file(self.dir.path())).unwrap_or_default();
         // The last line may still be in the writing.
         let whole = log.rfind('\n').map_or("", |end| &log[..end]);
@@ -138,7 +138,7 @@ fn audit_file(dir: &Path) -> PathBuf {
     dir.join("audit.log")
 }
 
-fn audited(entry: &Value) -> Option<Audited> {
+fn audited(entry: &Value) -> Option<AuditedRequest> {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
     let policies = entry.pointer("/auth/policies").and_then(Value::as_array);
     let by_root = policies.is_some_and(|policies| policies.iter().any(|policy| policy == "root"));
@@ -149,7 +149,7 @@ fn audited(entry: &Value) -> Option<Audited> {
     if path == "sys/audit/test" {
         return None;
     }
-    Some(Audited {
+    Some(AuditedRequest {
         operation: text("/request/operation").unwrap_or_default().to_owned(),
         path: path.to_owned(),
         token: text("/auth/client_token").map(str::to_owned),

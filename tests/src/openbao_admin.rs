@@ -4,11 +4,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::openbao::OpenBao;
-use crate::token::Issuer;
+use crate::token::TokenIssuer;
 
 /// A role of the JWT login: which subject gets which policies for how long.
 #[derive(Clone, Debug)]
-pub struct Role {
+pub struct JwtRole {
     /// Its name.
     pub name: String,
     /// The one subject that may log in (`system:serviceaccount:NS:SA`), or everyone with a good token.
@@ -21,7 +21,7 @@ pub struct Role {
     pub ttl: String,
 }
 
-impl Role {
+impl JwtRole {
     /// A role for anyone's token of audience `vault`, with one policy and tokens for an hour.
     pub fn new(name: &str, policy: &str) -> Self {
         Self {
@@ -104,15 +104,15 @@ impl OpenBao {
     }
 
     /// Lets the issuer's tokens log in at `auth/<mount>`.
-    pub async fn jwt_login(&self, mount: &str, issuer: &Issuer) {
+    pub async fn jwt_login(&self, mount: &str, issuer: &TokenIssuer) {
         self.admin(Method::POST, &format!("sys/auth/{mount}"), json!({ "type": "jwt" })).await;
         let keys = json!({ "jwt_validation_pubkeys": [issuer.public_key_pem()] });
         self.admin(Method::POST, &format!("auth/{mount}/config"), keys).await;
     }
 
     /// Writes a role of the login at `auth/<mount>`.
-    pub async fn role(&self, mount: &str, role: &Role) {
-        let Role { name, subject, audience, policies, ttl } = role;
+    pub async fn role(&self, mount: &str, role: &JwtRole) {
+        let JwtRole { name, subject, audience, policies, ttl } = role;
         let mut body = json!({
             "role_type": "jwt",
             "user_claim": "sub",

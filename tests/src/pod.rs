@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A pod as the driver names it. Every pod made has a uid of its own.
 #[derive(Clone, Debug)]
-pub struct Pod {
+pub struct TestPod {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -15,7 +15,7 @@ pub struct Pod {
     pub service_account: String,
 }
 
-impl Pod {
+impl TestPod {
     /// A new pod of that namespace and service account.
     pub fn new(namespace: &str, service_account: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(1);

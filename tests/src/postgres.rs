@@ -26,7 +26,7 @@ pub struct Postgres {
 
 /// How long what a role of the database engine issues lives, as Vault writes it.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
+pub struct LeaseTtls<'a> {
     /// Its `default_ttl`: what a renewal gives.
     pub ttl: &'a str,
     /// Its `max_ttl`: where renewals end.
@@ -73,7 +73,7 @@ impl Postgres {
     }
 
     /// A role of the database engine: `database/creds/<name>` issues a user then.
-    pub async fn role(bao: &OpenBao, name: &str, terms: Terms<'_>) {
+    pub async fn role(bao: &OpenBao, name: &str, terms: LeaseTtls<'_>) {
         let role = json!({
             "db_name": "pg",
             "creation_statements": [

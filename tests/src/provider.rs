@@ -17,8 +17,8 @@ use tower::service_fn;
 
 use crate::binaries::coffer_binary;
 use crate::http::http_client;
-use crate::metrics::Metrics;
-use crate::mount::{MountCall, Mounted, Refusal, read_answer};
+use crate::metrics::ScrapedMetrics;
+use crate::mount::{MountCall, MountRefusal, Mounted, read_answer};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
@@ -139,7 +139,7 @@ impl Csi {
     ///
     /// # Panics
     /// When the answer breaks the contract.
-    pub async fn mount(&self, call: &MountCall) -> Result<Mounted, Refusal> {
+    pub async fn mount(&self, call: &MountCall) -> Result<Mounted, MountRefusal> {
         let mut request = Request::new(call.request());
         if let Some(deadline) = call.deadline() {
             request.set_timeout(deadline);
@@ -167,10 +167,10 @@ impl Csi {
     ///
     /// # Panics
     /// When it does not answer 200.
-    pub async fn metrics(&self) -> Metrics {
+    pub async fn metrics(&self) -> ScrapedMetrics {
         let (status, text) = self.get("/metrics").await.expect("the metrics answer");
         assert_eq!(status, 200, "{text}");
-        Metrics(text)
+        ScrapedMetrics(text)
     }
 
     /// Whether `/health/ready` says yes.

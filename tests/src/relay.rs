@@ -14,13 +14,13 @@ use tokio::task::{JoinHandle, JoinSet};
 #[derive(Debug)]
 pub struct Relay {
     address: String,
-    way: watch::Sender<Way>,
+    way: watch::Sender<RelayMode>,
     held: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-enum Way {
+enum RelayMode {
     Open,
     /// Requests with this text get no answer.
     Holding(String),
@@ -39,7 +39,7 @@ impl Relay {
         let server = server.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("{scheme}://{}", listener.local_addr().expect("an address"));
-        let way = watch::Sender::new(Way::Open);
+        let way = watch::Sender::new(RelayMode::Open);
         let shared = way.clone();
         let held = Arc::new(AtomicUsize::new(0));
         let holding = Arc::clone(&held);
@@ -64,7 +64,7 @@ impl Relay {
 
     /// From here on, requests with this text in them get no answer, though the server sees them.
     pub fn hold(&self, text: &str) {
-        self.way.send_replace(Way::Holding(text.to_owned()));
+        self.way.send_replace(RelayMode::Holding(text.to_owned()));
     }
 
     /// How many answers it has held back so far.
@@ -74,17 +74,17 @@ impl Relay {
 
     /// From here on, connections are cut, and new ones too: the server is down.
     pub fn refuse(&self) {
-        self.way.send_replace(Way::Refused);
+        self.way.send_replace(RelayMode::Refused);
     }
 
     /// From here on, nothing passes, and nobody is told: connections that are open now stay so, dead for good.
     pub fn cut(&self) {
-        self.way.send_replace(Way::Gone);
+        self.way.send_replace(RelayMode::Gone);
     }
 
     /// Passes on the answers that were held, and all to come; after [`Self::cut`], of new connections.
     pub fn pass(&self) {
-        self.way.send_replace(Way::Open);
+        self.way.send_replace(RelayMode::Open);
     }
 }
 
@@ -94,7 +94,12 @@ impl Drop for Relay {
     }
 }
 
-async fn connection(client: TcpStream, server: String, way: watch::Receiver<Way>, held: Arc<AtomicUsize>) {
+async fn connection(
+    client: TcpStream,
+    server: String,
+    way: watch::Receiver<RelayMode>,
+    held: Arc<AtomicUsize>,
+) {
     let (mut gone, mut refused) = (way.clone(), way.clone());
     let mut relayed = pin!(async {
         if let Ok(server) = TcpStream::connect(&server).await {
@@ -103,15 +108,20 @@ async fn connection(client: TcpStream, server: String, way: watch::Receiver<Way>
     });
     tokio::select! {
         biased;
-        _ = gone.wait_for(|way| matches!(way, Way::Gone)) => {}
-        _ = refused.wait_for(|way| matches!(way, Way::Refused)) => return,
+        _ = gone.wait_for(|way| matches!(way, RelayMode::Gone)) => {}
+        _ = refused.wait_for(|way| matches!(way, RelayMode::Refused)) => return,
         () = &mut relayed => return,
     }
     // it holds the connection, and moves nothing any more
     std::future::pending::<()>().await;
 }
 
-async fn relay(client: TcpStream, server: TcpStream, way: watch::Receiver<Way>, held: Arc<AtomicUsize>) {
+async fn relay(
+    client: TcpStream,
+    server: TcpStream,
+    way: watch::Receiver<RelayMode>,
+    held: Arc<AtomicUsize>,
+) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mute = Arc::new(AtomicBool::new(false));
@@ -120,7 +130,7 @@ async fn relay(client: TcpStream, server: TcpStream, way: watch::Receiver<Way>, 
         let mut buffer = vec![0; 64 << 10];
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
             let request = String::from_utf8_lossy(&buffer[..read]);
-            if matches!(&*way.borrow(), Way::Holding(text) if request.contains(text)) {
+            if matches!(&*way.borrow(), RelayMode::Holding(text) if request.contains(text)) {
                 mute.store(true, Ordering::SeqCst);
             }
             if to_server.write_all(&buffer[..read]).await.is_err() {
@@ -134,7 +144,7 @@ async fn relay(client: TcpStream, server: TcpStream, way: watch::Receiver<Way>, 
         while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
             if muted.swap(false, Ordering::SeqCst) {
                 held.fetch_add(1, Ordering::SeqCst);
-                let _ = passed.wait_for(|way| matches!(way, Way::Open)).await;
+                let _ = passed.wait_for(|way| matches!(way, RelayMode::Open)).await;
             }
             if to_client.write_all(&buffer[..read]).await.is_err() {
                 return;

@@ -22,7 +22,7 @@ pub struct TestCa {
 }
 
 /// A certificate and its key, in PEM.
-pub struct Issued {
+pub struct IssuedCertificate {
     /// The certificate.
     pub certificate: String,
     /// Its key.
@@ -64,16 +64,16 @@ impl TestCa {
     ///
     /// # Panics
     /// When a name is none.
-    pub fn issue(&self, common_name: &str, names: &[&str]) -> Issued {
+    pub fn issue(&self, common_name: &str, names: &[&str]) -> IssuedCertificate {
         self.issued(common_name, names, None)
     }
 
     /// A client's certificate that is good until that moment.
-    pub fn issue_until(&self, common_name: &str, end: SystemTime) -> Issued {
+    pub fn issue_until(&self, common_name: &str, end: SystemTime) -> IssuedCertificate {
         self.issued(common_name, &[], Some(end))
     }
 
-    fn issued(&self, common_name: &str, names: &[&str], end: Option<SystemTime>) -> Issued {
+    fn issued(&self, common_name: &str, names: &[&str], end: Option<SystemTime>) -> IssuedCertificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names for a certificate");
         params.distinguished_name.push(DnType::CommonName, common_name);
@@ -85,7 +85,7 @@ impl TestCa {
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Issued { certificate: certificate.pem(), key: key.serialize_pem() }
+        IssuedCertificate { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
     /// What accepts TLS as `127.0.0.1`.

@@ -7,10 +7,10 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 
-use crate::pod::Pod;
+use crate::pod::TestPod;
 
 /// Stands for the cluster's token issuer: signs with a P-256 key made for this test.
-pub struct Issuer {
+pub struct TokenIssuer {
     key: EcdsaKeyPair,
     random: SystemRandom,
 }
@@ -32,7 +32,7 @@ impl Default for TokenRequest {
     }
 }
 
-impl Issuer {
+impl TokenIssuer {
     /// A new key.
     ///
     /// # Panics
@@ -46,7 +46,7 @@ impl Issuer {
     }
 
     /// The pod's token for audience `vault`, good for 15 minutes.
-    pub fn token(&self, pod: &Pod) -> String {
+    pub fn token(&self, pod: &TestPod) -> String {
         self.token_with(pod, &TokenRequest::default())
     }
 
@@ -54,7 +54,7 @@ impl Issuer {
     ///
     /// # Panics
     /// When the clock stands before 1970.
-    pub fn token_with(&self, pod: &Pod, request: &TokenRequest) -> String {
+    pub fn token_with(&self, pod: &TestPod, request: &TokenRequest) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
         let issued = now.saturating_sub(request.age);
         self.sign(&json!({
@@ -93,13 +93,13 @@ impl Issuer {
     }
 }
 
-impl Default for Issuer {
+impl Default for TokenIssuer {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl std::fmt::Debug for Issuer {
+impl std::fmt::Debug for TokenIssuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Issuer").finish_non_exhaustive()
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coffer_tests::OpenBao;
-use coffer_tests::kubernetes::{Cluster, ClusterOptions, ClusterWithVault, Generation, Node};
+use coffer_tests::kubernetes::{Cluster, ClusterOptions, ClusterWithVault, CsiNode, DriverGeneration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The one argument is the directory in which it tells about itself.
@@ -24,7 +24,7 @@ async fn main() {
 async fn serve(state: &Path) {
     let options = ClusterOptions { controllers: true, ..ClusterOptions::default() };
     let (cluster, bao) = ClusterWithVault::without_nodes(options).await;
-    let node = Node::start(Generation::V1_6, &cluster, bao.address()).await;
+    let node = CsiNode::start(DriverGeneration::V1_6, &cluster, bao.address()).await;
     let kubeconfig = state.join("kubeconfig");
     cluster.api_server().admin().write(&kubeconfig);
 
@@ -35,7 +35,7 @@ async fn serve(state: &Path) {
     std::future::pending::<()>().await;
 }
 
-fn what_runs_where(kubeconfig: &Path, cluster: &Cluster, bao: &OpenBao, node: &Node) -> String {
+fn what_runs_where(kubeconfig: &Path, cluster: &Cluster, bao: &OpenBao, node: &CsiNode) -> String {
     let controllers = cluster.controllers().map_or(0, |controllers| controllers.process().id());
     let lines = [
         ("kube-apiserver", cluster.api_server().id(), cluster.api_server().admin().server),

@@ -16,10 +16,10 @@ use crate::provider::HMAC_KEY;
 use crate::suite::Servers;
 use crate::wait::until_true;
 
-pub use direct::Direct;
-pub use printed::Printed;
+pub use direct::DirectClient;
+pub use printed::KubectlOutput;
 pub use replica::Replica;
-pub use wire::{Speaks, Wire};
+pub use wire::{HttpVersion, RawConnection};
 
 /// The namespace of the API server, as the shipped manifests have it.
 pub const API_NAMESPACE: &str = "coffer-api";
@@ -37,7 +37,7 @@ pub const PASSWORD: &str = "correct-horse-battery";
 pub const HOST: &str = "coffer-api-server.coffer-api.svc";
 
 /// A cluster, a Vault that trusts it, and the API server between them, installed by the shipped manifests.
-pub struct AggregatedSite {
+pub struct ApiSetup {
     /// The API server that kube-apiserver calls.
     pub server: Replica,
     /// The Vault.
@@ -47,7 +47,7 @@ pub struct AggregatedSite {
     dir: TempDir,
 }
 
-impl AggregatedSite {
+impl ApiSetup {
     /// Starts all of it; the API is available.
     pub async fn start(options: ClusterOptions) -> Self {
         let (cluster, bao) = tokio::join!(Cluster::start(options), OpenBao::start());
@@ -70,10 +70,10 @@ impl AggregatedSite {
         std::fs::write(dir.path().join("hmac-key"), HMAC_KEY).expect("write the HMAC key");
         let key = format!("--hmac-key-file={}", dir.path().join("hmac-key").display());
         let server = Replica::start(dir.path(), bao.address(), &[&key]);
-        let site = Self { server, dir, bao, cluster };
-        site.register().await;
-        site.available().await;
-        site
+        let setup = Self { server, dir, bao, cluster };
+        setup.register().await;
+        setup.available().await;
+        setup
     }
 
     /// A further process with the same rights, which nobody calls but the test. The flags that are given count before
@@ -125,7 +125,7 @@ impl AggregatedSite {
     }
 }
 
-impl Servers for AggregatedSite {
+impl Servers for ApiSetup {
     fn show_logs(&self) {
         self.cluster.show_logs();
         self.bao.process().show_log();

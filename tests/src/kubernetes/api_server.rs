@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use super::etcd::Etcd;
 use super::kubeconfig::Kubeconfig;
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::tls::{Issued, TestCa};
+use crate::tls::{IssuedCertificate, TestCa};
 use crate::wait::until;
 
 const ADMIN_TOKEN: &str = "administrator-of-the-test";
@@ -23,7 +23,7 @@ const ADMIN_TOKEN: &str = "administrator-of-the-test";
 /// A kube-apiserver with RBAC, TokenRequest, TokenReview and aggregation, ready. It can go away and come back.
 pub struct ApiServer {
     process: Mutex<Process>,
-    files: Files,
+    files: ApiServerFiles,
     etcd: String,
     port: u16,
     authority: TestCa,
@@ -41,7 +41,7 @@ impl ApiServer {
         let (authority, front_proxy) = (TestCa::new(), TestCa::new());
         // An elliptic key does as well as the usual RSA one, and takes no time to make.
         let token_key = KeyPair::generate().expect("a key");
-        let files = Files::write(&authority, &front_proxy, &token_key);
+        let files = ApiServerFiles::write(&authority, &front_proxy, &token_key);
         let (etcd, port) = (etcd.address().to_owned(), free_port());
         let process = run(&files, &etcd, port);
         let client = admin(&authority, port).client().await;
@@ -146,16 +146,16 @@ fn admin(authority: &TestCa, port: u16) -> Kubeconfig {
 }
 
 /// The files that its command line names.
-struct Files {
+struct ApiServerFiles {
     dir: TempDir,
 }
 
-impl Files {
+impl ApiServerFiles {
     fn write(authority: &TestCa, front_proxy: &TestCa, token_key: &KeyPair) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let files = Self { dir };
         let write = |name: &str, text: &str| fs::write(files.path(name), text).expect("write a file");
-        let pair = |name: &str, Issued { certificate, key }: Issued| {
+        let pair = |name: &str, IssuedCertificate { certificate, key }: IssuedCertificate| {
             write(&format!("{name}.crt"), &certificate);
             write(&format!("{name}.key"), &key);
         };
@@ -179,8 +179,8 @@ impl Files {
     }
 }
 
-fn run(files: &Files, etcd: &str, port: u16) -> Process {
-    let mut command = Command::new(Program::ApiServer.path());
+fn run(files: &ApiServerFiles, etcd: &str, port: u16) -> Process {
+    let mut command = Command::new(ServerProgram::ApiServer.path());
     command
         .env_clear()
         .args(["--etcd-servers", etcd])

@@ -18,12 +18,12 @@ use super::helm::shipped_folder;
 use super::kubeconfig::Kubeconfig;
 use super::kubectl::Kubectl;
 use super::namespace::Namespace;
-use super::programs::Generation;
+use super::programs::DriverGeneration;
 use super::{COFFER_NAMESPACE, DRIVER_NAME};
-use crate::pod::Pod;
+use crate::pod::TestPod;
 
 /// A cluster with CRDs, RBAC and CSIDriver object of the driver, and the RBAC of Coffer as it is shipped. Its nodes
-/// are [`Node`](super::Node)s.
+/// are [`CsiNode`](super::CsiNode)s.
 pub struct Cluster {
     controllers: Option<ControllerManager>,
     api_server: ApiServer,
@@ -35,7 +35,7 @@ pub struct Cluster {
 
 /// How pods' tokens come to the provider: what the CSIDriver object says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tokens {
+pub enum TokenDelivery {
     /// `tokenRequests` for audience `vault`: among the volume's attributes.
     #[default]
     InAttributes,
@@ -49,7 +49,7 @@ pub enum Tokens {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClusterOptions {
     /// What the CSIDriver object asks for.
-    pub tokens: Tokens,
+    pub tokens: TokenDelivery,
     /// With a controller manager, where a test needs its work.
     pub controllers: bool,
 }
@@ -130,7 +130,7 @@ impl Cluster {
     ///
     /// # Panics
     /// When there is no such account or pod.
-    pub async fn pod_kubeconfig(&self, pod: &Pod) -> Kubeconfig {
+    pub async fn pod_kubeconfig(&self, pod: &TestPod) -> Kubeconfig {
         let bound = BoundObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Pod".to_owned()),
@@ -184,9 +184,9 @@ pub fn shipped_rbac() -> PathBuf {
     shipped_folder().join("csi-rbac.yaml")
 }
 
-async fn install(kubectl: &Kubectl, client: &Client, tokens: Tokens) {
+async fn install(kubectl: &Kubectl, client: &Client, tokens: TokenDelivery) {
     // Both generations run as one account here; 1.5's manifests are 1.6's and two more for its own rotation.
-    let (old, new) = (Generation::V1_5.manifests(), Generation::V1_6.manifests());
+    let (old, new) = (DriverGeneration::V1_5.manifests(), DriverGeneration::V1_6.manifests());
     let manifests = [
         new.join("secrets-store.csi.x-k8s.io_secretproviderclasses.yaml"),
         new.join("secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml"),
@@ -204,13 +204,13 @@ async fn install(kubectl: &Kubectl, client: &Client, tokens: Tokens) {
     kubectl.run(established).await;
 }
 
-async fn request_tokens(client: &Client, tokens: Tokens) {
-    if tokens == Tokens::NotRequested {
+async fn request_tokens(client: &Client, tokens: TokenDelivery) {
+    if tokens == TokenDelivery::NotRequested {
         return;
     }
     let spec = json!({
         "tokenRequests": [{ "audience": "vault" }],
-        "serviceAccountTokenInSecrets": tokens == Tokens::InSecrets,
+        "serviceAccountTokenInSecrets": tokens == TokenDelivery::InSecrets,
     });
     let patch: Patch<Value> = Patch::Merge(json!({ "spec": spec }));
     let drivers: Api<CSIDriver> = Api::all(client.clone());

@@ -5,7 +5,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::kubeconfig::Kubeconfig;
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
@@ -33,7 +33,7 @@ impl ControllerManager {
         admin.write(&path("kubeconfig"));
         std::fs::write(path("ca.crt"), &admin.authority).expect("write the authority");
         let port = free_port();
-        let mut command = Command::new(Program::ControllerManager.path());
+        let mut command = Command::new(ServerProgram::ControllerManager.path());
         command
             .env_clear()
             .args(["--leader-elect=false", "--use-service-account-credentials", CONTROLLERS])

@@ -4,34 +4,39 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::csi::CsiClient;
-use super::programs::{Generation, Program};
+use super::programs::{DriverGeneration, ServerProgram};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
 
 /// A driver that serves one node, ready. It looks for providers in `providers/` of the node's directory.
 #[derive(Debug)]
-pub struct Driver {
+pub struct DriverProcess {
     process: Process,
-    generation: Generation,
+    generation: DriverGeneration,
     socket: PathBuf,
     client: CsiClient,
 }
 
-impl Driver {
+impl DriverProcess {
     /// Starts it for the node of that name, its files in `dir`, as the user of that kubeconfig.
     ///
     /// # Panics
     /// When it does not come up.
-    pub(crate) async fn start(generation: Generation, node: &str, dir: &Path, kubeconfig: &Path) -> Self {
+    pub(crate) async fn start(
+        generation: DriverGeneration,
+        node: &str,
+        dir: &Path,
+        kubeconfig: &Path,
+    ) -> Self {
         let socket = dir.join("csi.sock");
         let rotation = match generation {
             // Its own loop.
-            Generation::V1_5 => "1s",
+            DriverGeneration::V1_5 => "1s",
             // How soon after a publish the next one is passed on; kubelet decides when that is.
-            Generation::V1_6 => "1ms",
+            DriverGeneration::V1_6 => "1ms",
         };
-        let mut command = Command::new(Program::Driver(generation).path());
+        let mut command = Command::new(ServerProgram::Driver(generation).path());
         command
             .env_clear()
             // Where `mount` and `umount` lie.
@@ -61,7 +66,7 @@ impl Driver {
     }
 
     /// Which one it is.
-    pub fn generation(&self) -> Generation {
+    pub fn generation(&self) -> DriverGeneration {
         self.generation
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::http::http_client;
 use crate::ports::free_port;
 use crate::process::Process;
@@ -29,7 +29,7 @@ impl Etcd {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let address = format!("http://127.0.0.1:{}", free_port());
         let peers = format!("http://127.0.0.1:{}", free_port());
-        let mut command = Command::new(Program::Etcd.path());
+        let mut command = Command::new(ServerProgram::Etcd.path());
         command
             .env_clear()
             .arg("--data-dir")

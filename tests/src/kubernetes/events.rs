@@ -6,15 +6,15 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use tonic::Status;
 
-use super::kubelet::Volume;
-use crate::pod::Pod;
+use super::kubelet::PodVolume;
+use crate::pod::TestPod;
 
 /// Longest message that client-go lets through.
 const LONGEST: usize = 1024;
 
 /// Records a failed mount as kubelet does. Without kube-apiserver nothing is recorded, here as there.
-pub(crate) async fn failed_mount(client: &Client, volume: &Volume, status: &Status) {
-    let Pod { namespace, name, uid, .. } = &volume.pod;
+pub(crate) async fn failed_mount(client: &Client, volume: &PodVolume, status: &Status) {
+    let TestPod { namespace, name, uid, .. } = &volume.pod;
     // How Go prints an error of gRPC.
     let mut message = format!(
         "MountVolume.SetUp failed for volume {:?} : rpc error: code = {:?} desc = {}",
@@ -45,7 +45,7 @@ pub(crate) async fn failed_mount(client: &Client, volume: &Volume, status: &Stat
 }
 
 /// The messages of a pod's events of that reason.
-pub(crate) async fn messages(client: &Client, pod: &Pod, reason: &str) -> Vec<String> {
+pub(crate) async fn messages(client: &Client, pod: &TestPod, reason: &str) -> Vec<String> {
     let events: Api<Event> = Api::namespaced(client.clone(), &pod.namespace);
     let of_pod = ListParams::default().fields(&format!("involvedObject.uid={},reason={reason}", pod.uid));
     let found = events.list(&of_pod).await.expect("the pod's events");

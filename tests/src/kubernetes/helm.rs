@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::binaries::workspace;
 
 /// The generations of Helm that are in use.
@@ -30,7 +30,7 @@ impl Helm {
     /// When it cannot be run at all.
     pub fn run(self, arguments: &[&str], kubeconfig: Option<&Path>) -> Output {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let mut command = Command::new(Program::Helm(self).path());
+        let mut command = Command::new(ServerProgram::Helm(self).path());
         command.env_clear().env("HOME", home.path()).args(arguments);
         if let Some(kubeconfig) = kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
@@ -113,9 +113,9 @@ pub fn render_manifests() -> BTreeMap<String, String> {
 /// When it is no YAML.
 pub fn objects(yaml: &str) -> Vec<Value> {
     // The front's `---` and templates that render nothing leave documents without an object.
-    let documents = serde_saphyr::from_multiple::<Option<Object>>(yaml).expect("YAML");
-    documents.into_iter().flatten().map(|Object(value)| value).collect()
+    let documents = serde_saphyr::from_multiple::<Option<YamlObject>>(yaml).expect("YAML");
+    documents.into_iter().flatten().map(|YamlObject(value)| value).collect()
 }
 
 #[derive(Deserialize)]
-struct Object(Value);
+struct YamlObject(Value);

@@ -22,7 +22,7 @@ pub struct InstalledApi {
 
 /// How to run it.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
+pub struct RunArguments<'a> {
     /// The Deployment's arguments, but for the port.
     pub arguments: &'a [String],
     /// The kubeconfig of its service account.
@@ -35,7 +35,7 @@ impl InstalledApi {
     /// # Panics
     /// When there is no such Deployment.
     pub async fn start(cluster: &Cluster, namespace: &str, name: &str, vault: &str) -> Self {
-        let command = |run: Run<'_>| {
+        let command = |run: RunArguments<'_>| {
             let mut command = Command::new(coffer_binary("coffer-api-server"));
             command
                 .env_clear()
@@ -55,16 +55,16 @@ impl InstalledApi {
         cluster: &Cluster,
         namespace: &str,
         name: &str,
-        start: impl FnOnce(Run<'_>) -> Process,
+        start: impl FnOnce(RunArguments<'_>) -> Process,
     ) -> Self {
-        let container = Container::of(cluster, "deployment", namespace, name).await;
+        let container = WorkloadContainer::of(cluster, "deployment", namespace, name).await;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("kubeconfig");
         cluster.account_kubeconfig(namespace, &container.account).await.write(&kubeconfig);
         let port = free_port();
         let mut arguments = container.args_without(&["--listen"]);
         arguments.extend([format!("--listen=127.0.0.1:{port}"), "--shutdown-delay=0s".to_owned()]);
-        let process = start(Run { arguments: &arguments, kubeconfig: &kubeconfig });
+        let process = start(RunArguments { arguments: &arguments, kubeconfig: &kubeconfig });
         lead_here(cluster, namespace, name, port).await;
         Self { process, _dir: dir }
     }
@@ -92,7 +92,7 @@ pub async fn installed_csi(
     dir: &Path,
     vault: &str,
 ) -> CsiOptions {
-    let container = Container::of(cluster, "daemonset", namespace, name).await;
+    let container = WorkloadContainer::of(cluster, "daemonset", namespace, name).await;
     let kubeconfig = dir.join("kubeconfig");
     cluster.account_kubeconfig(namespace, &container.account).await.write(&kubeconfig);
     let socket = container.arg("--endpoint=/provider/").expect("an endpoint");
@@ -111,12 +111,12 @@ pub async fn installed_csi(
 }
 
 /// The first container of a Deployment or DaemonSet.
-struct Container {
+struct WorkloadContainer {
     arguments: Vec<String>,
     account: String,
 }
 
-impl Container {
+impl WorkloadContainer {
     async fn of(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Self {
         let shown = cluster.kubectl().run(["get", kind, name, "-n", namespace, "-o", "json"]).await;
         let object: Value = serde_json::from_str(&shown).expect("an object");

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::kubeconfig::Kubeconfig;
-use super::programs::Program;
+use super::programs::ServerProgram;
 
 /// kubectl with that user's kubeconfig.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Kubectl {
         &self,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Result<String, String> {
-        let mut command = Command::new(Program::Kubectl.path());
+        let mut command = Command::new(ServerProgram::Kubectl.path());
         command
             .env_clear()
             .env("HOME", self.dir.path())

@@ -17,8 +17,8 @@ use tonic::Status;
 
 use super::csi::{CsiClient, NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability};
 use super::{DRIVER_NAME, events};
-use crate::mount::{Refusal, refusal};
-use crate::pod::Pod;
+use crate::mount::{MountRefusal, refusal};
+use crate::pod::TestPod;
 use crate::wait::until;
 
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
@@ -32,9 +32,9 @@ pub struct Kubelet {
 
 /// A pod's volume: where it is mounted, and what kubelet tells the driver about it.
 #[derive(Clone, Debug)]
-pub struct Volume {
+pub struct PodVolume {
     /// The pod.
-    pub pod: Pod,
+    pub pod: TestPod,
     /// The volume's name in the pod.
     name: String,
     target: PathBuf,
@@ -52,13 +52,13 @@ impl Kubelet {
     ///
     /// # Panics
     /// When the pod has none.
-    pub async fn volume(&self, pod: &Pod) -> Volume {
+    pub async fn volume(&self, pod: &TestPod) -> PodVolume {
         let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
         let spec = pods.get(&pod.name).await.expect("the pod").spec.unwrap_or_default();
         let volumes = spec.volumes.unwrap_or_default();
         let csi = volumes.into_iter().find_map(|volume| Some((volume.name, volume.csi?)));
         let (name, csi) = csi.expect("a CSI volume in the pod");
-        let mut volume = Volume {
+        let mut volume = PodVolume {
             target: self.root.join(format!("pods/{}/volumes/kubernetes.io~csi/{name}/mount", pod.uid)),
             pod: pod.clone(),
             context: context(pod, csi),
@@ -73,7 +73,7 @@ impl Kubelet {
     ///
     /// # Panics
     /// When the driver refuses.
-    pub async fn mount(&self, pod: &Pod) -> Volume {
+    pub async fn mount(&self, pod: &TestPod) -> PodVolume {
         let volume = self.volume(pod).await;
         let mounted = self.publish(&volume).await;
         mounted.unwrap_or_else(|e| panic!("{} is not mounted: {e:?}", pod.name));
@@ -84,7 +84,7 @@ impl Kubelet {
     ///
     /// # Panics
     /// When it does not.
-    pub async fn refused(&self, pod: &Pod) -> Refusal {
+    pub async fn refused(&self, pod: &TestPod) -> MountRefusal {
         let published = self.publish(&self.volume(pod).await).await;
         published.expect_err("the mount is refused")
     }
@@ -96,7 +96,7 @@ impl Kubelet {
     ///
     /// # Panics
     /// When it is one that kubelet takes for a mount that may still be going on.
-    pub async fn publish(&self, volume: &Volume) -> Result<(), Refusal> {
+    pub async fn publish(&self, volume: &PodVolume) -> Result<(), MountRefusal> {
         let status = match self.publish_once_known(volume).await {
             Ok(()) => return Ok(()),
             Err(status) => status,
@@ -111,7 +111,7 @@ impl Kubelet {
     ///
     /// # Panics
     /// When the driver refuses.
-    pub async fn unmount(&self, volume: &Volume) {
+    pub async fn unmount(&self, volume: &PodVolume) {
         let request = NodeUnpublishVolumeRequest {
             volume_id: volume.id(),
             target_path: volume.target.display().to_string(),
@@ -123,7 +123,7 @@ impl Kubelet {
     ///
     /// # Panics
     /// When kube-apiserver gives none.
-    pub async fn token(&self, pod: &Pod, audience: &str) -> TokenRequestStatus {
+    pub async fn token(&self, pod: &TestPod, audience: &str) -> TokenRequestStatus {
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
                 audiences: Some(vec![audience.to_owned()]),
@@ -144,7 +144,7 @@ impl Kubelet {
     }
 
     /// A class that was just made takes the driver's watch a moment to bring; kubelet tries again, too.
-    async fn publish_once_known(&self, volume: &Volume) -> Result<(), Status> {
+    async fn publish_once_known(&self, volume: &PodVolume) -> Result<(), Status> {
         let parent = volume.target.parent().expect("a target below a directory");
         fs::create_dir_all(parent).expect("make the volume's directory");
         let request = NodePublishVolumeRequest {
@@ -162,7 +162,7 @@ impl Kubelet {
         .await
     }
 
-    async fn add_tokens(&self, volume: &mut Volume) {
+    async fn add_tokens(&self, volume: &mut PodVolume) {
         let drivers: Api<CSIDriver> = Api::all(self.client.clone());
         let spec = drivers.get(DRIVER_NAME).await.expect("the CSIDriver object").spec;
         let mut tokens = Map::new();
@@ -183,7 +183,7 @@ impl Kubelet {
     }
 }
 
-impl Volume {
+impl PodVolume {
     /// The name of the SecretProviderClass.
     pub fn class(&self) -> &str {
         &self.context["secretProviderClass"]
@@ -228,7 +228,7 @@ impl Volume {
 }
 
 /// What the CSIDriver's `podInfoOnMount` asks for, and the volume's own attributes.
-fn context(pod: &Pod, csi: CSIVolumeSource) -> HashMap<String, String> {
+fn context(pod: &TestPod, csi: CSIVolumeSource) -> HashMap<String, String> {
     let mut context: HashMap<_, _> = csi.volume_attributes.unwrap_or_default().into_iter().collect();
     for (name, value) in [
         ("pod.name", pod.name.as_str()),

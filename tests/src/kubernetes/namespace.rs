@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::node::Node;
+use super::node::CsiNode;
 use super::{DRIVER_NAME, events};
-use crate::pod::Pod;
+use crate::pod::TestPod;
 use crate::wait::until;
 
 /// A test's namespace.
@@ -71,17 +71,17 @@ impl Namespace {
     }
 
     /// Makes a pod of that service account on that node, with a volume `secrets` of that class.
-    pub async fn pod(&self, node: &Node, account: &str, class: &str) -> Pod {
+    pub async fn pod(&self, node: &CsiNode, account: &str, class: &str) -> TestPod {
         self.pod_on(node.name(), account, class).await
     }
 
     /// The same on a node of that name, which may have no more than the name.
-    pub async fn pod_on(&self, node: &str, account: &str, class: &str) -> Pod {
-        self.make_pod(Pod::new(&self.name, account), node, class).await
+    pub async fn pod_on(&self, node: &str, account: &str, class: &str) -> TestPod {
+        self.make_pod(TestPod::new(&self.name, account), node, class).await
     }
 
     /// Makes a pod by its name; its uid is kube-apiserver's.
-    pub async fn make_pod(&self, pod: Pod, node: &str, class: &str) -> Pod {
+    pub async fn make_pod(&self, pod: TestPod, node: &str, class: &str) -> TestPod {
         let volume = json!({
             "name": "secrets",
             "csi": {
@@ -100,14 +100,14 @@ impl Namespace {
             },
         });
         let made: core::Pod = create(&self.api(), object).await;
-        Pod { uid: made.metadata.uid.expect("a uid"), ..pod }
+        TestPod { uid: made.metadata.uid.expect("a uid"), ..pod }
     }
 
     /// Deletes a pod at once.
     ///
     /// # Panics
     /// When it is not there.
-    pub async fn delete_pod(&self, pod: &Pod) {
+    pub async fn delete_pod(&self, pod: &TestPod) {
         let at_once = DeleteParams::default().grace_period(0);
         let deleted = self.api::<core::Pod>().delete(&pod.name, &at_once).await;
         deleted.expect("the pod is deleted");
@@ -117,7 +117,7 @@ impl Namespace {
     ///
     /// # Panics
     /// When they cannot be read.
-    pub async fn versions(&self, pod: &Pod, class: &str) -> Option<BTreeMap<String, String>> {
+    pub async fn versions(&self, pod: &TestPod, class: &str) -> Option<BTreeMap<String, String>> {
         let status = self.status(pod, class).await?;
         let objects = status.data["status"]["objects"].as_array().expect("objects");
         let text = |object: &Value, field: &str| object[field].as_str().expect("text").to_owned();
@@ -128,7 +128,7 @@ impl Namespace {
     ///
     /// # Panics
     /// When it cannot be read.
-    pub async fn status(&self, pod: &Pod, class: &str) -> Option<DynamicObject> {
+    pub async fn status(&self, pod: &TestPod, class: &str) -> Option<DynamicObject> {
         let kind = resource("SecretProviderClassPodStatus", "secretproviderclasspodstatuses");
         let statuses: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.name, &kind);
         let name = format!("{}-{}-{class}", pod.name, self.name);
@@ -147,7 +147,7 @@ impl Namespace {
     }
 
     /// Waits for an event of that pod with that reason, and gives its message.
-    pub async fn event(&self, pod: &Pod, reason: &str) -> String {
+    pub async fn event(&self, pod: &TestPod, reason: &str) -> String {
         until(&format!("an event {reason} of {}", pod.name), async || {
             events::messages(&self.client, pod, reason).await.pop()
         })

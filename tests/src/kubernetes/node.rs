@@ -4,36 +4,36 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cluster::Cluster;
-use super::driver::{Driver, providers};
+use super::driver::{DriverProcess, providers};
 use super::kubelet::Kubelet;
 use super::mounts::MountDir;
-use super::programs::Generation;
+use super::programs::DriverGeneration;
 use crate::provider::{Csi, CsiOptions};
 
 /// A node of a cluster. Fields are dropped in this order: nobody mounts any more when the mounts are undone.
-pub struct Node {
+pub struct CsiNode {
     /// What a test calls.
     pub kubelet: Kubelet,
     /// The provider.
     pub csi: Csi,
-    driver: Driver,
+    driver: DriverProcess,
     name: String,
     dir: MountDir,
 }
 
-impl Node {
+impl CsiNode {
     /// Starts one, its provider pointed at that Vault.
     ///
     /// # Panics
     /// When it does not come up.
-    pub async fn start(generation: Generation, cluster: &Cluster, vault: &str) -> Self {
+    pub async fn start(generation: DriverGeneration, cluster: &Cluster, vault: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(1);
         let name = format!("node-{}", MADE.fetch_add(1, Ordering::Relaxed));
         let dir = MountDir::new();
         std::fs::create_dir(providers(dir.path())).expect("make the providers' directory");
         cluster.coffer_kubeconfig().await.write(&coffer_kubeconfig(dir.path()));
 
-        let driver = Driver::start(generation, &name, dir.path(), cluster.driver_kubeconfig());
+        let driver = DriverProcess::start(generation, &name, dir.path(), cluster.driver_kubeconfig());
         let csi = provider(dir.path(), vault).start();
         let (driver, csi) = tokio::join!(driver, csi);
         let client = driver.client().clone();
@@ -52,7 +52,7 @@ impl Node {
     }
 
     /// Its driver.
-    pub fn driver(&self) -> &Driver {
+    pub fn driver(&self) -> &DriverProcess {
         &self.driver
     }
 

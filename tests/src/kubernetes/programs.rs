@@ -9,14 +9,14 @@ use crate::binaries::workspace;
 
 /// The two lines of the Secrets Store CSI driver that are in use, and differ in how they call a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Generation {
+pub enum DriverGeneration {
     /// 1.5: rotates by itself, and names the socket's path as `:authority`.
     V1_5,
     /// 1.6: rotates when kubelet publishes again.
     V1_6,
 }
 
-impl Generation {
+impl DriverGeneration {
     /// Both.
     pub const ALL: [Self; 2] = [Self::V1_5, Self::V1_6];
 
@@ -33,7 +33,7 @@ impl Generation {
     }
 }
 
-impl fmt::Display for Generation {
+impl fmt::Display for DriverGeneration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::V1_5 => "1.5",
@@ -44,16 +44,16 @@ impl fmt::Display for Generation {
 
 /// A program that was built, or brought along by `KUBEBUILDER_ASSETS`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Program {
+pub(crate) enum ServerProgram {
     Etcd,
     ApiServer,
     ControllerManager,
     Kubectl,
-    Driver(Generation),
+    Driver(DriverGeneration),
     Helm(Helm),
 }
 
-impl Program {
+impl ServerProgram {
     /// Its path.
     ///
     /// # Panics
@@ -88,7 +88,7 @@ impl Program {
 /// # Panics
 /// When it is not there.
 pub fn kubectl_program() -> PathBuf {
-    Program::Kubectl.path()
+    ServerProgram::Kubectl.path()
 }
 
 fn servers() -> PathBuf {

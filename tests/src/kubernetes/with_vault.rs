@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, ClusterOptions};
 use super::namespace::Namespace;
-use super::node::Node;
-use super::programs::Generation;
+use super::node::CsiNode;
+use super::programs::DriverGeneration;
 use super::vault_login::KubernetesRole;
 use crate::openbao::OpenBao;
 use crate::suite::{Servers, Suite};
 
 /// A cluster with Vault.
 pub struct ClusterWithVault {
-    nodes: Vec<Node>,
+    nodes: Vec<CsiNode>,
     /// The Vault. `auth/kubernetes` asks the cluster about every token.
     pub bao: OpenBao,
     /// The cluster.
@@ -26,8 +26,8 @@ impl ClusterWithVault {
     /// Starts all of it.
     pub async fn start(options: ClusterOptions) -> Self {
         let (cluster, bao) = Self::without_nodes(options).await;
-        let node = |generation| Node::start(generation, &cluster, bao.address());
-        let (old, new) = tokio::join!(node(Generation::V1_5), node(Generation::V1_6));
+        let node = |generation| CsiNode::start(generation, &cluster, bao.address());
+        let (old, new) = tokio::join!(node(DriverGeneration::V1_5), node(DriverGeneration::V1_6));
         Self { nodes: vec![old, new], bao, cluster }
     }
 
@@ -42,7 +42,7 @@ impl ClusterWithVault {
     ///
     /// # Panics
     /// Never: there is one of each.
-    pub fn node(&self, generation: Generation) -> &Node {
+    pub fn node(&self, generation: DriverGeneration) -> &CsiNode {
         let mut nodes = self.nodes.iter();
         let found = nodes.find(|node| node.driver().generation() == generation);
         found.expect("a node of each generation")
@@ -75,7 +75,7 @@ impl Servers for ClusterWithVault {
     fn show_logs(&self) {
         self.cluster.show_logs();
         self.bao.process().show_log();
-        self.nodes.iter().for_each(Node::show_logs);
+        self.nodes.iter().for_each(CsiNode::show_logs);
     }
 }
 
@@ -85,13 +85,13 @@ impl Suite<ClusterWithVault> {
     pub fn on_each_driver<F>(
         self,
         name: &str,
-        test: impl Fn(Arc<ClusterWithVault>, Generation) -> F + Copy + Send + 'static,
+        test: impl Fn(Arc<ClusterWithVault>, DriverGeneration) -> F + Copy + Send + 'static,
     ) -> Self
     where
         F: Future<Output = ()>,
     {
-        Generation::ALL.into_iter().fold(self, |suite, generation| {
-            suite.mounting(format!("{name}::driver_{generation}"), move |site| test(site, generation))
+        DriverGeneration::ALL.into_iter().fold(self, |suite, generation| {
+            suite.mounting(format!("{name}::driver_{generation}"), move |setup| test(setup, generation))
         })
     }
 }

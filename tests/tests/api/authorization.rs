@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, READ_AS_APP};
+use coffer_tests::kubernetes::aggregated::{API, ApiSetup, READ_AS_APP};
 use coffer_tests::{Suite, until, until_true};
 use serde_json::{Value, json};
 
-type Site = Arc<AggregatedSite>;
-
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("service_accounts_read_as_themselves", service_accounts_read_as_themselves)
         .test("others_read_by_annotation_alone", others_read_by_annotation_alone)
@@ -18,21 +16,21 @@ pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
         .test("a_class_chooses_neither_server_nor_audience", a_class_chooses_neither)
 }
 
-async fn service_accounts_read_as_themselves(site: Site) {
-    let ns = site.namespace("accounts").await;
+async fn service_accounts_read_as_themselves(setup: Arc<ApiSetup>) {
+    let ns = setup.namespace("accounts").await;
     let n = ns.name();
     ns.account("other").await;
     let account = |ns: &str, name: &str| format!("--as=system:serviceaccount:{ns}:{name}");
-    site.allow(&ns, "system:serviceaccounts", &["get"], None).await;
+    setup.allow(&ns, "system:serviceaccounts", &["get"], None).await;
     let all = "--clusterrole=coffer-secrets-reader";
     let group = format!("--group=system:serviceaccounts:{n}");
-    site.cluster.kubectl().run(["create", "rolebinding", "accounts", "-n", n, all, &group]).await;
+    setup.cluster.kubectl().run(["create", "rolebinding", "accounts", "-n", n, all, &group]).await;
     let own = format!("--as-group=system:serviceaccounts:{n}");
     let get = ["get", "vaultsecret", "db", "-n", n, "-o", "jsonpath={.readAs}"];
     let read = async |account: &str| {
         let mut arguments = get.to_vec();
         arguments.extend([account, own.as_str(), "--as-group=system:authenticated"]);
-        site.kubectl(arguments).await
+        setup.kubectl(arguments).await
     };
     let by_app = until("the right to count", async || {
         let read = read(&account(n, "app")).await;
@@ -49,23 +47,23 @@ async fn service_accounts_read_as_themselves(site: Site) {
     assert!(foreign.refused().contains("no service account of namespace"), "{foreign:?}");
 }
 
-async fn others_read_by_annotation_alone(site: Site) {
-    let ns = site.namespace("others").await;
+async fn others_read_by_annotation_alone(setup: Arc<ApiSetup>) {
+    let ns = setup.namespace("others").await;
     let n = ns.name();
     let get = ["get", "vaultsecret", "db", "-n", n, "-o", "jsonpath={.readAs}"];
-    let refused = site.kubectl(get).await;
+    let refused = setup.kubectl(get).await;
     for part in ["Forbidden", "kubectl annotate secretproviderclass", "custom.secrets.k8s.io/service-account"]
     {
         assert!(refused.refused().contains(part), "no {part} in {refused:?}");
     }
-    site.annotate(&ns, "db", READ_AS_APP).await;
+    setup.annotate(&ns, "db", READ_AS_APP).await;
     let read = until("the annotation to count", async || {
-        let read = site.kubectl(get).await;
+        let read = setup.kubectl(get).await;
         read.status.success().then_some(read)
     })
     .await;
     assert_eq!(read.out, "app");
-    let log = site.server.log();
+    let log = setup.server.log();
     let line =
         log.lines().find(|line| line.contains(n) && line.contains("read_as=\"app\"")).expect("an audit line");
     for part in ["user=\"admin\"", "class=\"db\"", "objects=\"user,password\"", "code=200"] {
@@ -73,18 +71,18 @@ async fn others_read_by_annotation_alone(site: Site) {
     }
 }
 
-async fn rights_by_name_hold(site: Site) {
-    let ns = site.annotated_namespace("rights").await;
+async fn rights_by_name_hold(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("rights").await;
     let n = ns.name();
     let objects = ns.objects("db", &[("other", "user")]);
     ns.class("other", json!({ "roleName": n, "objects": objects })).await;
-    site.listed(&ns, "other").await;
-    site.annotate(&ns, "other", READ_AS_APP).await;
-    site.allow(&ns, "eve", &["get", "list"], Some("db")).await;
+    setup.listed(&ns, "other").await;
+    setup.annotate(&ns, "other", READ_AS_APP).await;
+    setup.allow(&ns, "eve", &["get", "list"], Some("db")).await;
     let as_eve = async |arguments: &[&str]| {
         let mut all = vec!["-n", n, "--as=eve"];
         all.extend(arguments);
-        site.kubectl(all).await
+        setup.kubectl(all).await
     };
     until_true("the right to count", async || {
         as_eve(&["get", "vaultsecret", "db", "-o", "yaml"]).await.status.success()
@@ -107,47 +105,47 @@ async fn rights_by_name_hold(site: Site) {
     let two = format!(
         "{API}/namespaces/{n}/secrets?fieldSelector=metadata.name%3Ddb&fieldSelector=metadata.name%3Dother"
     );
-    let two = site.kubectl(["get", "--raw", &two]).await;
+    let two = setup.kubectl(["get", "--raw", &two]).await;
     assert!(two.refused().contains("twice"), "{two:?}");
 }
 
-async fn a_namespace_must_opt_in(site: Site) {
-    let ns = site.cluster.namespace("closed").await;
+async fn a_namespace_must_opt_in(setup: Arc<ApiSetup>) {
+    let ns = setup.cluster.namespace("closed").await;
     ns.account("app").await;
     let objects = ns.objects("db", &[("user", "user")]);
     ns.class("db", json!({ "roleName": ns.name(), "objects": objects })).await;
-    site.listed(&ns, "db").await;
-    site.annotate(&ns, "db", READ_AS_APP).await;
+    setup.listed(&ns, "db").await;
+    setup.annotate(&ns, "db", READ_AS_APP).await;
     until_true("a refusal to mint", async || {
-        let refused = site.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"]).await;
+        let refused = setup.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"]).await;
         refused.refused().contains("coffer-token-minter") && refused.err.contains("Forbidden")
     })
     .await;
 }
 
-async fn what_issues(site: Site) {
-    let ns = site.annotated_namespace("issues").await;
+async fn what_issues(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("issues").await;
     let n = ns.name();
-    site.bao.mount_engine("transit", "transit", Value::Null).await;
-    site.bao.admin(reqwest::Method::POST, "transit/keys/k", json!({})).await;
+    setup.bao.mount_engine("transit", "transit", Value::Null).await;
+    setup.bao.admin(reqwest::Method::POST, "transit/keys/k", json!({})).await;
     let objects = "[{objectName: a, secretPath: transit/encrypt/k, method: POST, secretKey: ciphertext, secretArgs: {plaintext: aGk=}}]";
     ns.class("issue", json!({ "roleName": n, "objects": objects })).await;
-    site.listed(&ns, "issue").await;
-    site.annotate(&ns, "issue", READ_AS_APP).await;
+    setup.listed(&ns, "issue").await;
+    setup.annotate(&ns, "issue", READ_AS_APP).await;
     let get = ["get", "vaultsecret", "issue", "-n", n, "-o", "yaml"];
     until_true("a refusal that says how", async || {
-        let refused = site.kubectl(get).await;
+        let refused = setup.kubectl(get).await;
         refused.refused().contains("custom.secrets.k8s.io/allow-issuing")
     })
     .await;
-    assert_eq!(site.bao.requests_to("transit/encrypt/k"), 0);
-    site.annotate(&ns, "issue", "custom.secrets.k8s.io/allow-issuing=true").await;
-    until_true("the annotation to count", async || site.kubectl(get).await.status.success()).await;
-    assert_eq!(site.bao.requests_to("transit/encrypt/k"), 1);
+    assert_eq!(setup.bao.requests_to("transit/encrypt/k"), 0);
+    setup.annotate(&ns, "issue", "custom.secrets.k8s.io/allow-issuing=true").await;
+    until_true("the annotation to count", async || setup.kubectl(get).await.status.success()).await;
+    assert_eq!(setup.bao.requests_to("transit/encrypt/k"), 1);
 }
 
-async fn a_class_chooses_neither(site: Site) {
-    let ns = site.annotated_namespace("chosen").await;
+async fn a_class_chooses_neither(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("chosen").await;
     let n = ns.name();
     let thief = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     thief.set_nonblocking(true).expect("a socket that does not wait");
@@ -163,10 +161,10 @@ async fn a_class_chooses_neither(site: Site) {
         ("audience", json!({ "roleName": n, "objects": objects, "audience": own }), "cluster's own"),
     ] {
         ns.class(name, parameters).await;
-        site.listed(&ns, name).await;
-        site.annotate(&ns, name, READ_AS_APP).await;
+        setup.listed(&ns, name).await;
+        setup.annotate(&ns, name, READ_AS_APP).await;
         until_true(&format!("the refusal of {name}"), async || {
-            let refused = site.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
+            let refused = setup.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
             refused.refused().contains(part)
         })
         .await;
@@ -175,10 +173,10 @@ async fn a_class_chooses_neither(site: Site) {
     // TLS settings of a class count for nothing: neither files nor names of it are looked at
     let tls = json!({ "roleName": n, "objects": objects, "vaultCACertPath": "/no/such/file", "vaultSkipTLSVerify": "maybe" });
     ns.class("tls", tls).await;
-    site.listed(&ns, "tls").await;
-    site.annotate(&ns, "tls", READ_AS_APP).await;
+    setup.listed(&ns, "tls").await;
+    setup.annotate(&ns, "tls", READ_AS_APP).await;
     until_true("the class to be read", async || {
-        let read = site.kubectl(["get", "vaultsecret", "tls", "-n", n, "-o", "yaml"]).await;
+        let read = setup.kubectl(["get", "vaultsecret", "tls", "-n", n, "-o", "yaml"]).await;
         read.status.success()
     })
     .await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, Direct, Speaks};
+use coffer_tests::kubernetes::aggregated::{API, ApiSetup, DirectClient, HttpVersion};
 use coffer_tests::until_true;
 use coffer_tests::{Suite, TestCa};
 use serde_json::Value;
@@ -11,9 +11,7 @@ use tokio::net::TcpStream;
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const FORGED: [(&str, &str); 2] = [("X-Remote-User", "admin"), ("X-Remote-Group", "system:masters")];
 
-type Site = Arc<AggregatedSite>;
-
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("forged_headers_make_nobody_an_administrator", forged_headers)
         .test("a_certificate_of_another_authority_is_refused", a_foreign_certificate)
@@ -26,53 +24,53 @@ pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
         .test("metrics_are_for_those_who_may", metrics)
 }
 
-async fn forged_headers(site: Site) {
-    let direct = site.direct(None).await;
+async fn forged_headers(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
     let (status, headers, text) = direct.get(&format!("{API}/secrets"), &FORGED).await;
     assert_eq!(status, 403, "{text}");
     assert!(text.contains("system:anonymous"), "{text}");
     assert_eq!(headers["cache-control"], "no-store");
     let status: Value = serde_json::from_str(&text).expect("a Status");
     assert_eq!((&status["kind"], &status["apiVersion"]), (&"Status".into(), &"v1".into()));
-    let log = site.server.log();
+    let log = setup.server.log();
     let line = log.lines().find(|line| line.contains("denied")).expect("an audit line of the denial");
     for part in ["user=\"system:anonymous\"", "verb=\"list\"", "code=403"] {
         assert!(line.contains(part), "no {part} in {line}");
     }
 }
 
-async fn a_foreign_certificate(site: Site) {
+async fn a_foreign_certificate(setup: Arc<ApiSetup>) {
     let foreign = TestCa::new();
-    let direct = site.direct(Some(&foreign.issue("front-proxy-client", &[]))).await;
+    let direct = setup.direct(Some(&foreign.issue("front-proxy-client", &[]))).await;
     for path in [&format!("{API}/secrets"), API, "/apis", "/healthz", "/readyz", "/openapi/v2", "/none"] {
         let (status, _, text) = direct.get(path, &FORGED).await;
         assert_eq!(status, 401, "{path}: {text}");
     }
 }
 
-async fn bearer_tokens(site: Site) {
-    let direct = site.direct(None).await;
+async fn bearer_tokens(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
     let path = format!("{API}/secrets");
     let bad = direct.get(&path, &[("Authorization", "Bearer nonsense")]).await;
     assert_eq!(bad.0, 401, "{}", bad.2);
-    let admin = site.admin();
+    let admin = setup.admin();
     let good = direct.get(&path, &[("Authorization", &admin)]).await;
     assert_eq!(good.0, 200, "{}", good.2);
     // open paths ask nobody about a token
     assert_eq!(direct.get("/livez", &[("Authorization", "Bearer nonsense")]).await.0, 200);
 }
 
-async fn impersonation(site: Site) {
-    let direct = site.direct(None).await;
-    let admin = site.admin();
+async fn impersonation(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
+    let admin = setup.admin();
     let headers = [("Authorization", admin.as_str()), ("Impersonate-User", "eve")];
     let (status, _, text) = direct.get(&format!("{API}/secrets"), &headers).await;
     assert_eq!(status, 403, "{text}");
     assert!(text.contains("impersonation"), "{text}");
 }
 
-async fn discovery(site: Site) {
-    let direct = site.direct(None).await;
+async fn discovery(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
     let accept =
         format!("{AGGREGATED},application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList");
     let (status, headers, text) = direct.get("/apis", &[("Accept", &accept)]).await;
@@ -94,8 +92,8 @@ async fn discovery(site: Site) {
     }
 }
 
-async fn openapi(site: Site) {
-    let direct = site.direct(None).await;
+async fn openapi(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
     let index: Value = serde_json::from_str(&direct.get("/openapi/v3", &[]).await.2).expect("JSON");
     let url = index["paths"]["apis/custom.secrets.k8s.io/v1alpha1"]["serverRelativeURL"].as_str();
     let url = url.expect("a URL");
@@ -110,9 +108,9 @@ async fn openapi(site: Site) {
     assert_eq!(direct.get("/openapi/v2", &[("If-None-Match", "*")]).await.0, 304);
 }
 
-async fn out_of_the_way(site: Site) {
-    let direct = site.direct(None).await;
-    let admin = site.admin();
+async fn out_of_the_way(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
+    let admin = setup.admin();
     let bearer = ("Authorization", admin.as_str());
     let list = format!("{API}/secrets");
     for (accept, expected) in [
@@ -129,7 +127,7 @@ async fn out_of_the_way(site: Site) {
         groups.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     many.push(bearer);
     assert_eq!(direct.get(&list, &many).await.0, 200);
-    assert_eq!(site.direct_http1().await.get(&list, &many).await.0, 200);
+    assert_eq!(setup.direct_http1().await.get(&list, &many).await.0, 200);
     let request = direct.request("GET", &list).header("Authorization", &admin).body("x".repeat(1 << 20));
     assert_eq!(request.send().await.expect("an answer").status().as_u16(), 200);
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"] {
@@ -145,16 +143,16 @@ async fn out_of_the_way(site: Site) {
     assert_eq!(status, 400, "{text}");
 }
 
-async fn method_status(direct: &Direct, method: &str, path: &str, token: &str) -> u16 {
+async fn method_status(direct: &DirectClient, method: &str, path: &str, token: &str) -> u16 {
     let answer = direct.request(method, path).header("Authorization", token).send().await;
     answer.expect("an answer").status().as_u16()
 }
 
 /// One connects and says nothing, another says nothing after the handshake; meanwhile others are served.
-async fn a_silent_client(site: Site) {
-    let direct = site.direct(None).await;
-    let silent = TcpStream::connect(("127.0.0.1", site.server.port())).await.expect("a connection");
-    let mut shaken = site.wire(Speaks::Http2, None).await;
+async fn a_silent_client(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
+    let silent = TcpStream::connect(("127.0.0.1", setup.server.port())).await.expect("a connection");
+    let mut shaken = setup.wire(HttpVersion::Http2, None).await;
     assert_eq!(direct.get("/livez", &[]).await.0, 200);
     let gone = async || {
         silent.readable().await.expect("a socket");
@@ -164,10 +162,10 @@ async fn a_silent_client(site: Site) {
     until_true("the one after its handshake, too", async || shaken.has_ended(1024).await).await;
 }
 
-async fn metrics(site: Site) {
-    let direct = site.direct(None).await;
+async fn metrics(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
     assert_eq!(direct.get("/metrics", &[]).await.0, 403);
-    let admin = site.admin();
+    let admin = setup.admin();
     let (status, _, text) = direct.get("/metrics", &[("Authorization", &admin)]).await;
     assert_eq!(status, 200);
     assert!(text.contains("coffer_api_requests_total{kind=\"discovery\",code=\"200\"}"), "{text}");

@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use coffer_tests::kubernetes::KubernetesRole;
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
+use coffer_tests::kubernetes::aggregated::{API, ApiSetup, PASSWORD, READ_AS_APP};
 use coffer_tests::{OpenBao, Suite, until, until_true};
 use futures_util::future::join_all;
 use serde_json::json;
 
-type Site = Arc<AggregatedSite>;
-
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("a_stalled_vault_holds_up_nobody_else", a_stalled_vault)
         .test("one_stalled_vault_leaves_the_other_alone", one_stalled_vault)
@@ -24,13 +22,13 @@ pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
         .test("vault_sealed_is_said_and_harms_no_deletion", vault_sealed)
 }
 
-async fn a_stalled_vault(site: Site) {
-    let ns = site.annotated_namespace("stalled").await;
-    site.bao.process().freeze();
+async fn a_stalled_vault(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("stalled").await;
+    setup.bao.process().freeze();
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
     let raw = format!("{API}/namespaces/{}/secrets/db", ns.name());
-    let direct = site.direct(None).await;
-    let admin = site.admin();
+    let direct = setup.direct(None).await;
+    let admin = setup.admin();
     let gets = join_all((0..200).map(|_| async { direct.get(&raw, &[("Authorization", &admin)]).await }));
     let others = async {
         let began = Instant::now();
@@ -54,17 +52,17 @@ async fn a_stalled_vault(site: Site) {
         answers.iter().all(|(status, headers, _)| *status == 429 || !headers.contains_key("retry-after"))
     );
     eprintln!("20 discovery requests beside 200 stalled reads: {others:?}");
-    let deletion = site.cluster.namespace("deleted").await;
-    site.cluster.kubectl().run(["delete", "namespace", deletion.name(), "--timeout=60s"]).await;
-    site.bao.process().thaw();
-    until_true("reads to go on", async || site.kubectl(get).await.status.success()).await;
+    let deletion = setup.cluster.namespace("deleted").await;
+    setup.cluster.kubectl().run(["delete", "namespace", deletion.name(), "--timeout=60s"]).await;
+    setup.bao.process().thaw();
+    until_true("reads to go on", async || setup.kubectl(get).await.status.success()).await;
 }
 
-async fn one_stalled_vault(site: Site) {
-    let ns = site.annotated_namespace("two").await;
+async fn one_stalled_vault(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("two").await;
     let n = ns.name();
     let other = OpenBao::start().await;
-    other.kubernetes_login_as("kubernetes", &site.cluster, "reviewer-of-the-other").await;
+    other.kubernetes_login_as("kubernetes", &setup.cluster, "reviewer-of-the-other").await;
     other.kv_put(&format!("{n}/db"), json!({ "user": "jo" })).await;
     other.policy(n, &format!("path \"secret/data/{n}/*\" {{ capabilities = [\"read\"] }}")).await;
     let role = KubernetesRole { name: n, account: "app", namespace: n, audience: Some("vault"), policy: n };
@@ -72,12 +70,12 @@ async fn one_stalled_vault(site: Site) {
     let objects = ns.objects("db", &[("user", "user")]);
     let elsewhere = json!({ "roleName": n, "objects": objects, "vaultAddress": other.address() });
     ns.class("elsewhere", elsewhere).await;
-    site.annotate(&ns, "elsewhere", READ_AS_APP).await;
+    setup.annotate(&ns, "elsewhere", READ_AS_APP).await;
 
-    let allowed = format!("--allowed-vault-addresses={},{}", site.bao.address(), other.address());
-    let replica = site.replica(&[&allowed]);
-    let direct = site.direct_to(&replica, &site.serving_ca().await);
-    let (admin, secrets) = (site.admin(), format!("{API}/namespaces/{n}/secrets"));
+    let allowed = format!("--allowed-vault-addresses={},{}", setup.bao.address(), other.address());
+    let replica = setup.replica(&[&allowed]);
+    let direct = setup.direct_to(&replica, &setup.serving_ca().await);
+    let (admin, secrets) = (setup.admin(), format!("{API}/namespaces/{n}/secrets"));
     let get = async |class: &str| {
         let answer = direct.try_get(&format!("{secrets}/{class}"), &[("Authorization", &admin)]).await;
         answer.map_or(0, |(status, _, _)| status)
@@ -85,7 +83,7 @@ async fn one_stalled_vault(site: Site) {
     for class in ["db", "elsewhere"] {
         until_true("the replica to read", async || get(class).await == 200).await;
     }
-    site.bao.process().freeze();
+    setup.bao.process().freeze();
     let stalled = join_all((0..30).map(|_| get("db")));
     let others = async {
         for _ in 0..20 {
@@ -97,53 +95,53 @@ async fn one_stalled_vault(site: Site) {
         answers = stalled => panic!("the stalled Vault answered first: {answers:?}"),
         () = others => {}
     }
-    site.bao.process().thaw();
+    setup.bao.process().thaw();
     until_true("reads to go on", async || get("db").await == 200).await;
 }
 
-async fn kube_apiserver_comes_back(site: Site) {
-    let ns = site.annotated_namespace("restarted").await;
-    let direct = site.direct(None).await;
-    site.cluster.api_server().kill();
+async fn kube_apiserver_comes_back(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("restarted").await;
+    let direct = setup.direct(None).await;
+    setup.cluster.api_server().kill();
     until_true("discovery to be answered alone", async || direct.get(API, &[]).await.0 == 200).await;
     assert_eq!(direct.get("/readyz", &[]).await.0, 200);
-    site.cluster.api_server().start_again().await;
-    site.available().await;
+    setup.cluster.api_server().start_again().await;
+    setup.available().await;
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
-    until_true("reads to go on", async || site.kubectl(get).await.status.success()).await;
+    until_true("reads to go on", async || setup.kubectl(get).await.status.success()).await;
     // classes made since are seen: the watch goes on too
     ns.class("late", json!({ "roleName": ns.name(), "objects": ns.objects("db", &[("a", "user")]) })).await;
-    site.listed(&ns, "late").await;
+    setup.listed(&ns, "late").await;
 }
 
 /// Who was let in a moment ago still is; only the token is missing then.
-async fn tokens_are_away(site: Site) {
-    let ns = site.namespace("away").await;
-    site.annotate(&ns, "db", READ_AS_APP).await;
-    let direct = site.direct(None).await;
+async fn tokens_are_away(setup: Arc<ApiSetup>) {
+    let ns = setup.namespace("away").await;
+    setup.annotate(&ns, "db", READ_AS_APP).await;
+    let direct = setup.direct(None).await;
     let path = format!("{API}/namespaces/{}/secrets/db", ns.name());
-    let (admin, table) = (site.admin(), "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let (admin, table) = (setup.admin(), "application/json;as=Table;v=v1;g=meta.k8s.io");
     let row = async || direct.get(&path, &[("Authorization", &admin), ("Accept", table)]).await;
     // a row asks for the same right as a read, and for no token
     until_true("the annotation to count", async || row().await.2.contains("\"app\"")).await;
     assert_eq!(row().await.0, 200);
-    site.cluster.api_server().kill();
+    setup.cluster.api_server().kill();
     let (status, headers, text) = direct.get(&path, &[("Authorization", &admin)]).await;
     assert_eq!(status, 503, "{text}");
     assert!(text.contains("no token for service account") && !text.contains("RoleBinding"), "{text}");
     assert!(!headers.contains_key("retry-after"));
-    site.cluster.api_server().start_again().await;
-    site.available().await;
+    setup.cluster.api_server().start_again().await;
+    setup.available().await;
 }
 
-async fn vault_down(site: Site) {
-    let ns = site.annotated_namespace("down").await;
+async fn vault_down(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("down").await;
     let nobody =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let replica = site.replica(&[&format!("--vault-addr=http://{nobody}")]);
-    let direct = site.direct_to(&replica, &site.serving_ca().await);
+    let replica = setup.replica(&[&format!("--vault-addr=http://{nobody}")]);
+    let direct = setup.direct_to(&replica, &setup.serving_ca().await);
     let path = format!("{API}/namespaces/{}/secrets/db", ns.name());
-    let admin = site.admin();
+    let admin = setup.admin();
     let answer = until("the replica to know the class", async || {
         let answer = direct.try_get(&path, &[("Authorization", &admin)]).await.ok();
         answer.filter(|(status, _, text)| *status != 404 && !text.contains("have not been read"))
@@ -155,15 +153,15 @@ async fn vault_down(site: Site) {
     assert_eq!(direct.get("/readyz", &[]).await.0, 200, "a restart mends no Vault");
 }
 
-async fn the_server_comes_back(site: Site) {
-    let kubectl = site.cluster.kubectl();
-    let doomed = site.cluster.namespace("doomed").await;
+async fn the_server_comes_back(setup: Arc<ApiSetup>) {
+    let kubectl = setup.cluster.kubectl();
+    let doomed = setup.cluster.namespace("doomed").await;
     let condition = async |object: [&str; 2], kind: &str| {
         let path = format!("-o=jsonpath={{.status.conditions[?(@.type=='{kind}')].status}}");
-        site.kubectl(["get", object[0], object[1], &path]).await.out
+        setup.kubectl(["get", object[0], object[1], &path]).await.out
     };
     let api_service = ["apiservice", "v1alpha1.custom.secrets.k8s.io"];
-    site.server.kill();
+    setup.server.kill();
     until_true("the API to be unavailable", async || condition(api_service, "Available").await == "False")
         .await;
     kubectl.run(["delete", "namespace", doomed.name(), "--wait=false"]).await;
@@ -172,40 +170,40 @@ async fn the_server_comes_back(site: Site) {
         condition(terminating, "NamespaceDeletionDiscoveryFailure").await == "True"
     })
     .await;
-    site.start_again().await;
+    setup.start_again().await;
     until_true("the deletion to go on", async || {
-        let namespace = site.kubectl(["get", "namespace", doomed.name()]).await;
+        let namespace = setup.kubectl(["get", "namespace", doomed.name()]).await;
         namespace.err.contains("NotFound")
     })
     .await;
 }
 
-async fn it_drains(site: Site) {
-    let direct = site.direct(None).await;
+async fn it_drains(setup: Arc<ApiSetup>) {
+    let direct = setup.direct(None).await;
     assert_eq!(direct.get("/readyz", &[]).await.0, 200);
-    site.server.terminate();
+    setup.server.terminate();
     until_true("readiness to fail", async || direct.get("/readyz", &[]).await.0 == 503).await;
     assert_eq!(direct.get(API, &[]).await.0, 200, "draining is not down");
-    until_true("the end", async || !site.server.is_running()).await;
-    assert!(site.server.log().contains("ended"));
-    site.start_again().await;
+    until_true("the end", async || !setup.server.is_running()).await;
+    assert!(setup.server.log().contains("ended"));
+    setup.start_again().await;
 }
 
-async fn without_reviews(site: Site) {
-    let kubectl = site.cluster.kubectl();
-    let ns = site.annotated_namespace("reviews").await;
+async fn without_reviews(setup: Arc<ApiSetup>) {
+    let kubectl = setup.cluster.kubectl();
+    let ns = setup.annotated_namespace("reviews").await;
     kubectl.run(["delete", "clusterrolebinding", "coffer-api-server:system:auth-delegator"]).await;
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
     // what was allowed a moment ago counts for ten seconds
     let refused = until("reads to be refused", async || {
-        let read = site.kubectl(get).await;
+        let read = setup.kubectl(get).await;
         (!read.status.success()).then_some(read.err)
     })
     .await;
     assert!(refused.contains("could not be found out") && !refused.contains(PASSWORD), "{refused}");
-    assert!(site.kubectl(["get", "--raw", API]).await.status.success());
-    assert!(site.kubectl(["api-resources"]).await.shown().contains("VaultSecret"));
-    let deletion = site.cluster.namespace("deleted").await;
+    assert!(setup.kubectl(["get", "--raw", API]).await.status.success());
+    assert!(setup.kubectl(["api-resources"]).await.shown().contains("VaultSecret"));
+    let deletion = setup.cluster.namespace("deleted").await;
     kubectl.run(["delete", "namespace", deletion.name(), "--timeout=60s"]).await;
     kubectl
         .run([
@@ -216,18 +214,18 @@ async fn without_reviews(site: Site) {
             "--serviceaccount=coffer-api:coffer-api-server",
         ])
         .await;
-    until_true("reads to go on", async || site.kubectl(get).await.status.success()).await;
+    until_true("reads to go on", async || setup.kubectl(get).await.status.success()).await;
 }
 
-async fn vault_sealed(site: Site) {
-    let ns = site.annotated_namespace("sealed").await;
-    site.bao.seal().await;
+async fn vault_sealed(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("sealed").await;
+    setup.bao.seal().await;
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
-    let refused = site.kubectl(get).await;
+    let refused = setup.kubectl(get).await;
     for part in ["ServiceUnavailable", "sealed"] {
         assert!(refused.refused().contains(part), "no {part} in {refused:?}");
     }
-    assert!(site.kubectl(["api-resources"]).await.shown().contains("VaultSecret"));
-    assert!(!site.server.log().contains(PASSWORD));
-    site.cluster.kubectl().run(["delete", "namespace", ns.name(), "--timeout=60s"]).await;
+    assert!(setup.kubectl(["api-resources"]).await.shown().contains("VaultSecret"));
+    assert!(!setup.server.log().contains(PASSWORD));
+    setup.cluster.kubectl().run(["delete", "namespace", ns.name(), "--timeout=60s"]).await;
 }

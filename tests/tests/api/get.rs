@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
+use coffer_tests::kubernetes::aggregated::{API, ApiSetup, PASSWORD, READ_AS_APP};
 use coffer_tests::kubernetes::{example_namespace, example_secret};
 use coffer_tests::{Suite, until, until_true};
 use serde_json::{Value, json};
 
 const LONG_NAME: &str = "secrets.v1alpha1.custom.secrets.k8s.io";
 
-type Site = Arc<AggregatedSite>;
-
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("shows_the_files_in_every_format", shows_the_files_in_every_format)
         .test("kubectl_discovers_and_explains", kubectl_discovers_and_explains)
@@ -22,32 +20,32 @@ pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
         .test("the_readmes_commands_print_what_it_shows", the_readmes_commands)
 }
 
-async fn shows_the_files_in_every_format(site: Site) {
-    let ns = site.annotated_namespace("formats").await;
+async fn shows_the_files_in_every_format(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("formats").await;
     let n = ns.name();
-    let data = site.kubectl(["get", LONG_NAME, "db", "-n", n, "-o", "jsonpath={.data}"]).await.json();
+    let data = setup.kubectl(["get", LONG_NAME, "db", "-n", n, "-o", "jsonpath={.data}"]).await.json();
     assert_eq!(data, json!({ "user": "am8=", "password": base64(PASSWORD) }));
 
-    let object = site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "json"]).await.json();
+    let object = setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "json"]).await.json();
     assert_eq!(object["kind"], "VaultSecret");
     assert_eq!(object["readAs"], "app");
     assert_eq!(object["class"]["role"], n);
     let versions = object["versions"].as_object().expect("versions");
     assert!(versions.len() == 2 && versions.values().all(|version| version.as_str() != Some("")));
 
-    let row = site.kubectl(["get", "vaultsecret", "db", "-n", n]).await;
+    let row = setup.kubectl(["get", "vaultsecret", "db", "-n", n]).await;
     let words: Vec<&str> = row.shown().split_whitespace().collect();
     assert_eq!(words[..7], ["NAME", "ROLE", "OBJECTS", "AGE", "db", n, "2"], "{row:?}");
-    let wide = site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "wide"]).await;
+    let wide = setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "wide"]).await;
     assert!(wide.shown().contains("SERVICE-ACCOUNT") && wide.shown().contains("app"), "{wide:?}");
-    let named = site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "name"]).await;
+    let named = setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "name"]).await;
     assert_eq!(named.shown().trim(), "vaultsecret.custom.secrets.k8s.io/db");
     for (format, part) in [
         ("yaml", format!("password: {}", base64(PASSWORD))),
         ("go-template={{.data.user | base64decode}}", "jo".to_owned()),
         ("custom-columns=A:.metadata.name,B:.readAs", "db".to_owned()),
     ] {
-        let shown = site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", format]).await;
+        let shown = setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", format]).await;
         assert!(shown.shown().contains(&part), "no {part} in {shown:?}");
     }
     for arguments in [
@@ -58,14 +56,14 @@ async fn shows_the_files_in_every_format(site: Site) {
         if arguments.last() == Some(&"-n") {
             arguments.push(n);
         }
-        assert!(site.kubectl(arguments).await.shown().contains("db"));
+        assert!(setup.kubectl(arguments).await.shown().contains("db"));
     }
-    let described = site.kubectl(["describe", "vaultsecret", "db", "-n", n]).await;
+    let described = setup.kubectl(["describe", "vaultsecret", "db", "-n", n]).await;
     assert!(described.shown().contains("Read As"), "{described:?}");
 }
 
-async fn kubectl_discovers_and_explains(site: Site) {
-    let resources = site.kubectl(["api-resources", "--api-group=custom.secrets.k8s.io", "-o", "wide"]).await;
+async fn kubectl_discovers_and_explains(setup: Arc<ApiSetup>) {
+    let resources = setup.kubectl(["api-resources", "--api-group=custom.secrets.k8s.io", "-o", "wide"]).await;
     for part in ["secrets", "custom.secrets.k8s.io/v1alpha1", "true", "VaultSecret", "get,list"] {
         assert!(resources.shown().contains(part), "no {part} in {resources:?}");
     }
@@ -75,7 +73,7 @@ async fn kubectl_discovers_and_explains(site: Site) {
         ("vaultsecret.data", "objectName"),
     ] {
         let explained = until("kubectl to explain", async || {
-            let explained = site.kubectl(["explain", field]).await;
+            let explained = setup.kubectl(["explain", field]).await;
             explained.status.success().then_some(explained)
         })
         .await;
@@ -83,22 +81,22 @@ async fn kubectl_discovers_and_explains(site: Site) {
         assert!(explained.out.contains("custom.secrets.k8s.io"), "{explained:?}");
     }
     // core's secrets stay core's
-    site.kubectl(["create", "secret", "generic", "of-core", "--from-literal=a=b"]).await.shown();
-    let core = site.kubectl(["get", "secrets", "of-core", "-o", "jsonpath={.apiVersion} {.kind}"]).await;
+    setup.kubectl(["create", "secret", "generic", "of-core", "--from-literal=a=b"]).await.shown();
+    let core = setup.kubectl(["get", "secrets", "of-core", "-o", "jsonpath={.apiVersion} {.kind}"]).await;
     assert_eq!(core.shown(), "v1 Secret");
-    let v2 = site.kubectl(["get", "--raw", "/openapi/v2"]).await;
+    let v2 = setup.kubectl(["get", "--raw", "/openapi/v2"]).await;
     assert!(v2.shown().contains("VaultSecretList"));
 }
 
-async fn lists_show_no_values(site: Site) {
-    let ns = site.annotated_namespace("lists").await;
+async fn lists_show_no_values(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("lists").await;
     let n = ns.name();
     ns.class("broken", json!({ "roleName": "x" })).await;
     ns.class_of("amazon", json!({ "provider": "aws", "parameters": {} })).await;
-    site.listed(&ns, "broken").await;
-    site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await.shown();
+    setup.listed(&ns, "broken").await;
+    setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await.shown();
     let path = format!("secret/data/{n}/db");
-    let requests = site.bao.requests_to(&path);
+    let requests = setup.bao.requests_to(&path);
     let raw = format!("{API}/namespaces/{n}/secrets");
     let mut seen = String::new();
     for arguments in [
@@ -110,32 +108,32 @@ async fn lists_show_no_values(site: Site) {
         vec!["__complete", "get", "vaultsecret", "-n", n, ""],
         vec!["get", "--raw", raw.as_str()],
     ] {
-        let shown = site.kubectl(arguments).await;
+        let shown = setup.kubectl(arguments).await;
         assert!(shown.shown().contains("db") && !shown.out.contains("amazon"), "{shown:?}");
         seen += &shown.out;
     }
-    let errors = site.kubectl(["get", "vaultsecret", "broken", "-n", n, "-o", "yaml"]).await;
+    let errors = setup.kubectl(["get", "vaultsecret", "broken", "-n", n, "-o", "yaml"]).await;
     seen += errors.refused();
-    seen += &site.kubectl(["get", "--raw", &format!("{API}/namespaces/{n}/secrets/none")]).await.err;
-    seen += &site.server.log();
+    seen += &setup.kubectl(["get", "--raw", &format!("{API}/namespaces/{n}/secrets/none")]).await.err;
+    seen += &setup.server.log();
     assert!(!seen.contains(PASSWORD) && !seen.contains(&base64(PASSWORD)), "{seen}");
     assert!(seen.contains("<invalid>"), "{seen}");
-    assert_eq!(site.bao.requests_to(&path), requests, "a list asked Vault");
+    assert_eq!(setup.bao.requests_to(&path), requests, "a list asked Vault");
 
-    let one = site
+    let one = setup
         .kubectl(["get", "vaultsecret", "-n", n, "-o", "name", "--field-selector=metadata.name=db"])
         .await;
     assert_eq!(one.shown().lines().count(), 1);
-    site.cluster.kubectl().run(["label", "secretproviderclass", "db", "-n", n, "tier=gold"]).await;
+    setup.cluster.kubectl().run(["label", "secretproviderclass", "db", "-n", n, "tier=gold"]).await;
     until_true("the label to count", async || {
-        let labelled = site.kubectl(["get", "vaultsecret", "-n", n, "-o", "name", "-l", "tier=gold"]).await;
+        let labelled = setup.kubectl(["get", "vaultsecret", "-n", n, "-o", "name", "-l", "tier=gold"]).await;
         labelled.out.lines().count() == 1
     })
     .await;
 }
 
-async fn nothing_can_be_written_or_watched(site: Site) {
-    let ns = site.annotated_namespace("verbs").await;
+async fn nothing_can_be_written_or_watched(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("verbs").await;
     let n = ns.name();
     let raw = format!("{API}/namespaces/{n}/secrets");
     let manifest = json!({ "apiVersion": "custom.secrets.k8s.io/v1alpha1", "kind": "VaultSecret", "metadata": { "name": "x" } });
@@ -151,28 +149,28 @@ async fn nothing_can_be_written_or_watched(site: Site) {
         vec!["label", "vaultsecret", "db", "-n", n, "a=b"],
         vec!["get", "vaultsecret", "-n", n, "--watch-only"],
     ] {
-        let refused = site.kubectl(arguments.clone()).await;
+        let refused = setup.kubectl(arguments.clone()).await;
         let refused = refused.refused();
         assert!(
             refused.contains("not supported") || refused.contains("does not allow this method"),
             "{arguments:?}: {refused}"
         );
     }
-    let watch = site.kubectl(["get", "--raw", &format!("{raw}?watch=true&sendInitialEvents=true")]).await;
+    let watch = setup.kubectl(["get", "--raw", &format!("{raw}?watch=true&sendInitialEvents=true")]).await;
     assert!(watch.refused().contains("sendInitialEvents"), "{watch:?}");
     for name in ["..", "%2e%2e", "a%2fb", "DB", "db/status", &"a".repeat(10_000)] {
-        let missing = site.kubectl(["get", "--raw", &format!("{raw}/{name}")]).await;
+        let missing = setup.kubectl(["get", "--raw", &format!("{raw}/{name}")]).await;
         assert!(!missing.status.success(), "{name}: {missing:?}");
     }
 }
 
-async fn errors_say_what_is_wrong(site: Site) {
-    let ns = site.annotated_namespace("errors").await;
+async fn errors_say_what_is_wrong(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("errors").await;
     let n = ns.name();
     let class = async |name: &str, parameters: Value| {
         ns.class(name, parameters).await;
-        site.listed(&ns, name).await;
-        site.annotate(&ns, name, READ_AS_APP).await;
+        setup.listed(&ns, name).await;
+        setup.annotate(&ns, name, READ_AS_APP).await;
     };
     class("missing", json!({ "roleName": n, "objects": ns.objects("none", &[("a", "a")]) })).await;
     class("denied", json!({ "roleName": n, "objects": "[{objectName: a, secretPath: secret/data/elsewhere/x, secretKey: a}]" })).await;
@@ -188,45 +186,45 @@ async fn errors_say_what_is_wrong(site: Site) {
         ("amazon", &["NotFound", "whose provider is Vault"]),
     ] {
         until_true(&format!("the right error of {name}"), async || {
-            let refused = site.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
+            let refused = setup.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
             let text = refused.refused().to_owned();
             parts.iter().all(|part| text.contains(part)) || (name == "invalid" && text.contains("line 2"))
         })
         .await;
     }
     // a class that goes, goes from here too
-    site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await.shown();
-    site.cluster.kubectl().run(["delete", "secretproviderclass", "db", "-n", n]).await;
+    setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await.shown();
+    setup.cluster.kubectl().run(["delete", "secretproviderclass", "db", "-n", n]).await;
     until_true("the class to be gone", async || {
-        let gone = site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await;
+        let gone = setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await;
         gone.err.contains("NotFound")
     })
     .await;
 }
 
-async fn three_hundred_groups(site: Site) {
-    let ns = site.annotated_namespace("groups").await;
+async fn three_hundred_groups(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("groups").await;
     let n = ns.name();
     let all = "--clusterrole=coffer-secrets-reader";
-    site.cluster.kubectl().run(["create", "rolebinding", "groups", "-n", n, all, "--group=group-299"]).await;
+    setup.cluster.kubectl().run(["create", "rolebinding", "groups", "-n", n, all, "--group=group-299"]).await;
     let groups: Vec<String> = (0..300).map(|n| format!("--as-group=group-{n}")).collect();
     let mut arguments =
         vec!["get", "vaultsecret", "db", "-n", n, "-o", "jsonpath={.data.user}", "--as=jürgen"];
     arguments.extend(groups.iter().map(String::as_str));
-    until_true("a user of 300 groups to read", async || site.kubectl(arguments.clone()).await.out == "am8=")
+    until_true("a user of 300 groups to read", async || setup.kubectl(arguments.clone()).await.out == "am8=")
         .await;
 }
 
-async fn the_readmes_commands(site: Site) {
-    example_secret(&site.bao).await;
-    let shop = example_namespace(&site.cluster).await;
-    site.listed(&shop, "shop-db").await;
+async fn the_readmes_commands(setup: Arc<ApiSetup>) {
+    example_secret(&setup.bao).await;
+    let shop = example_namespace(&setup.cluster).await;
+    setup.listed(&shop, "shop-db").await;
     let commands = readme_commands("## Read it with kubectl");
     assert!(commands.len() >= 5, "{commands:?}");
     for (command, expected) in commands {
         // a class that was annotated is known a moment later
         until_true(&format!("{command} to print {expected}"), async || {
-            let printed = site.shell(&command).await;
+            let printed = setup.shell(&command).await;
             ageless(&(printed.out + &printed.err)) == ageless(&expected)
         })
         .await;

@@ -13,7 +13,7 @@ mod trust;
 use std::process::ExitCode;
 
 use coffer_tests::kubernetes::ClusterOptions;
-use coffer_tests::kubernetes::aggregated::AggregatedSite;
+use coffer_tests::kubernetes::aggregated::ApiSetup;
 use coffer_tests::{Suite, TestProgram};
 
 fn main() -> ExitCode {
@@ -34,6 +34,6 @@ fn main() -> ExitCode {
         .run()
 }
 
-fn clusters(options: ClusterOptions) -> Suite<AggregatedSite> {
-    Suite::new(move || AggregatedSite::start(options))
+fn clusters(options: ClusterOptions) -> Suite<ApiSetup> {
+    Suite::new(move || ApiSetup::start(options))
 }

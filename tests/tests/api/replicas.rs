@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::Namespace;
-use coffer_tests::kubernetes::aggregated::{API, API_NAMESPACE, AggregatedSite, Direct, Replica};
+use coffer_tests::kubernetes::aggregated::{API, API_NAMESPACE, ApiSetup, DirectClient, Replica};
 use coffer_tests::{Suite, TestCa, until, until_true};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -13,16 +13,14 @@ use serde_json::Value;
 const HOST: &str = coffer_tests::kubernetes::aggregated::HOST;
 const ALIVE: &str = "/livez";
 
-type Site = Arc<AggregatedSite>;
-
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("certificate_files_are_read_again_when_they_change", certificate_files)
         .test("replicas_that_race_for_the_certificate_agree", replicas_agree)
         .test("replicas_share_the_key_of_the_versions", replicas_share_a_key)
 }
 
-async fn certificate_files(site: Site) {
+async fn certificate_files(setup: Arc<ApiSetup>) {
     let dir = tempfile::tempdir().expect("a directory");
     let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
     let write = |authority: &TestCa| {
@@ -34,10 +32,10 @@ async fn certificate_files(site: Site) {
     write(&first);
     let flags = [("--tls-cert-file", &certificate), ("--tls-private-key-file", &key)]
         .map(|(flag, path)| format!("{flag}={}", path.display()));
-    let replica = site.replica(&[&flags[0], &flags[1]]);
-    let by = |authority: &TestCa| site.direct_to(&replica, authority.certificate().as_bytes());
+    let replica = setup.replica(&[&flags[0], &flags[1]]);
+    let by = |authority: &TestCa| setup.direct_to(&replica, authority.certificate().as_bytes());
     let (by_first, by_second) = (by(&first), by(&second));
-    let served = async |direct: &Direct| direct.try_get(ALIVE, &[]).await.is_ok();
+    let served = async |direct: &DirectClient| direct.try_get(ALIVE, &[]).await.is_ok();
     until_true("the replica to serve", async || served(&by_first).await).await;
     assert!(!served(&by_second).await);
 
@@ -54,55 +52,55 @@ async fn certificate_files(site: Site) {
     assert!(!replica.log().contains("APIService"), "{}", replica.log());
 }
 
-async fn replicas_agree(site: Site) {
-    site.server.kill();
-    let secrets: Api<Secret> = Api::namespaced(site.cluster.client().clone(), API_NAMESPACE);
+async fn replicas_agree(setup: Arc<ApiSetup>) {
+    setup.server.kill();
+    let secrets: Api<Secret> = Api::namespaced(setup.cluster.client().clone(), API_NAMESPACE);
     secrets.delete("coffer-api-server-tls", &DeleteParams::default()).await.expect("the Secret is there");
-    let replicas: Vec<Replica> = (0..4).map(|_| site.replica(&[])).collect();
-    let secret = until("the Secret", async || site.serving_secret().await).await;
+    let replicas: Vec<Replica> = (0..4).map(|_| setup.replica(&[])).collect();
+    let secret = until("the Secret", async || setup.serving_secret().await).await;
     let bundle = secret.data.expect("data")["ca.crt"].0.clone();
     for replica in &replicas {
-        let direct = site.direct_to(replica, &bundle);
+        let direct = setup.direct_to(replica, &bundle);
         until("the replica to serve by the one CA", async || direct.try_get(ALIVE, &[]).await.ok()).await;
     }
-    assert_eq!(site.serving_ca().await, bundle, "nobody made another one");
+    assert_eq!(setup.serving_ca().await, bundle, "nobody made another one");
     let created = replicas.iter().filter(|replica| replica.log().contains("has new certificates")).count();
     assert_eq!(created, 1, "one replica makes it");
     let path = "-o=jsonpath={.spec.caBundle}";
     let bundle = data_encoding::BASE64.encode(&bundle);
     until_true("the APIService to trust it", async || {
-        let shown = site.kubectl(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
+        let shown = setup.kubectl(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
         shown.out == bundle
     })
     .await;
     drop(replicas);
-    site.start_again().await;
+    setup.start_again().await;
 }
 
 /// Without `--hmac-key-file`: the Secret is made by whoever comes first, and is everybody's.
-async fn replicas_share_a_key(site: Site) {
-    let ns = site.annotated_namespace("versions").await;
-    let replicas = [(); 2].map(|()| site.replica(&[]));
+async fn replicas_share_a_key(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("versions").await;
+    let replicas = [(); 2].map(|()| setup.replica(&[]));
     let (first, second) =
-        (versions(&site, &replicas[0], &ns).await, versions(&site, &replicas[1], &ns).await);
+        (versions(&setup, &replicas[0], &ns).await, versions(&setup, &replicas[1], &ns).await);
     assert_eq!(first, second);
-    let by_file = site.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "json"]).await.json();
+    let by_file = setup.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "json"]).await.json();
     assert_ne!(by_file["versions"], first, "that server has another key");
 
-    let secrets: Api<Secret> = Api::namespaced(site.cluster.client().clone(), API_NAMESPACE);
+    let secrets: Api<Secret> = Api::namespaced(setup.cluster.client().clone(), API_NAMESPACE);
     let secret = secrets.get("vault-csi-provider-hmac-key").await.expect("the Secret of the key");
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("key");
     std::fs::write(&file, &secret.data.expect("data")["key"].0).expect("write a file");
     let flag = format!("--hmac-key-file={}", file.display());
-    assert_eq!(versions(&site, &site.replica(&[&flag]), &ns).await, first);
+    assert_eq!(versions(&setup, &setup.replica(&[&flag]), &ns).await, first);
 }
 
 /// The versions of class `db`, as a replica answers them.
-async fn versions(site: &AggregatedSite, replica: &Replica, ns: &Namespace) -> Value {
-    let direct = site.direct_to(replica, &site.serving_ca().await);
+async fn versions(setup: &ApiSetup, replica: &Replica, ns: &Namespace) -> Value {
+    let direct = setup.direct_to(replica, &setup.serving_ca().await);
     let path = format!("{API}/namespaces/{}/secrets/db", ns.name());
-    let admin = site.admin();
+    let admin = setup.admin();
     let text = until("the replica to read", async || {
         let answer = direct.try_get(&path, &[("Authorization", &admin)]).await.ok();
         answer.and_then(|(status, _, text)| (status == 200).then_some(text))

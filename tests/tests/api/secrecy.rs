@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, PASSWORD, READ_AS_APP};
+use coffer_tests::kubernetes::aggregated::{API, ApiSetup, PASSWORD, READ_AS_APP};
 use coffer_tests::{Suite, until, until_true};
 use serde_json::json;
 
@@ -10,14 +10,12 @@ const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
-type Site = Arc<AggregatedSite>;
-
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite.test("values_are_in_gets_alone", values_are_in_gets_alone)
 }
 
-async fn values_are_in_gets_alone(site: Site) {
-    let ns = site.annotated_namespace("secrecy").await;
+async fn values_are_in_gets_alone(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("secrecy").await;
     let n = ns.name();
     // a value where a class expects none: what is wrong with it is said without it
     let object = |rest: &str| format!("[{{objectName: a, secretPath: secret/data/{n}/db, {rest}}}]");
@@ -31,13 +29,13 @@ async fn values_are_in_gets_alone(site: Site) {
     ];
     for (name, objects) in &broken {
         ns.class(name, json!({ "roleName": n, "objects": objects })).await;
-        site.listed(&ns, name).await;
-        site.annotate(&ns, name, READ_AS_APP).await;
+        setup.listed(&ns, name).await;
+        setup.annotate(&ns, name, READ_AS_APP).await;
     }
     // a server that logs all it can
-    let replica = site.replica(&["--log-level=trace", "--log-format=json"]);
-    let direct = site.direct_to(&replica, &site.serving_ca().await);
-    let (admin, list) = (site.admin(), format!("{API}/namespaces/{n}/secrets"));
+    let replica = setup.replica(&["--log-level=trace", "--log-format=json"]);
+    let direct = setup.direct_to(&replica, &setup.serving_ca().await);
+    let (admin, list) = (setup.admin(), format!("{API}/namespaces/{n}/secrets"));
     let get = async |path: &str, accept: &str| {
         direct.get(path, &[("Authorization", &admin), ("Accept", accept)]).await
     };
@@ -70,11 +68,11 @@ async fn values_are_in_gets_alone(site: Site) {
         seen.push((path.clone(), get(&path, "*/*").await.2));
     }
     seen.push(("metrics".to_owned(), get("/metrics", "*/*").await.2));
-    let talk = site.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "name", "-v=6"]).await;
+    let talk = setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "name", "-v=6"]).await;
     seen.push(("URLs of kubectl".to_owned(), talk.err));
-    let paths: Vec<String> = site.bao.requests().into_iter().map(|request| request.path).collect();
+    let paths: Vec<String> = setup.bao.requests().into_iter().map(|request| request.path).collect();
     seen.push(("URLs of Vault".to_owned(), paths.join("\n")));
-    for (name, server) in [("log", &site.server), ("log of everything", &replica)] {
+    for (name, server) in [("log", &setup.server), ("log of everything", &replica)] {
         let log = server.log();
         assert!(log.contains("read_as"), "no audit line in the {name}");
         assert!(!log.contains("eyJ"), "a token in the {name}: {log}");
@@ -85,7 +83,7 @@ async fn values_are_in_gets_alone(site: Site) {
         assert!(!holds_a_value(&text), "a value in {what}: {text}");
     }
     let kept =
-        site.cluster.etcd().files().into_iter().find(|file| holds_a_value(&String::from_utf8_lossy(file)));
+        setup.cluster.etcd().files().into_iter().find(|file| holds_a_value(&String::from_utf8_lossy(file)));
     assert!(kept.is_none(), "a value in etcd");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, READ_AS_APP, Speaks, Wire};
+use coffer_tests::kubernetes::aggregated::{API, ApiSetup, HttpVersion, READ_AS_APP, RawConnection};
 use coffer_tests::{Suite, TestCa, until_true};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -14,9 +14,7 @@ const PROXY: &str = "front-proxy-client";
 const AS_ADMIN: [(&str, &str); 2] = [("X-Remote-User", "jo"), ("X-Remote-Group", "system:masters")];
 const ALIVE: &str = "/livez";
 
-type Site = Arc<AggregatedSite>;
-
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("an_expired_certificate_is_refused", expired)
         .test("a_certificate_that_expires_while_connected_is_refused_from_then_on", expires_while_connected)
@@ -31,13 +29,13 @@ fn within(seconds: u64) -> SystemTime {
     SystemTime::now() + Duration::from_secs(seconds)
 }
 
-async fn expired(site: Site) {
+async fn expired(setup: Arc<ApiSetup>) {
     let yesterday = SystemTime::now() - Duration::from_secs(86_400);
-    let kube_apiserver = site.cluster.api_server();
+    let kube_apiserver = setup.cluster.api_server();
     for authority in [kube_apiserver.front_proxy(), kube_apiserver.authority()] {
-        let good = site.direct(Some(&authority.issue_until(PROXY, within(3600)))).await;
+        let good = setup.direct(Some(&authority.issue_until(PROXY, within(3600)))).await;
         assert_ne!(good.get(API, &AS_ADMIN).await.0, 401);
-        let direct = site.direct(Some(&authority.issue_until(PROXY, yesterday))).await;
+        let direct = setup.direct(Some(&authority.issue_until(PROXY, yesterday))).await;
         for path in [&format!("{API}/secrets"), API, "/apis", ALIVE] {
             let (status, _, text) = direct.get(path, &AS_ADMIN).await;
             assert_eq!(status, 401, "{path}: {text}");
@@ -45,33 +43,33 @@ async fn expired(site: Site) {
     }
 }
 
-async fn expires_while_connected(site: Site) {
-    let identity = site.cluster.api_server().front_proxy().issue_until(PROXY, within(4));
-    let mut wire = site.wire(Speaks::Http1, Some(&identity)).await;
+async fn expires_while_connected(setup: Arc<ApiSetup>) {
+    let identity = setup.cluster.api_server().front_proxy().issue_until(PROXY, within(4));
+    let mut wire = setup.wire(HttpVersion::Http1, Some(&identity)).await;
     let list = format!("{API}/secrets");
     assert_eq!(wire.get(&list, &AS_ADMIN).await.0, 200);
     until_true("the certificate to expire", async || wire.get(&list, &AS_ADMIN).await.0 == 401).await;
 }
 
 /// The certificate names the user; headers of a client that is no proxy name nobody.
-async fn users_with_certificates(site: Site) {
-    let identity = site.cluster.api_server().authority().issue("jane", &[]);
-    let direct = site.direct(Some(&identity)).await;
+async fn users_with_certificates(setup: Arc<ApiSetup>) {
+    let identity = setup.cluster.api_server().authority().issue("jane", &[]);
+    let direct = setup.direct(Some(&identity)).await;
     let (status, _, text) = direct.get(&format!("{API}/secrets"), &AS_ADMIN).await;
     assert_eq!(status, 403, "{text}");
     assert!(text.contains("jane"), "{text}");
 }
 
-async fn ca_rotated_while_connected(site: Site) {
+async fn ca_rotated_while_connected(setup: Arc<ApiSetup>) {
     let next = TestCa::new();
-    let (old, new) = (site.cluster.api_server().front_proxy().issue(PROXY, &[]), next.issue(PROXY, &[]));
+    let (old, new) = (setup.cluster.api_server().front_proxy().issue(PROXY, &[]), next.issue(PROXY, &[]));
     let (mut by_old, mut by_new) =
-        (site.wire(Speaks::Http1, Some(&old)).await, site.wire(Speaks::Http1, Some(&new)).await);
+        (setup.wire(HttpVersion::Http1, Some(&old)).await, setup.wire(HttpVersion::Http1, Some(&new)).await);
     let list = format!("{API}/secrets");
-    let status = async |wire: &mut Wire| wire.get(&list, &AS_ADMIN).await.0;
+    let status = async |wire: &mut RawConnection| wire.get(&list, &AS_ADMIN).await.0;
     assert_eq!((status(&mut by_old).await, status(&mut by_new).await), (200, 401));
 
-    let maps: Api<ConfigMap> = Api::namespaced(site.cluster.client().clone(), "kube-system");
+    let maps: Api<ConfigMap> = Api::namespaced(setup.cluster.client().clone(), "kube-system");
     let name = "extension-apiserver-authentication";
     let trusted = async |bundle: &str| {
         let patch = Patch::Merge(json!({ "data": { "requestheader-client-ca-file": bundle } }));
@@ -88,11 +86,11 @@ async fn ca_rotated_while_connected(site: Site) {
 }
 
 /// On a connection that nothing was asked on, and on one that was used.
-async fn dripping_headers(site: Site) {
+async fn dripping_headers(setup: Arc<ApiSetup>) {
     let (mut new, mut used, mut http2) = (
-        site.wire(Speaks::Http1, None).await,
-        site.wire(Speaks::Http1, None).await,
-        site.wire(Speaks::Http2, None).await,
+        setup.wire(HttpVersion::Http1, None).await,
+        setup.wire(HttpVersion::Http1, None).await,
+        setup.wire(HttpVersion::Http2, None).await,
     );
     assert_eq!(used.get(ALIVE, &[]).await.0, 200);
     for wire in [&mut new, &mut used] {
@@ -110,21 +108,21 @@ async fn dripping_headers(site: Site) {
 }
 
 /// By HTTP/1.1, where the socket fills up, and by HTTP/2, where the stream's window stays shut.
-async fn answers_not_taken(site: Site) {
-    let ns = site.namespace("large").await;
+async fn answers_not_taken(setup: Arc<ApiSetup>) {
+    let ns = setup.namespace("large").await;
     let n = ns.name();
     let large = "x".repeat(3 << 19);
-    site.bao.kv_put(&format!("{n}/large"), json!({ "a": large })).await;
+    setup.bao.kv_put(&format!("{n}/large"), json!({ "a": large })).await;
     let objects = ns.objects("large", &[("a", "a"), ("b", "a")]);
     ns.class("large", json!({ "roleName": n, "objects": objects })).await;
-    site.listed(&ns, "large").await;
-    site.annotate(&ns, "large", READ_AS_APP).await;
+    setup.listed(&ns, "large").await;
+    setup.annotate(&ns, "large", READ_AS_APP).await;
     let path = format!("{API}/namespaces/{n}/secrets/large");
-    let (admin, direct) = (site.admin(), site.direct(None).await);
+    let (admin, direct) = (setup.admin(), setup.direct(None).await);
     let headers = [("Authorization", admin.as_str())];
     until_true("the class to be read", async || direct.get(&path, &headers).await.0 == 200).await;
 
-    let mut http1 = site.wire(Speaks::Http1, None).await;
+    let mut http1 = setup.wire(HttpVersion::Http1, None).await;
     let host = "Host: coffer-api-server\r\n";
     http1.send(format!("GET {path} HTTP/1.1\r\n{host}Authorization: {admin}\r\n\r\n").as_bytes()).await;
     let by_http2 = direct.request("GET", &path).header("Authorization", &admin).send().await;
@@ -132,7 +130,7 @@ async fn answers_not_taken(site: Site) {
     until_true("both to be cut off", async || {
         // one takes a byte now and then, the other none
         http1.has_ended(1).await;
-        let log = site.server.log();
+        let log = setup.server.log();
         log.matches("it did not take its answer").count() == 2
     })
     .await;

@@ -20,7 +20,7 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
 }
 
 /// Runs `kubectl coffer check` with the real kubectl, which finds the plugin in `PATH`.
-async fn check(site: &ClusterWithVault, arguments: &[&str]) -> Output {
+async fn check(setup: &ClusterWithVault, arguments: &[&str]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     symlink(coffer_binary("coffer"), dir.path().join("kubectl-coffer")).unwrap();
     let mut path = OsString::from(dir.path());
@@ -30,7 +30,7 @@ async fn check(site: &ClusterWithVault, arguments: &[&str]) -> Output {
         .env_clear()
         .env("PATH", path)
         .env("HOME", dir.path())
-        .env("KUBECONFIG", site.cluster.kubectl().kubeconfig())
+        .env("KUBECONFIG", setup.cluster.kubectl().kubeconfig())
         .args(["coffer", "check", "--cluster", "--output=json"])
         .args(arguments);
     let output = command.output().await.unwrap();
@@ -42,8 +42,8 @@ fn report(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
 }
 
-async fn classes_are_checked(site: Arc<ClusterWithVault>) {
-    let (wrong, right) = (site.namespace("wrong").await, site.namespace("right").await);
+async fn classes_are_checked(setup: Arc<ClusterWithVault>) {
+    let (wrong, right) = (setup.namespace("wrong").await, setup.namespace("right").await);
     wrong
         .class(
             "db",
@@ -52,7 +52,7 @@ async fn classes_are_checked(site: Arc<ClusterWithVault>) {
         .await;
     right.class("db", json!({ "roleName": "r", "objects": right.objects("db", &[("f", "k")]) })).await;
 
-    let output = check(&site, &["--namespace", wrong.name()]).await;
+    let output = check(&setup, &["--namespace", wrong.name()]).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let report_of_one = report(&output);
     assert_eq!(report_of_one["classes"], 1);
@@ -74,25 +74,25 @@ async fn classes_are_checked(site: Arc<ClusterWithVault>) {
     ];
     assert_eq!(messages, expected);
 
-    let output = check(&site, &["-n", right.name()]).await;
+    let output = check(&setup, &["-n", right.name()]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let all = report(&check(&site, &["-A"]).await);
+    let all = report(&check(&setup, &["-A"]).await);
     assert!(all["classes"].as_u64().unwrap() >= 2 && all["mistakes"] == 3, "{all}");
 }
 
-async fn live_it_reads_as_the_service_account(site: Arc<ClusterWithVault>) {
-    let namespace = site.namespace("live").await;
-    site.put(&namespace, "db", json!({ "password": PASSWORD })).await;
+async fn live_it_reads_as_the_service_account(setup: Arc<ClusterWithVault>) {
+    let namespace = setup.namespace("live").await;
+    setup.put(&namespace, "db", json!({ "password": PASSWORD })).await;
     let mut objects: Value = serde_json::from_str(&namespace.objects("db", &[("f", "password")])).unwrap();
     namespace.class("good", json!({ "roleName": namespace.name(), "objects": objects.to_string() })).await;
     let live =
-        ["-n", namespace.name(), "--live", "--service-account=app", "--vault-addr", site.bao.address()];
-    let output = check(&site, &live).await;
+        ["-n", namespace.name(), "--live", "--service-account=app", "--vault-addr", setup.bao.address()];
+    let output = check(&setup, &live).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 
     objects[0]["secretPath"] = json!("secret/data/elsewhere/db");
     namespace.class("denied", json!({ "roleName": namespace.name(), "objects": objects.to_string() })).await;
-    let output = check(&site, &live).await;
+    let output = check(&setup, &live).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let report = report(&output);
     let finding = &report["findings"][0];
@@ -101,17 +101,17 @@ async fn live_it_reads_as_the_service_account(site: Arc<ClusterWithVault>) {
     assert!(finding["message"].as_str().unwrap().contains(stanza), "{finding}");
 
     let stranger =
-        ["-n", namespace.name(), "--live", "--service-account=nobody", "--vault-addr", site.bao.address()];
-    let output = check(&site, &stranger).await;
+        ["-n", namespace.name(), "--live", "--service-account=nobody", "--vault-addr", setup.bao.address()];
+    let output = check(&setup, &stranger).await;
     assert_eq!(output.status.code(), Some(2), "no token, no check: {output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("\"nobody\" not found"), "{output:?}");
 }
 
-async fn a_cluster_that_refuses_is_told(site: Arc<ClusterWithVault>) {
-    let namespace = site.namespace("refused").await;
+async fn a_cluster_that_refuses_is_told(setup: Arc<ClusterWithVault>) {
+    let namespace = setup.namespace("refused").await;
     let dir = tempfile::tempdir().unwrap();
     let kubeconfig = dir.path().join("kubeconfig");
-    site.cluster.account_kubeconfig(namespace.name(), "app").await.write(&kubeconfig);
+    setup.cluster.account_kubeconfig(namespace.name(), "app").await.write(&kubeconfig);
     let output = Command::new(coffer_binary("coffer"))
         .env_clear()
         .env("KUBECONFIG", &kubeconfig)

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use coffer_tests::{Issuer, OpenBao, Pod, Role, Site, Suite, coffer_binary};
+use coffer_tests::{JwtRole, OpenBao, OpenBaoSetup, Suite, TestPod, TokenIssuer, coffer_binary};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -36,23 +36,23 @@ path "cubbyhole/*" { capabilities = ["read"] }
 "#;
 
 /// A Vault, and a directory with a token for it.
-struct Place {
+struct LiveCheckSetup {
     bao: OpenBao,
     dir: TempDir,
 }
 
-impl Place {
+impl LiveCheckSetup {
     async fn start() -> Self {
-        let (bao, issuer): (OpenBao, Issuer) = Site::vault().await;
+        let (bao, issuer): (OpenBao, TokenIssuer) = OpenBaoSetup::vault().await;
         bao.policy("app", POLICY).await;
-        bao.role("kubernetes", &Role::new("app", "app")).await;
+        bao.role("kubernetes", &JwtRole::new("app", "app")).await;
         bao.kv_put("app/db", json!({ "user": "jo", "password": VALUE, "pin": "not base64!" })).await;
         bao.kv_put("other/db", json!({ "password": VALUE })).await;
         bao.kv_put("app/gone", json!({ "password": VALUE })).await;
         bao.kv_delete("app/gone").await;
         bao.mount_engine("transit", "transit", Value::Null).await;
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("token"), issuer.token(&Pod::new("shop", "web"))).unwrap();
+        std::fs::write(dir.path().join("token"), issuer.token(&TestPod::new("shop", "web"))).unwrap();
         Self { bao, dir }
     }
 
@@ -88,8 +88,8 @@ fn told(output: &Output) -> (i32, Vec<(String, u64, String)>) {
 }
 
 async fn a_class_that_can_be_mounted_is_clean() {
-    let place = Place::start().await;
-    let output = place
+    let setup = LiveCheckSetup::start().await;
+    let output = setup
         .check(
             "- {objectName: user, secretPath: secret/data/app/db, secretKey: user}
              - {objectName: password, secretPath: secret/data/app/db, secretKey: password}
@@ -97,13 +97,13 @@ async fn a_class_that_can_be_mounted_is_clean() {
         )
         .await;
     assert_eq!(told(&output), (0, vec![]));
-    assert_eq!(place.bao.logins(), 1);
-    assert_eq!(place.bao.requests_to("secret/data/app/db"), 1, "one read serves all");
+    assert_eq!(setup.bao.logins(), 1);
+    assert_eq!(setup.bao.requests_to("secret/data/app/db"), 1, "one read serves all");
 }
 
 async fn what_a_mount_would_meet_is_told_object_by_object() {
-    let place = Place::start().await;
-    let output = place
+    let setup = LiveCheckSetup::start().await;
+    let output = setup
         .check(
             "- {objectName: a, secretPath: secret/data/other/db, secretKey: password}
              - {objectName: b, secretPath: secret/data/app/none, secretKey: password}
@@ -134,8 +134,8 @@ async fn what_a_mount_would_meet_is_told_object_by_object() {
 }
 
 async fn nothing_is_issued_and_the_right_to_it_is_told() {
-    let place = Place::start().await;
-    let output = place
+    let setup = LiveCheckSetup::start().await;
+    let output = setup
         .check(
             "- {objectName: a, secretPath: transit/hmac/app, secretKey: hmac, method: PUT, secretArgs: {input: eA==}}
              - {objectName: b, secretPath: transit/hmac/other, secretKey: hmac, method: PUT, secretArgs: {input: eA==}}
@@ -157,16 +157,16 @@ async fn nothing_is_issued_and_the_right_to_it_is_told() {
     for ((severity, _, message), (kind, words)) in findings.iter().zip(expected) {
         assert!(severity == kind && message.contains(words), "{message}\nnot {words}");
     }
-    let asked: Vec<String> = place.bao.requests().into_iter().map(|request| request.path).collect();
+    let asked: Vec<String> = setup.bao.requests().into_iter().map(|request| request.path).collect();
     assert!(asked.contains(&"sys/capabilities-self".to_owned()), "{asked:?}");
     assert!(!asked.iter().any(|path| path.starts_with("transit/")), "{asked:?}");
 }
 
 async fn a_login_that_fails_is_told_of_the_class() {
-    let place = Place::start().await;
+    let setup = LiveCheckSetup::start().await;
     let objects = "- {objectName: a, secretPath: secret/data/app/db}";
-    let given = ["--vault-addr", place.bao.address(), "--token-file=token"];
-    let (code, findings) = told(&place.check_as("nobody", objects, &given).await);
+    let given = ["--vault-addr", setup.bao.address(), "--token-file=token"];
+    let (code, findings) = told(&setup.check_as("nobody", objects, &given).await);
     assert_eq!((code, findings.len()), (1, 1));
     let (severity, line, message) = &findings[0];
     assert_eq!((severity.as_str(), *line), ("error", 4));
@@ -175,11 +175,11 @@ async fn a_login_that_fails_is_told_of_the_class() {
 }
 
 async fn a_vault_that_cannot_be_asked_is_no_mistake_of_the_class() {
-    let place = Place::start().await;
+    let setup = LiveCheckSetup::start().await;
     let objects = "- {objectName: a, secretPath: secret/data/app/db}";
-    place.bao.seal().await;
-    for address in [place.bao.address(), "http://127.0.0.1:1"] {
-        let output = place.check_as("app", objects, &["--vault-addr", address, "--token-file=token"]).await;
+    setup.bao.seal().await;
+    for address in [setup.bao.address(), "http://127.0.0.1:1"] {
+        let output = setup.check_as("app", objects, &["--vault-addr", address, "--token-file=token"]).await;
         assert_eq!(told(&output), (2, vec![]));
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains("cannot try class db: ") && error.contains(address), "{error}");
@@ -187,19 +187,19 @@ async fn a_vault_that_cannot_be_asked_is_no_mistake_of_the_class() {
 }
 
 async fn the_environment_counts_where_flag_and_class_say_nothing() {
-    let place = Place::start().await;
-    let policies = place.bao.admin(Method::GET, "sys/policies/acl/app", Value::Null).await;
+    let setup = LiveCheckSetup::start().await;
+    let policies = setup.bao.admin(Method::GET, "sys/policies/acl/app", Value::Null).await;
     assert!(policies["data"]["policy"].as_str().is_some_and(|policy| policy.contains("app")));
     let objects = "- {objectName: a, secretPath: secret/data/app/db}";
-    let output = place.check_as("app", objects, &["--token-file=token"]).await;
+    let output = setup.check_as("app", objects, &["--token-file=token"]).await;
     assert_eq!(output.status.code(), Some(2), "the class's own address is not here: {output:?}");
 
-    let class = std::fs::read_to_string(place.dir.path().join("class.yaml")).unwrap();
+    let class = std::fs::read_to_string(setup.dir.path().join("class.yaml")).unwrap();
     let class: String =
         class.lines().filter(|line| !line.contains("vaultAddress")).map(|line| format!("{line}\n")).collect();
-    std::fs::write(place.dir.path().join("class.yaml"), class).unwrap();
+    std::fs::write(setup.dir.path().join("class.yaml"), class).unwrap();
     let mut command = Command::new(coffer_binary("coffer"));
-    command.env_clear().env("BAO_ADDR", place.bao.address()).current_dir(place.dir.path());
+    command.env_clear().env("BAO_ADDR", setup.bao.address()).current_dir(setup.dir.path());
     let output =
         command.args(["check", "class.yaml", "--live", "--token-file=token"]).output().await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -7,11 +7,11 @@ mod check_live;
 
 use std::process::ExitCode;
 
-use coffer_tests::kubernetes::{ClusterOptions, ClusterWithVault, Tokens};
+use coffer_tests::kubernetes::{ClusterOptions, ClusterWithVault, TokenDelivery};
 use coffer_tests::{Suite, TestProgram};
 
 fn main() -> ExitCode {
-    let without_tokens = ClusterOptions { tokens: Tokens::NotRequested, ..ClusterOptions::default() };
+    let without_tokens = ClusterOptions { tokens: TokenDelivery::NotRequested, ..ClusterOptions::default() };
     let cluster = Suite::new(move || ClusterWithVault::start(without_tokens));
     TestProgram::new()
         .suite(Suite::without_servers().module("check_live", check_live::tests))

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use coffer_tests::kubernetes::kubectl_program;
-use coffer_tests::{Block, DOCUMENTED, Document, Suite, Words, coffer_binary, fate, find_bao};
+use coffer_tests::{
+    CodeBlock, CommandWords, DOCUMENTED, MarkdownDocument, Suite, coffer_binary, fate, find_bao,
+};
 use serde_json::Value;
 
 pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
@@ -32,8 +34,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-fn blocks(language: &str) -> Vec<Block> {
-    let all = Document::all().iter().flat_map(Document::blocks).collect::<Vec<_>>();
+fn blocks(language: &str) -> Vec<CodeBlock> {
+    let all = MarkdownDocument::all().iter().flat_map(MarkdownDocument::blocks).collect::<Vec<_>>();
     all.into_iter().filter(|block| block.language == language).collect()
 }
 
@@ -43,10 +45,10 @@ fn assert_none(wrong: &[String]) {
 }
 
 fn every_block_has_a_known_language() {
-    let all = Document::all();
+    let all = MarkdownDocument::all();
     let wrong: Vec<String> = all
         .iter()
-        .flat_map(Document::blocks)
+        .flat_map(MarkdownDocument::blocks)
         .filter(|block| !["sh", "yaml"].contains(&block.language.as_str()))
         .filter(|block| !OTHERS.contains(&block.language.as_str()))
         .map(|block| format!("{}: {:?}: use sh, yaml or one of {OTHERS:?}", block.place(), block.language))
@@ -149,7 +151,7 @@ fn every_command_is_one_that_there_is() {
         &["nothing"],
         &["examples/nothing.sh"],
     ] {
-        let words: Words = wrong.iter().map(|word| (*word).to_owned()).collect();
+        let words: CommandWords = wrong.iter().map(|word| (*word).to_owned()).collect();
         assert!(programs.mistake(&words).is_some(), "{wrong:?} is let through");
     }
 }
@@ -161,7 +163,7 @@ struct Programs {
 }
 
 impl Programs {
-    fn mistake(&mut self, words: &Words) -> Option<String> {
+    fn mistake(&mut self, words: &CommandWords) -> Option<String> {
         let assigned = words
             .iter()
             .take_while(|word| word.split('=').next().is_some_and(is_variable) && word.contains('='));
@@ -284,7 +286,7 @@ fn cargo_mistake(arguments: &[String]) -> Option<String> {
     match arguments.first().map(String::as_str) {
         Some("xtask") => {
             let task = arguments.get(1)?;
-            let tasks = Document::read("xtask/src/main.rs");
+            let tasks = MarkdownDocument::read("xtask/src/main.rs");
             (!tasks.contains(&format!("Some({task:?})"))).then(|| format!("there is no task {task}"))
         }
         Some(command) if known.contains(&command) => None,
@@ -293,7 +295,7 @@ fn cargo_mistake(arguments: &[String]) -> Option<String> {
 }
 
 fn links_lead_somewhere() {
-    let documents = Document::all();
+    let documents = MarkdownDocument::all();
     let mut wrong = Vec::new();
     for document in &documents {
         for link in document.links() {
@@ -309,7 +311,7 @@ fn links_lead_somewhere() {
                 continue;
             }
             let target = target.strip_prefix(root().canonicalize().unwrap()).unwrap().display().to_string();
-            let text = Document { text: Document::read(&target), path: target };
+            let text = MarkdownDocument { text: MarkdownDocument::read(&target), path: target };
             if !text.anchors().iter().any(|known| known == anchor) {
                 wrong.push(format!("{}: {link}: {} has no such heading", document.path, text.path));
             }

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{ClusterWithVault, Namespace, example_class, kubectl_program};
-use coffer_tests::{Block, DOCUMENTED, Document, Fate, OpenBao, Suite, coffer_binary, fate, find_bao};
+use coffer_tests::{
+    CodeBlock, DOCUMENTED, Fate, MarkdownDocument, OpenBao, Suite, coffer_binary, fate, find_bao,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -21,15 +23,15 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
 }
 
 /// A folder in which a reader works, with the programs that a reader has.
-struct Desk {
+struct ReaderEnvironment {
     dir: TempDir,
     variables: Vec<(&'static str, OsString)>,
     /// What stands in a document for what differs from reader to reader.
     meant: Vec<(&'static str, String)>,
 }
 
-impl Desk {
-    fn new(site: &ClusterWithVault) -> Self {
+impl ReaderEnvironment {
+    fn new(setup: &ClusterWithVault) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let programs = dir.path().join("programs");
         fs::create_dir(&programs).unwrap();
@@ -47,7 +49,7 @@ impl Desk {
         let variables = vec![
             ("PATH", path),
             ("HOME", dir.path().into()),
-            ("KUBECONFIG", site.cluster.kubectl().kubeconfig().into()),
+            ("KUBECONFIG", setup.cluster.kubectl().kubeconfig().into()),
         ];
         Self { dir, variables, meant: Vec::new() }
     }
@@ -63,9 +65,9 @@ impl Desk {
 
     /// The same from one on to another.
     async fn run(&self, document: &str, first: &str, last: &str) {
-        let text = Document { path: document.to_owned(), text: Document::read(document) };
+        let text = MarkdownDocument { path: document.to_owned(), text: MarkdownDocument::read(document) };
         let blocks = text.blocks();
-        let to_run = |block: &&Block| fate(document, &block.text) == Some(Fate::Run);
+        let to_run = |block: &&CodeBlock| fate(document, &block.text) == Some(Fate::Run);
         let due = DOCUMENTED.iter().filter(|(of, ..)| *of == document).flat_map(|(_, begins, _)| {
             blocks.iter().filter(to_run).filter(move |block| block.text.starts_with(begins))
         });
@@ -82,7 +84,7 @@ impl Desk {
         panic!("{document} has no block that begins with {last:?} and is to be run");
     }
 
-    async fn run_block(&self, block: &Block) {
+    async fn run_block(&self, block: &CodeBlock) {
         let text =
             self.meant.iter().fold(block.text.clone(), |text, (word, meant)| text.replace(word, meant));
         let mut command = Command::new("bash");
@@ -93,11 +95,11 @@ impl Desk {
     }
 }
 
-async fn operating(site: Arc<ClusterWithVault>) {
+async fn operating(setup: Arc<ClusterWithVault>) {
     let (vault, bao) = (OpenBao::start().await, OpenBao::start().await);
-    let mut desk = Desk::new(&site);
-    let admin = site.cluster.api_server().admin();
-    let reviewer = site.cluster.account_kubeconfig("default", "token-reviewer").await.token;
+    let mut desk = ReaderEnvironment::new(&setup);
+    let admin = setup.cluster.api_server().admin();
+    let reviewer = setup.cluster.account_kubeconfig("default", "token-reviewer").await.token;
     fs::write(desk.path("ca.crt"), &admin.authority).unwrap();
     fs::write(desk.path("reviewer.token"), reviewer).unwrap();
     fs::copy(example_class(), desk.path("class.yaml")).unwrap();
@@ -108,8 +110,8 @@ async fn operating(site: Arc<ClusterWithVault>) {
     }
     desk.meant = vec![("https://KUBE_APISERVER:6443", admin.server.clone())];
 
-    site.cluster.kubectl().run(["create", "namespace", "shop"]).await;
-    Namespace::existing(site.cluster.client(), "shop").account("shop").await;
+    setup.cluster.kubectl().run(["create", "namespace", "shop"]).await;
+    Namespace::existing(setup.cluster.client(), "shop").account("shop").await;
     for server in [&vault, &bao] {
         server.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
     }
@@ -125,9 +127,9 @@ async fn operating(site: Arc<ClusterWithVault>) {
     assert_eq!(refused, 400, "OpenBao takes audit devices now: mend docs/operating.md");
 }
 
-async fn migrating(site: Arc<ClusterWithVault>) {
-    let kubectl = site.cluster.kubectl();
-    let mut desk = Desk::new(&site);
+async fn migrating(setup: Arc<ClusterWithVault>) {
+    let kubectl = setup.cluster.kubectl();
+    let mut desk = ReaderEnvironment::new(&setup);
     kubectl.run(["create", "namespace", "vault"]).await;
     let key: Vec<u8> = (0..32).map(|n| n * 37 + 130).map(|n: u32| (n % 256) as u8).collect();
     fs::write(desk.path("incumbent"), &key).unwrap();
@@ -135,8 +137,8 @@ async fn migrating(site: Arc<ClusterWithVault>) {
     kubectl
         .run(["create", "secret", "generic", "vault-csi-provider-hmac-key", "--namespace=vault", &from])
         .await;
-    apply(&desk, &site, &incumbent()).await;
-    apply(&desk, &site, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "worker" } }))
+    apply(&desk, &setup, &incumbent()).await;
+    apply(&desk, &setup, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "worker" } }))
         .await;
     // the shipped rights of the site's own nodes lie in this namespace already: the page makes another
     desk.meant = vec![
@@ -145,7 +147,7 @@ async fn migrating(site: Arc<ClusterWithVault>) {
         ("REGISTRY/coffer-csi:VERSION", "registry.example/coffer-csi:1".to_owned()),
     ];
     desk.run_to("docs/migrate.md", "kubectl delete pod --namespace vault").await;
-    let set = get(&site, &["daemonset", "vault-csi-provider", "-n", "vault"]).await;
+    let set = get(&setup, &["daemonset", "vault-csi-provider", "-n", "vault"]).await;
     assert_eq!(set["spec"]["updateStrategy"], json!({ "type": "OnDelete" }));
     let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
     assert_eq!(image, "registry.example/coffer-csi:1");
@@ -157,15 +159,15 @@ async fn migrating(site: Arc<ClusterWithVault>) {
         last,
     )
     .await;
-    let set = get(&site, &["daemonset", "vault-csi-provider", "-n", "vault"]).await;
+    let set = get(&setup, &["daemonset", "vault-csi-provider", "-n", "vault"]).await;
     let affinity = &set["spec"]["template"]["spec"]["affinity"]["nodeAffinity"];
     let term = &affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][0];
     assert_eq!(term["matchExpressions"][0], json!({ "key": "secrets-provider", "operator": "DoesNotExist" }));
     let secret = |namespace| ["secret", "vault-csi-provider-hmac-key", "-n", namespace];
-    let (old, new) = (get(&site, &secret("vault")).await, get(&site, &secret("moved-in")).await);
+    let (old, new) = (get(&setup, &secret("vault")).await, get(&setup, &secret("moved-in")).await);
     assert_eq!(old["data"], new["data"]);
     assert!(!desk.path("hmac-key").exists(), "the key is left lying about");
-    let node = get(&site, &["node", "worker"]).await;
+    let node = get(&setup, &["node", "worker"]).await;
     assert_eq!(node["metadata"]["labels"]["secrets-provider"], "coffer");
 
     let compared = desk.path("versions.after");
@@ -190,10 +192,14 @@ fn incumbent() -> Value {
     })
 }
 
-async fn objects(site: Arc<ClusterWithVault>) {
-    let desk = Desk::new(&site);
+async fn objects(setup: Arc<ClusterWithVault>) {
+    let desk = ReaderEnvironment::new(&setup);
     let mut tried = 0;
-    for block in Document::all().iter().flat_map(Document::blocks).filter(|block| block.language == "yaml") {
+    for block in MarkdownDocument::all()
+        .iter()
+        .flat_map(MarkdownDocument::blocks)
+        .filter(|block| block.language == "yaml")
+    {
         let objects: Vec<Value> = serde_saphyr::from_multiple(&block.text).unwrap();
         for mut object in objects.into_iter().filter(|object| object["kind"].is_string()) {
             // its namespace is made by the text around it
@@ -202,16 +208,16 @@ async fn objects(site: Arc<ClusterWithVault>) {
             }
             let file = write(&desk.path("object.json"), &object);
             let arguments = ["apply", "--dry-run=server", "--validate=strict", "--filename", &file];
-            site.cluster.kubectl().run(arguments).await;
+            setup.cluster.kubectl().run(arguments).await;
             tried += 1;
         }
     }
     assert!(tried >= 3, "{tried}");
 }
 
-async fn apply(desk: &Desk, site: &ClusterWithVault, object: &Value) {
+async fn apply(desk: &ReaderEnvironment, setup: &ClusterWithVault, object: &Value) {
     let file = write(&desk.path("object.json"), object);
-    site.cluster.kubectl().run(["apply", "--filename", &file]).await;
+    setup.cluster.kubectl().run(["apply", "--filename", &file]).await;
 }
 
 fn write(path: &Path, object: &Value) -> String {
@@ -219,7 +225,7 @@ fn write(path: &Path, object: &Value) -> String {
     path.display().to_string()
 }
 
-async fn get(site: &ClusterWithVault, what: &[&str]) -> Value {
-    let shown = site.cluster.kubectl().run(["get"].iter().chain(what).chain(&["-o", "json"])).await;
+async fn get(setup: &ClusterWithVault, what: &[&str]) -> Value {
+    let shown = setup.cluster.kubectl().run(["get"].iter().chain(what).chain(&["-o", "json"])).await;
     serde_json::from_str(&shown).unwrap()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use coffer_tests::{Csi, Document, Pod, Site, Suite, coffer_binary};
+use coffer_tests::{Csi, MarkdownDocument, OpenBaoSetup, Suite, TestPod, coffer_binary};
 use serde_json::json;
 
 pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
@@ -29,7 +29,7 @@ fn workspace() -> &'static Path {
 }
 
 fn document(path: &str) -> String {
-    Document::read(path)
+    MarkdownDocument::read(path)
 }
 
 fn the_readme_shows_the_example_that_the_tests_apply() {
@@ -87,10 +87,11 @@ fn listed(reference: &str, heading: &str) -> Vec<String> {
 async fn the_metrics_in_the_documents_are_those_that_are_served() {
     let state = tempfile::tempdir_in("/dev/shm").unwrap();
     let options = Csi::options().env("NODE_NAME", "node");
-    let site = Site::start_with(options.flag(format!("-state-dir={}", state.path().display()))).await;
-    site.bao.kv_put("app", json!({ "k": "v" })).await;
-    site.mount("- {objectName: f, secretPath: secret/data/app, secretKey: k}").await.unwrap();
-    let served = site.csi.metrics().await.0;
+    let setup =
+        OpenBaoSetup::start_with(options.flag(format!("-state-dir={}", state.path().display()))).await;
+    setup.bao.kv_put("app", json!({ "k": "v" })).await;
+    setup.mount("- {objectName: f, secretPath: secret/data/app, secretKey: k}").await.unwrap();
+    let served = setup.csi.metrics().await.0;
     let mut served: Vec<String> = served
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.rsplit_once(' '))
@@ -109,7 +110,7 @@ async fn the_metrics_in_the_documents_are_those_that_are_served() {
     let section = section.split("\n## ").next().unwrap();
     let listed: Vec<String> = names(section).into_iter().collect();
     assert_eq!(listed, served);
-    for document in Document::all() {
+    for document in MarkdownDocument::all() {
         for name in names(&document.text) {
             // coffer-api-server has metrics of its own
             let known = served.contains(&name) || name.starts_with("coffer_api_");
@@ -181,10 +182,10 @@ fn read_literals(folder: &Path, literals: &mut Vec<String>) {
 }
 
 async fn the_commonest_messages_are_really_said() {
-    let site = Site::start().await;
-    site.bao.kv_put("app", json!({ "k": "v" })).await;
-    site.bao.kv_put("gone", json!({ "k": "v" })).await;
-    site.bao.kv_delete("gone").await;
+    let setup = OpenBaoSetup::start().await;
+    setup.bao.kv_put("app", json!({ "k": "v" })).await;
+    setup.bao.kv_put("gone", json!({ "k": "v" })).await;
+    setup.bao.kv_delete("gone").await;
     let object = |path: &str, more: &str| format!("- {{objectName: f, secretPath: {path}{more}}}");
     let good = object("secret/data/app", ", secretKey: k");
     let mut said = Vec::new();
@@ -199,7 +200,7 @@ async fn the_commonest_messages_are_really_said() {
         format!("{good}\n{good}"),
         "x".to_owned(),
     ] {
-        said.push(site.mount(&objects).await.unwrap_err().message);
+        said.push(setup.mount(&objects).await.unwrap_err().message);
     }
     for (name, value) in [
         ("roleName", "nobody"),
@@ -208,16 +209,16 @@ async fn the_commonest_messages_are_really_said() {
         ("vaultAddress", "http://127.0.0.1:1"),
         ("vaultCACertPath", "/proc/self/environ"),
     ] {
-        let call = site.call(&Pod::new("shop", "web"), &good).param(name, value);
+        let call = setup.call(&TestPod::new("shop", "web"), &good).param(name, value);
         let address = if name == "vaultCACertPath" {
             call.clone().param("vaultAddress", "https://127.0.0.1:1")
         } else {
             call
         };
-        said.push(site.csi.mount(&address).await.unwrap_err().message);
+        said.push(setup.csi.mount(&address).await.unwrap_err().message);
     }
-    site.bao.seal().await;
-    said.push(site.mount(&good).await.unwrap_err().message);
+    setup.bao.seal().await;
+    said.push(setup.mount(&good).await.unwrap_err().message);
     let messages = messages();
     for message in &said {
         assert!(

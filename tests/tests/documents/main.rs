@@ -8,11 +8,11 @@ mod contents;
 
 use std::process::ExitCode;
 
-use coffer_tests::kubernetes::{ClusterOptions, ClusterWithVault, Tokens};
+use coffer_tests::kubernetes::{ClusterOptions, ClusterWithVault, TokenDelivery};
 use coffer_tests::{Suite, TestProgram};
 
 fn main() -> ExitCode {
-    let without_tokens = ClusterOptions { tokens: Tokens::NotRequested, ..ClusterOptions::default() };
+    let without_tokens = ClusterOptions { tokens: TokenDelivery::NotRequested, ..ClusterOptions::default() };
     let texts = Suite::without_servers()
         .module("code_blocks", code_blocks::tests)
         .module("contents", contents::tests);

@@ -6,16 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use coffer_tests::kubernetes::aggregated::AggregatedSite;
-use coffer_tests::kubernetes::{Generation, Kubectl, Namespace, Node, objects};
-use coffer_tests::{OpenBao, Pod, Suite, find_bao, until};
+use coffer_tests::kubernetes::aggregated::ApiSetup;
+use coffer_tests::kubernetes::{CsiNode, DriverGeneration, Kubectl, Namespace, objects};
+use coffer_tests::{OpenBao, Suite, TestPod, find_bao, until};
 use serde_json::{Value, json};
 
-pub(crate) fn tests(suite: Suite<AggregatedSite>) -> Suite<AggregatedSite> {
+pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
-        .mounting("the_worked_example_gives_files_environment_and_a_read", |site| async move {
-            let (cluster, bao) = (&site.cluster, &site.bao);
-            let node = Node::start(Generation::V1_6, cluster, bao.address()).await;
+        .mounting("the_worked_example_gives_files_environment_and_a_read", |setup| async move {
+            let (cluster, bao) = (&setup.cluster, &setup.bao);
+            let node = CsiNode::start(DriverGeneration::V1_6, cluster, bao.address()).await;
             set_up_vault(bao);
             cluster.kubectl().run(["apply", "--filename", &folder().display().to_string()]).await;
             let myapp = Namespace::existing(cluster.client(), "myapp");
@@ -61,7 +61,7 @@ fn template(file: &str) -> Value {
     objects(&text)[0]["spec"]["template"].clone()
 }
 
-async fn pod_of(kubectl: &Kubectl, node: &Node, file: &str) -> Pod {
+async fn pod_of(kubectl: &Kubectl, node: &CsiNode, file: &str) -> TestPod {
     let mut object = template(file);
     let name = object["metadata"]["labels"]["app.kubernetes.io/name"].as_str().unwrap().to_owned();
     object["apiVersion"] = json!("v1");
@@ -75,7 +75,7 @@ async fn pod_of(kubectl: &Kubectl, node: &Node, file: &str) -> Pod {
     kubectl.run(["create", "--filename", &path.display().to_string()]).await;
     let uid =
         kubectl.run(["get", "pod", &name, "--namespace=myapp", "--output=jsonpath={.metadata.uid}"]).await;
-    Pod { uid, name, ..Pod::new("myapp", "myapp") }
+    TestPod { uid, name, ..TestPod::new("myapp", "myapp") }
 }
 
 /// Runs vault.sh for both command lines. OpenBao's is a fork of Vault's, and stands in for it.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::{Cluster, ClusterOptions, InstalledApi, shipped_folder};
 use coffer_tests::{
-    HMAC_KEY, IMAGES, Images, Pod, Servers, Site, Suite, coffer_binary, images_forbidden, until_true,
+    HMAC_KEY, IMAGES, Images, OpenBaoSetup, Servers, Suite, TestPod, coffer_binary, images_forbidden,
+    until_true,
 };
 use serde_json::json;
 
-pub(crate) fn tests(suite: Suite<Built>) -> Suite<Built> {
+pub(crate) fn tests(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
     suite
         .skipped_where(images_forbidden())
         .test("each_says_what_it_is", each_says_what_it_is)
@@ -22,9 +23,9 @@ pub(crate) fn tests(suite: Suite<Built>) -> Suite<Built> {
         .test("nothing_that_no_build_needs_is_sent_to_one", nothing_needless_is_sent)
 }
 
-pub(crate) struct Built(Images);
+pub(crate) struct BuiltImages(Images);
 
-impl Built {
+impl BuiltImages {
     /// Builds the images of the static binaries where `cargo xtask image` says that they are; without it, those that all
     /// tests run stand in for them.
     pub(crate) async fn build() -> Self {
@@ -33,13 +34,13 @@ impl Built {
     }
 }
 
-impl Servers for Built {
+impl Servers for BuiltImages {
     fn show_logs(&self) {}
 }
 
-async fn each_says_what_it_is(built: Arc<Built>) {
+async fn each_says_what_it_is(images: Arc<BuiltImages>) {
     for name in IMAGES {
-        let inspected = built.0.inspect(name);
+        let inspected = images.0.inspect(name);
         let labels = &inspected["OCIv1"]["config"]["Labels"];
         let label =
             |label: &str| labels[format!("org.opencontainers.image.{label}")].as_str().unwrap_or_default();
@@ -47,7 +48,7 @@ async fn each_says_what_it_is(built: Arc<Built>) {
         assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
         assert_eq!(label("licenses"), "Apache-2.0");
         assert!(label("description").contains("OpenBao"));
-        let container = built.0.container(name);
+        let container = images.0.container(name);
         for (argument, part) in [("--version", env!("CARGO_PKG_VERSION")), ("--help", "--vault-addr")] {
             let output = container.output(&[argument]);
             assert!(output.status.success(), "{name}: {output:?}");
@@ -60,11 +61,11 @@ async fn each_says_what_it_is(built: Arc<Built>) {
     assert_eq!(containerfile.matches(&version).count(), 2);
 }
 
-async fn each_runs_as_its_user(built: Arc<Built>) {
-    assert_eq!(built.0.container("coffer-csi").user, "0:0");
-    assert_eq!(built.0.container("coffer-api-server").user, "65532:65532");
+async fn each_runs_as_its_user(images: Arc<BuiltImages>) {
+    assert_eq!(images.0.container("coffer-csi").user, "0:0");
+    assert_eq!(images.0.container("coffer-api-server").user, "65532:65532");
     // Its own root is where it may not make a socket, whoever it is.
-    let output = built.0.container("coffer-csi").output(&["--endpoint=/vault.sock", "--health-addr="]);
+    let output = images.0.container("coffer-csi").output(&["--endpoint=/vault.sock", "--health-addr="]);
     assert!(!output.status.success());
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -72,14 +73,14 @@ async fn each_runs_as_its_user(built: Arc<Built>) {
 }
 
 /// The container of coffer-csi, its socket in a directory of this machine, and `coffer mount` as the driver.
-async fn a_secret_is_mounted(built: Arc<Built>) {
-    let (bao, issuer) = Site::vault().await;
+async fn a_secret_is_mounted(images: Arc<BuiltImages>) {
+    let (bao, issuer) = OpenBaoSetup::vault().await;
     bao.kv_put("app", json!({ "password": "correct-horse" })).await;
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     fs::create_dir(path("providers")).unwrap();
     fs::write(path("key"), HMAC_KEY).unwrap();
-    fs::write(path("token"), issuer.token(&Pod::new("shop", "web"))).unwrap();
+    fs::write(path("token"), issuer.token(&TestPod::new("shop", "web"))).unwrap();
     fs::set_permissions(path("token"), fs::Permissions::from_mode(0o600)).unwrap();
     let class = json!({
         "apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClass",
@@ -91,7 +92,7 @@ async fn a_secret_is_mounted(built: Arc<Built>) {
     });
     fs::write(path("class.yaml"), class.to_string()).unwrap();
 
-    let container = built.0.container("coffer-csi");
+    let container = images.0.container("coffer-csi");
     let container = container.mount(&path("providers"), "/provider", "rw").mount(&path("key"), "/key", "ro");
     // By its name, so that look-ups work in the image too.
     let address = bao.address().replace("127.0.0.1", "localhost");
@@ -118,7 +119,7 @@ async fn a_secret_is_mounted(built: Arc<Built>) {
 }
 
 /// The container of coffer-api-server behind a real kube-apiserver, run as its Deployment says.
-async fn the_api_is_served(built: Arc<Built>) {
+async fn the_api_is_served(images: Arc<BuiltImages>) {
     let cluster = Cluster::start(ClusterOptions::default()).await;
     let kubectl = cluster.kubectl();
     kubectl.run(["apply", "-k", &shipped_folder().display().to_string()]).await;
@@ -126,7 +127,7 @@ async fn the_api_is_served(built: Arc<Built>) {
     let mut api = InstalledApi::start_by(&cluster, "coffer-api", "coffer-api-server", |run| {
         // Its user has to be able to read what kubelet would show it.
         fs::set_permissions(run.kubeconfig, fs::Permissions::from_mode(0o644)).unwrap();
-        let made = built.0.container("coffer-api-server").mount(run.kubeconfig, "/kubeconfig", "ro");
+        let made = images.0.container("coffer-api-server").mount(run.kubeconfig, "/kubeconfig", "ro");
         let arguments: Vec<&str> = run.arguments.iter().map(String::as_str).collect();
         let process = made.start(&arguments, &["KUBECONFIG=/kubeconfig".to_owned()]);
         container = Some(made);
@@ -143,8 +144,8 @@ async fn the_api_is_served(built: Arc<Built>) {
 }
 
 /// The whole of `target` would go into every build, and a commit would spoil its cache.
-async fn nothing_needless_is_sent(built: Arc<Built>) {
-    let root = built.0.copied_context();
+async fn nothing_needless_is_sent(images: Arc<BuiltImages>) {
+    let root = images.0.copied_context();
     let there = |name: &str| Path::new(&root).join(name).exists();
     for name in [
         "Cargo.toml",

@@ -11,13 +11,13 @@ use coffer_tests::kubernetes::{
 use coffer_tests::{OpenBao, Servers, Suite, until_true};
 use serde_json::{Value, json};
 
-pub(crate) fn tests(suite: Suite<Site>) -> Suite<Site> {
+pub(crate) fn tests(suite: Suite<InstallationSetup>) -> Suite<InstallationSetup> {
     // Both generations of Helm render the same: see chart.rs.
     let suite = value_sets().into_iter().fold(suite, |suite, (name, values)| {
-        suite.test(format!("kube_apiserver_takes::{name}"), move |site| takes(site, values))
+        suite.test(format!("kube_apiserver_takes::{name}"), move |setup| takes(setup, values))
     });
     let suite = Helm::ALL.into_iter().fold(suite, |suite, helm| {
-        suite.test(format!("helm_{helm}_installs_upgrades_and_uninstalls"), move |site| lives(site, helm))
+        suite.test(format!("helm_{helm}_installs_upgrades_and_uninstalls"), move |setup| lives(setup, helm))
     });
     suite
         .test("kubectl_apply_k_installs", kubectl_apply_k_installs)
@@ -31,16 +31,16 @@ const NAMESPACES: [&str; 3] = ["coffer", "coffer-api", "custom-metrics"];
 
 /// A cluster with controllers and one node's object, and with the kinds of cert-manager and Prometheus that the chart
 /// makes objects of. Nothing of Coffer is in it.
-pub(crate) struct Site {
+pub(crate) struct InstallationSetup {
     cluster: Cluster,
     dir: tempfile::TempDir,
 }
 
-impl Site {
+impl InstallationSetup {
     pub(crate) async fn start() -> Self {
         let options = ClusterOptions { controllers: true, ..ClusterOptions::default() };
-        let site = Self { cluster: Cluster::start(options).await, dir: tempfile::tempdir().unwrap() };
-        let kubectl = site.cluster.kubectl();
+        let setup = Self { cluster: Cluster::start(options).await, dir: tempfile::tempdir().unwrap() };
+        let kubectl = setup.cluster.kubectl();
         kubectl.run(["delete", "--filename", &shipped_rbac().display().to_string()]).await;
         let kinds = [
             ("cert-manager.io", "v1", "Certificate"),
@@ -51,9 +51,9 @@ impl Site {
             kinds.map(|(group, version, kind)| definition(group, version, kind)).into();
         made.push(json!({ "apiVersion": "v1", "kind": "Node",
             "metadata": { "name": "n1", "labels": { "kubernetes.io/os": "linux" } } }));
-        site.apply(&made).await;
+        setup.apply(&made).await;
         kubectl.run(["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]).await;
-        site
+        setup
     }
 
     async fn apply(&self, objects: &[Value]) {
@@ -98,7 +98,7 @@ impl Site {
     }
 }
 
-impl Servers for Site {
+impl Servers for InstallationSetup {
     fn show_logs(&self) {
         self.cluster.show_logs();
     }
@@ -122,17 +122,17 @@ fn definition(group: &str, version: &str, kind: &str) -> Value {
 }
 
 /// Every object of a value set, applied on the server's side with dry run; an unknown field is a mistake.
-async fn takes(site: Arc<Site>, values: Vec<String>) {
+async fn takes(setup: Arc<InstallationSetup>, values: Vec<String>) {
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let text = Helm::V4.template(&values).unwrap();
-    let kubectl = site.cluster.kubectl();
+    let kubectl = setup.cluster.kubectl();
     // A dry run makes no namespace for the others.
     for name in NAMESPACES {
         if kubectl.try_run(["get", "namespace", name]).await.is_err() {
             kubectl.run(["create", "namespace", name]).await;
         }
     }
-    let file = site.dir.path().join("rendered.yaml");
+    let file = setup.dir.path().join("rendered.yaml");
     fs::write(&file, &text).unwrap();
     let file = file.display().to_string();
     // The CSIDriver object is the driver's own already.
@@ -149,43 +149,43 @@ async fn takes(site: Arc<Site>, values: Vec<String>) {
     assert_eq!(applied.lines().count(), objects(&text).len(), "{applied}");
 }
 
-async fn lives(site: Arc<Site>, helm: Helm) {
-    site.emptied().await;
+async fn lives(setup: Arc<InstallationSetup>, helm: Helm) {
+    setup.emptied().await;
     let chart = chart().display().to_string();
     let release = ["coffer", chart.as_str(), "--namespace=coffer"];
     let run = |command: &str, more: &[&str]| {
         let mut arguments = vec![command];
         arguments.extend(release);
         arguments.extend(more);
-        site.helm(helm, &arguments);
+        setup.helm(helm, &arguments);
     };
     run("install", &["--create-namespace", "--set=vault.address=https://vault.example.com"]);
-    site.pods("coffer", 1).await;
+    setup.pods("coffer", 1).await;
     // In a namespace that enforces the standard `restricted`.
-    site.pods("coffer-api", 2).await;
-    let first = site.installed().await;
+    setup.pods("coffer-api", 2).await;
+    let first = setup.installed().await;
     assert!(first.contains("DaemonSet coffer/coffer-csi"), "{first:?}");
     let enforced = "jsonpath={.metadata.labels.pod-security\\.kubernetes\\.io/enforce}";
-    let enforced = site.cluster.kubectl().run(["get", "namespace", "coffer-api", "-o", enforced]).await;
+    let enforced = setup.cluster.kubectl().run(["get", "namespace", "coffer-api", "-o", enforced]).await;
     assert_eq!(enforced, "restricted");
 
     run("upgrade", &["--reuse-values", "--set=csi.mintTokens=false", "--set=csiDriver.create=false"]);
-    let second = site.installed().await;
+    let second = setup.installed().await;
     let lost: Vec<_> = first.difference(&second).map(String::as_str).collect();
     let minting = ["ClusterRole /coffer-csi", "ClusterRoleBinding /coffer-csi"];
     assert_eq!(lost, minting);
 
-    site.helm(helm, &["uninstall", "coffer", "--namespace=coffer"]);
-    site.gone().await;
+    setup.helm(helm, &["uninstall", "coffer", "--namespace=coffer"]);
+    setup.gone().await;
 }
 
-async fn kubectl_apply_k_installs(site: Arc<Site>) {
-    site.emptied().await;
-    let kubectl = site.cluster.kubectl();
+async fn kubectl_apply_k_installs(setup: Arc<InstallationSetup>) {
+    setup.emptied().await;
+    let kubectl = setup.cluster.kubectl();
     let folder = shipped_folder().display().to_string();
     kubectl.run(["apply", "-k", &folder]).await;
-    site.pods("coffer", 1).await;
-    site.pods("coffer-api", 2).await;
+    setup.pods("coffer", 1).await;
+    setup.pods("coffer-api", 2).await;
     // Now that the namespaces are there: the same on the server's side, unknown fields being mistakes.
     let dry = [
         "apply",
@@ -197,20 +197,20 @@ async fn kubectl_apply_k_installs(site: Arc<Site>) {
         &folder,
     ];
     let applied = kubectl.run(dry).await;
-    assert_eq!(applied.lines().count(), site.installed().await.len(), "{applied}");
-    uninstall(&site, &folder).await;
+    assert_eq!(applied.lines().count(), setup.installed().await.len(), "{applied}");
+    uninstall(&setup, &folder).await;
 }
 
 /// As the README has it: the APIService goes first, or the deletion of namespaces would wait for it.
-async fn uninstall(site: &Site, folder: &str) {
-    let kubectl = site.cluster.kubectl();
+async fn uninstall(setup: &InstallationSetup, folder: &str) {
+    let kubectl = setup.cluster.kubectl();
     kubectl.run(["delete", "apiservice", "v1alpha1.custom.secrets.k8s.io"]).await;
     kubectl.run(["delete", "--ignore-not-found", "-k", folder]).await;
-    site.gone().await;
+    setup.gone().await;
 }
 
 /// What a user changes in an overlay of their own reaches both programs.
-async fn an_overlay_sets_vault_and_images(site: Arc<Site>) {
+async fn an_overlay_sets_vault_and_images(setup: Arc<InstallationSetup>) {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let deploy = dir.path().join("deploy");
     fs::create_dir(&deploy).unwrap();
@@ -223,7 +223,7 @@ async fn an_overlay_sets_vault_and_images(site: Arc<Site>) {
         .replace("newName: localhost/", "newName: registry.example.com/")
         .replace("https://vault.vault.svc:8200", "https://vault.example.com");
     fs::write(deploy.join("kustomization.yaml"), edited).unwrap();
-    let built = site.cluster.kubectl().run(["kustomize", &deploy.display().to_string()]).await;
+    let built = setup.cluster.kubectl().run(["kustomize", &deploy.display().to_string()]).await;
     let mut seen = 0;
     for object in objects(&built) {
         let container = &object["spec"]["template"]["spec"]["containers"][0];
@@ -244,8 +244,8 @@ async fn an_overlay_sets_vault_and_images(site: Arc<Site>) {
 
 /// In a namespace of the standard `restricted` admission refuses coffer-csi for the node's directory and for being root, and
 /// for nothing else.
-async fn the_node_agent_violates_one_standard_alone(site: Arc<Site>) {
-    let kubectl = site.cluster.kubectl();
+async fn the_node_agent_violates_one_standard_alone(setup: Arc<InstallationSetup>) {
+    let kubectl = setup.cluster.kubectl();
     kubectl.run(["create", "namespace", "strict"]).await;
     kubectl.run(["label", "namespace", "strict", "pod-security.kubernetes.io/enforce=restricted"]).await;
     let manifest = fs::read_to_string(shipped_folder().join("csi.yaml")).unwrap();
@@ -254,7 +254,7 @@ async fn the_node_agent_violates_one_standard_alone(site: Arc<Site>) {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "agent", "namespace": "strict" }, "spec": template["spec"],
     });
-    let file = site.dir.path().join("pod.json");
+    let file = setup.dir.path().join("pod.json");
     fs::write(&file, pod.to_string()).unwrap();
     let file = file.display().to_string();
     let refused = kubectl.try_run(["create", "--dry-run=server", "--filename", &file]).await.unwrap_err();
@@ -266,13 +266,13 @@ async fn the_node_agent_violates_one_standard_alone(site: Arc<Site>) {
 }
 
 /// The chart's objects under other names, and the binary as their Deployment runs it: arguments, account and rights.
-async fn the_installed_api_serves_under_another_name(site: Arc<Site>) {
-    site.emptied().await;
-    let (cluster, kubectl) = (&site.cluster, site.cluster.kubectl());
+async fn the_installed_api_serves_under_another_name(setup: Arc<InstallationSetup>) {
+    setup.emptied().await;
+    let (cluster, kubectl) = (&setup.cluster, setup.cluster.kubectl());
     let bao = OpenBao::start().await;
     let (chart, values) = (chart().display().to_string(), ci("custom-api.yaml").display().to_string());
     let install = ["install", "api", &chart, "--namespace=custom", "--create-namespace", "--values", &values];
-    site.helm(Helm::V4, &install);
+    setup.helm(Helm::V4, &install);
     let mut api = InstalledApi::start(cluster, "custom-metrics", "custom-api", bao.address()).await;
     until_true("the APIService to be available", async || {
         assert!(api.is_running(), "{}", api.log());
@@ -283,8 +283,8 @@ async fn the_installed_api_serves_under_another_name(site: Arc<Site>) {
     .await;
     let listed = kubectl.run(["get", "--raw", "/apis/custom.secrets.k8s.io/v1alpha1/secrets"]).await;
     assert!(listed.contains("VaultSecretList"), "{listed}");
-    site.helm(Helm::V4, &["uninstall", "api", "--namespace=custom"]);
-    site.gone().await;
+    setup.helm(Helm::V4, &["uninstall", "api", "--namespace=custom"]);
+    setup.gone().await;
 }
 
 fn ci(name: &str) -> PathBuf {

@@ -5,29 +5,28 @@ use std::fs;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{
-    COFFER_NAMESPACE, Cluster, ClusterOptions, InstalledApi, KubernetesRole, Namespace, Tokens,
+    COFFER_NAMESPACE, Cluster, ClusterOptions, InstalledApi, KubernetesRole, Namespace, TokenDelivery,
     installed_csi, objects, shipped_folder,
 };
-use coffer_tests::{MountCall, OpenBao, Pod, Servers, Suite, until, until_true};
+use coffer_tests::{MountCall, OpenBao, Servers, Suite, TestPod, until, until_true};
 use serde_json::{Value, json};
 
 const API_NAMESPACE: &str = "coffer-api";
 const KEY_SECRET: &str = "vault-csi-provider-hmac-key";
 const FILES: [&str; 2] = ["csi-rbac.yaml", "api-server-rbac.yaml"];
 
-pub(crate) fn tests(suite: Suite<Site>) -> Suite<Site> {
+pub(crate) fn tests(suite: Suite<RbacSetup>) -> Suite<RbacSetup> {
     let suite = suite
-        .test(
-            "with_all_of_them_the_node_agent_works",
-            |site| async move { assert_eq!(site.mount().await, None) },
-        )
-        .test("with_all_of_them_the_api_works", |site| async move { site.api_works().await });
+        .test("with_all_of_them_the_node_agent_works", |setup| async move {
+            assert_eq!(setup.mount().await, None);
+        })
+        .test("with_all_of_them_the_api_works", |setup| async move { setup.api_works().await });
     let removals = FILES.into_iter().flat_map(removals);
-    removals.fold(suite, |suite, removal| suite.test(removal.name(), |site| is_missed(site, removal)))
+    removals.fold(suite, |suite, removal| suite.test(removal.name(), |setup| is_missed(setup, removal)))
 }
 
 /// What is taken away of an object, and what the complaint about it names.
-struct Removal {
+struct RemovedRule {
     object: Value,
     /// The object without it; without one, the whole object goes.
     reduced: Option<Value>,
@@ -39,7 +38,7 @@ struct Removal {
 }
 
 /// Each verb of each rule, and each binding.
-fn removals(file: &str) -> Vec<Removal> {
+fn removals(file: &str) -> Vec<RemovedRule> {
     let objects = objects(&fs::read_to_string(shipped_folder().join(file)).unwrap());
     let of_api = file.starts_with("api-server");
     let mut found = Vec::new();
@@ -53,7 +52,7 @@ fn removals(file: &str) -> Vec<Removal> {
                 let [resource] = rule["resources"].as_array().unwrap().as_slice() else {
                     panic!("one resource")
                 };
-                found.push(Removal {
+                found.push(RemovedRule {
                     object: object.clone(),
                     reduced: Some(reduced),
                     verb: Some(verb.as_str().unwrap().to_owned()),
@@ -65,7 +64,7 @@ fn removals(file: &str) -> Vec<Removal> {
         }
         if let Some(role) = object["roleRef"]["name"].as_str() {
             let resource = resource_of(role, &object["roleRef"]["kind"], &objects);
-            found.push(Removal {
+            found.push(RemovedRule {
                 object: object.clone(),
                 reduced: None,
                 verb: None,
@@ -92,7 +91,7 @@ fn resource_of(role: &str, kind: &Value, objects: &[Value]) -> String {
     own.unwrap()["rules"][0]["resources"][0].as_str().unwrap().to_owned()
 }
 
-impl Removal {
+impl RemovedRule {
     fn name(&self) -> String {
         let (kind, name) =
             (self.object["kind"].as_str().unwrap(), self.object["metadata"]["name"].as_str().unwrap());
@@ -118,31 +117,31 @@ impl Removal {
     }
 }
 
-async fn is_missed(site: Arc<Site>, removal: Removal) {
-    site.write(&removal.object, removal.reduced.as_ref()).await;
+async fn is_missed(setup: Arc<RbacSetup>, removal: RemovedRule) {
+    setup.write(&removal.object, removal.reduced.as_ref()).await;
     // kube-apiserver takes notice in its own time.
     if removal.of_api {
-        let api = site.start_api().await;
-        until_true("a complaint", async || removal.is_named(&site.said(&api).await)).await;
+        let api = setup.start_api().await;
+        until_true("a complaint", async || removal.is_named(&setup.said(&api).await)).await;
     } else {
-        let complaint = until("a complaint", async || site.mount().await).await;
+        let complaint = until("a complaint", async || setup.mount().await).await;
         assert!(removal.is_named(&complaint), "{complaint}");
     }
-    site.write(&removal.object, Some(&removal.object)).await;
+    setup.write(&removal.object, Some(&removal.object)).await;
 }
 
 /// A cluster with what is shipped, a Vault, and a namespace that opted in with a class, a pod and a reader.
-pub(crate) struct Site {
+pub(crate) struct RbacSetup {
     cluster: Cluster,
     bao: OpenBao,
     namespace: Namespace,
-    pod: Pod,
+    pod: TestPod,
     dir: tempfile::TempDir,
 }
 
-impl Site {
+impl RbacSetup {
     pub(crate) async fn start() -> Self {
-        let options = ClusterOptions { tokens: Tokens::NotRequested, ..ClusterOptions::default() };
+        let options = ClusterOptions { tokens: TokenDelivery::NotRequested, ..ClusterOptions::default() };
         let (cluster, bao) = tokio::join!(Cluster::start(options), OpenBao::start());
         bao.kubernetes_login("kubernetes", &cluster).await;
         let kubectl = cluster.kubectl();
@@ -179,7 +178,7 @@ impl Site {
                     .chain([r#"--overrides={"spec":{"serviceAccountName":"app","nodeName":"node"}}"#]),
             )
             .await;
-        let pod = Pod { uid, name: "app".to_owned(), ..Pod::new(name, "app") };
+        let pod = TestPod { uid, name: "app".to_owned(), ..TestPod::new(name, "app") };
         Self { cluster, bao, namespace, pod, dir: tempfile::tempdir().unwrap() }
     }
 
@@ -264,7 +263,7 @@ impl Site {
     }
 }
 
-impl Servers for Site {
+impl Servers for RbacSetup {
     fn show_logs(&self) {
         self.cluster.show_logs();
         self.bao.process().show_log();

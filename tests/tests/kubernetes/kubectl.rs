@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{ClusterWithVault, Generation, Node, example_namespace, example_secret};
-use coffer_tests::{Pod, Suite, until, until_true};
+use coffer_tests::kubernetes::{
+    ClusterWithVault, CsiNode, DriverGeneration, example_namespace, example_secret,
+};
+use coffer_tests::{Suite, TestPod, until, until_true};
 use k8s_openapi::api::core::v1 as core;
 use kube::Api;
 use kube::api::ListParams;
@@ -14,14 +16,14 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
 }
 
 /// The class of the example, applied as it stands, and a Deployment on each node whose pod mounts it.
-async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
-    let kubectl = site.cluster.kubectl();
-    let shop = example_namespace(&site.cluster).await;
+async fn the_example_works_as_it_stands(setup: Arc<ClusterWithVault>) {
+    let kubectl = setup.cluster.kubectl();
+    let shop = example_namespace(&setup.cluster).await;
     let mut pods = Vec::new();
-    for generation in Generation::ALL {
-        let node = site.node(generation);
-        deploy(&site, node).await;
-        let pod = until("the Deployment's pod", async || pod_on(&site, node).await).await;
+    for generation in DriverGeneration::ALL {
+        let node = setup.node(generation);
+        deploy(&setup, node).await;
+        let pod = until("the Deployment's pod", async || pod_on(&setup, node).await).await;
         pods.push((node, pod));
     }
 
@@ -33,7 +35,7 @@ async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
             assert!(described.contains(part), "no {part:?} in {described}");
         }
     }
-    example_secret(&site.bao).await;
+    example_secret(&setup.bao).await;
     for (node, pod) in &pods {
         let volume = node.kubelet.mount(pod).await;
         assert_eq!(volume.read("username").as_deref(), Some("shop"));
@@ -57,7 +59,7 @@ async fn the_example_works_as_it_stands(site: Arc<ClusterWithVault>) {
 }
 
 /// Applies a Deployment of one pod on that node.
-async fn deploy(site: &ClusterWithVault, node: &Node) {
+async fn deploy(setup: &ClusterWithVault, node: &CsiNode) {
     let volume = json!({
         "name": "secrets",
         "csi": {
@@ -90,15 +92,15 @@ async fn deploy(site: &ClusterWithVault, node: &Node) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("deployment.yaml");
     std::fs::write(&file, deployment.to_string()).unwrap();
-    site.cluster.kubectl().apply([file]).await;
+    setup.cluster.kubectl().apply([file]).await;
 }
 
 /// The shop's pod on that node, once it is there.
-async fn pod_on(site: &ClusterWithVault, node: &Node) -> Option<Pod> {
-    let pods: Api<core::Pod> = Api::namespaced(site.cluster.client().clone(), "shop");
+async fn pod_on(setup: &ClusterWithVault, node: &CsiNode) -> Option<TestPod> {
+    let pods: Api<core::Pod> = Api::namespaced(setup.cluster.client().clone(), "shop");
     let labelled = ListParams::default().labels(&format!("app={}", node.name()));
     let pod = pods.list(&labelled).await.unwrap().items.pop()?;
-    Some(Pod {
+    Some(TestPod {
         namespace: "shop".to_owned(),
         name: pod.metadata.name?,
         uid: pod.metadata.uid?,

@@ -11,13 +11,13 @@ mod version_key;
 
 use std::process::ExitCode;
 
-use coffer_tests::kubernetes::{ClusterOptions, ClusterWithVault, Tokens};
+use coffer_tests::kubernetes::{ClusterOptions, ClusterWithVault, TokenDelivery};
 use coffer_tests::{Suite, TestProgram};
 
 fn main() -> ExitCode {
-    let with_controllers = ClusterOptions { tokens: Tokens::InSecrets, controllers: true };
+    let with_controllers = ClusterOptions { tokens: TokenDelivery::InSecrets, controllers: true };
     // As upstream ships it, the CSIDriver object asks for no tokens.
-    let without_tokens = ClusterOptions { tokens: Tokens::NotRequested, ..ClusterOptions::default() };
+    let without_tokens = ClusterOptions { tokens: TokenDelivery::NotRequested, ..ClusterOptions::default() };
     TestProgram::new()
         .suite(
             clusters(ClusterOptions::default())
@@ -28,7 +28,9 @@ fn main() -> ExitCode {
         .suite(clusters(ClusterOptions::default()).one_at_a_time().module("outage", outage::tests))
         .suite(clusters(without_tokens).one_at_a_time().module("rights", rights::tests))
         .suite(
-            Suite::new(version_key::Shared::start).one_at_a_time().module("version_key", version_key::tests),
+            Suite::new(version_key::VersionKeySetup::start)
+                .one_at_a_time()
+                .module("version_key", version_key::tests),
         )
         .run()
 }

@@ -7,7 +7,7 @@ use coffer_proto::v1alpha1::csi_driver_provider_server::{CsiDriverProvider, CsiD
 use coffer_proto::v1alpha1::{
     File, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
 };
-use coffer_tests::kubernetes::{ClusterWithVault, Generation, KubernetesRole, Node};
+use coffer_tests::kubernetes::{ClusterWithVault, CsiNode, DriverGeneration, KubernetesRole};
 use coffer_tests::{Csi, Suite};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -26,10 +26,13 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
         .on_each_driver("a_stock_server_serves_new_drivers_alone", a_stock_server_serves_new_drivers_alone)
 }
 
-async fn contents_modes_paths_and_versions_arrive(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = site.namespace("layout").await;
-    site.put(&namespace, "db", json!({ "username": "shop", "password": "s3cret" })).await;
+async fn contents_modes_paths_and_versions_arrive(
+    setup: Arc<ClusterWithVault>,
+    generation: DriverGeneration,
+) {
+    let node = setup.node(generation);
+    let namespace = setup.namespace("layout").await;
+    setup.put(&namespace, "db", json!({ "username": "shop", "password": "s3cret" })).await;
     let path = format!("secret/data/{}/db", namespace.name());
     let objects = format!(
         "- {{objectName: username, secretPath: {path}, secretKey: username}}\n\
@@ -59,15 +62,15 @@ async fn contents_modes_paths_and_versions_arrive(site: Arc<ClusterWithVault>, g
 }
 
 /// With the tokens of the CSIDriver's `tokenRequests`, a provider without any access to kube-apiserver logs in.
-async fn the_driver_s_tokens_suffice(site: Arc<ClusterWithVault>, generation: Generation) {
-    let mut node = Node::start(generation, &site.cluster, site.bao.address()).await;
+async fn the_driver_s_tokens_suffice(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let mut node = CsiNode::start(generation, &setup.cluster, setup.bao.address()).await;
     node.end_provider().await;
     let socket = node.socket("vault");
     node.csi =
-        Csi::options().socket(&socket).flag(format!("-vault-addr={}", site.bao.address())).start().await;
+        Csi::options().socket(&socket).flag(format!("-vault-addr={}", setup.bao.address())).start().await;
 
-    let namespace = site.namespace("tokens").await;
-    site.put(&namespace, "db", json!({ "k": "v" })).await;
+    let namespace = setup.namespace("tokens").await;
+    setup.put(&namespace, "db", json!({ "k": "v" })).await;
     let objects = namespace.objects("db", &[("f", "k")]);
     namespace.class("db", json!({ "roleName": namespace.name(), "objects": objects })).await;
     let volume = node.kubelet.mount(&namespace.pod(&node, "app", "db").await).await;
@@ -75,23 +78,23 @@ async fn the_driver_s_tokens_suffice(site: Arc<ClusterWithVault>, generation: Ge
 }
 
 /// Two accounts log in with one role, and Vault tells them apart by what their tokens say.
-async fn no_account_gets_what_another_may_read(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = site.cluster.namespace("accounts").await;
+async fn no_account_gets_what_another_may_read(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = setup.cluster.namespace("accounts").await;
     let role = namespace.name();
-    let logins = site.bao.admin(Method::GET, "sys/auth", Value::Null).await;
+    let logins = setup.bao.admin(Method::GET, "sys/auth", Value::Null).await;
     let account = format!(
         "{{{{identity.entity.aliases.{}.metadata.service_account_name}}}}",
         logins["data"]["kubernetes/"]["accessor"].as_str().unwrap()
     );
     let rules = format!("path \"secret/data/{role}/{account}\" {{ capabilities = [\"read\"] }}");
-    site.bao.policy(role, &rules).await;
+    setup.bao.policy(role, &rules).await;
     let role =
         KubernetesRole { name: role, account: "*", namespace: role, audience: Some("vault"), policy: role };
-    site.bao.kubernetes_role("kubernetes", &role).await;
+    setup.bao.kubernetes_role("kubernetes", &role).await;
     for account in ["ann", "bob"] {
         namespace.account(account).await;
-        site.put(&namespace, account, json!({ "k": format!("{account}'s") })).await;
+        setup.put(&namespace, account, json!({ "k": format!("{account}'s") })).await;
         let objects = namespace.objects(account, &[("f", "k")]);
         namespace.class(account, json!({ "roleName": role.name, "objects": objects })).await;
     }
@@ -116,10 +119,10 @@ async fn no_account_gets_what_another_may_read(site: Arc<ClusterWithVault>, gene
     join_all(pairs.iter().cycle().take(12).map(|(account, class)| mount(account, class))).await;
 }
 
-async fn a_role_of_another_namespace_is_refused(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let (owner, stranger) = (site.namespace("owner").await, site.namespace("stranger").await);
-    site.put(&owner, "db", json!({ "k": "v" })).await;
+async fn a_role_of_another_namespace_is_refused(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let (owner, stranger) = (setup.namespace("owner").await, setup.namespace("stranger").await);
+    setup.put(&owner, "db", json!({ "k": "v" })).await;
     let objects = owner.objects("db", &[("f", "k")]);
     stranger.class("db", json!({ "roleName": owner.name(), "objects": objects })).await;
     let pod = stranger.pod(node, "app", "db").await;
@@ -136,22 +139,22 @@ async fn a_role_of_another_namespace_is_refused(site: Arc<ClusterWithVault>, gen
 
 /// The reason for the filter on the provider's socket: without one, gRPC for Rust refuses the `:authority` of drivers
 /// up to 1.5. When this test fails, the filter may go.
-async fn a_stock_server_serves_new_drivers_alone(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = site.namespace("stock").await;
+async fn a_stock_server_serves_new_drivers_alone(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = setup.namespace("stock").await;
     let listener = UnixListener::bind(node.socket("stock")).unwrap();
-    let stock = Server::builder().add_service(CsiDriverProviderServer::new(Stock));
+    let stock = Server::builder().add_service(CsiDriverProviderServer::new(StockProvider));
     let serving = tokio::spawn(stock.serve_with_incoming(UnixListenerStream::new(listener)));
 
     namespace.class_of("stock", json!({ "provider": "stock", "parameters": { "any": "thing" } })).await;
     let volume = node.kubelet.volume(&namespace.pod(node, "app", "stock").await).await;
     let published = node.kubelet.publish(&volume).await;
     match generation {
-        Generation::V1_5 => {
+        DriverGeneration::V1_5 => {
             let refusal = published.unwrap_err();
             assert!(refusal.names(&["PROTOCOL_ERROR"]), "{refusal:?}");
         }
-        Generation::V1_6 => {
+        DriverGeneration::V1_6 => {
             published.unwrap();
             assert_eq!(volume.read("f").as_deref(), Some("stock"));
         }
@@ -160,10 +163,10 @@ async fn a_stock_server_serves_new_drivers_alone(site: Arc<ClusterWithVault>, ge
 }
 
 /// The contract as tonic serves it by itself.
-struct Stock;
+struct StockProvider;
 
 #[async_trait]
-impl CsiDriverProvider for Stock {
+impl CsiDriverProvider for StockProvider {
     async fn version(&self, _: Request<VersionRequest>) -> Result<Response<VersionResponse>, Status> {
         Ok(Response::new(VersionResponse { version: "v1alpha1".to_owned(), ..VersionResponse::default() }))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{ClusterWithVault, Generation, Namespace, Node, Volume};
+use coffer_tests::kubernetes::{ClusterWithVault, CsiNode, DriverGeneration, Namespace, PodVolume};
 use coffer_tests::{Csi, MountCall, Suite, until, until_true};
 use reqwest::Method;
 use serde_json::json;
@@ -16,28 +16,28 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
 }
 
 /// A namespace with the class `db` over one key of the secret `db`.
-async fn prepare(site: &ClusterWithVault, name: &str) -> Namespace {
-    let namespace = site.namespace(name).await;
-    put(site, &namespace, "old").await;
+async fn prepare(setup: &ClusterWithVault, name: &str) -> Namespace {
+    let namespace = setup.namespace(name).await;
+    put(setup, &namespace, "old").await;
     let objects = namespace.objects("db", &[("f", "k")]);
     namespace.class("db", json!({ "roleName": namespace.name(), "objects": objects })).await;
     namespace
 }
 
-async fn put(site: &ClusterWithVault, namespace: &Namespace, value: &str) {
-    site.put(namespace, "db", json!({ "k": value })).await;
+async fn put(setup: &ClusterWithVault, namespace: &Namespace, value: &str) {
+    setup.put(namespace, "db", json!({ "k": value })).await;
 }
 
-async fn the_driver_finds_a_restarted_provider(site: Arc<ClusterWithVault>, generation: Generation) {
-    let mut node = Node::start(generation, &site.cluster, site.bao.address()).await;
-    let namespace = prepare(&site, "restart").await;
+async fn the_driver_finds_a_restarted_provider(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let mut node = CsiNode::start(generation, &setup.cluster, setup.bao.address()).await;
+    let namespace = prepare(&setup, "restart").await;
     let first = node.kubelet.mount(&namespace.pod(&node, "app", "db").await).await;
     let versions = namespace.versions(&first.pod, "db").await.unwrap();
 
     // A mount that is asked for while the provider is away waits for it.
     node.end_provider().await;
     let pod = namespace.pod(&node, "app", "db").await;
-    let provider = node.provider(site.bao.address());
+    let provider = node.provider(setup.bao.address());
     let (second, csi) = tokio::join!(node.kubelet.mount(&pod), provider.start());
     node.csi = csi;
     assert_eq!(second.read("f").as_deref(), Some("old"));
@@ -45,26 +45,26 @@ async fn the_driver_finds_a_restarted_provider(site: Arc<ClusterWithVault>, gene
 
     // Killed, it leaves its socket behind.
     node.csi.kill();
-    node.csi = node.provider(site.bao.address()).start().await;
+    node.csi = node.provider(setup.bao.address()).start().await;
     let third = node.kubelet.mount(&namespace.pod(&node, "app", "db").await).await;
     assert_eq!(third.read("f").as_deref(), Some("old"));
 }
 
-async fn a_known_pod_rotates(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = prepare(&site, "known").await;
+async fn a_known_pod_rotates(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = prepare(&setup, "known").await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
     // Driver 1.5 then has a token of its own, too.
-    put(&site, &namespace, "first").await;
+    put(&setup, &namespace, "first").await;
     rotates_to(node, &volume, "first").await;
     let versions = namespace.versions(&volume.pod, "db").await.unwrap();
 
-    site.cluster.api_server().kill();
-    put(&site, &namespace, "second").await;
+    setup.cluster.api_server().kill();
+    put(&setup, &namespace, "second").await;
     rotates_to(node, &volume, "second").await;
 
-    site.cluster.api_server().start_again().await;
-    put(&site, &namespace, "third").await;
+    setup.cluster.api_server().start_again().await;
+    put(&setup, &namespace, "third").await;
     rotates_to(node, &volume, "third").await;
     until("the status to follow", async || {
         rotates_to(node, &volume, "third").await;
@@ -73,9 +73,9 @@ async fn a_known_pod_rotates(site: Arc<ClusterWithVault>, generation: Generation
     .await;
 }
 
-async fn rotates_to(node: &Node, volume: &Volume, value: &str) {
+async fn rotates_to(node: &CsiNode, volume: &PodVolume, value: &str) {
     until_true(&format!("the value {value:?}"), async || {
-        if node.driver().generation() == Generation::V1_6 {
+        if node.driver().generation() == DriverGeneration::V1_6 {
             node.kubelet.publish(volume).await.unwrap();
         }
         volume.read("f").as_deref() == Some(value)
@@ -95,9 +95,9 @@ struct NewPods {
 
 impl NewPods {
     /// Three of them, on a node whose provider holds the key of the versions.
-    async fn new(site: &ClusterWithVault, node: &Node) -> Self {
-        let namespace = prepare(site, "new").await;
-        login_by_signature(site, &namespace).await;
+    async fn new(setup: &ClusterWithVault, node: &CsiNode) -> Self {
+        let namespace = prepare(setup, "new").await;
+        login_by_signature(setup, &namespace).await;
         let call = async || {
             let pod = namespace.pod(node, "app", "db").await;
             let token = node.kubelet.token(&pod, "vault").await.token.unwrap();
@@ -121,11 +121,11 @@ impl NewPods {
     }
 }
 
-async fn new_pods_while_kube_apiserver_is_killed(site: Arc<ClusterWithVault>) {
-    let (node, api_server) = (site.node(Generation::V1_6), site.cluster.api_server());
-    let pods = NewPods::new(&site, node).await;
+async fn new_pods_while_kube_apiserver_is_killed(setup: Arc<ClusterWithVault>) {
+    let (node, api_server) = (setup.node(DriverGeneration::V1_6), setup.cluster.api_server());
+    let pods = NewPods::new(&setup, node).await;
     let dir = tempfile::tempdir().unwrap();
-    let newcomer = node.provider(site.bao.address()).socket(&dir.path().join("vault.sock")).start().await;
+    let newcomer = node.provider(setup.bao.address()).socket(&dir.path().join("vault.sock")).start().await;
 
     api_server.kill();
     assert_eq!(node.csi.mount(&pods.by_signature).await.unwrap().text("f"), "old");
@@ -149,9 +149,9 @@ async fn new_pods_while_kube_apiserver_is_killed(site: Arc<ClusterWithVault>) {
 
 /// Worse than gone: it takes connections and never answers. Vault would have a review wait for a minute, so that is
 /// left out.
-async fn new_pods_while_kube_apiserver_is_frozen(site: Arc<ClusterWithVault>) {
-    let (node, api_server) = (site.node(Generation::V1_6), site.cluster.api_server());
-    let pods = NewPods::new(&site, node).await;
+async fn new_pods_while_kube_apiserver_is_frozen(setup: Arc<ClusterWithVault>) {
+    let (node, api_server) = (setup.node(DriverGeneration::V1_6), setup.cluster.api_server());
+    let pods = NewPods::new(&setup, node).await;
 
     api_server.freeze();
     assert_eq!(node.csi.mount(&pods.by_signature).await.unwrap().text("f"), "old");
@@ -163,11 +163,11 @@ async fn new_pods_while_kube_apiserver_is_frozen(site: Arc<ClusterWithVault>) {
 }
 
 /// At `auth/NAMESPACE` Vault checks the tokens' signature by itself.
-async fn login_by_signature(site: &ClusterWithVault, namespace: &Namespace) {
+async fn login_by_signature(setup: &ClusterWithVault, namespace: &Namespace) {
     let mount = namespace.name();
-    site.bao.admin(Method::POST, &format!("sys/auth/{mount}"), json!({ "type": "jwt" })).await;
-    let keys = json!({ "jwt_validation_pubkeys": [site.cluster.api_server().token_public_key()] });
-    site.bao.admin(Method::POST, &format!("auth/{mount}/config"), keys).await;
+    setup.bao.admin(Method::POST, &format!("sys/auth/{mount}"), json!({ "type": "jwt" })).await;
+    let keys = json!({ "jwt_validation_pubkeys": [setup.cluster.api_server().token_public_key()] });
+    setup.bao.admin(Method::POST, &format!("auth/{mount}/config"), keys).await;
     let role = json!({
         "role_type": "jwt",
         "user_claim": "sub",
@@ -175,5 +175,5 @@ async fn login_by_signature(site: &ClusterWithVault, namespace: &Namespace) {
         "bound_subject": format!("system:serviceaccount:{mount}:app"),
         "token_policies": [mount],
     });
-    site.bao.admin(Method::POST, &format!("auth/{mount}/role/{mount}"), role).await;
+    setup.bao.admin(Method::POST, &format!("auth/{mount}/role/{mount}"), role).await;
 }

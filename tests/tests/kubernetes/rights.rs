@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{
-    COFFER_NAMESPACE, ClusterWithVault, Generation, Namespace, Node, shipped_rbac,
+    COFFER_NAMESPACE, ClusterWithVault, CsiNode, DriverGeneration, Namespace, shipped_rbac,
 };
-use coffer_tests::{MountCall, Pod, Suite, until_true};
+use coffer_tests::{MountCall, Suite, TestPod, until_true};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
@@ -25,93 +25,93 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
 }
 
 /// A namespace with the class `db`, for audience `vault`.
-async fn prepare(site: &ClusterWithVault, name: &str) -> Namespace {
-    let namespace = site.namespace(name).await;
-    site.put(&namespace, "db", json!({ "k": "v" })).await;
+async fn prepare(setup: &ClusterWithVault, name: &str) -> Namespace {
+    let namespace = setup.namespace(name).await;
+    setup.put(&namespace, "db", json!({ "k": "v" })).await;
     let objects = namespace.objects("db", &[("f", "k")]);
     let parameters = json!({ "roleName": namespace.name(), "audience": "vault", "objects": objects });
     namespace.class("db", parameters).await;
     namespace
 }
 
-async fn a_token_is_minted_where_none_is_sent(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = prepare(&site, "minted").await;
+async fn a_token_is_minted_where_none_is_sent(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = prepare(&setup, "minted").await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
     assert_eq!(volume.read("f").as_deref(), Some("v"));
 
     // A class without `audience`: the token is for kube-apiserver itself, as the incumbent's is.
     let role = format!("{}-default", namespace.name());
-    site.grant(&namespace, "app", &role, None).await;
+    setup.grant(&namespace, "app", &role, None).await;
     let objects = namespace.objects("db", &[("f", "k")]);
     namespace.class("default", json!({ "roleName": role, "objects": objects })).await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "default").await).await;
     assert_eq!(volume.read("f").as_deref(), Some("v"));
 }
 
-async fn without_the_right_to_mint(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = prepare(&site, "unminted").await;
+async fn without_the_right_to_mint(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = prepare(&setup, "unminted").await;
     // The key is held before: its rights are not what this is about.
     node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
 
-    take_away(&site, &["clusterrole", "coffer-csi"], MINT).await;
+    take_away(&setup, &["clusterrole", "coffer-csi"], MINT).await;
     let pod = namespace.pod(node, "app", "db").await;
     let refusal = node.kubelet.refused(&pod).await;
     let account = format!("{}/app", namespace.name());
     let named = ["\"create\"", "\"serviceaccounts/token\"", &account, "tokenRequests"];
     assert!(refusal.names(&named), "{refusal:?}");
-    give_back(&site, MINT).await;
+    give_back(&setup, MINT).await;
     node.kubelet.mount(&pod).await;
 }
 
 /// kube-apiserver binds a token to a pod that is there with that uid, and to no other.
-async fn a_minted_token_is_bound_to_the_pod(site: Arc<ClusterWithVault>) {
-    let node = site.node(Generation::V1_6);
-    let namespace = prepare(&site, "bound").await;
+async fn a_minted_token_is_bound_to_the_pod(setup: Arc<ClusterWithVault>) {
+    let node = setup.node(DriverGeneration::V1_6);
+    let namespace = prepare(&setup, "bound").await;
     let pod = namespace.pod(node, "app", "db").await;
-    let call = |pod: &Pod| {
+    let call = |pod: &TestPod| {
         let call = MountCall::new(pod).param("roleName", namespace.name()).param("audience", "vault");
         call.objects(&namespace.objects("db", &[("f", "k")]))
     };
     assert_eq!(node.csi.mount(&call(&pod)).await.unwrap().text("f"), "v");
 
-    let of_another_life = Pod { uid: "6f1c2d3e-0000-4000-8000-000000000000".to_owned(), ..pod.clone() };
-    let never_made = Pod { name: "never-made".to_owned(), ..pod };
+    let of_another_life = TestPod { uid: "6f1c2d3e-0000-4000-8000-000000000000".to_owned(), ..pod.clone() };
+    let never_made = TestPod { name: "never-made".to_owned(), ..pod };
     for stranger in [of_another_life, never_made] {
         let refusal = node.csi.mount(&call(&stranger)).await.unwrap_err();
         assert!(refusal.names(&["kube-apiserver answered", &stranger.name, "Check that"]), "{refusal:?}");
     }
 }
 
-async fn without_the_right_to_read_the_key(site: Arc<ClusterWithVault>) {
-    without_a_right_to_the_key(&site, READ, &["cannot get resource", "\"get\""]).await;
+async fn without_the_right_to_read_the_key(setup: Arc<ClusterWithVault>) {
+    without_a_right_to_the_key(&setup, READ, &["cannot get resource", "\"get\""]).await;
 }
 
-async fn without_the_right_to_make_the_key(site: Arc<ClusterWithVault>) {
+async fn without_the_right_to_make_the_key(setup: Arc<ClusterWithVault>) {
     let secret = ["delete", "secret", "--ignore-not-found", "-n", COFFER_NAMESPACE, KEY_SECRET];
-    site.cluster.kubectl().run(secret).await;
-    without_a_right_to_the_key(&site, MAKE, &["cannot create resource", "\"create\""]).await;
+    setup.cluster.kubectl().run(secret).await;
+    without_a_right_to_the_key(&setup, MAKE, &["cannot create resource", "\"create\""]).await;
 }
 
 /// For a provider that holds no key yet.
-async fn without_a_right_to_the_key(site: &ClusterWithVault, right: Right, named: &[&str]) {
-    let node = Node::start(Generation::V1_6, &site.cluster, site.bao.address()).await;
-    let namespace = prepare(site, "keyless").await;
+async fn without_a_right_to_the_key(setup: &ClusterWithVault, right: AccessRight, named: &[&str]) {
+    let node = CsiNode::start(DriverGeneration::V1_6, &setup.cluster, setup.bao.address()).await;
+    let namespace = prepare(setup, "keyless").await;
     let pod = namespace.pod(&node, "app", "db").await;
-    take_away(site, &["role", "coffer-csi", "-n", COFFER_NAMESPACE], right).await;
+    take_away(setup, &["role", "coffer-csi", "-n", COFFER_NAMESPACE], right).await;
     let refusal = node.kubelet.refused(&pod).await;
     assert!(refusal.names(&["secrets", COFFER_NAMESPACE]) && refusal.names(named), "{refusal:?}");
-    give_back(site, right).await;
+    give_back(setup, right).await;
     node.kubelet.mount(&pod).await;
 }
 
-async fn nothing_else_is_allowed(site: Arc<ClusterWithVault>) {
+async fn nothing_else_is_allowed(setup: Arc<ClusterWithVault>) {
     for right in [MINT, READ, MAKE] {
-        assert!(is_allowed(&site, right).await, "{right:?}");
+        assert!(is_allowed(&setup, right).await, "{right:?}");
     }
-    let right = |verb, resource, name, namespace| Right { verb, resource, name, namespace };
-    let own = ["list", "watch", "update", "patch", "delete"].map(|verb| Right { verb, ..READ });
+    let right = |verb, resource, name, namespace| AccessRight { verb, resource, name, namespace };
+    let own = ["list", "watch", "update", "patch", "delete"].map(|verb| AccessRight { verb, ..READ });
     let others = [
         right("get", "secrets", KEY_SECRET, "default"),
         right("create", "secrets", "", "default"),
@@ -123,26 +123,28 @@ async fn nothing_else_is_allowed(site: Arc<ClusterWithVault>) {
         right("create", "events", "", "anywhere"),
     ];
     for right in own.into_iter().chain(others) {
-        assert!(!is_allowed(&site, right).await, "{right:?}");
+        assert!(!is_allowed(&setup, right).await, "{right:?}");
     }
 }
 
 /// What coffer-csi may do, or may not.
 #[derive(Clone, Copy, Debug)]
-struct Right {
+struct AccessRight {
     verb: &'static str,
     resource: &'static str,
     name: &'static str,
     namespace: &'static str,
 }
 
-const MINT: Right =
-    Right { verb: "create", resource: "serviceaccounts/token", name: "app", namespace: "anywhere" };
-const READ: Right = Right { verb: "get", resource: "secrets", name: KEY_SECRET, namespace: COFFER_NAMESPACE };
-const MAKE: Right = Right { verb: "create", resource: "secrets", name: "", namespace: COFFER_NAMESPACE };
+const MINT: AccessRight =
+    AccessRight { verb: "create", resource: "serviceaccounts/token", name: "app", namespace: "anywhere" };
+const READ: AccessRight =
+    AccessRight { verb: "get", resource: "secrets", name: KEY_SECRET, namespace: COFFER_NAMESPACE };
+const MAKE: AccessRight =
+    AccessRight { verb: "create", resource: "secrets", name: "", namespace: COFFER_NAMESPACE };
 
 /// Asks kube-apiserver, which answers as it would decide.
-async fn is_allowed(site: &ClusterWithVault, right: Right) -> bool {
+async fn is_allowed(setup: &ClusterWithVault, right: AccessRight) -> bool {
     let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
     let text = |text: &str| Some(text.to_owned());
     let review = SubjectAccessReview {
@@ -162,7 +164,7 @@ async fn is_allowed(site: &ClusterWithVault, right: Right) -> bool {
         },
         ..SubjectAccessReview::default()
     };
-    let reviews: Api<SubjectAccessReview> = Api::all(site.cluster.client().clone());
+    let reviews: Api<SubjectAccessReview> = Api::all(setup.cluster.client().clone());
     reviews.create(&PostParams::default(), &review).await.unwrap().status.unwrap().allowed
 }
 
@@ -171,8 +173,8 @@ fn group(resource: &str) -> &'static str {
 }
 
 /// Removes the rule of that role that gives a right, and waits until kube-apiserver has taken notice.
-async fn take_away(site: &ClusterWithVault, role: &[&str], right: Right) {
-    let kubectl = site.cluster.kubectl();
+async fn take_away(setup: &ClusterWithVault, role: &[&str], right: AccessRight) {
+    let kubectl = setup.cluster.kubectl();
     let shown = kubectl.run(["get"].iter().chain(role).chain(&["-o", "json"])).await;
     let mut shown: Value = serde_json::from_str(&shown).unwrap();
     let rules = shown["rules"].as_array_mut().unwrap();
@@ -181,11 +183,11 @@ async fn take_away(site: &ClusterWithVault, role: &[&str], right: Right) {
     assert_eq!(rules.len(), before - 1, "one rule gives one right");
     let patch = json!({ "rules": rules }).to_string();
     kubectl.run(["patch", "--type=merge", "--patch", &patch].iter().chain(role)).await;
-    until_true("the right to be gone", async || !is_allowed(site, right).await).await;
+    until_true("the right to be gone", async || !is_allowed(setup, right).await).await;
 }
 
 /// Applies what is shipped again, and waits until kube-apiserver has taken notice.
-async fn give_back(site: &ClusterWithVault, right: Right) {
-    site.cluster.kubectl().apply([shipped_rbac()]).await;
-    until_true("the right to be back", async || is_allowed(site, right).await).await;
+async fn give_back(setup: &ClusterWithVault, right: AccessRight) {
+    setup.cluster.kubectl().apply([shipped_rbac()]).await;
+    until_true("the right to be back", async || is_allowed(setup, right).await).await;
 }

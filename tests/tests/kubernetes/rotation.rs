@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{ClusterWithVault, Generation, Namespace, Node, Volume};
+use coffer_tests::kubernetes::{ClusterWithVault, CsiNode, DriverGeneration, Namespace, PodVolume};
 use coffer_tests::{Suite, until_true};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,9 +20,9 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
 }
 
 /// A namespace with the secret `db`, and a class of that name with its two keys.
-async fn prepare(site: &ClusterWithVault, name: &str) -> Namespace {
-    let namespace = site.namespace(name).await;
-    site.put(&namespace, "db", json!({ "username": "shop", "password": "old" })).await;
+async fn prepare(setup: &ClusterWithVault, name: &str) -> Namespace {
+    let namespace = setup.namespace(name).await;
+    setup.put(&namespace, "db", json!({ "username": "shop", "password": "old" })).await;
     namespace.class("db", parameters(&namespace)).await;
     namespace
 }
@@ -33,23 +33,26 @@ fn parameters(namespace: &Namespace) -> Value {
 }
 
 /// Waits for what rotation brings; with 1.6 kubelet has to ask for it.
-async fn rotated(node: &Node, volume: &Volume, what: &str, mut probe: impl AsyncFnMut() -> bool) {
+async fn rotated(node: &CsiNode, volume: &PodVolume, what: &str, mut probe: impl AsyncFnMut() -> bool) {
     until_true(what, async || {
-        if node.driver().generation() == Generation::V1_6 {
+        if node.driver().generation() == DriverGeneration::V1_6 {
             node.kubelet.publish(volume).await.unwrap();
         }
         probe().await
     })
-    .await
+    .await;
 }
 
-async fn a_changed_secret_reaches_file_and_version(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = prepare(&site, "changed").await;
+async fn a_changed_secret_reaches_file_and_version(
+    setup: Arc<ClusterWithVault>,
+    generation: DriverGeneration,
+) {
+    let node = setup.node(generation);
+    let namespace = prepare(&setup, "changed").await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
     let before = namespace.versions(&volume.pod, "db").await.unwrap();
 
-    site.put(&namespace, "db", json!({ "username": "shop", "password": "new" })).await;
+    setup.put(&namespace, "db", json!({ "username": "shop", "password": "new" })).await;
     rotated(node, &volume, "the new password", async || volume.read("password").as_deref() == Some("new"))
         .await;
     let versions = async || namespace.versions(&volume.pod, "db").await.unwrap();
@@ -60,9 +63,9 @@ async fn a_changed_secret_reaches_file_and_version(site: Arc<ClusterWithVault>, 
     assert_ne!(after["password"], before["password"]);
 }
 
-async fn an_unchanged_one_changes_nothing(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = prepare(&site, "unchanged").await;
+async fn an_unchanged_one_changes_nothing(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = prepare(&setup, "unchanged").await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
     let state = async || {
         let status = namespace.status(&volume.pod, "db").await.unwrap();
@@ -72,12 +75,13 @@ async fn an_unchanged_one_changes_nothing(site: Arc<ClusterWithVault>, generatio
     let before = state().await;
 
     let path = format!("secret/data/{}/db", namespace.name());
-    let reads = || site.bao.requests_to(&path);
+    let reads = || setup.bao.requests_to(&path);
     assert_eq!(reads(), 1, "both objects are one read");
     rotated(node, &volume, "ten more reads", async || reads() > 10).await;
     assert_eq!(state().await, before);
     assert_eq!(
-        site.bao
+        setup
+            .bao
             .requests()
             .iter()
             .filter(|r| r.path == path)
@@ -89,31 +93,31 @@ async fn an_unchanged_one_changes_nothing(site: Arc<ClusterWithVault>, generatio
     );
 }
 
-async fn a_failed_refresh_leaves_the_old_file(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = prepare(&site, "failing").await;
+async fn a_failed_refresh_leaves_the_old_file(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = prepare(&setup, "failing").await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
     let before = namespace.versions(&volume.pod, "db").await.unwrap();
 
     let path = format!("secret/data/{}/db", namespace.name());
-    site.bao.admin(Method::DELETE, &path, Value::Null).await;
-    let reads = site.bao.requests_to(&path);
-    rotated(node, &volume, "a failed read", async || site.bao.requests_to(&path) > reads + 1).await;
-    if generation == Generation::V1_5 {
+    setup.bao.admin(Method::DELETE, &path, Value::Null).await;
+    let reads = setup.bao.requests_to(&path);
+    rotated(node, &volume, "a failed read", async || setup.bao.requests_to(&path) > reads + 1).await;
+    if generation == DriverGeneration::V1_5 {
         let event = namespace.event(&volume.pod, "MountRotationFailed").await;
         assert!(event.contains(&path) && event.contains("deleted"), "{event:?}");
     }
     assert_eq!(volume.read("password").as_deref(), Some("old"));
     assert_eq!(namespace.versions(&volume.pod, "db").await.unwrap(), before);
 
-    site.put(&namespace, "db", json!({ "username": "shop", "password": "new" })).await;
+    setup.put(&namespace, "db", json!({ "username": "shop", "password": "new" })).await;
     rotated(node, &volume, "the new password", async || volume.read("password").as_deref() == Some("new"))
         .await;
 }
 
-async fn a_core_secret_follows(site: Arc<ClusterWithVault>, generation: Generation) {
-    let node = site.node(generation);
-    let namespace = prepare(&site, "synced").await;
+async fn a_core_secret_follows(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+    let node = setup.node(generation);
+    let namespace = prepare(&setup, "synced").await;
     let spec = json!({
         "provider": "vault",
         "parameters": parameters(&namespace),
@@ -129,7 +133,7 @@ async fn a_core_secret_follows(site: Arc<ClusterWithVault>, generation: Generati
     namespace.class_of("synced", spec).await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "synced").await).await;
     for password in ["old", "new"] {
-        site.put(&namespace, "db", json!({ "username": "shop", "password": password })).await;
+        setup.put(&namespace, "db", json!({ "username": "shop", "password": password })).await;
         rotated(node, &volume, "the Secret with that password", async || {
             let secret = namespace.secret("db-as-secret").await.unwrap_or_default();
             assert!(secret.is_empty() || secret["user"] == "shop", "{secret:?}");

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{COFFER_NAMESPACE, Cluster, ClusterOptions, shipped_rbac};
-use coffer_tests::{Csi, Issuer, OpenBao, Pod, Servers, Site, Suite, call_as_web, until, until_true};
+use coffer_tests::{
+    Csi, OpenBao, OpenBaoSetup, Servers, Suite, TestPod, TokenIssuer, call_as_web, until, until_true,
+};
 use data_encoding::BASE64URL;
 use futures_util::future::join_all;
 use k8s_openapi::ByteString;
@@ -19,7 +21,7 @@ const NAME: &str = "vault-csi-provider-hmac-key";
 
 const OBJECTS: &str = "- {objectName: f, secretPath: secret/data/app, secretKey: k}";
 
-pub(crate) fn tests(suite: Suite<Shared>) -> Suite<Shared> {
+pub(crate) fn tests(suite: Suite<VersionKeySetup>) -> Suite<VersionKeySetup> {
     suite
         .test("providers_that_start_together_agree", providers_that_start_together_agree)
         .test("a_restart_changes_no_version", a_restart_changes_no_version)
@@ -32,23 +34,24 @@ pub(crate) fn tests(suite: Suite<Shared>) -> Suite<Shared> {
 }
 
 /// A cluster for the Secret alone: the pods' tokens are the test's own.
-pub(crate) struct Shared {
+pub(crate) struct VersionKeySetup {
     cluster: Cluster,
     bao: OpenBao,
-    issuer: Issuer,
+    issuer: TokenIssuer,
     dir: TempDir,
 }
 
-impl Servers for Shared {
+impl Servers for VersionKeySetup {
     fn show_logs(&self) {
         self.cluster.show_logs();
         self.bao.process().show_log();
     }
 }
 
-impl Shared {
+impl VersionKeySetup {
     pub(crate) async fn start() -> Self {
-        let (cluster, (bao, issuer)) = tokio::join!(Cluster::start(ClusterOptions::default()), Site::vault());
+        let (cluster, (bao, issuer)) =
+            tokio::join!(Cluster::start(ClusterOptions::default()), OpenBaoSetup::vault());
         bao.kv_put("app", json!({ "k": "v" })).await;
         let dir = tempfile::tempdir().unwrap();
         cluster.coffer_kubeconfig().await.write(&dir.path().join("kubeconfig"));
@@ -65,8 +68,8 @@ impl Shared {
     }
 
     /// The version in a new pod's mount.
-    async fn version(&self, csi: &Csi) -> Result<String, coffer_tests::Refusal> {
-        let mounted = csi.mount(&call_as_web(&self.issuer, &Pod::new("shop", "web"), OBJECTS)).await?;
+    async fn version(&self, csi: &Csi) -> Result<String, coffer_tests::MountRefusal> {
+        let mounted = csi.mount(&call_as_web(&self.issuer, &TestPod::new("shop", "web"), OBJECTS)).await?;
         Ok(mounted.version("f").to_owned())
     }
 
@@ -95,81 +98,80 @@ fn version_by(key: &[u8]) -> String {
     BASE64URL.encode(hmac::sign(&key, format!("{config}v").as_bytes()).as_ref())
 }
 
-async fn providers_that_start_together_agree(shared: Arc<Shared>) {
+async fn providers_that_start_together_agree(setup: Arc<VersionKeySetup>) {
     for _ in 0..3 {
-        shared.delete_secret().await;
-        let providers = join_all((0..4).map(|_| shared.provider())).await;
-        let versions = join_all(providers.iter().map(|csi| shared.version(csi))).await;
+        setup.delete_secret().await;
+        let providers = join_all((0..4).map(|_| setup.provider())).await;
+        let versions = join_all(providers.iter().map(|csi| setup.version(csi))).await;
         let versions: BTreeSet<_> = versions.into_iter().map(Result::unwrap).collect();
-        let key = shared.key().await.expect("the Secret that one of them made");
+        let key = setup.key().await.expect("the Secret that one of them made");
         assert_eq!(versions, BTreeSet::from([version_by(&key)]));
     }
 }
 
-async fn a_restart_changes_no_version(shared: Arc<Shared>) {
+async fn a_restart_changes_no_version(setup: Arc<VersionKeySetup>) {
     let mut versions = BTreeSet::new();
     for _ in 0..2 {
-        let mut csi = shared.provider().await;
-        versions.insert(shared.version(&csi).await.unwrap());
+        let mut csi = setup.provider().await;
+        versions.insert(setup.version(&csi).await.unwrap());
         csi.terminate();
         csi.wait().await;
     }
     assert_eq!(versions.len(), 1);
 }
 
-async fn a_deleted_secret_is_made_anew(shared: Arc<Shared>) {
-    let (first, second) = tokio::join!(shared.provider(), shared.provider());
-    let before = shared.version(&first).await.unwrap();
-    assert_eq!(shared.version(&second).await.unwrap(), before);
-    let known = call_as_web(&shared.issuer, &Pod::new("shop", "web"), OBJECTS);
+async fn a_deleted_secret_is_made_anew(setup: Arc<VersionKeySetup>) {
+    let (first, second) = tokio::join!(setup.provider(), setup.provider());
+    let before = setup.version(&first).await.unwrap();
+    assert_eq!(setup.version(&second).await.unwrap(), before);
+    let known = call_as_web(&setup.issuer, &TestPod::new("shop", "web"), OBJECTS);
     first.mount(&known).await.unwrap();
 
-    shared.delete_secret().await;
+    setup.delete_secret().await;
     let after = until("a new pod to get a version by another key", async || {
-        let version = shared.version(&first).await.unwrap();
+        let version = setup.version(&first).await.unwrap();
         (version != before).then_some(version)
     })
     .await;
-    assert_eq!(after, version_by(&shared.key().await.expect("a new Secret")));
+    assert_eq!(after, version_by(&setup.key().await.expect("a new Secret")));
     assert_eq!(first.mount(&known).await.unwrap().version("f"), after, "one provider, one key");
-    until_true("the other provider to follow", async || shared.version(&second).await.unwrap() == after)
-        .await;
+    until_true("the other provider to follow", async || setup.version(&second).await.unwrap() == after).await;
 }
 
-async fn an_unreadable_secret_stops_only_who_holds_no_key(shared: Arc<Shared>) {
-    let holder = shared.provider().await;
-    let version = shared.version(&holder).await.unwrap();
+async fn an_unreadable_secret_stops_only_who_holds_no_key(setup: Arc<VersionKeySetup>) {
+    let holder = setup.provider().await;
+    let version = setup.version(&holder).await.unwrap();
 
-    let kubectl = shared.cluster.kubectl();
+    let kubectl = setup.cluster.kubectl();
     kubectl.run(["delete", "rolebinding", "coffer-csi", "-n", COFFER_NAMESPACE]).await;
     // Only a read that failed shows that the held key was needed.
     until_true("a read of the key to fail", async || {
-        assert_eq!(shared.version(&holder).await.unwrap(), version);
+        assert_eq!(setup.version(&holder).await.unwrap(), version);
         holder.log().contains("cannot be read again")
     })
     .await;
-    assert_eq!(shared.version(&holder).await.unwrap(), version);
+    assert_eq!(setup.version(&holder).await.unwrap(), version);
 
-    let newcomer = shared.provider().await;
-    let refusal = shared.version(&newcomer).await.unwrap_err();
+    let newcomer = setup.provider().await;
+    let refusal = setup.version(&newcomer).await.unwrap_err();
     let secret = format!("{COFFER_NAMESPACE}/{NAME}");
     assert!(refusal.names(&["no key for the versions", &secret, "forbidden", "\"get\""]), "{refusal:?}");
 
     kubectl.apply([shipped_rbac()]).await;
-    let regained = until("the newcomer to get the key", async || shared.version(&newcomer).await.ok()).await;
+    let regained = until("the newcomer to get the key", async || setup.version(&newcomer).await.ok()).await;
     assert_eq!(regained, version);
 }
 
-async fn a_secret_without_a_key_says_what_to_do(shared: Arc<Shared>) {
-    shared.delete_secret().await;
+async fn a_secret_without_a_key_says_what_to_do(setup: Arc<VersionKeySetup>) {
+    setup.delete_secret().await;
     let mut empty = Secret::default();
     empty.metadata.name = Some(NAME.to_owned());
-    shared.secrets().create(&PostParams::default(), &empty).await.unwrap();
+    setup.secrets().create(&PostParams::default(), &empty).await.unwrap();
 
-    let csi = shared.provider().await;
-    let refusal = shared.version(&csi).await.unwrap_err();
+    let csi = setup.provider().await;
+    let refusal = setup.version(&csi).await.unwrap_err();
     assert!(refusal.names(&[NAME, "\"key\"", "delete it"]), "{refusal:?}");
-    shared.delete_secret().await;
-    let version = shared.version(&csi).await.unwrap();
-    assert_eq!(version, version_by(&shared.key().await.unwrap()));
+    setup.delete_secret().await;
+    let version = setup.version(&csi).await.unwrap();
+    assert_eq!(version, version_by(&setup.key().await.unwrap()));
 }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{Kubeconfig, LeaseNode, LeaseSite, user};
-use coffer_tests::{CEILING, Pod, Relay, Suite, Terms, until_true, until_true_within};
+use coffer_tests::kubernetes::{Kubeconfig, LeaseNode, LeaseSetup, user};
+use coffer_tests::{CEILING, LeaseTtls, Relay, Suite, TestPod, until_true, until_true_within};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-const SHORT: Terms<'static> = Terms { ttl: "10s", max_ttl: "1h" };
-const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
+const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
+const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
-pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
+pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
         .test("a_pod_deleted_during_its_first_mount_leaves_nothing", deleted_during_its_first_mount)
         .test("a_pod_that_has_finished_is_gone", finished)
@@ -25,13 +25,13 @@ pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
         .test("a_wrong_node_name_takes_nobodys_credentials", wrong_node_name)
 }
 
-async fn deleted_during_its_first_mount(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("deleted", LONG, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let node = site.node_by("deleted", relay.address()).await;
+async fn deleted_during_its_first_mount(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("deleted", LONG, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let node = setup.node_by("deleted", relay.address()).await;
     let (pod, idle) = (tenant.pod(&node).await, tenant.pod(&node).await);
     node.mount(&tenant.call(&idle)).await;
-    let mount = site.held_mount(&tenant, &node, &relay, &pod).await;
+    let mount = setup.held_mount(&tenant, &node, &relay, &pod).await;
     tenant.namespace.delete_pod(&pod).await;
     until_true("the agent to know", async || revoking(&node, &pod).await).await;
     // the grace of a pod that was deleted later is over, and so is that of the first
@@ -40,17 +40,17 @@ async fn deleted_during_its_first_mount(site: Arc<LeaseSite>) {
     assert!(revoking(&node, &pod).await, "its mount is not over");
     relay.pass();
     assert!(mount.await.unwrap());
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
 /// Whether the agent says that it is about to revoke what a pod had.
-async fn revoking(node: &LeaseNode, pod: &Pod) -> bool {
+async fn revoking(node: &LeaseNode, pod: &TestPod) -> bool {
     node.status().await.lines().any(|line| line.contains(&pod.name) && line.contains("revoking"))
 }
 
-async fn finished(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("finished", LONG, "1h").await;
-    let node = site.node("finished").await;
+async fn finished(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("finished", LONG, "1h").await;
+    let node = setup.node("finished").await;
     let pod = tenant.pod(&node).await;
     node.mount(&tenant.call(&pod)).await;
     let patch = [
@@ -63,13 +63,13 @@ async fn finished(site: Arc<LeaseSite>) {
         "--type=merge",
         r#"--patch={"status":{"phase":"Succeeded"}}"#,
     ];
-    site.cluster.kubectl().run(patch).await;
-    site.nobody_left(&tenant).await;
+    setup.cluster.kubectl().run(patch).await;
+    setup.nobody_left(&tenant).await;
 }
 
-async fn a_new_pod_of_an_old_name(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("renamed", LONG, "1h").await;
-    let node = site.node("renamed").await;
+async fn a_new_pod_of_an_old_name(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("renamed", LONG, "1h").await;
+    let node = setup.node("renamed").await;
     let old = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&old)).await;
     tenant.namespace.delete_pod(&old).await;
@@ -78,31 +78,32 @@ async fn a_new_pod_of_an_old_name(site: Arc<LeaseSite>) {
     let second = node.mount(&tenant.call(&new)).await;
     assert_ne!(user(&second), user(&first));
     until_true("the old pod's user to be gone", async || {
-        site.postgres.users(tenant.namespace.name()) == [user(&second)]
+        setup.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
-    site.end(&tenant, &node, &[&new]).await;
+    setup.end(&tenant, &node, &[&new]).await;
 }
 
-async fn five_hundred_pods(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("many", LONG, "1h").await;
-    let node = site.node("many").await;
-    let pods: Vec<Pod> = stream::iter(0..500).map(|_| tenant.pod(&node)).buffer_unordered(10).collect().await;
+async fn five_hundred_pods(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("many", LONG, "1h").await;
+    let node = setup.node("many").await;
+    let pods: Vec<TestPod> =
+        stream::iter(0..500).map(|_| tenant.pod(&node)).buffer_unordered(10).collect().await;
     stream::iter(&pods)
         .for_each_concurrent(10, async |pod| {
             node.mount(&tenant.call(pod)).await;
         })
         .await;
-    assert_eq!(site.postgres.users(tenant.namespace.name()).len(), 500);
+    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 500);
     stream::iter(&pods).for_each_concurrent(10, |pod| tenant.namespace.delete_pod(pod)).await;
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
     assert_eq!(node.revoked().await, 500);
     until_true("the store to be empty", async || node.records().is_empty()).await;
 }
 
-async fn revoke_on_shutdown(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("uninstall", LONG, "1h").await;
-    let mut node = site.node("uninstall").await;
+async fn revoke_on_shutdown(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("uninstall", LONG, "1h").await;
+    let mut node = setup.node("uninstall").await;
     node.restart_with(node.options().flag("-revoke-on-shutdown")).await;
     for _ in 0..3 {
         let pod = tenant.pod(&node).await;
@@ -115,41 +116,41 @@ async fn revoke_on_shutdown(site: Arc<LeaseSite>) {
     until_true("the agent to know", async || revoking(&node, &gone).await).await;
     node.csi.terminate();
     assert!(node.csi.wait().await.success());
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
 /// On a cluster of its own, which others would miss.
 async fn kube_apiserver_away() {
-    let site = LeaseSite::start().await;
-    let tenant = site.tenant("away", SHORT, "1h").await;
-    let mut node = site.node("away").await;
+    let setup = LeaseSetup::start().await;
+    let tenant = setup.tenant("away", SHORT, "1h").await;
+    let mut node = setup.node("away").await;
     let (stays, goes) = (tenant.pod(&node).await, tenant.pod(&node).await);
     let first = node.mount(&tenant.call(&stays)).await;
     node.mount(&tenant.call(&goes)).await;
-    site.cluster.api_server().kill();
+    setup.cluster.api_server().kill();
     // past the first end
     node.renewed(5).await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
-    assert_eq!(site.postgres.users(tenant.namespace.name()).len(), 2, "silence is no evidence");
+    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 2, "silence is no evidence");
     // not even to an agent that knows the pods from its store alone; the key of the versions is a file here
     node.kill_and_start().await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
 
-    site.cluster.api_server().start_again().await;
+    setup.cluster.api_server().start_again().await;
     tenant.namespace.delete_pod(&goes).await;
     until_true("the deleted pod's user to be gone", async || {
-        site.postgres.users(tenant.namespace.name()) == [user(&first)]
+        setup.postgres.users(tenant.namespace.name()) == [user(&first)]
     })
     .await;
-    site.end(&tenant, &node, &[&stays]).await;
+    setup.end(&tenant, &node, &[&stays]).await;
 }
 
-async fn cut_off(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("cutoff", Terms { ttl: "30s", max_ttl: "1h" }, "1h").await;
-    let relay = Relay::start(&site.cluster.coffer_kubeconfig().await.server).await;
-    let mut node = site.node("cutoff").await;
+async fn cut_off(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("cutoff", LeaseTtls { ttl: "30s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(&setup.cluster.coffer_kubeconfig().await.server).await;
+    let mut node = setup.node("cutoff").await;
     let kubeconfig = node.state().with_file_name("relayed.kubeconfig");
-    let direct = site.cluster.coffer_kubeconfig().await;
+    let direct = setup.cluster.coffer_kubeconfig().await;
     Kubeconfig { server: relay.address().to_owned(), ..direct }.write(&kubeconfig);
     node.restart_with(node.options().env("KUBECONFIG", &kubeconfig)).await;
     let (stays, goes) = (tenant.pod(&node).await, tenant.pod(&node).await);
@@ -161,21 +162,21 @@ async fn cut_off(site: Arc<LeaseSite>) {
     let noticed = async || node.csi.log().contains("cannot be watched, trying again");
     until_true_within(3 * CEILING, "the silence to be noticed", noticed).await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
-    assert_eq!(site.postgres.users(tenant.namespace.name()).len(), 2, "silence is no evidence");
+    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 2, "silence is no evidence");
     // connections that were open stay dead
     relay.pass();
     until_true_within(3 * CEILING, "the deleted pod's user to be gone", async || {
-        site.postgres.users(tenant.namespace.name()) == [user(&first)]
+        setup.postgres.users(tenant.namespace.name()) == [user(&first)]
     })
     .await;
-    site.end(&tenant, &node, &[&stays]).await;
+    setup.end(&tenant, &node, &[&stays]).await;
 }
 
 /// On a cluster of its own, whose rights are taken away for a while.
 async fn rights_come_and_go() {
-    let site = LeaseSite::start().await;
-    let tenant = site.tenant("comeback", LONG, "1h").await;
-    let node = site.node("comeback").await;
+    let setup = LeaseSetup::start().await;
+    let tenant = setup.tenant("comeback", LONG, "1h").await;
+    let node = setup.node("comeback").await;
     let pods = [tenant.pod(&node).await, tenant.pod(&node).await, tenant.pod(&node).await];
     let mut users = Vec::new();
     for pod in &pods {
@@ -184,18 +185,18 @@ async fn rights_come_and_go() {
     let allow = async |verbs: Value| {
         let patch = json!([{ "op": "replace", "path": "/rules/0/verbs", "value": verbs }]);
         let patch = format!("--patch={patch}");
-        site.cluster.kubectl().run(["patch", "clusterrole", "coffer-csi-pods", "--type=json", &patch]).await;
+        setup.cluster.kubectl().run(["patch", "clusterrole", "coffer-csi-pods", "--type=json", &patch]).await;
     };
     let gone = async |user: &str| {
         until_true("the deleted pod's user to be gone", async || {
-            !site.postgres.users(tenant.namespace.name()).contains(&user.to_owned())
+            !setup.postgres.users(tenant.namespace.name()).contains(&user.to_owned())
         })
         .await;
     };
     let restarted = async || {
         // ends the watch that is open
-        site.cluster.api_server().kill();
-        site.cluster.api_server().start_again().await;
+        setup.cluster.api_server().kill();
+        setup.cluster.api_server().start_again().await;
     };
     // without either right
     allow(json!(["get"])).await;
@@ -215,15 +216,15 @@ async fn rights_come_and_go() {
     assert_eq!(told, 1, "said once, not at every list");
     allow(json!(["list", "watch"])).await;
     assert_eq!(user(&node.mount(&tenant.call(&pods[2])).await), users[2], "held all the while");
-    site.end(&tenant, &node, &[&pods[2]]).await;
+    setup.end(&tenant, &node, &[&pods[2]]).await;
 }
 
 /// A role whose tokens may do nothing but what the class asks for.
-async fn may_not_revoke(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("forbidden", LONG, "20s").await;
+async fn may_not_revoke(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("forbidden", LONG, "20s").await;
     let tokens = json!({ "token_ttl": "20s", "token_no_default_policy": true });
-    site.login_role(tenant.namespace.name(), &tenant.namespace, tokens).await;
-    let node = site.node("forbidden").await;
+    setup.login_role(tenant.namespace.name(), &tenant.namespace, tokens).await;
+    let node = setup.node("forbidden").await;
     let pod = tenant.pod(&node).await;
     node.mount(&tenant.call(&pod)).await;
     tenant.namespace.delete_pod(&pod).await;
@@ -234,12 +235,12 @@ async fn may_not_revoke(site: Arc<LeaseSite>) {
     let given_up = node.csi.metrics().await.sum("coffer_revocations_total", &["outcome=\"given_up\""]);
     assert!((given_up - 1.0).abs() < 0.5, "{given_up}");
     // with the token's own end
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
-async fn wrong_node_name(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("name", LONG, "1h").await;
-    let (mut node, other) = (site.node("name").await, site.node("others-name").await);
+async fn wrong_node_name(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("name", LONG, "1h").await;
+    let (mut node, other) = (setup.node("name").await, setup.node("others-name").await);
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     for name in ["nowhere", other.name()] {
@@ -247,12 +248,12 @@ async fn wrong_node_name(site: Arc<LeaseSite>) {
         stops_keeping(&node, "take NODE_NAME from spec.nodeName").await;
         let issued = node.mount(&tenant.call(&pod)).await;
         assert_ne!(user(&issued), user(&first), "nothing is kept whose end would not be noticed");
-        let users = site.postgres.users(tenant.namespace.name());
+        let users = setup.postgres.users(tenant.namespace.name());
         assert!(users.contains(&user(&first)), "nobody revoked it: {users:?}");
     }
     node.restart().await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
 /// Waits until an agent says that it keeps nothing, and why.
@@ -262,24 +263,24 @@ async fn stops_keeping(node: &LeaseNode, reason: &str) {
         .await;
 }
 
-async fn without_rights(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("rights", SHORT, "1h").await;
-    let mut node = site.node("rights").await;
+async fn without_rights(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("rights", SHORT, "1h").await;
+    let mut node = setup.node("rights").await;
     let pod = tenant.pod(&node).await;
     let name = tenant.namespace.name();
     node.stop().await;
     // as an account that may do nothing
     let kubeconfig = node.state().with_file_name("other.kubeconfig");
-    site.cluster.account_kubeconfig(name, "app").await.write(&kubeconfig);
+    setup.cluster.account_kubeconfig(name, "app").await.write(&kubeconfig);
     node.csi = node.options().env("KUBECONFIG", &kubeconfig).start().await;
     stops_keeping(&node, "\"list\" and \"watch\" on \"pods\"").await;
 
     let token = ["create", "token", "app", "--namespace", name, "--audience=vault"];
-    let token = site.cluster.kubectl().run(token).await;
+    let token = setup.cluster.kubectl().run(token).await;
     let call = tenant.call(&pod).token("vault", token.trim());
     let first = node.mount(&call).await;
     assert_ne!(user(&node.mount(&call).await), user(&first), "issued at every mount, as ever");
     tenant.namespace.delete_pod(&pod).await;
     // nobody revokes them: they end by themselves
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{LeaseNode, LeaseSite, Tenant, user};
-use coffer_tests::{FakeTime, MountCall, Mounted, Pod, Postgres, Relay, Suite, Terms, until, until_true};
+use coffer_tests::kubernetes::{LeaseNode, LeaseSetup, Tenant, user};
+use coffer_tests::{
+    FakeTime, LeaseTtls, MountCall, Mounted, Postgres, Relay, Suite, TestPod, until, until_true,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const SHORT: Terms<'static> = Terms { ttl: "10s", max_ttl: "1h" };
-const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
+const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
+const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
-pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
+pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
         .test("vault_may_be_away_over_a_renewal", |_| vault_away())
         .test("postgres_may_be_away_at_issue_and_at_revocation", |_| postgres_away())
@@ -35,10 +37,10 @@ async fn another_user(node: &LeaseNode, call: &MountCall, than: &Mounted) -> Mou
 
 /// Down, then slow, then sealed; on servers of its own, which others would miss.
 async fn vault_away() {
-    let site = LeaseSite::start().await;
-    let tenant = site.tenant("away", Terms { ttl: "30s", max_ttl: "1h" }, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let node = site.node_by("away", relay.address()).await;
+    let setup = LeaseSetup::start().await;
+    let tenant = setup.tenant("away", LeaseTtls { ttl: "30s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let node = setup.node_by("away", relay.address()).await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
@@ -65,176 +67,176 @@ async fn vault_away() {
     node.renewed(2).await;
 
     let failed = node.csi.log().matches("is not renewed yet").count();
-    site.bao.seal().await;
+    setup.bao.seal().await;
     renewal_fails(failed + 1).await;
-    site.bao.unseal().await;
+    setup.bao.unseal().await;
     node.renewed(3).await;
     assert_eq!(user(&node.mount(&call).await), user(&first));
-    assert_eq!(site.issued(&tenant.namespace), 1);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.issued(&tenant.namespace), 1);
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
 async fn postgres_away() {
-    let mut site = LeaseSite::start().await;
-    let tenant = site.tenant("nodb", LONG, "1h").await;
-    let node = site.node("nodb").await;
+    let mut setup = LeaseSetup::start().await;
+    let tenant = setup.tenant("nodb", LONG, "1h").await;
+    let node = setup.node("nodb").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
-    site.postgres.kill();
+    setup.postgres.kill();
     let refused = node.csi.mount(&call).await.unwrap_err();
     assert!(
         refused.message.contains(&format!("database/creds/{}", tenant.namespace.name())),
         "{}",
         refused.message
     );
-    site.postgres.start_again().await;
+    setup.postgres.start_again().await;
     until("a mount", async || node.csi.mount(&call).await.ok()).await;
 
-    site.postgres.kill();
+    setup.postgres.kill();
     tenant.namespace.delete_pod(&pod).await;
     until_true("Vault to be told", async || {
-        let asked = site.bao.requests_to("auth/token/revoke-self");
+        let asked = setup.bao.requests_to("auth/token/revoke-self");
         asked > 0
     })
     .await;
-    site.postgres.start_again().await;
-    site.nobody_left(&tenant).await;
+    setup.postgres.start_again().await;
+    setup.nobody_left(&tenant).await;
 }
 
-async fn lease_revoked(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("lease", SHORT, "1h").await;
-    let node = site.node("lease").await;
+async fn lease_revoked(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("lease", SHORT, "1h").await;
+    let node = setup.node("lease").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     let prefix = format!("sys/leases/revoke-prefix/database/creds/{}", tenant.namespace.name());
-    site.bao.admin(Method::PUT, &prefix, Value::Null).await;
+    setup.bao.admin(Method::PUT, &prefix, Value::Null).await;
     let second = another_user(&node, &tenant.call(&pod), &first).await;
     assert!(node.csi.log().contains("is gone, the next mount has it issued anew"), "{}", node.csi.log());
-    assert_eq!(site.postgres.users(tenant.namespace.name()), [user(&second)]);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.postgres.users(tenant.namespace.name()), [user(&second)]);
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn token_revoked(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("token", SHORT, "1h").await;
-    let node = site.node("token").await;
+async fn token_revoked(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("token", SHORT, "1h").await;
+    let node = setup.node("token").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
-    revoke_token_of(&site, &tenant).await;
+    revoke_token_of(&setup, &tenant).await;
     let second = another_user(&node, &tenant.call(&pod), &first).await;
     assert!(node.csi.log().contains("Vault knows the token no more"), "{}", node.csi.log());
-    assert_eq!(site.postgres.users(tenant.namespace.name()), [user(&second)]);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.postgres.users(tenant.namespace.name()), [user(&second)]);
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn token_revoked_unnoticed(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("both", LONG, "1h").await;
-    let node = site.node("both").await;
+async fn token_revoked_unnoticed(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("both", LONG, "1h").await;
+    let node = setup.node("both").await;
     let pod = tenant.pod(&node).await;
-    let call = with_static(&site, &tenant, &pod).await;
+    let call = with_static(&setup, &tenant, &pod).await;
     let first = node.mount(&call).await;
-    revoke_token_of(&site, &tenant).await;
+    revoke_token_of(&setup, &tenant).await;
     let second = node.mount(&call).await;
     assert_ne!(user(&second), user(&first), "the read that is denied tells of the lease too");
     assert_eq!(user(&node.mount(&call).await), user(&second));
     until_true("the revoked token's user to be gone", async || {
-        site.postgres.users(tenant.namespace.name()) == [user(&second)]
+        setup.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn revoke_token_of(site: &LeaseSite, tenant: &Tenant) {
+async fn revoke_token_of(setup: &LeaseSetup, tenant: &Tenant) {
     let list = Method::from_bytes(b"LIST").unwrap();
-    let listed = site.bao.admin(list, "auth/token/accessors", Value::Null).await;
+    let listed = setup.bao.admin(list, "auth/token/accessors", Value::Null).await;
     for accessor in listed["data"]["keys"].as_array().unwrap() {
         let accessor = json!({ "accessor": accessor });
         // those of other tests come and go
-        let token = site.bao.try_admin(Method::POST, "auth/token/lookup-accessor", &accessor).await;
+        let token = setup.bao.try_admin(Method::POST, "auth/token/lookup-accessor", &accessor).await;
         let namespace = token
             .and_then(|token| token["data"]["meta"]["service_account_namespace"].as_str().map(str::to_owned));
         if namespace.as_deref() == Some(tenant.namespace.name()) {
-            site.bao.admin(Method::POST, "auth/token/revoke-accessor", accessor).await;
+            setup.bao.admin(Method::POST, "auth/token/revoke-accessor", accessor).await;
         }
     }
 }
 
-async fn time_cut(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("cut", Terms { ttl: "12s", max_ttl: "1h" }, "1h").await;
-    let node = site.node("cut").await;
+async fn time_cut(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("cut", LeaseTtls { ttl: "12s", max_ttl: "1h" }, "1h").await;
+    let node = setup.node("cut").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
-    Postgres::role(&site.bao, tenant.namespace.name(), Terms { ttl: "4s", max_ttl: "1h" }).await;
+    Postgres::role(&setup.bao, tenant.namespace.name(), LeaseTtls { ttl: "4s", max_ttl: "1h" }).await;
     node.renewed(4).await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn refused(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("refused", Terms { ttl: "30s", max_ttl: "1h" }, "1h").await;
-    let node = site.node("refused").await;
+async fn refused(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("refused", LeaseTtls { ttl: "30s", max_ttl: "1h" }, "1h").await;
+    let node = setup.node("refused").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     // less than the age of the lease when it is to be renewed
-    Postgres::role(&site.bao, tenant.namespace.name(), Terms { ttl: "5s", max_ttl: "5s" }).await;
+    Postgres::role(&setup.bao, tenant.namespace.name(), LeaseTtls { ttl: "5s", max_ttl: "5s" }).await;
     let second = another_user(&node, &tenant.call(&pod), &first).await;
-    let users = site.postgres.users(tenant.namespace.name());
+    let users = setup.postgres.users(tenant.namespace.name());
     assert!(
         users.contains(&user(&first)) && users.contains(&user(&second)),
         "both hold for a while: {users:?}"
     );
     assert!(node.csi.log().contains("past the max TTL"), "{}", node.csi.log());
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn token_ends(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("login", LONG, "15s").await;
+async fn token_ends(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("login", LONG, "15s").await;
     let tokens = json!({ "token_ttl": "15s", "token_max_ttl": "36s" });
-    site.login_role(tenant.namespace.name(), &tenant.namespace, tokens).await;
-    let node = site.node("login").await;
+    setup.login_role(tenant.namespace.name(), &tenant.namespace, tokens).await;
+    let node = setup.node("login").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     let second = another_user(&node, &tenant.call(&pod), &first).await;
-    let users = site.postgres.users(tenant.namespace.name());
+    let users = setup.postgres.users(tenant.namespace.name());
     assert!(
         users.contains(&user(&first)) && users.contains(&user(&second)),
         "both hold for a while: {users:?}"
     );
     until_true("the first one to go with its token", async || {
-        !site.postgres.users(tenant.namespace.name()).contains(&user(&first))
+        !setup.postgres.users(tenant.namespace.name()).contains(&user(&first))
     })
     .await;
     tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
 /// The token that ends reads on, and what it owns stays mounted, where nobody can log in.
-async fn login_away(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("nologin", LONG, "30s").await;
+async fn login_away(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("nologin", LONG, "30s").await;
     let name = tenant.namespace.name();
     let bound_to = |namespace: &str| json!({ "token_ttl": "30s", "token_max_ttl": "30s", "bound_service_account_namespaces": [namespace] });
-    site.login_role(name, &tenant.namespace, bound_to(name)).await;
-    let node = site.node("nologin").await;
+    setup.login_role(name, &tenant.namespace, bound_to(name)).await;
+    let node = setup.node("nologin").await;
     let pod = tenant.pod(&node).await;
-    let call = with_static(&site, &tenant, &pod).await;
+    let call = with_static(&setup, &tenant, &pod).await;
     let first = node.mount(&call).await;
-    site.login_role(name, &tenant.namespace, bound_to("elsewhere")).await;
+    setup.login_role(name, &tenant.namespace, bound_to("elsewhere")).await;
     until_true("a login that fails", async || {
         assert_eq!(user(&node.mount(&call).await), user(&first));
         node.csi.log().contains("what was issued before stays mounted while it lasts")
     })
     .await;
-    site.login_role(name, &tenant.namespace, bound_to(name)).await;
+    setup.login_role(name, &tenant.namespace, bound_to(name)).await;
     let second = another_user(&node, &call, &first).await;
-    assert_eq!(site.issued(&tenant.namespace), 2);
-    assert!(site.postgres.users(name).contains(&user(&second)));
+    assert_eq!(setup.issued(&tenant.namespace), 2);
+    assert!(setup.postgres.users(name).contains(&user(&second)));
     tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
 /// A class with a plain secret beside what is leased.
-async fn with_static(site: &LeaseSite, tenant: &Tenant, pod: &Pod) -> MountCall {
+async fn with_static(setup: &LeaseSetup, tenant: &Tenant, pod: &TestPod) -> MountCall {
     let name = tenant.namespace.name();
-    site.bao.kv_put(&format!("{name}/db"), json!({ "host": "db.example.com" })).await;
+    setup.bao.kv_put(&format!("{name}/db"), json!({ "host": "db.example.com" })).await;
     let mut objects: Vec<Value> = serde_json::from_str(&tenant.objects).unwrap();
     let path = format!("secret/data/{name}/db");
     objects.push(json!({ "objectName": "host", "secretPath": path, "secretKey": "host" }));
@@ -244,10 +246,10 @@ async fn with_static(site: &LeaseSite, tenant: &Tenant, pod: &Pod) -> MountCall 
 /// On a Vault of its own, so that nobody else's renewals count.
 async fn few_at_a_time() {
     const PODS: usize = 24;
-    let site = LeaseSite::start().await;
-    let tenant = site.tenant("few", Terms { ttl: "60s", max_ttl: "1h" }, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let node = site.node_by("few", relay.address()).await;
+    let setup = LeaseSetup::start().await;
+    let tenant = setup.tenant("few", LeaseTtls { ttl: "60s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let node = setup.node_by("few", relay.address()).await;
     let (mut pods, mut users) = (Vec::new(), Vec::new());
     for _ in 0..PODS {
         let pod = tenant.pod(&node).await;
@@ -261,21 +263,21 @@ async fn few_at_a_time() {
         due == PODS
     })
     .await;
-    let asked = site.bao.requests_to("sys/leases/renew");
+    let asked = setup.bao.requests_to("sys/leases/renew");
     assert!((1..=8).contains(&asked), "{asked} renewals at once");
     relay.pass();
-    until_true("all to be renewed", async || site.bao.requests_to("sys/leases/renew") >= PODS).await;
+    until_true("all to be renewed", async || setup.bao.requests_to("sys/leases/renew") >= PODS).await;
     users.sort();
-    let mut kept = site.postgres.users(tenant.namespace.name());
+    let mut kept = setup.postgres.users(tenant.namespace.name());
     kept.sort();
     assert_eq!(kept, users);
-    site.end(&tenant, &node, &pods.iter().collect::<Vec<_>>()).await;
+    setup.end(&tenant, &node, &pods.iter().collect::<Vec<_>>()).await;
 }
 
 /// An hour ahead, and back by two.
-async fn clock_steps(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("clock", SHORT, "1h").await;
-    let mut node = site.node("clock").await;
+async fn clock_steps(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("clock", SHORT, "1h").await;
+    let mut node = setup.node("clock").await;
     let clock = FakeTime::new();
     let options = clock.options(node.options());
     node.restart_with(options.clone()).await;
@@ -292,6 +294,6 @@ async fn clock_steps(site: Arc<LeaseSite>) {
         node.csi = options.clone().start().await;
         assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first), "{step}");
     }
-    assert_eq!(site.issued(&tenant.namespace), 1);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.issued(&tenant.namespace), 1);
+    setup.end(&tenant, &node, &[&pod]).await;
 }

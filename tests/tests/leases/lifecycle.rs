@@ -3,17 +3,17 @@
 use std::fs;
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{LeaseSite, user};
-use coffer_tests::{Pod, Suite, Terms, until, until_true};
+use coffer_tests::kubernetes::{LeaseSetup, user};
+use coffer_tests::{LeaseTtls, Suite, TestPod, until, until_true};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Seconds that a test can wait for, and a life that it does not see the end of.
-const SHORT: Terms<'static> = Terms { ttl: "10s", max_ttl: "1h" };
-const ENDING: Terms<'static> = Terms { ttl: "15s", max_ttl: "36s" };
-const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
+const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
+const ENDING: LeaseTtls<'static> = LeaseTtls { ttl: "15s", max_ttl: "36s" };
+const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
-pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
+pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
         .test("one_user_is_kept_renewed_and_revoked_with_its_pod", one_user_is_kept)
         .test("a_user_that_vault_renews_no_further_is_replaced_once", replaced_once)
@@ -25,9 +25,9 @@ pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
         .test("refresh_interval_spares_reads", refresh_interval)
 }
 
-async fn one_user_is_kept(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("kept", SHORT, "1h").await;
-    let node = site.node("kept").await;
+async fn one_user_is_kept(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("kept", SHORT, "1h").await;
+    let node = setup.node("kept").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
@@ -36,9 +36,9 @@ async fn one_user_is_kept(site: Arc<LeaseSite>) {
 
     let again = node.mount(&call).await;
     assert_eq!((user(&again), &again.versions), (user(&first), &first.versions));
-    assert_eq!(site.postgres.users(tenant.namespace.name()), [user(&first)]);
+    assert_eq!(setup.postgres.users(tenant.namespace.name()), [user(&first)]);
     assert_eq!(
-        (site.issued(&tenant.namespace), node.csi.metrics().await.sum("coffer_logins_total", &[])),
+        (setup.issued(&tenant.namespace), node.csi.metrics().await.sum("coffer_logins_total", &[])),
         (1, 1.0)
     );
 
@@ -57,12 +57,12 @@ async fn one_user_is_kept(site: Arc<LeaseSite>) {
         assert!(secret.len() > 10 && !told.contains(secret), "{told}");
     }
 
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn replaced_once(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("replaced", ENDING, "1h").await;
-    let node = site.node("replaced").await;
+async fn replaced_once(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("replaced", ENDING, "1h").await;
+    let node = setup.node("replaced").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
@@ -72,20 +72,20 @@ async fn replaced_once(site: Arc<LeaseSite>) {
     })
     .await;
     assert_ne!(first.versions, second.versions);
-    let users = site.postgres.users(tenant.namespace.name());
+    let users = setup.postgres.users(tenant.namespace.name());
     assert!(
         users.contains(&user(&first)) && users.contains(&user(&second)),
         "both hold for a while: {users:?}"
     );
     assert_eq!(user(&node.mount(&call).await), user(&second), "changed once");
-    assert_eq!(site.issued(&tenant.namespace), 2);
+    assert_eq!(setup.issued(&tenant.namespace), 2);
 
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn shared(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("shared", LONG, "1h").await;
-    let node = site.node("shared").await;
+async fn shared(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("shared", LONG, "1h").await;
+    let node = setup.node("shared").await;
     let pod = tenant.pod(&node).await;
     let calls = ["one", "two"].map(|volume| tenant.call(&pod).volume(volume));
     let (one, two) = tokio::join!(node.mount(&calls[0]), node.mount(&calls[1]));
@@ -93,13 +93,13 @@ async fn shared(site: Arc<LeaseSite>) {
     for call in &calls {
         assert_eq!(user(&node.mount(call).await), user(&one));
     }
-    assert_eq!(site.issued(&tenant.namespace), 1);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.issued(&tenant.namespace), 1);
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn small_cache(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("small", LONG, "1h").await;
-    let mut node = site.node("small").await;
+async fn small_cache(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("small", LONG, "1h").await;
+    let mut node = setup.node("small").await;
     node.restart_with(node.options().flag("-cache-size=1")).await;
     let mut pods = Vec::new();
     for _ in 0..3 {
@@ -110,59 +110,59 @@ async fn small_cache(site: Arc<LeaseSite>) {
     for (pod, first) in &pods {
         assert_eq!(user(&node.mount(&tenant.call(pod)).await), *first);
     }
-    let pods: Vec<&Pod> = pods.iter().map(|(pod, _)| pod).collect();
-    site.end(&tenant, &node, &pods).await;
+    let pods: Vec<&TestPod> = pods.iter().map(|(pod, _)| pod).collect();
+    setup.end(&tenant, &node, &pods).await;
 }
 
-async fn class_changed(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("class", SHORT, "1h").await;
-    let node = site.node("class").await;
+async fn class_changed(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("class", SHORT, "1h").await;
+    let node = setup.node("class").await;
     let pod = tenant.pod(&node).await;
     node.mount(&tenant.call(&pod)).await;
     let name = tenant.namespace.name();
-    site.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
+    setup.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
     let objects = tenant.namespace.objects("db", &[("user", "user")]);
     let mounted = node.mount(&tenant.call(&pod).objects(&objects)).await;
     assert_eq!(user(&mounted), "static");
     assert!(!node.status().await.contains("database/creds"), "{}", node.status().await);
     // while the pod is there
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
     tenant.namespace.delete_pod(&pod).await;
 }
 
-async fn role_changed(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("role", SHORT, "1h").await;
-    let node = site.node("role").await;
+async fn role_changed(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("role", SHORT, "1h").await;
+    let node = setup.node("role").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     let other = format!("{}-other", tenant.namespace.name());
-    site.login_role(&other, &tenant.namespace, json!({ "token_ttl": "1h" })).await;
+    setup.login_role(&other, &tenant.namespace, json!({ "token_ttl": "1h" })).await;
     let call = tenant.call(&pod).param("roleName", &other);
     let second = node.mount(&call).await;
     // while the pod is there
     until_true("the first one's user to be gone", async || {
-        site.postgres.users(tenant.namespace.name()) == [user(&second)]
+        setup.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
     assert_eq!(user(&node.mount(&call).await), user(&second));
     assert_ne!(user(&first), user(&second));
     tenant.namespace.delete_pod(&pod).await;
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
-async fn certificate(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("pki", LONG, "1h").await;
+async fn certificate(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("pki", LONG, "1h").await;
     let name = tenant.namespace.name().to_owned();
     let engine = format!("pki-{name}");
-    site.bao.mount_engine(&engine, "pki", json!({})).await;
+    setup.bao.mount_engine(&engine, "pki", json!({})).await;
     let root = json!({ "common_name": "example.com", "ttl": "24h" });
-    site.bao.admin(Method::POST, &format!("{engine}/root/generate/internal"), root).await;
+    setup.bao.admin(Method::POST, &format!("{engine}/root/generate/internal"), root).await;
     let role = json!({ "allow_any_name": true, "max_ttl": "1h" });
-    site.bao.admin(Method::POST, &format!("{engine}/roles/web"), role).await;
+    setup.bao.admin(Method::POST, &format!("{engine}/roles/web"), role).await;
     let path = format!("{engine}/issue/web");
-    site.bao.policy(&name, &format!("path \"{path}\" {{ capabilities = [\"update\"] }}")).await;
+    setup.bao.policy(&name, &format!("path \"{path}\" {{ capabilities = [\"update\"] }}")).await;
 
-    let mut node = site.node("pki").await;
+    let mut node = setup.node("pki").await;
     let pod = tenant.pod(&node).await;
     let object = |file: &str, key: &str| {
         json!({ "objectName": file, "secretPath": path, "secretKey": key, "method": "PUT",
@@ -175,15 +175,15 @@ async fn certificate(site: Arc<LeaseSite>) {
     assert!(node.status().await.contains("certificate"));
     node.restart().await;
     assert_eq!(node.mount(&call).await, first);
-    assert_eq!(site.bao.requests_to(&path), 1);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.bao.requests_to(&path), 1);
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn refresh_interval(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("refresh", LONG, "1h").await;
-    let mut node = site.node("refresh").await;
+async fn refresh_interval(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("refresh", LONG, "1h").await;
+    let mut node = setup.node("refresh").await;
     let name = tenant.namespace.name();
-    site.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
+    setup.bao.kv_put(&format!("{name}/db"), json!({ "user": "static" })).await;
     let path = format!("secret/data/{name}/db");
     let objects = tenant.namespace.objects("db", &[("user", "user")]);
     let pod = tenant.pod(&node).await;
@@ -191,12 +191,12 @@ async fn refresh_interval(site: Arc<LeaseSite>) {
     for _ in 0..2 {
         node.mount(&plain).await;
     }
-    assert_eq!(site.bao.requests_to(&path), 2);
+    assert_eq!(setup.bao.requests_to(&path), 2);
     let seldom = plain.clone().param("refreshInterval", "1h");
     for _ in 0..3 {
         node.mount(&seldom).await;
     }
-    assert_eq!(site.bao.requests_to(&path), 3);
+    assert_eq!(setup.bao.requests_to(&path), 3);
     let refused = node.csi.mount(&plain.clone().param("refreshInterval", "soon")).await.unwrap_err();
     assert!(refused.message.contains("\"refreshInterval\": \"soon\" is no duration"), "{}", refused.message);
 
@@ -205,8 +205,8 @@ async fn refresh_interval(site: Arc<LeaseSite>) {
     for _ in 0..3 {
         node.mount(&plain).await;
     }
-    assert_eq!(site.bao.requests_to(&path), 4);
+    assert_eq!(setup.bao.requests_to(&path), 4);
     node.mount(&plain.clone().param("refreshInterval", "0")).await;
-    assert_eq!(site.bao.requests_to(&path), 5);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.bao.requests_to(&path), 5);
+    setup.end(&tenant, &node, &[&pod]).await;
 }

@@ -10,12 +10,12 @@ mod state_directory;
 
 use std::process::ExitCode;
 
-use coffer_tests::kubernetes::LeaseSite;
+use coffer_tests::kubernetes::LeaseSetup;
 use coffer_tests::{Suite, TestProgram};
 
 fn main() -> ExitCode {
     // Tests that take servers away start servers of their own.
-    let suite = Suite::new(LeaseSite::start)
+    let suite = Suite::new(LeaseSetup::start)
         .module("ends", ends::tests)
         .module("faults", faults::tests)
         .module("lifecycle", lifecycle::tests)

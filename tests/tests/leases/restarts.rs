@@ -4,19 +4,19 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_tests::kubernetes::{LeaseSite, user};
-use coffer_tests::{Pod, Relay, Suite, Terms, until, until_true};
+use coffer_tests::kubernetes::{LeaseSetup, user};
+use coffer_tests::{LeaseTtls, Relay, Suite, TestPod, until, until_true};
 use futures_util::future::join_all;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
 use tokio::time::sleep;
 
-const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
+const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
 /// What the log says of a request whose answer nobody has.
 const LOST: &str = "no answer came while this path was asked for";
 
-pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
+pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
         .test("a_restart_logs_in_and_issues_nothing", a_restart_issues_nothing)
         .test("killed_while_it_issues_it_says_what_may_be_lost", killed_while_it_issues)
@@ -29,9 +29,9 @@ pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
         .test("an_agent_beside_another_mounts_and_keeps_nothing", gives_up)
 }
 
-async fn a_restart_issues_nothing(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("restart", LONG, "1h").await;
-    let mut node = site.node("restart").await;
+async fn a_restart_issues_nothing(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("restart", LONG, "1h").await;
+    let mut node = setup.node("restart").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
@@ -44,19 +44,19 @@ async fn a_restart_issues_nothing(site: Arc<LeaseSite>) {
     .await;
     node.kill_and_start().await;
     assert_eq!(user(&node.mount(&call).await), user(&first));
-    assert_eq!(site.issued(&tenant.namespace), 1);
+    assert_eq!(setup.issued(&tenant.namespace), 1);
     let metrics = node.csi.metrics().await;
     assert_eq!(metrics.sum("coffer_logins_total", &[]), 0.0);
 
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn killed_while_it_issues(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("killed", LONG, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let mut node = site.node_by("killed", relay.address()).await;
+async fn killed_while_it_issues(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("killed", LONG, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let mut node = setup.node_by("killed", relay.address()).await;
     let pod = tenant.pod(&node).await;
-    let mount = site.held_mount(&tenant, &node, &relay, &pod).await;
+    let mount = setup.held_mount(&tenant, &node, &relay, &pod).await;
     node.csi.kill();
     node.csi.wait().await;
     assert!(!mount.await.unwrap());
@@ -68,17 +68,17 @@ async fn killed_while_it_issues(site: Arc<LeaseSite>) {
     let told = log.lines().find(|line| line.contains(LOST));
     assert!(told.is_some_and(|line| line.contains(&path) && line.contains(&pod.name)), "{log}");
     node.mount(&tenant.call(&pod)).await;
-    assert_eq!(site.postgres.users(tenant.namespace.name()).len(), 2, "the lost one and the one in use");
+    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 2, "the lost one and the one in use");
 
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn ended_while_it_issues(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("ended", LONG, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let mut node = site.node_by("ended", relay.address()).await;
+async fn ended_while_it_issues(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("ended", LONG, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let mut node = setup.node_by("ended", relay.address()).await;
     let pod = tenant.pod(&node).await;
-    let mount = site.held_mount(&tenant, &node, &relay, &pod).await;
+    let mount = setup.held_mount(&tenant, &node, &relay, &pod).await;
     node.stop().await;
     assert!(!mount.await.unwrap());
     let log = node.csi.log();
@@ -86,13 +86,13 @@ async fn ended_while_it_issues(site: Arc<LeaseSite>) {
     assert!(told.is_some_and(|line| line.contains("database/creds/") && line.contains(&pod.name)), "{log}");
     relay.pass();
     node.csi = node.options().start().await;
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn killed_while_it_renews(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("renews", Terms { ttl: "20s", max_ttl: "1h" }, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let mut node = site.node_by("renews", relay.address()).await;
+async fn killed_while_it_renews(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("renews", LeaseTtls { ttl: "20s", max_ttl: "1h" }, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let mut node = setup.node_by("renews", relay.address()).await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     relay.hold("leases/renew");
@@ -103,16 +103,16 @@ async fn killed_while_it_renews(site: Arc<LeaseSite>) {
     node.csi = node.options().start().await;
     node.renewed(1).await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
-    assert_eq!(site.issued(&tenant.namespace), 1);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.issued(&tenant.namespace), 1);
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
 /// Asking, storing, renewing or revoking: whatever it is doing then.
-async fn killed_at_any_moment(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("anytime", LONG, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let mut node = site.node_by("anytime", relay.address()).await;
-    let (mut pods, mut used): (Vec<Pod>, Vec<String>) = (Vec::new(), Vec::new());
+async fn killed_at_any_moment(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("anytime", LONG, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let mut node = setup.node_by("anytime", relay.address()).await;
+    let (mut pods, mut used): (Vec<TestPod>, Vec<String>) = (Vec::new(), Vec::new());
     for round in 0..10 {
         let before = pods.split_off(0);
         pods = join_all((0..5).map(|_| tenant.pod(&node))).await;
@@ -132,23 +132,23 @@ async fn killed_at_any_moment(site: Arc<LeaseSite>) {
         for pod in &pods {
             used.push(user(&node.mount(&tenant.call(pod)).await));
         }
-        let gone = || site.postgres.users(tenant.namespace.name()).len() <= used.len() + told;
+        let gone = || setup.postgres.users(tenant.namespace.name()).len() <= used.len() + told;
         until_true("nobody to be left but those in use and those told of", async || gone()).await;
     }
-    let users = site.postgres.users(tenant.namespace.name());
+    let users = setup.postgres.users(tenant.namespace.name());
     assert!(used.iter().all(|user| users.contains(user)), "{used:?} are in use, {users:?} are there");
     for pod in &pods {
         tenant.namespace.delete_pod(pod).await;
     }
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
 /// A record is written beside its place and then put there: the kill comes when that is begun.
-async fn killed_while_it_stores(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("stores", LONG, "1h").await;
-    let relay = Relay::start(site.bao.address()).await;
-    let mut node = site.node_by("stores", relay.address()).await;
-    let mut pods: Vec<(Pod, String)> = Vec::new();
+async fn killed_while_it_stores(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("stores", LONG, "1h").await;
+    let relay = Relay::start(setup.bao.address()).await;
+    let mut node = setup.node_by("stores", relay.address()).await;
+    let mut pods: Vec<(TestPod, String)> = Vec::new();
     for _ in 0..8 {
         let pod = tenant.pod(&node).await;
         let (mut client, request) = (node.csi.client(), tenant.call(&pod).request());
@@ -173,12 +173,12 @@ async fn killed_while_it_stores(site: Arc<LeaseSite>) {
         let mounted = node.mount(&tenant.call(&pod)).await;
         pods.push((pod, user(&mounted)));
     }
-    site.end(&tenant, &node, &pods.iter().map(|(pod, _)| pod).collect::<Vec<_>>()).await;
+    setup.end(&tenant, &node, &pods.iter().map(|(pod, _)| pod).collect::<Vec<_>>()).await;
 }
 
-async fn pods_that_vanished(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("vanished", LONG, "1h").await;
-    let mut node = site.node("vanished").await;
+async fn pods_that_vanished(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("vanished", LONG, "1h").await;
+    let mut node = setup.node("vanished").await;
     let (gone, stays) = (tenant.pod(&node).await, tenant.pod(&node).await);
     node.mount(&tenant.call(&gone)).await;
     let kept = node.mount(&tenant.call(&stays)).await;
@@ -186,17 +186,17 @@ async fn pods_that_vanished(site: Arc<LeaseSite>) {
     tenant.namespace.delete_pod(&gone).await;
     node.csi = node.options().start().await;
     until_true("the vanished pod's user to be gone", async || {
-        site.postgres.users(tenant.namespace.name()) == [user(&kept)]
+        setup.postgres.users(tenant.namespace.name()) == [user(&kept)]
     })
     .await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&kept));
 
-    site.end(&tenant, &node, &[&stays]).await;
+    setup.end(&tenant, &node, &[&stays]).await;
 }
 
-async fn two_agents(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("update", LONG, "1h").await;
-    let mut node = site.node("update").await;
+async fn two_agents(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("update", LONG, "1h").await;
+    let mut node = setup.node("update").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
@@ -206,13 +206,13 @@ async fn two_agents(site: Arc<LeaseSite>) {
     node.csi = second;
     until("the second agent to serve", async || node.csi.version().await.ok()).await;
     assert_eq!(user(&node.mount(&call).await), user(&first));
-    assert_eq!(site.issued(&tenant.namespace), 1);
-    site.end(&tenant, &node, &[&pod]).await;
+    assert_eq!(setup.issued(&tenant.namespace), 1);
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
-async fn gives_up(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("beside", Terms { ttl: "30s", max_ttl: "1h" }, "1h").await;
-    let mut node = site.node("beside").await;
+async fn gives_up(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("beside", LeaseTtls { ttl: "30s", max_ttl: "1h" }, "1h").await;
+    let mut node = setup.node("beside").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let kept = node.mount(&call).await;
@@ -232,5 +232,5 @@ async fn gives_up(site: Arc<LeaseSite>) {
     node.csi = node.options().start().await;
     assert_eq!(user(&node.mount(&call).await), user(&kept));
     // the second one's end by themselves
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use coffer_tests::kubernetes::{LeaseSite, user};
-use coffer_tests::{Suite, Terms, until_true};
+use coffer_tests::kubernetes::{LeaseSetup, user};
+use coffer_tests::{LeaseTtls, Suite, until_true};
 
-const SHORT: Terms<'static> = Terms { ttl: "10s", max_ttl: "1h" };
-const LONG: Terms<'static> = Terms { ttl: "1h", max_ttl: "24h" };
+const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
+const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
-pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
+pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
         .test("a_record_that_is_damaged_newer_or_foreign_costs_a_login", damaged_records)
         .test("without_directory_or_node_name_one_warning_says_so", nothing_given)
@@ -21,10 +21,10 @@ pub(crate) fn tests(suite: Suite<LeaseSite>) -> Suite<LeaseSite> {
         .mounting("a_full_state_directory_stops_no_mount", full)
 }
 
-async fn damaged_records(site: Arc<LeaseSite>) {
+async fn damaged_records(setup: Arc<LeaseSetup>) {
     // what nobody knows of any more ends by itself
-    let tenant = site.tenant("damaged", SHORT, "1h").await;
-    let mut node = site.node("damaged").await;
+    let tenant = setup.tenant("damaged", SHORT, "1h").await;
+    let mut node = setup.node("damaged").await;
     let pod = tenant.pod(&node).await;
     let mut last = node.mount(&tenant.call(&pod)).await;
     let newer = |bytes: &[u8]| [b"coffer-state 2", &bytes["coffer-state 1".len()..]].concat();
@@ -51,13 +51,13 @@ async fn damaged_records(site: Arc<LeaseSite>) {
         assert_ne!(user(&next), user(&last));
         last = next;
     }
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
 /// As it is where the image was swapped and nothing else.
-async fn nothing_given(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("swapped", SHORT, "1h").await;
-    let mut node = site.node("swapped").await;
+async fn nothing_given(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("swapped", SHORT, "1h").await;
+    let mut node = setup.node("swapped").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let incomplete = [
@@ -79,11 +79,11 @@ async fn nothing_given(site: Arc<LeaseSite>) {
     }
     tenant.namespace.delete_pod(&pod).await;
     // nobody revokes them: they end by themselves
-    site.nobody_left(&tenant).await;
+    setup.nobody_left(&tenant).await;
 }
 
-async fn on_disk(site: Arc<LeaseSite>) {
-    let mut node = site.node("disk").await;
+async fn on_disk(setup: Arc<LeaseSetup>) {
+    let mut node = setup.node("disk").await;
     node.stop().await;
     let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut refused = node.options().flag(format!("-state-dir={}", disk.path().display())).spawn();
@@ -91,10 +91,10 @@ async fn on_disk(site: Arc<LeaseSite>) {
     assert!(refused.log().contains("is not on tmpfs: tokens must not reach a disk"), "{}", refused.log());
 }
 
-async fn read_only(site: Arc<LeaseSite>) {
-    let mut node = site.node("readonly").await;
+async fn read_only(setup: Arc<LeaseSetup>) {
+    let mut node = setup.node("readonly").await;
     node.stop().await;
-    let small = Small::mount();
+    let small = SmallFileSystem::mount();
     let options = node.options().flag(format!("-state-dir={}", small.0.path().display()));
     small.remount("ro");
     let mut refused = options.clone().spawn();
@@ -103,17 +103,17 @@ async fn read_only(site: Arc<LeaseSite>) {
 
     small.remount("rw");
     node.csi = options.start().await;
-    let tenant = site.tenant("readonly", LONG, "1h").await;
+    let tenant = setup.tenant("readonly", LONG, "1h").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
-    site.end(&tenant, &node, &[&pod]).await;
+    setup.end(&tenant, &node, &[&pod]).await;
 }
 
 /// A file system of 64 KiB.
-struct Small(tempfile::TempDir);
+struct SmallFileSystem(tempfile::TempDir);
 
-impl Small {
+impl SmallFileSystem {
     fn mount() -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let mut mount = Command::new("mount");
@@ -138,17 +138,17 @@ impl Small {
     }
 }
 
-impl Drop for Small {
+impl Drop for SmallFileSystem {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
     }
 }
 
-async fn full(site: Arc<LeaseSite>) {
-    let tenant = site.tenant("full", LONG, "1h").await;
-    let mut node = site.node("full").await;
+async fn full(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("full", LONG, "1h").await;
+    let mut node = setup.node("full").await;
     node.stop().await;
-    let small = Small::mount();
+    let small = SmallFileSystem::mount();
     node.csi = node.options().flag(format!("-state-dir={}", small.0.path().display())).start().await;
     small.fill();
     let (one, two) = (tenant.pod(&node).await, tenant.pod(&node).await);
@@ -159,5 +159,5 @@ async fn full(site: Arc<LeaseSite>) {
     fs::remove_file(small.filler()).unwrap();
     node.mount(&tenant.call(&two)).await;
     until_true("it to be stored", async || node.csi.log().contains("are stored again")).await;
-    site.end(&tenant, &node, &[&one, &two]).await;
+    setup.end(&tenant, &node, &[&one, &two]).await;
 }

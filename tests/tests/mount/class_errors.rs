@@ -1,20 +1,20 @@
 //! A class that cannot be right is refused before Vault is asked, by the name of what is wrong.
 
-use coffer_tests::{Answer, FaultSite, MountCall, Pod, Refusal};
+use coffer_tests::{FakeVaultSetup, MountCall, MountRefusal, ScriptedAnswer, TestPod};
 use serde_json::json;
 
 /// Mounts and demands a refusal that holds all of `parts`, with no request to Vault.
-async fn refused(site: &FaultSite, objects: &str, parts: &[&str]) -> Refusal {
-    let refusal = site.mount(objects).await.expect_err(objects);
+async fn refused(setup: &FakeVaultSetup, objects: &str, parts: &[&str]) -> MountRefusal {
+    let refusal = setup.mount(objects).await.expect_err(objects);
     assert!(refusal.names(parts), "{objects}\nshould name {parts:?}: {refusal:?}");
-    assert_eq!(site.vault.requests().len(), 0, "{objects}: Vault was asked");
-    site.csi.version().await.expect("the process lives");
+    assert_eq!(setup.vault.requests().len(), 0, "{objects}: Vault was asked");
+    setup.csi.version().await.expect("the process lives");
     refusal
 }
 
 #[tokio::test]
 async fn paths_that_leave_the_volume_are_refused() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     let too_long = "x".repeat(256);
     let too_deep = vec!["abcdefghi"; 410].join("/");
     for name in [
@@ -37,22 +37,22 @@ async fn paths_that_leave_the_volume_are_refused() {
         &too_deep,
     ] {
         let objects = format!("- {{objectName: \"{name}\", secretPath: kv/app, secretKey: k}}");
-        refused(&site, &objects, &["objectName"]).await;
+        refused(&setup, &objects, &["objectName"]).await;
     }
 }
 
 #[tokio::test]
 async fn secret_paths_that_could_mean_another_secret_are_refused() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     for path in ["kv/../sys/raw", "../sys", "kv/./a", "kv/a\\0b", "kv/a\\nb", ""] {
         let objects = format!("- {{objectName: f, secretPath: \"{path}\", secretKey: k}}");
-        refused(&site, &objects, &["f", "secretPath"]).await;
+        refused(&setup, &objects, &["f", "secretPath"]).await;
     }
 }
 
 #[tokio::test]
 async fn a_line_and_a_name_lead_to_the_fault() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     let first = "- objectName: good\n  secretPath: kv/a\n  secretKey: k\n";
     for (second, parts) in [
         ("- objectName: ''\n  secretPath: kv/b\n", &["objectName", "line 4"][..]),
@@ -69,13 +69,13 @@ async fn a_line_and_a_name_lead_to_the_fault() {
         ("- objectName: good\n  secretPath: kv/b\n", &["good", "line 4", "objectName"]),
         ("- objectName: good/below\n  secretPath: kv/b\n", &["good", "good/below"]),
     ] {
-        refused(&site, &format!("{first}{second}"), parts).await;
+        refused(&setup, &format!("{first}{second}"), parts).await;
     }
 }
 
 #[tokio::test]
 async fn objects_that_are_no_list_of_objects_are_refused() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     for objects in [
         "",
         "[]",
@@ -91,18 +91,18 @@ async fn objects_that_are_no_list_of_objects_are_refused() {
         "\u{0}",
         "--- a\n--- b\n",
     ] {
-        refused(&site, objects, &["objects"]).await;
+        refused(&setup, objects, &["objects"]).await;
     }
-    let call = MountCall::new(&Pod::new("shop", "web")).token("vault", "x").param("roleName", "web");
-    let refusal = site.csi.mount(&call).await.unwrap_err();
+    let call = MountCall::new(&TestPod::new("shop", "web")).token("vault", "x").param("roleName", "web");
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["objects"]), "{refusal:?}");
 }
 
 #[tokio::test]
 async fn yaml_bombs_are_refused_and_cost_no_memory() {
-    let site = FaultSite::start().await;
-    site.csi.version().await.unwrap();
-    let before = site.csi.process().resident_kib();
+    let setup = FakeVaultSetup::start().await;
+    setup.csi.version().await.unwrap();
+    let before = setup.csi.process().resident_kib();
     let mut billion = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
     for (this, last) in
         ["b", "c", "d", "e", "f", "g", "h", "i"].iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"])
@@ -118,29 +118,30 @@ async fn yaml_bombs_are_refused_and_cost_no_memory() {
     let deeper = "[".repeat(100_000);
     let recursive = "- &self {objectName: f, secretPath: kv/a, secretArgs: {again: *self}}".to_owned();
     for bomb in [laughs, deep, deeper, recursive] {
-        let refusal = site.mount(&bomb).await.expect_err("a bomb");
+        let refusal = setup.mount(&bomb).await.expect_err("a bomb");
         assert!(refusal.names(&["objects"]), "{}", refusal.message.chars().take(300).collect::<String>());
         assert!(refusal.message.len() < 2000, "an error of {} bytes", refusal.message.len());
-        site.csi.version().await.expect("the process lives");
+        setup.csi.version().await.expect("the process lives");
     }
-    let grown = site.csi.process().resident_kib().saturating_sub(before);
+    let grown = setup.csi.process().resident_kib().saturating_sub(before);
     assert!(grown < 64 * 1024, "{grown} KiB for four bombs");
 }
 
 #[tokio::test]
 async fn many_objects_are_fine() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     let object = |n| format!("- {{objectName: f{n}, secretPath: kv/app, secretKey: k}}\n");
     let objects: String = (0..1000).map(object).collect();
-    assert_eq!(site.mount(&objects).await.unwrap().files.len(), 1000);
-    assert_eq!(site.vault.requests_to("GET", "/v1/kv/app").len(), 1);
+    assert_eq!(setup.mount(&objects).await.unwrap().files.len(), 1000);
+    assert_eq!(setup.vault.requests_to("GET", "/v1/kv/app").len(), 1);
 }
 
 #[tokio::test]
 async fn parameters_that_contradict_or_cannot_be_are_named() {
-    let site = FaultSite::start().await;
-    let call = site.call(&Pod::new("shop", "web"), "- {objectName: f, secretPath: kv/app, secretKey: k}");
+    let setup = FakeVaultSetup::start().await;
+    let call =
+        setup.call(&TestPod::new("shop", "web"), "- {objectName: f, secretPath: kv/app, secretKey: k}");
     let both = call.clone().param("vaultAuthMountPath", "a").param("vaultKubernetesMountPath", "b");
     for (call, parts) in [
         (both, &["vaultAuthMountPath", "vaultKubernetesMountPath"][..]),
@@ -159,15 +160,15 @@ async fn parameters_that_contradict_or_cannot_be_are_named() {
         (call.clone().param("vaultTLSClientKeyPath", "/proc/self/environ"), &["vaultTLSClient"]),
         (call.clone().permission("rw"), &["permission"]),
     ] {
-        let refusal = site.csi.mount(&call).await.expect_err(parts[0]);
+        let refusal = setup.csi.mount(&call).await.expect_err(parts[0]);
         assert!(refusal.names(parts), "should name {parts:?}: {refusal:?}");
-        assert_eq!(site.vault.requests().len(), 0, "{parts:?}: Vault was asked");
+        assert_eq!(setup.vault.requests().len(), 0, "{parts:?}: Vault was asked");
     }
 }
 
 #[tokio::test]
 async fn attributes_that_are_no_flat_json_object_are_refused() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     for attributes in [
         "",
         "{",
@@ -180,21 +181,21 @@ async fn attributes_that_are_no_flat_json_object_are_refused() {
         "{\"csi.storage.k8s.io/serviceAccount.tokens\": \"[]\", \"objects\": \"[]\"}",
         "\u{0}\u{1}",
     ] {
-        let call = site.call(&Pod::new("shop", "web"), "x").raw_attributes(attributes);
-        let refusal = site.csi.mount(&call).await.expect_err(attributes);
+        let call = setup.call(&TestPod::new("shop", "web"), "x").raw_attributes(attributes);
+        let refusal = setup.csi.mount(&call).await.expect_err(attributes);
         assert!(refusal.message.len() > 10, "{attributes}: {refusal:?}");
-        site.csi.version().await.expect("the process lives");
+        setup.csi.version().await.expect("the process lives");
     }
-    assert_eq!(site.vault.requests().len(), 0);
+    assert_eq!(setup.vault.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn an_unknown_field_works_on_with_a_warning_that_knows_better() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     let mounted =
-        site.mount("- {objectName: f, secretPath: kv/app, secretKey: k, filePermision: 0600}").await;
+        setup.mount("- {objectName: f, secretPath: kv/app, secretKey: k, filePermision: 0600}").await;
     assert_eq!(mounted.unwrap().text("f"), "v");
-    let log = site.csi.log();
+    let log = setup.csi.log();
     assert!(log.contains("filePermision") && log.contains("filePermission"), "{log}");
 }

@@ -1,6 +1,6 @@
 //! Many mounts at once: nobody waits for another's Vault, and the driver's health check for nobody.
 
-use coffer_tests::{Answer, Csi, FaultServer, FaultSite, Pod, Site, call_as_web};
+use coffer_tests::{Csi, FakeVault, FakeVaultSetup, OpenBaoSetup, ScriptedAnswer, TestPod, call_as_web};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -8,14 +8,14 @@ const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
 #[tokio::test]
 async fn a_stalled_vault_holds_up_nobody_else_s_mounts() {
-    let (stalled, good) = (FaultServer::start().await, FaultServer::start().await);
-    stalled.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "late" })).held()]);
-    good.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+    let (stalled, good) = (FakeVault::start().await, FakeVault::start().await);
+    stalled.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "late" })).held()]);
+    good.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     let csi = Csi::options().start().await;
-    let issuer = coffer_tests::Issuer::new();
-    let mount = async |vault: &FaultServer| {
+    let issuer = coffer_tests::TokenIssuer::new();
+    let mount = async |vault: &FakeVault| {
         let call =
-            call_as_web(&issuer, &Pod::new("shop", "web"), READ).param("vaultAddress", vault.address());
+            call_as_web(&issuer, &TestPod::new("shop", "web"), READ).param("vaultAddress", vault.address());
         csi.mount(&call).await
     };
 
@@ -36,14 +36,14 @@ async fn a_stalled_vault_holds_up_nobody_else_s_mounts() {
 /// Any tenant may name a `vaultAddress`: what such a server announces must not take the memory of all.
 #[tokio::test]
 async fn a_vault_that_announces_much_and_sends_nothing_holds_up_nobody_else() {
-    let (stalled, good) = (FaultServer::start().await, FaultServer::start().await);
-    stalled.script("GET", "/v1/kv/app", [Answer::stalls_midway(8 << 20)]);
-    good.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+    let (stalled, good) = (FakeVault::start().await, FakeVault::start().await);
+    stalled.script("GET", "/v1/kv/app", [ScriptedAnswer::stalls_midway(8 << 20)]);
+    good.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     let csi = Csi::options().start().await;
-    let issuer = coffer_tests::Issuer::new();
-    let mount = async |vault: &FaultServer| {
+    let issuer = coffer_tests::TokenIssuer::new();
+    let mount = async |vault: &FakeVault| {
         let call =
-            call_as_web(&issuer, &Pod::new("shop", "web"), READ).param("vaultAddress", vault.address());
+            call_as_web(&issuer, &TestPod::new("shop", "web"), READ).param("vaultAddress", vault.address());
         csi.mount(&call).await
     };
     let stuck = join_all((0..20).map(|_| mount(&stalled)));
@@ -60,39 +60,39 @@ async fn a_vault_that_announces_much_and_sends_nothing_holds_up_nobody_else() {
 
 #[tokio::test]
 async fn two_hundred_first_mounts_at_once_all_succeed() {
-    let site = Site::start().await;
-    site.bao.kv_put("app", json!({ "k": "v" })).await;
+    let setup = OpenBaoSetup::start().await;
+    setup.bao.kv_put("app", json!({ "k": "v" })).await;
     let objects = "- {objectName: f, secretPath: secret/data/app, secretKey: k}";
-    let mounted = join_all((0..200).map(|_| site.mount(objects))).await;
+    let mounted = join_all((0..200).map(|_| setup.mount(objects))).await;
     mounted.into_iter().for_each(|mounted| assert_eq!(mounted.unwrap().text("f"), "v"));
-    assert_eq!(site.bao.logins(), 200);
-    assert_eq!(site.bao.requests_to("secret/data/app"), 200);
+    assert_eq!(setup.bao.logins(), 200);
+    assert_eq!(setup.bao.requests_to("secret/data/app"), 200);
 }
 
 #[tokio::test]
 async fn large_answers_at_once_stay_within_bounds() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "x".repeat(2_000_000) }))]);
-    let mounted = join_all((0..60).map(|_| site.mount(READ))).await;
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "x".repeat(2_000_000) }))]);
+    let mounted = join_all((0..60).map(|_| setup.mount(READ))).await;
     for mounted in mounted {
         assert_eq!(mounted.unwrap().file("f").contents.len(), 2_000_000);
     }
-    site.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process lives");
 }
 
 #[tokio::test]
 async fn a_driver_that_hangs_up_leaves_nothing_behind() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" })).held()]);
-    let pod = Pod::new("shop", "web");
-    let call = site.call(&pod, READ);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
+    let pod = TestPod::new("shop", "web");
+    let call = setup.call(&pod, READ);
     for _ in 0..20 {
         tokio::select! {
-            mounted = site.csi.mount(&call) => panic!("an answer from a Vault that holds its own: {mounted:?}"),
-            () = site.vault.took("GET", "/v1/kv/app", 1) => {}
+            mounted = setup.csi.mount(&call) => panic!("an answer from a Vault that holds its own: {mounted:?}"),
+            () = setup.vault.took("GET", "/v1/kv/app", 1) => {}
         }
     }
-    site.vault.release();
-    assert_eq!(site.csi.mount(&call).await.unwrap().text("f"), "v");
-    assert_eq!(site.vault.logins(), 1);
+    setup.vault.release();
+    assert_eq!(setup.csi.mount(&call).await.unwrap().text("f"), "v");
+    assert_eq!(setup.vault.logins(), 1);
 }

@@ -1,6 +1,6 @@
 //! What a mount gives: the files, their modes, their versions, from every place that a class may name.
 
-use coffer_tests::{Csi, Driver, Pod, Role, Site, TokenRequest, call_as_web};
+use coffer_tests::{Csi, JwtRole, OpenBaoSetup, SimulatedDriver, TestPod, TokenRequest, call_as_web};
 use reqwest::Method;
 use serde_json::json;
 
@@ -13,16 +13,16 @@ const LOGIN_FILES: &str = "
   secretKey: password
 ";
 
-async fn site() -> Site {
-    let site = Site::start().await;
-    site.bao.kv_put("app", json!({ "username": "ada", "password": "s3cret" })).await;
-    site
+async fn setup() -> OpenBaoSetup {
+    let setup = OpenBaoSetup::start().await;
+    setup.bao.kv_put("app", json!({ "username": "ada", "password": "s3cret" })).await;
+    setup
 }
 
 #[tokio::test]
 async fn secrets_become_files_with_versions() {
-    let site = site().await;
-    let mounted = site.mount(LOGIN_FILES).await.unwrap();
+    let setup = setup().await;
+    let mounted = setup.mount(LOGIN_FILES).await.unwrap();
     assert_eq!(mounted.files.len(), 2);
     assert_eq!(mounted.text("user"), "ada");
     assert_eq!(mounted.text("password"), "s3cret");
@@ -33,23 +33,23 @@ async fn secrets_become_files_with_versions() {
 
 #[tokio::test]
 async fn the_first_mount_logs_in_and_reads_and_the_next_only_reads() {
-    let site = site().await;
-    let pod = Pod::new("shop", "web");
+    let setup = setup().await;
+    let pod = TestPod::new("shop", "web");
     for _ in 0..2 {
-        site.csi.mount(&site.call(&pod, LOGIN_FILES)).await.unwrap();
+        setup.csi.mount(&setup.call(&pod, LOGIN_FILES)).await.unwrap();
     }
-    let requests = site.bao.requests();
+    let requests = setup.bao.requests();
     let paths: Vec<_> = requests.iter().map(|request| request.path.as_str()).collect();
     assert_eq!(paths, ["auth/kubernetes/login", "secret/data/app", "secret/data/app"]);
 }
 
 #[tokio::test]
 async fn a_changed_secret_has_new_contents_and_a_new_version_for_what_changed_alone() {
-    let site = site().await;
-    let pod = Pod::new("shop", "web");
-    let before = site.csi.mount(&site.call(&pod, LOGIN_FILES)).await.unwrap();
-    site.bao.kv_put("app", json!({ "username": "ada", "password": "n3w" })).await;
-    let after = site.csi.mount(&site.call(&pod, LOGIN_FILES)).await.unwrap();
+    let setup = setup().await;
+    let pod = TestPod::new("shop", "web");
+    let before = setup.csi.mount(&setup.call(&pod, LOGIN_FILES)).await.unwrap();
+    setup.bao.kv_put("app", json!({ "username": "ada", "password": "n3w" })).await;
+    let after = setup.csi.mount(&setup.call(&pod, LOGIN_FILES)).await.unwrap();
     assert_eq!(after.text("password"), "n3w");
     assert_ne!(before.version("password"), after.version("password"));
     assert_eq!(before.version("user"), after.version("user"));
@@ -57,7 +57,7 @@ async fn a_changed_secret_has_new_contents_and_a_new_version_for_what_changed_al
 
 #[tokio::test]
 async fn objects_may_be_yaml_flow_yaml_or_json() {
-    let site = site().await;
+    let setup = setup().await;
     for objects in [
         r#"[{objectName: p, secretPath: secret/data/app, secretKey: password}]"#,
         r#"[{"objectName":"p","secretPath":"secret/data/app","secretKey":"password"}]"#,
@@ -65,14 +65,14 @@ async fn objects_may_be_yaml_flow_yaml_or_json() {
         "- {objectName: p, secretPath: /secret/data/app, secretKey: password, method: GET}\n",
         "- {objectName: p, secretPath: v1/secret/data/app, secretKey: password, method: get}\n",
     ] {
-        let mounted = site.mount(objects).await.unwrap_or_else(|refusal| panic!("{objects}: {refusal:?}"));
+        let mounted = setup.mount(objects).await.unwrap_or_else(|refusal| panic!("{objects}: {refusal:?}"));
         assert_eq!(mounted.text("p"), "s3cret", "{objects}");
     }
 }
 
 #[tokio::test]
 async fn modes_are_read_as_go_s_yaml_reads_them() {
-    let site = site().await;
+    let setup = setup().await;
     for (permission, mode) in [
         ("0640", 0o640),
         ("0o640", 0o640),
@@ -86,30 +86,30 @@ async fn modes_are_read_as_go_s_yaml_reads_them() {
             "- {{objectName: p, secretPath: secret/data/app, secretKey: password, filePermission: {permission}}}"
         );
         let mounted =
-            site.mount(&objects).await.unwrap_or_else(|refusal| panic!("{permission}: {refusal:?}"));
+            setup.mount(&objects).await.unwrap_or_else(|refusal| panic!("{permission}: {refusal:?}"));
         assert_eq!(mounted.file("p").mode, mode, "{permission}");
     }
 }
 
 #[tokio::test]
 async fn without_a_mode_the_volume_s_default_holds() {
-    let site = site().await;
-    let call = site.call(&Pod::new("shop", "web"), LOGIN_FILES);
-    assert_eq!(site.csi.mount(&call).await.unwrap().file("user").mode, 0o644);
-    assert_eq!(site.csi.mount(&call.permission("256")).await.unwrap().file("user").mode, 0o400);
+    let setup = setup().await;
+    let call = setup.call(&TestPod::new("shop", "web"), LOGIN_FILES);
+    assert_eq!(setup.csi.mount(&call).await.unwrap().file("user").mode, 0o644);
+    assert_eq!(setup.csi.mount(&call.permission("256")).await.unwrap().file("user").mode, 0o400);
 }
 
 #[tokio::test]
 async fn queries_lists_and_versions_of_a_secret_can_be_read() {
-    let site = site().await;
-    site.bao.kv_put("app", json!({ "password": "n3w" })).await;
+    let setup = setup().await;
+    setup.bao.kv_put("app", json!({ "password": "n3w" })).await;
     let objects = "
 - {objectName: old, secretPath: 'secret/data/app?version=1', secretKey: password}
 - {objectName: new, secretPath: secret/data/app, secretKey: password}
 - {objectName: names, secretPath: 'secret/metadata?list=true', secretKey: keys}
 - {objectName: names-too, secretPath: secret/metadata, secretKey: keys, method: LIST}
 ";
-    let mounted = site.mount(objects).await.unwrap();
+    let mounted = setup.mount(objects).await.unwrap();
     assert_eq!(mounted.text("old"), "s3cret");
     assert_eq!(mounted.text("new"), "n3w");
     assert_eq!(mounted.text("names"), r#"["app"]"#);
@@ -118,38 +118,38 @@ async fn queries_lists_and_versions_of_a_secret_can_be_read() {
 
 #[tokio::test]
 async fn names_with_slashes_spaces_and_dots_are_files_in_folders() {
-    let site = site().await;
-    site.bao.kv_put("team a/über app", json!({ "the key": "v" })).await;
+    let setup = setup().await;
+    setup.bao.kv_put("team a/über app", json!({ "the key": "v" })).await;
     let objects = "
 - {objectName: db/live/pass word.txt, secretPath: secret/data/team a/über app, secretKey: the key}
 - {objectName: .hidden, secretPath: secret/data/app, secretKey: password}
 ";
-    let mounted = site.mount(objects).await.unwrap();
+    let mounted = setup.mount(objects).await.unwrap();
     assert_eq!(mounted.text("db/live/pass word.txt"), "v");
     assert_eq!(mounted.text(".hidden"), "s3cret");
 }
 
 #[tokio::test]
 async fn every_driver_s_way_of_calling_gives_the_same() {
-    let site = site().await;
-    let pod = Pod::new("shop", "web");
-    let call = site.call(&pod, LOGIN_FILES);
-    let first = site.csi.mount(&call.clone().driver(Driver::V1_6)).await.unwrap();
+    let setup = setup().await;
+    let pod = TestPod::new("shop", "web");
+    let call = setup.call(&pod, LOGIN_FILES);
+    let first = setup.csi.mount(&call.clone().driver(SimulatedDriver::V1_6)).await.unwrap();
     for call in [
-        call.clone().driver(Driver::V1_5),
-        call.clone().driver(Driver::V1_5Rotation).holding(&first).timeout(None),
+        call.clone().driver(SimulatedDriver::V1_5),
+        call.clone().driver(SimulatedDriver::V1_5Rotation).holding(&first).timeout(None),
         call.clone().timeout(None),
     ] {
-        assert_eq!(site.csi.mount(&call).await.unwrap(), first, "{call:?}");
+        assert_eq!(setup.csi.mount(&call).await.unwrap(), first, "{call:?}");
     }
 }
 
 #[tokio::test]
 async fn openbao_s_parameters_do_as_vault_s() {
-    let site = site().await;
+    let setup = setup().await;
     let csi = Csi::options().flag("-vault-addr=http://127.0.0.1:9").start().await;
-    let pod = Pod::new("shop", "web");
-    let (token, address) = (site.issuer.token(&pod), site.bao.address());
+    let pod = TestPod::new("shop", "web");
+    let (token, address) = (setup.issuer.token(&pod), setup.bao.address());
     for prefix in ["vault", "openbao", "bao"] {
         let call = coffer_tests::MountCall::new(&pod)
             .token("vault", &token)
@@ -161,59 +161,59 @@ async fn openbao_s_parameters_do_as_vault_s() {
         let mounted = csi.mount(&call).await.unwrap_or_else(|refusal| panic!("{prefix}: {refusal:?}"));
         assert_eq!(mounted.text("user"), "ada");
     }
-    let both = call_as_web(&site.issuer, &pod, LOGIN_FILES).param("vaultAddress", "http://127.0.0.1:9");
+    let both = call_as_web(&setup.issuer, &pod, LOGIN_FILES).param("vaultAddress", "http://127.0.0.1:9");
     csi.mount(&both.param("baoAddress", address)).await.expect("bao's prefix is the first");
 }
 
 #[tokio::test]
 async fn the_class_names_its_own_login_audience_and_namespace() {
-    let site = site().await;
+    let setup = setup().await;
     let namespaces = json!({});
-    site.bao.admin(Method::POST, "sys/namespaces/team", namespaces).await;
+    setup.bao.admin(Method::POST, "sys/namespaces/team", namespaces).await;
     let engine = json!({ "type": "kv", "options": { "version": "2" } });
-    site.bao.admin_in("team", Method::POST, "sys/mounts/secret", engine).await;
+    setup.bao.admin_in("team", Method::POST, "sys/mounts/secret", engine).await;
     let data = json!({ "data": { "username": "bob", "password": "hidden" } });
-    site.bao.admin_in("team", Method::POST, "secret/data/app", data).await;
-    site.bao.admin_in("team", Method::POST, "sys/auth/other", json!({ "type": "jwt" })).await;
-    let keys = json!({ "jwt_validation_pubkeys": [site.issuer.public_key_pem()] });
-    site.bao.admin_in("team", Method::POST, "auth/other/config", keys).await;
+    setup.bao.admin_in("team", Method::POST, "secret/data/app", data).await;
+    setup.bao.admin_in("team", Method::POST, "sys/auth/other", json!({ "type": "jwt" })).await;
+    let keys = json!({ "jwt_validation_pubkeys": [setup.issuer.public_key_pem()] });
+    setup.bao.admin_in("team", Method::POST, "auth/other/config", keys).await;
     let policy = json!({ "policy": "path \"secret/*\" { capabilities = [\"read\"] }" });
-    site.bao.admin_in("team", Method::POST, "sys/policies/acl/reader", policy).await;
+    setup.bao.admin_in("team", Method::POST, "sys/policies/acl/reader", policy).await;
     let role = json!({
         "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["team"], "token_policies": ["reader"],
     });
-    site.bao.admin_in("team", Method::POST, "auth/other/role/reader", role).await;
+    setup.bao.admin_in("team", Method::POST, "auth/other/role/reader", role).await;
 
-    let pod = Pod::new("shop", "web");
+    let pod = TestPod::new("shop", "web");
     let for_team = TokenRequest { audience: "team".to_owned(), ..TokenRequest::default() };
-    let call = site.call(&pod, LOGIN_FILES).token("team", &site.issuer.token_with(&pod, &for_team));
+    let call = setup.call(&pod, LOGIN_FILES).token("team", &setup.issuer.token_with(&pod, &for_team));
     let call = call.param("roleName", "reader").param("audience", "team").param("vaultNamespace", "team");
     for parameter in ["vaultAuthMountPath", "vaultKubernetesMountPath"] {
-        let mounted = site.csi.mount(&call.clone().param(parameter, "other")).await.unwrap();
+        let mounted = setup.csi.mount(&call.clone().param(parameter, "other")).await.unwrap();
         assert_eq!(mounted.text("user"), "bob", "{parameter}");
     }
 }
 
 #[tokio::test]
 async fn a_vault_on_a_unix_socket_is_read() {
-    let site = site().await;
-    let address = format!("unix://{}", site.bao.socket().display());
-    let call = site.call(&Pod::new("shop", "web"), LOGIN_FILES).param("vaultAddress", &address);
-    assert_eq!(site.csi.mount(&call).await.unwrap().text("user"), "ada");
+    let setup = setup().await;
+    let address = format!("unix://{}", setup.bao.socket().display());
+    let call = setup.call(&TestPod::new("shop", "web"), LOGIN_FILES).param("vaultAddress", &address);
+    assert_eq!(setup.csi.mount(&call).await.unwrap().text("user"), "ada");
 
     let csi = Csi::options().env("VAULT_ADDR", &address).start().await;
-    let call = call_as_web(&site.issuer, &Pod::new("shop", "web"), LOGIN_FILES);
+    let call = call_as_web(&setup.issuer, &TestPod::new("shop", "web"), LOGIN_FILES);
     assert_eq!(csi.mount(&call).await.unwrap().text("user"), "ada");
 }
 
 #[tokio::test]
 async fn a_role_bound_to_one_service_account_lets_no_other_in() {
-    let site = site().await;
-    let pod = Pod::new("shop", "web");
-    let bound = Role { subject: Some(pod.subject()), ..Role::new("bound", "web") };
-    site.bao.role("kubernetes", &bound).await;
-    let call = |pod: &Pod| site.call(pod, LOGIN_FILES).param("roleName", "bound");
-    site.csi.mount(&call(&pod)).await.unwrap();
-    let refusal = site.csi.mount(&call(&Pod::new("shop", "other"))).await.unwrap_err();
+    let setup = setup().await;
+    let pod = TestPod::new("shop", "web");
+    let bound = JwtRole { subject: Some(pod.subject()), ..JwtRole::new("bound", "web") };
+    setup.bao.role("kubernetes", &bound).await;
+    let call = |pod: &TestPod| setup.call(pod, LOGIN_FILES).param("roleName", "bound");
+    setup.csi.mount(&call(&pod)).await.unwrap();
+    let refusal = setup.csi.mount(&call(&TestPod::new("shop", "other"))).await.unwrap_err();
     assert!(refusal.names(&["bound"]), "{refusal:?}");
 }

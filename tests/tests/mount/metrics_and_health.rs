@@ -1,26 +1,26 @@
 //! What an operator sees: the driver hides a failed remount, so this is all there is.
 
-use coffer_tests::{Answer, Csi, FaultSite, Pod};
+use coffer_tests::{Csi, FakeVaultSetup, ScriptedAnswer, TestPod};
 use serde_json::json;
 
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
 #[tokio::test]
 async fn mounts_requests_and_logins_are_counted() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
-    site.vault.script("GET", "/v1/kv/denied", [Answer::error(403, "permission denied")]);
-    let call = site.call(&Pod::new("shop", "web"), READ);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/kv/denied", [ScriptedAnswer::error(403, "permission denied")]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ);
     for _ in 0..3 {
-        site.csi.mount(&call).await.unwrap();
+        setup.csi.mount(&call).await.unwrap();
     }
-    let good = site.csi.metrics().await;
+    let good = setup.csi.metrics().await;
     assert_eq!(good.sum("coffer_mounts_total", &[]) as u64, 3, "{}", good.0);
     assert_eq!(good.sum("coffer_logins_total", &[]) as u64, 1, "{}", good.0);
     assert_eq!(good.sum("coffer_vault_requests_total", &["status=\"200\""]) as u64, 4, "{}", good.0);
 
-    site.mount("- {objectName: f, secretPath: kv/denied, secretKey: k}").await.unwrap_err();
-    let bad = site.csi.metrics().await;
+    setup.mount("- {objectName: f, secretPath: kv/denied, secretKey: k}").await.unwrap_err();
+    let bad = setup.csi.metrics().await;
     assert_eq!(bad.sum("coffer_mounts_total", &[]) as u64, 4);
     assert!(bad.sum("coffer_vault_requests_total", &["status=\"403\""]) >= 1.0, "{}", bad.0);
     for line in good.0.lines().filter(|line| line.starts_with("coffer_mounts_total")) {
@@ -30,10 +30,10 @@ async fn mounts_requests_and_logins_are_counted() {
 
 #[tokio::test]
 async fn mounts_are_timed_and_caches_and_keys_are_shown() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
-    site.mount(READ).await.unwrap();
-    let metrics = site.csi.metrics().await;
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.mount(READ).await.unwrap();
+    let metrics = setup.csi.metrics().await;
     for prefix in ["coffer_mount_", "coffer_vault_requests", "coffer_logins", "coffer_mounts", "coffer_"] {
         assert!(metrics.has(prefix), "no {prefix}: {}", metrics.0);
     }
@@ -43,16 +43,16 @@ async fn mounts_are_timed_and_caches_and_keys_are_shown() {
 
 #[tokio::test]
 async fn no_tenant_writes_a_label() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/zebra-path", [Answer::secret(json!({ "zebra-key": "v" }))]);
-    site.vault.script("POST", "/v1/auth/zebra-mount/login", [Answer::login("hvs.x", 60)]);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/zebra-path", [ScriptedAnswer::secret(json!({ "zebra-key": "v" }))]);
+    setup.vault.script("POST", "/v1/auth/zebra-mount/login", [ScriptedAnswer::login("hvs.x", 60)]);
     let objects = "- {objectName: zebra-object, secretPath: kv/zebra-path, secretKey: zebra-key}";
-    let call = site.call(&Pod::new("zebra-namespace", "zebra-account"), objects);
+    let call = setup.call(&TestPod::new("zebra-namespace", "zebra-account"), objects);
     let call = call.param("vaultAuthMountPath", "zebra-mount").param("roleName", "zebra-role");
-    site.csi.mount(&call).await.unwrap();
-    site.csi.mount(&call.clone().param("vaultAddress", "http://zebra.invalid")).await.unwrap_err();
-    site.csi.mount(&call.param("zebraParameter", "x").objects("- {zebra")).await.unwrap_err();
-    let metrics = site.csi.metrics().await.0;
+    setup.csi.mount(&call).await.unwrap();
+    setup.csi.mount(&call.clone().param("vaultAddress", "http://zebra.invalid")).await.unwrap_err();
+    setup.csi.mount(&call.param("zebraParameter", "x").objects("- {zebra")).await.unwrap_err();
+    let metrics = setup.csi.metrics().await.0;
     assert!(!metrics.to_lowercase().contains("zebra"), "{metrics}");
 }
 
@@ -67,9 +67,9 @@ async fn health_says_whether_it_serves_and_nothing_about_vault() {
 
 #[tokio::test]
 async fn logs_are_json_where_asked() {
-    let site = FaultSite::start_with(Csi::options().flag("-log-format=json")).await;
-    site.mount(READ).await.unwrap_err();
-    let log = site.csi.log();
+    let setup = FakeVaultSetup::start_with(Csi::options().flag("-log-format=json")).await;
+    setup.mount(READ).await.unwrap_err();
+    let log = setup.csi.log();
     assert!(log.lines().count() > 0, "nothing was logged");
     for line in log.lines() {
         let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -79,11 +79,11 @@ async fn logs_are_json_where_asked() {
 
 #[tokio::test]
 async fn a_failed_mount_is_logged_with_its_pod_and_error() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::error(403, "permission denied")]);
-    let pod = Pod::new("shop", "web");
-    site.csi.mount(&site.call(&pod, READ)).await.unwrap_err();
-    let log = site.csi.log();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::error(403, "permission denied")]);
+    let pod = TestPod::new("shop", "web");
+    setup.csi.mount(&setup.call(&pod, READ)).await.unwrap_err();
+    let log = setup.csi.log();
     for part in [pod.name.as_str(), "shop", "kv/app", "permission denied"] {
         assert!(log.contains(part), "no {part:?} in the log: {log}");
     }

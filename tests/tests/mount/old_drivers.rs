@@ -1,7 +1,7 @@
 //! Drivers up to 1.5.6 name the socket's path as `:authority`, which HTTP/2 forbids: they must work all the same.
 
 use coffer_proto::v1alpha1::{MountRequest, MountResponse};
-use coffer_tests::{Answer, Driver, FaultSite, Pod};
+use coffer_tests::{FakeVaultSetup, ScriptedAnswer, SimulatedDriver, TestPod};
 use prost::Message;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,11 +21,11 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 
-struct Connection(UnixStream);
+struct Http2Connection(UnixStream);
 
-impl Connection {
-    async fn open(site: &FaultSite) -> Self {
-        let mut stream = UnixStream::connect(site.csi.socket()).await.unwrap();
+impl Http2Connection {
+    async fn open(setup: &FakeVaultSetup) -> Self {
+        let mut stream = UnixStream::connect(setup.csi.socket()).await.unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         let mut connection = Self(stream);
         connection.send(SETTINGS, 0, 0, &[]).await;
@@ -86,18 +86,19 @@ fn grpc_message(request: &MountRequest) -> Vec<u8> {
     [&[0], &length[..], &message].concat()
 }
 
-async fn site() -> (FaultSite, MountRequest) {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
-    let call = site.call(&Pod::new("shop", "web"), "- {objectName: f, secretPath: kv/app, secretKey: k}");
-    (site, call.driver(Driver::V1_5).request())
+async fn setup() -> (FakeVaultSetup, MountRequest) {
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    let call =
+        setup.call(&TestPod::new("shop", "web"), "- {objectName: f, secretPath: kv/app, secretKey: k}");
+    (setup, call.driver(SimulatedDriver::V1_5).request())
 }
 
 #[tokio::test]
 async fn the_captured_bytes_of_both_drivers_mount() {
-    let (site, request) = site().await;
+    let (setup, request) = setup().await;
     for (driver, headers) in [("1.5.6", DRIVER_1_5), ("1.6.0", DRIVER_1_6)] {
-        let mut connection = Connection::open(&site).await;
+        let mut connection = Http2Connection::open(&setup).await;
         for (stream, headers) in [(1, headers), (3, LATER), (5, LATER)] {
             let mounted = connection.mount(stream, headers, &request).await;
             let mounted = mounted.unwrap_or_else(|e| panic!("driver {driver}, stream {stream}: {e}"));
@@ -108,13 +109,13 @@ async fn the_captured_bytes_of_both_drivers_mount() {
 
 #[tokio::test]
 async fn the_bytes_may_come_one_by_one_and_in_continuations() {
-    let (site, request) = site().await;
+    let (setup, request) = setup().await;
     let block = data_encoding::HEXLOWER.decode(DRIVER_1_5.as_bytes()).unwrap();
-    let mut connection = Connection::open(&site).await;
+    let mut connection = Http2Connection::open(&setup).await;
     for (stream, split) in [(1, 0), (3, 40)] {
         // A table is filled once a connection, so the second time round needs one of its own.
         if stream == 3 {
-            connection = Connection::open(&site).await;
+            connection = Http2Connection::open(&setup).await;
         }
         let (first, rest) = block.split_at(if split == 0 { block.len() } else { split });
         let mut bytes = frame(HEADERS, if rest.is_empty() { 4 } else { 0 }, stream, first);
@@ -133,26 +134,26 @@ async fn the_bytes_may_come_one_by_one_and_in_continuations() {
 
 #[tokio::test]
 async fn garbage_on_the_socket_harms_nobody() {
-    let (site, _) = site().await;
+    let (setup, _) = setup().await;
     for garbage in [
         &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
         b"\0\xff\xff\xff\x01",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\xff\xff\xff\x01",
     ] {
-        let mut stream = UnixStream::connect(site.csi.socket()).await.unwrap();
+        let mut stream = UnixStream::connect(setup.csi.socket()).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         stream.write_all(&[0x41; 4096]).await.unwrap_or_default();
         drop(stream);
-        site.csi.version().await.expect("the process lives");
+        setup.csi.version().await.expect("the process lives");
     }
     for n in 0..256u32 {
         // A HEADERS block of pseudo-random bytes on a fresh connection.
-        let mut connection = Connection::open(&site).await;
+        let mut connection = Http2Connection::open(&setup).await;
         let (first, ..) = connection.receive().await;
         assert_eq!(first, SETTINGS, "the server serves this connection");
         let block: Vec<u8> =
             (0..64u32).map(|i| (n.wrapping_mul(2_654_435_761) >> (i % 24)) as u8 ^ i as u8).collect();
         let _ = connection.0.write_all(&frame(HEADERS, 4, 1, &block)).await;
     }
-    site.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process lives");
 }

@@ -1,6 +1,6 @@
 //! No token, no secret and no argument of a request is ever in a log, a metric or an error, at any level.
 
-use coffer_tests::{Answer, Csi, FaultSite, HMAC_KEY, MountCall, Pod};
+use coffer_tests::{Csi, FakeVaultSetup, HMAC_KEY, MountCall, ScriptedAnswer, TestPod};
 use serde_json::json;
 
 const VALUE: &str = "s3cret-value-of-vault";
@@ -9,7 +9,7 @@ const LOGIN_TOKEN: &str = "hvs.s3cret-token-of-the-login";
 
 /// Everything that the provider said, and everything that it must not say.
 struct Scenario {
-    site: FaultSite,
+    setup: FakeVaultSetup,
     errors: Vec<String>,
     secrets: Vec<String>,
 }
@@ -17,32 +17,33 @@ struct Scenario {
 impl Scenario {
     async fn start(flags: &[&str]) -> Self {
         let options = flags.iter().fold(Csi::options(), |options, flag| options.flag(*flag));
-        let site = FaultSite::start_with(options.env("VAULT_TOKEN", "s3cret-token-of-the-environment")).await;
-        let logins = [Answer::login(LOGIN_TOKEN, 3600)];
-        site.vault.script("POST", "/v1/auth/kubernetes/login", logins);
+        let setup =
+            FakeVaultSetup::start_with(options.env("VAULT_TOKEN", "s3cret-token-of-the-environment")).await;
+        let logins = [ScriptedAnswer::login(LOGIN_TOKEN, 3600)];
+        setup.vault.script("POST", "/v1/auth/kubernetes/login", logins);
         let secrets = [VALUE, ARGUMENT, LOGIN_TOKEN, "s3cret", "czNjcmV0"].map(str::to_owned).to_vec();
-        let mut scenario = Self { site, errors: Vec::new(), secrets };
+        let mut scenario = Self { setup, errors: Vec::new(), secrets };
         let key = String::from_utf8(HMAC_KEY.to_vec()).unwrap();
         scenario.secrets.extend([data_encoding::HEXLOWER.encode(HMAC_KEY), key]);
         scenario
     }
 
     async fn mount(&mut self, call: &MountCall) {
-        if let Err(refusal) = self.site.csi.mount(call).await {
+        if let Err(refusal) = self.setup.csi.mount(call).await {
             self.errors.push(refusal.message);
         }
     }
 
-    async fn read(&mut self, path: &str, answer: Answer) {
-        self.site.vault.script("GET", &format!("/v1/{path}"), [answer]);
+    async fn read(&mut self, path: &str, answer: ScriptedAnswer) {
+        self.setup.vault.script("GET", &format!("/v1/{path}"), [answer]);
         let objects = format!("- {{objectName: f, secretPath: {path}, secretKey: k}}");
         let call = self.call(&objects);
         self.mount(&call).await;
     }
 
     fn call(&mut self, objects: &str) -> MountCall {
-        let pod = Pod::new("shop", "web");
-        let token = self.site.issuer.token(&pod);
+        let pod = TestPod::new("shop", "web");
+        let token = self.setup.issuer.token(&pod);
         // A JWT's header is no secret; its claims and its signature are.
         self.secrets.extend(token.split('.').skip(1).map(str::to_owned));
         let timeout = std::time::Duration::from_secs(12);
@@ -54,8 +55,8 @@ impl Scenario {
     }
 
     async fn assert_nothing_leaked(&self) {
-        let log = self.site.csi.log();
-        let metrics = self.site.csi.metrics().await.0;
+        let log = self.setup.csi.log();
+        let metrics = self.setup.csi.metrics().await.0;
         assert!(!self.errors.is_empty() && !log.is_empty());
         let everything = self.errors.iter().chain([&log, &metrics]);
         for text in everything {
@@ -75,26 +76,31 @@ fn excerpt(text: &str, at: usize) -> String {
 async fn run(flags: &[&str]) {
     let mut scenario = Scenario::start(flags).await;
     let good = json!({ "k": VALUE, "other": [VALUE], "n": 1 });
-    scenario.read("kv/app", Answer::secret(good.clone())).await;
-    scenario.read("kv/text", Answer::json(200, &json!({ "data": VALUE }))).await;
-    scenario.read("kv/cut", Answer::raw(200, &[], format!(r#"{{"data":{{"k":"{VALUE}""#))).await;
+    scenario.read("kv/app", ScriptedAnswer::secret(good.clone())).await;
+    scenario.read("kv/text", ScriptedAnswer::json(200, &json!({ "data": VALUE }))).await;
+    scenario.read("kv/cut", ScriptedAnswer::raw(200, &[], format!(r#"{{"data":{{"k":"{VALUE}""#))).await;
     scenario
-        .read("kv/twisted", Answer::raw(200, &[], format!(r#"{{"lease_duration":"{VALUE}","data":[]}}"#)))
+        .read(
+            "kv/twisted",
+            ScriptedAnswer::raw(200, &[], format!(r#"{{"lease_duration":"{VALUE}","data":[]}}"#)),
+        )
         .await;
-    scenario.read("kv/page", Answer::raw(502, &[], format!("<html>{VALUE}</html>"))).await;
-    scenario.read("kv/plain-error", Answer::raw(500, &[], VALUE)).await;
-    scenario.read("kv/half", Answer::closes_midway()).await;
-    scenario.read("kv/away", Answer::redirect(307, &format!("http://127.0.0.1:9/v1/kv?x={VALUE}"))).await;
-    scenario.read("kv/denied", Answer::error(403, "permission denied")).await;
-    scenario.read("kv/missing", Answer::secret(json!({ VALUE: VALUE }))).await;
+    scenario.read("kv/page", ScriptedAnswer::raw(502, &[], format!("<html>{VALUE}</html>"))).await;
+    scenario.read("kv/plain-error", ScriptedAnswer::raw(500, &[], VALUE)).await;
+    scenario.read("kv/half", ScriptedAnswer::closes_midway()).await;
+    scenario
+        .read("kv/away", ScriptedAnswer::redirect(307, &format!("http://127.0.0.1:9/v1/kv?x={VALUE}")))
+        .await;
+    scenario.read("kv/denied", ScriptedAnswer::error(403, "permission denied")).await;
+    scenario.read("kv/missing", ScriptedAnswer::secret(json!({ VALUE: VALUE }))).await;
 
     let issue = |path: &str, key: &str| {
         format!(
             "- {{objectName: f, secretPath: {path}, secretKey: {key}, method: POST, secretArgs: {{plaintext: {ARGUMENT}}}}}"
         )
     };
-    scenario.site.vault.script("POST", "/v1/transit/good", [Answer::secret(good)]);
-    scenario.site.vault.script("POST", "/v1/transit/bad", [Answer::error(400, "bad request")]);
+    scenario.setup.vault.script("POST", "/v1/transit/good", [ScriptedAnswer::secret(good)]);
+    scenario.setup.vault.script("POST", "/v1/transit/bad", [ScriptedAnswer::error(400, "bad request")]);
     for objects in [
         issue("transit/good", "k"),
         issue("transit/good", "none"),
@@ -121,10 +127,11 @@ async fn run(flags: &[&str]) {
         assert_ne!(broken, attributes);
         scenario.mount(&call.clone().raw_attributes(&broken)).await;
     }
-    for answer in
-        [Answer::raw(200, &[], format!(r#"{{"auth":{{"client_token":"{LOGIN_TOKEN}""#)), Answer::html(502)]
-    {
-        scenario.site.vault.script("POST", "/v1/auth/kubernetes/login", [answer]);
+    for answer in [
+        ScriptedAnswer::raw(200, &[], format!(r#"{{"auth":{{"client_token":"{LOGIN_TOKEN}""#)),
+        ScriptedAnswer::html(502),
+    ] {
+        scenario.setup.vault.script("POST", "/v1/auth/kubernetes/login", [answer]);
         let call = scenario.call("- {objectName: f, secretPath: kv/app, secretKey: k}");
         scenario.mount(&call).await;
     }
@@ -152,17 +159,21 @@ async fn at_level_trace() {
 async fn even_when_vault_s_own_words_hold_it() {
     let mut scenario = Scenario::start(&["-log-level=trace"]).await;
     let call = scenario.call("- {objectName: f, secretPath: kv/app, secretKey: k}");
-    scenario.site.vault.script(
+    scenario.setup.vault.script(
         "GET",
         "/v1/kv/app",
-        [Answer::error(400, &format!("bad token {LOGIN_TOKEN}"))],
+        [ScriptedAnswer::error(400, &format!("bad token {LOGIN_TOKEN}"))],
     );
     scenario.mount(&call).await;
 
     let issue = format!(
         "- {{objectName: f, secretPath: transit/x, secretKey: k, method: POST, secretArgs: {{plaintext: {ARGUMENT}}}}}"
     );
-    scenario.site.vault.script("POST", "/v1/transit/x", [Answer::error(400, &format!("bad {ARGUMENT}"))]);
+    scenario.setup.vault.script(
+        "POST",
+        "/v1/transit/x",
+        [ScriptedAnswer::error(400, &format!("bad {ARGUMENT}"))],
+    );
     let call = scenario.call(&issue);
     scenario.mount(&call).await;
 
@@ -174,10 +185,10 @@ async fn even_when_vault_s_own_words_hold_it() {
     let jwt: String =
         request[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
     assert!(jwt.contains(&claims));
-    scenario.site.vault.script(
+    scenario.setup.vault.script(
         "POST",
         "/v1/auth/kubernetes/login",
-        [Answer::error(400, &format!("bad jwt {jwt}"))],
+        [ScriptedAnswer::error(400, &format!("bad jwt {jwt}"))],
     );
     scenario.mount(&call).await;
 

@@ -3,27 +3,27 @@
 use std::process::Command;
 
 use coffer_tests::{
-    Answer, Csi, CsiOptions, FaultServer, Issuer, MountCall, Pod, call_as_web, coffer_binary,
+    Csi, CsiOptions, FakeVault, MountCall, ScriptedAnswer, TestPod, TokenIssuer, call_as_web, coffer_binary,
 };
 use serde_json::json;
 
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-struct Stage {
-    vault: FaultServer,
-    issuer: Issuer,
+struct SettingsSetup {
+    vault: FakeVault,
+    issuer: TokenIssuer,
 }
 
-impl Stage {
+impl SettingsSetup {
     async fn new() -> Self {
-        let vault = FaultServer::start().await;
-        vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
-        Self { vault, issuer: Issuer::new() }
+        let vault = FakeVault::start().await;
+        vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+        Self { vault, issuer: TokenIssuer::new() }
     }
 
     fn call(&self) -> MountCall {
-        call_as_web(&self.issuer, &Pod::new("shop", "web"), READ)
+        call_as_web(&self.issuer, &TestPod::new("shop", "web"), READ)
     }
 
     async fn reaches(&self, what: &str, options: CsiOptions) {
@@ -36,16 +36,16 @@ impl Stage {
 
 #[tokio::test]
 async fn flags_take_one_dash_or_two_and_either_way_of_a_value() {
-    let stage = Stage::new().await;
-    let address = stage.vault.address();
+    let setup = SettingsSetup::new().await;
+    let address = setup.vault.address();
     let one = Csi::options().flag(format!("-vault-addr={address}"));
-    stage.reaches("one dash", one).await;
-    stage.reaches("two dashes", Csi::options().flag(format!("--vault-addr={address}"))).await;
-    stage.reaches("apart", Csi::options().flag("-vault-addr").flag(address)).await;
-    stage.reaches("two dashes, apart", Csi::options().flag("--vault-addr").flag(address)).await;
-    stage.reaches("openbao's", Csi::options().flag(format!("-openbao-addr={address}"))).await;
+    setup.reaches("one dash", one).await;
+    setup.reaches("two dashes", Csi::options().flag(format!("--vault-addr={address}"))).await;
+    setup.reaches("apart", Csi::options().flag("-vault-addr").flag(address)).await;
+    setup.reaches("two dashes, apart", Csi::options().flag("--vault-addr").flag(address)).await;
+    setup.reaches("openbao's", Csi::options().flag(format!("-openbao-addr={address}"))).await;
     let many = one_of_each().into_iter().fold(Csi::options(), CsiOptions::flag);
-    stage.reaches("every flag", many.flag(format!("-vault-addr={address}"))).await;
+    setup.reaches("every flag", many.flag(format!("-vault-addr={address}"))).await;
 }
 
 fn one_of_each() -> [&'static str; 8] {
@@ -63,56 +63,60 @@ fn one_of_each() -> [&'static str; 8] {
 
 #[tokio::test]
 async fn the_environment_is_weaker_than_flags_and_flags_than_the_class() {
-    let stage = Stage::new().await;
-    let address = stage.vault.address();
-    stage.reaches("environment", Csi::options().env("VAULT_ADDR", address)).await;
-    stage
+    let setup = SettingsSetup::new().await;
+    let address = setup.vault.address();
+    setup.reaches("environment", Csi::options().env("VAULT_ADDR", address)).await;
+    setup
         .reaches("bao beats vault", Csi::options().env("BAO_ADDR", address).env("VAULT_ADDR", NOWHERE))
         .await;
     let flag = Csi::options().flag(format!("-vault-addr={address}")).env("VAULT_ADDR", NOWHERE);
-    stage.reaches("a flag beats the environment", flag).await;
+    setup.reaches("a flag beats the environment", flag).await;
 
     let csi = Csi::options().flag(format!("-vault-addr={NOWHERE}")).start().await;
-    csi.mount(&stage.call().param("vaultAddress", address)).await.expect("the class beats the flag");
+    csi.mount(&setup.call().param("vaultAddress", address)).await.expect("the class beats the flag");
 }
 
 #[tokio::test]
 async fn mount_and_namespace_are_taken_from_flags_and_environment() {
-    let stage = Stage::new().await;
-    let base = Csi::options().flag(format!("-vault-addr={}", stage.vault.address()));
+    let setup = SettingsSetup::new().await;
+    let base = Csi::options().flag(format!("-vault-addr={}", setup.vault.address()));
     let options =
         base.clone().flag("-vault-mount=my/jwt").env("VAULT_NAMESPACE", "weak").flag("-vault-namespace=team");
-    stage.reaches("mount and namespace", options).await;
-    let login = stage.vault.requests_to("POST", "/v1/auth/my/jwt/login").pop().expect("a login at my/jwt");
+    setup.reaches("mount and namespace", options).await;
+    let login = setup.vault.requests_to("POST", "/v1/auth/my/jwt/login").pop().expect("a login at my/jwt");
     assert_eq!(login.headers.get("x-vault-namespace").map(|ns| ns.trim_matches('/')), Some("team"));
 
-    stage.reaches("environment's namespace", base.env("VAULT_NAMESPACE", "weak")).await;
-    let last = stage.vault.requests().pop().unwrap();
+    setup.reaches("environment's namespace", base.env("VAULT_NAMESPACE", "weak")).await;
+    let last = setup.vault.requests().pop().unwrap();
     assert_eq!(last.headers.get("x-vault-namespace").map(|ns| ns.trim_matches('/')), Some("weak"));
 }
 
 #[tokio::test]
 async fn a_socket_called_openbao_has_openbao_s_defaults() {
-    let stage = Stage::new().await;
+    let setup = SettingsSetup::new().await;
     let dir = tempfile::tempdir().unwrap();
-    let csi = Csi::options().socket(&dir.path().join("openbao.sock")).env("BAO_ADDR", stage.vault.address());
+    let csi = Csi::options().socket(&dir.path().join("openbao.sock")).env("BAO_ADDR", setup.vault.address());
     let csi = csi.start().await;
-    let pod = Pod::new("shop", "web");
+    let pod = TestPod::new("shop", "web");
     let call = MountCall::new(&pod).param("openbaoRoleName", "web").objects(READ);
-    csi.mount(&call.token("openbao", &stage.issuer.token(&pod)))
+    csi.mount(&call.token("openbao", &setup.issuer.token(&pod)))
         .await
         .expect("the token of audience openbao");
 }
 
 #[tokio::test]
 async fn a_proxy_is_used_where_one_is_set() {
-    let stage = Stage::new().await;
+    let setup = SettingsSetup::new().await;
     let target = "http://vault.example:8200";
-    stage.vault.script("POST", &format!("{target}/v1/auth/kubernetes/login"), [Answer::login("hvs.x", 3600)]);
-    stage.vault.script("GET", &format!("{target}/v1/kv/app"), [Answer::secret(json!({ "k": "v" }))]);
+    setup.vault.script(
+        "POST",
+        &format!("{target}/v1/auth/kubernetes/login"),
+        [ScriptedAnswer::login("hvs.x", 3600)],
+    );
+    setup.vault.script("GET", &format!("{target}/v1/kv/app"), [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     for name in ["VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"] {
-        let options = Csi::options().env(name, stage.vault.address()).env("VAULT_ADDR", target);
-        stage.reaches(name, options).await;
+        let options = Csi::options().env(name, setup.vault.address()).env("VAULT_ADDR", target);
+        setup.reaches(name, options).await;
     }
 }
 
@@ -146,13 +150,13 @@ async fn what_cannot_be_is_named_at_the_start() {
 /// The socket is served whatever else is amiss: the driver would otherwise hang on it.
 #[tokio::test]
 async fn a_file_that_is_not_there_is_named_at_the_mount() {
-    let stage = Stage::new().await;
+    let setup = SettingsSetup::new().await;
     for (flag, address) in [
         ("-vault-tls-ca-cert=/nowhere/ca.pem", "https://127.0.0.1:9"),
-        ("-hmac-key-file=/nowhere/key", stage.vault.address()),
+        ("-hmac-key-file=/nowhere/key", setup.vault.address()),
     ] {
         let csi = Csi::options().flag(flag).flag(format!("-vault-addr={address}")).start().await;
-        let refusal = csi.mount(&stage.call()).await.unwrap_err();
+        let refusal = csi.mount(&setup.call()).await.unwrap_err();
         assert!(refusal.names(&["/nowhere/"]), "{flag}: {refusal:?}");
     }
 }

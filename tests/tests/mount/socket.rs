@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use coffer_tests::{Csi, Issuer, Pod, call_as_web, coffer_binary, until_true};
+use coffer_tests::{Csi, TestPod, TokenIssuer, call_as_web, coffer_binary, until_true};
 
 #[tokio::test]
 async fn it_is_there_before_any_vault_and_for_its_owner_alone() {
@@ -99,7 +99,7 @@ async fn another_user_is_refused_even_where_the_file_lets_them_in() {
                 spec: {provider: vault, parameters: {roleName: web, objects: '[{objectName: f, secretPath: kv/a}]'}}\n";
     std::fs::write(&class, text).unwrap();
     let token = dir.path().join("token");
-    std::fs::write(&token, Issuer::new().token(&Pod::new("shop", "web"))).unwrap();
+    std::fs::write(&token, TokenIssuer::new().token(&TestPod::new("shop", "web"))).unwrap();
 
     let csi = Csi::options().flag("-vault-addr=http://127.0.0.1:9").socket(&dir.path().join("vault.sock"));
     let csi = csi.start().await;
@@ -117,7 +117,7 @@ async fn another_user_is_refused_even_where_the_file_lets_them_in() {
     assert!(root.contains("127.0.0.1:9"), "root comes as far as Vault, which is not there: {root}");
     assert!(!nobody.contains("127.0.0.1:9"), "nobody came as far as Vault: {nobody}");
     assert!(csi.log().contains("65534"), "who was refused is not logged: {}", csi.log());
-    csi.mount(&call_as_web(&Issuer::new(), &Pod::new("shop", "web"), "x")).await.unwrap_err();
+    csi.mount(&call_as_web(&TokenIssuer::new(), &TestPod::new("shop", "web"), "x")).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Versions: the incumbent's own, so that swapping the provider restarts no pod.
 
-use coffer_tests::{Answer, Csi, FaultSite, HMAC_KEY, Pod, call_as_web};
+use coffer_tests::{Csi, FakeVaultSetup, HMAC_KEY, ScriptedAnswer, TestPod, call_as_web};
 use data_encoding::BASE64URL;
 use ring::hmac;
 use serde_json::json;
@@ -13,13 +13,17 @@ fn incumbent_version(config: &str, content: &[u8]) -> String {
 
 #[tokio::test]
 async fn an_object_s_version_is_the_incumbent_s_to_the_byte() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     let data = json!({ "password": "s3cret", "b64": "aGk=", "map": { "b": 1, "a": "<" } });
     for path in ["/v1/kv/app", "/v1/kv/a&b"] {
-        site.vault.script("GET", path, [Answer::secret(data.clone())]);
+        setup.vault.script("GET", path, [ScriptedAnswer::secret(data.clone())]);
     }
-    site.vault.script("POST", "/v1/pki/issue/web", [Answer::secret(json!({ "certificate": "PEM" }))]);
-    site.vault.script("PUT", "/v1/pki/issue/web", [Answer::secret(json!({ "certificate": "PEM" }))]);
+    setup.vault.script(
+        "POST",
+        "/v1/pki/issue/web",
+        [ScriptedAnswer::secret(json!({ "certificate": "PEM" }))],
+    );
+    setup.vault.script("PUT", "/v1/pki/issue/web", [ScriptedAnswer::secret(json!({ "certificate": "PEM" }))]);
     let objects = r#"
 - objectName: plain
   secretPath: kv/app
@@ -51,7 +55,7 @@ async fn an_object_s_version_is_the_incumbent_s_to_the_byte() {
   method: PUT
   secretArgs: {}
 "#;
-    let mounted = site.mount(objects).await.unwrap();
+    let mounted = setup.mount(objects).await.unwrap();
     for (name, config, content) in [
         (
             "plain",
@@ -96,32 +100,32 @@ async fn an_object_s_version_is_the_incumbent_s_to_the_byte() {
 
 #[tokio::test]
 async fn versions_are_the_same_for_every_pod_and_after_a_restart() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     let objects =
         "[{objectName: one, secretPath: kv/app, secretKey: k}, {objectName: all, secretPath: kv/app}]";
-    let first = site.mount(objects).await.unwrap();
-    assert_eq!(site.mount(objects).await.unwrap().versions, first.versions);
+    let first = setup.mount(objects).await.unwrap();
+    assert_eq!(setup.mount(objects).await.unwrap().versions, first.versions);
 
-    let restarted = Csi::options().flag(format!("-vault-addr={}", site.vault.address())).start().await;
-    let call = call_as_web(&site.issuer, &Pod::new("other", "web"), objects);
+    let restarted = Csi::options().flag(format!("-vault-addr={}", setup.vault.address())).start().await;
+    let call = call_as_web(&setup.issuer, &TestPod::new("other", "web"), objects);
     assert_eq!(restarted.mount(&call).await.unwrap().versions, first.versions);
 }
 
 #[tokio::test]
 async fn a_whole_response_s_version_goes_by_its_data_alone() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     let answer = |id: u32, lease: u32, data: &str| {
         let body = json!({
             "request_id": format!("id-{id}"), "lease_id": format!("l/{id}"), "lease_duration": lease,
             "renewable": true, "data": { "k": data }, "warnings": [format!("warning {id}")],
         });
-        Answer::json(200, &body)
+        ScriptedAnswer::json(200, &body)
     };
-    site.vault.script("GET", "/v1/kv/app", [answer(1, 60, "a"), answer(2, 59, "a"), answer(3, 58, "b")]);
+    setup.vault.script("GET", "/v1/kv/app", [answer(1, 60, "a"), answer(2, 59, "a"), answer(3, 58, "b")]);
     let mut versions = Vec::new();
     for _ in 0..3 {
-        let mounted = site.mount("- {objectName: all, secretPath: kv/app}").await.unwrap();
+        let mounted = setup.mount("- {objectName: all, secretPath: kv/app}").await.unwrap();
         versions.push(mounted.version("all").to_owned());
     }
     assert_eq!(versions[0], versions[1], "nothing but the envelope changed");

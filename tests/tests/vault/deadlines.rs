@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coffer_tests::{Answer, Csi, Driver, FaultSite, Pod};
+use coffer_tests::{Csi, FakeVaultSetup, ScriptedAnswer, SimulatedDriver, TestPod};
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -15,93 +15,93 @@ const DEADLINE: Option<Duration> = Some(Duration::from_secs(8));
 
 #[tokio::test]
 async fn a_hung_read_ends_before_the_deadline() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::hangs()]);
-    let call = site.call(&Pod::new("shop", "web"), READ).timeout(DEADLINE);
-    let refusal = site.csi.mount(&call).await.unwrap_err();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
 }
 
 /// The driver wants some of the time for itself: of 12 seconds this one gives up after 10.
 #[tokio::test]
 async fn the_answer_leaves_the_driver_some_of_its_time() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::hangs()]);
-    let call = site.call(&Pod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(12)));
-    let mounted = tokio::time::timeout(Duration::from_secs(10), site.csi.mount(&call)).await;
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(12)));
+    let mounted = tokio::time::timeout(Duration::from_secs(10), setup.csi.mount(&call)).await;
     mounted.expect("the answer came with less than two seconds to spare").unwrap_err();
 }
 
 #[tokio::test]
 async fn a_hung_login_ends_before_the_deadline() {
-    let site = FaultSite::start().await;
-    site.vault.script("POST", LOGIN, [Answer::hangs()]);
-    let call = site.call(&Pod::new("shop", "web"), READ).timeout(DEADLINE);
-    let refusal = site.csi.mount(&call).await.unwrap_err();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("POST", LOGIN, [ScriptedAnswer::hangs()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["login"]), "{refusal:?}");
 }
 
 #[tokio::test]
 async fn a_hung_request_that_issues_ends_before_the_deadline_and_is_sent_once() {
-    let site = FaultSite::start().await;
-    site.vault.script("POST", "/v1/pki/issue/web", [Answer::hangs()]);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("POST", "/v1/pki/issue/web", [ScriptedAnswer::hangs()]);
     let objects = "- {objectName: f, secretPath: pki/issue/web, secretKey: k, method: POST}";
-    let call = site.call(&Pod::new("shop", "web"), objects).timeout(DEADLINE);
-    let refusal = site.csi.mount(&call).await.unwrap_err();
+    let call = setup.call(&TestPod::new("shop", "web"), objects).timeout(DEADLINE);
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["f", "pki/issue/web"]), "{refusal:?}");
-    assert_eq!(site.vault.requests_to("POST", "/v1/pki/issue/web").len(), 1);
+    assert_eq!(setup.vault.requests_to("POST", "/v1/pki/issue/web").len(), 1);
 }
 
 #[tokio::test]
 async fn mounts_that_queue_behind_a_hung_vault_end_before_their_deadline_too() {
-    let site = FaultSite::start().await;
-    site.vault.script("POST", LOGIN, [Answer::hangs()]);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("POST", LOGIN, [ScriptedAnswer::hangs()]);
     let mount = |_| async {
-        let call = site.call(&Pod::new("shop", "web"), READ).timeout(DEADLINE);
-        site.csi.mount(&call).await.unwrap_err()
+        let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+        setup.csi.mount(&call).await.unwrap_err()
     };
     let refusals = join_all((0..200).map(mount)).await;
     assert_eq!(refusals.len(), 200);
-    site.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process lives");
 }
 
 #[tokio::test]
 async fn retries_end_before_the_deadline() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::error(500, "internal error")]);
-    let call = site.call(&Pod::new("shop", "web"), READ).timeout(DEADLINE);
-    let refusal = site.csi.mount(&call).await.unwrap_err();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::error(500, "internal error")]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app", "500"]), "{refusal:?}");
 }
 
 #[tokio::test]
 async fn a_deadline_shorter_than_any_margin_still_has_a_final_answer() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::hangs()]);
-    let call = site.call(&Pod::new("shop", "web"), READ);
-    site.csi.mount(&call.timeout(Some(Duration::from_secs(4)))).await.unwrap_err();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ);
+    setup.csi.mount(&call.timeout(Some(Duration::from_secs(4)))).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_vault_that_is_slow_but_answers_is_waited_for() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" })).held()]);
-    let call = site.call(&Pod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(60)));
-    let (mounted, ()) = tokio::join!(site.csi.mount(&call), async {
-        site.vault.took("GET", "/v1/kv/app", 1).await;
-        site.vault.release();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(60)));
+    let (mounted, ()) = tokio::join!(setup.csi.mount(&call), async {
+        setup.vault.took("GET", "/v1/kv/app", 1).await;
+        setup.vault.release();
     });
     assert_eq!(mounted.unwrap().text("f"), "v");
 }
 
 #[tokio::test]
 async fn the_client_s_own_timeout_is_set_as_in_vault_s_client() {
-    let site = FaultSite::start_with(Csi::options().env("VAULT_CLIENT_TIMEOUT", "1s")).await;
-    site.vault.script("POST", "/v1/pki/x", [Answer::hangs()]);
+    let setup = FakeVaultSetup::start_with(Csi::options().env("VAULT_CLIENT_TIMEOUT", "1s")).await;
+    setup.vault.script("POST", "/v1/pki/x", [ScriptedAnswer::hangs()]);
     let objects = "- {objectName: f, secretPath: pki/x, secretKey: k, method: POST}";
     // Without the variable, this deadline would outlast the test.
-    let call = site.call(&Pod::new("shop", "web"), objects).timeout(Some(Duration::from_secs(3600)));
-    let refusal = site.csi.mount(&call).await.unwrap_err();
+    let call = setup.call(&TestPod::new("shop", "web"), objects).timeout(Some(Duration::from_secs(3600)));
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["f", "pki/x"]), "{refusal:?}");
 }
 
@@ -109,9 +109,10 @@ async fn the_client_s_own_timeout_is_set_as_in_vault_s_client() {
 /// node. The one test that takes the cap's full minute.
 #[tokio::test]
 async fn a_mount_without_a_deadline_ends_by_itself() {
-    let site = FaultSite::start().await;
-    site.vault.script("POST", LOGIN, [Answer::hangs()]);
-    let call = site.call(&Pod::new("shop", "web"), READ).driver(Driver::V1_5Rotation).timeout(None);
-    let mounted = tokio::time::timeout(Duration::from_secs(120), site.csi.mount(&call)).await;
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("POST", LOGIN, [ScriptedAnswer::hangs()]);
+    let call =
+        setup.call(&TestPod::new("shop", "web"), READ).driver(SimulatedDriver::V1_5Rotation).timeout(None);
+    let mounted = tokio::time::timeout(Duration::from_secs(120), setup.csi.mount(&call)).await;
     mounted.expect("the mount never ended").unwrap_err();
 }

@@ -1,30 +1,30 @@
 //! A standby Vault's redirect: one is followed, with everything that the request held, and never into the clear.
 
-use coffer_tests::{Answer, Csi, FaultServer, FaultSite, Pod, TestCa, call_as_web};
+use coffer_tests::{Csi, FakeVault, FakeVaultSetup, ScriptedAnswer, TestCa, TestPod, call_as_web};
 use serde_json::json;
 
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 const ISSUE: &str =
     "- {objectName: f, secretPath: pki/issue/web, secretKey: k, method: POST, secretArgs: {a: b}}";
 
-fn good() -> Answer {
-    Answer::secret(json!({ "k": "v" }))
+fn good() -> ScriptedAnswer {
+    ScriptedAnswer::secret(json!({ "k": "v" }))
 }
 
 #[tokio::test]
 async fn one_redirect_is_followed_with_method_body_token_and_namespace() {
-    let site = FaultSite::start().await;
-    let active = FaultServer::start().await;
+    let setup = FakeVaultSetup::start().await;
+    let active = FakeVault::start().await;
     active.script("GET", "/v1/kv/app", [good()]);
     active.script("POST", "/v1/pki/issue/web", [good()]);
     for status in [301, 302, 307] {
         for (method, path, objects) in [("GET", "/v1/kv/app", READ), ("POST", "/v1/pki/issue/web", ISSUE)] {
             let location = format!("{}{path}", active.address());
-            site.vault.script(method, path, [Answer::redirect(status, &location)]);
-            let call = site.call(&Pod::new("shop", "web"), objects).param("vaultNamespace", "team");
-            let mounted = site.csi.mount(&call).await.unwrap_or_else(|e| panic!("{status} {method}: {e:?}"));
+            setup.vault.script(method, path, [ScriptedAnswer::redirect(status, &location)]);
+            let call = setup.call(&TestPod::new("shop", "web"), objects).param("vaultNamespace", "team");
+            let mounted = setup.csi.mount(&call).await.unwrap_or_else(|e| panic!("{status} {method}: {e:?}"));
             assert_eq!(mounted.text("f"), "v");
-            let sent = site.vault.requests_to(method, path).pop().unwrap();
+            let sent = setup.vault.requests_to(method, path).pop().unwrap();
             let followed = active.requests().pop().unwrap();
             assert_eq!((followed.method.as_str(), followed.path.as_str()), (method, path), "{status}");
             assert_eq!(followed.body, sent.body, "{status} {method}");
@@ -37,12 +37,16 @@ async fn one_redirect_is_followed_with_method_body_token_and_namespace() {
 
 #[tokio::test]
 async fn a_login_is_redirected_too() {
-    let site = FaultSite::start().await;
-    let active = FaultServer::start().await;
+    let setup = FakeVaultSetup::start().await;
+    let active = FakeVault::start().await;
     let login = "/v1/auth/kubernetes/login";
-    site.vault.script("POST", login, [Answer::redirect(307, &format!("{}{login}", active.address()))]);
-    site.vault.script("GET", "/v1/kv/app", [good()]);
-    site.mount(READ).await.unwrap();
+    setup.vault.script(
+        "POST",
+        login,
+        [ScriptedAnswer::redirect(307, &format!("{}{login}", active.address()))],
+    );
+    setup.vault.script("GET", "/v1/kv/app", [good()]);
+    setup.mount(READ).await.unwrap();
     let followed = active.requests_to("POST", login).pop().unwrap();
     assert_eq!(followed.json()["role"], "web");
     assert!(followed.json()["jwt"].as_str().is_some_and(|jwt| jwt.len() > 100));
@@ -50,35 +54,35 @@ async fn a_login_is_redirected_too() {
 
 #[tokio::test]
 async fn a_relative_redirect_stays_with_the_server() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::redirect(307, "/v1/kv/elsewhere?x=1")]);
-    site.vault.script("GET", "/v1/kv/elsewhere", [good()]);
-    site.mount(READ).await.unwrap();
-    assert_eq!(site.vault.requests_to("GET", "/v1/kv/elsewhere")[0].query, "x=1");
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::redirect(307, "/v1/kv/elsewhere?x=1")]);
+    setup.vault.script("GET", "/v1/kv/elsewhere", [good()]);
+    setup.mount(READ).await.unwrap();
+    assert_eq!(setup.vault.requests_to("GET", "/v1/kv/elsewhere")[0].query, "x=1");
 }
 
 #[tokio::test]
 async fn a_second_redirect_is_not_followed() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::redirect(307, "/v1/kv/app")]);
-    let refusal = site.mount(READ).await.unwrap_err();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::redirect(307, "/v1/kv/app")]);
+    let refusal = setup.mount(READ).await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
-    assert_eq!(site.vault.requests_to("GET", "/v1/kv/app").len(), 2);
+    assert_eq!(setup.vault.requests_to("GET", "/v1/kv/app").len(), 2);
 }
 
 #[tokio::test]
 async fn https_is_never_left_for_http() {
     let ca = TestCa::new();
-    let (vault, clear) = (FaultServer::start_tls(&ca).await, FaultServer::start().await);
+    let (vault, clear) = (FakeVault::start_tls(&ca).await, FakeVault::start().await);
     for (method, path) in [("GET", "/v1/kv/app"), ("POST", "/v1/auth/kubernetes/login")] {
         clear.script(method, path, [good()]);
     }
     let csi = Csi::options().flag(format!("-vault-addr={}", vault.address()));
     let csi = csi.flag(format!("-vault-tls-ca-cert={}", ca.certificate_file().display())).start().await;
-    let issuer = coffer_tests::Issuer::new();
-    let mount = async || csi.mount(&call_as_web(&issuer, &Pod::new("shop", "web"), READ)).await;
+    let issuer = coffer_tests::TokenIssuer::new();
+    let mount = async || csi.mount(&call_as_web(&issuer, &TestPod::new("shop", "web"), READ)).await;
 
-    let away = |path: &str| Answer::redirect(307, &format!("{}{path}", clear.address()));
+    let away = |path: &str| ScriptedAnswer::redirect(307, &format!("{}{path}", clear.address()));
     vault.script("GET", "/v1/kv/app", [away("/v1/kv/app")]);
     let refusal = mount().await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
@@ -89,9 +93,9 @@ async fn https_is_never_left_for_http() {
 
 #[tokio::test]
 async fn redirects_can_be_turned_off() {
-    let site = FaultSite::start_with(Csi::options().env("VAULT_DISABLE_REDIRECTS", "true")).await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::redirect(307, "/v1/kv/elsewhere")]);
-    site.vault.script("GET", "/v1/kv/elsewhere", [good()]);
-    site.mount(READ).await.unwrap_err();
-    assert_eq!(site.vault.requests_to("GET", "/v1/kv/elsewhere").len(), 0);
+    let setup = FakeVaultSetup::start_with(Csi::options().env("VAULT_DISABLE_REDIRECTS", "true")).await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::redirect(307, "/v1/kv/elsewhere")]);
+    setup.vault.script("GET", "/v1/kv/elsewhere", [good()]);
+    setup.mount(READ).await.unwrap_err();
+    assert_eq!(setup.vault.requests_to("GET", "/v1/kv/elsewhere").len(), 0);
 }

@@ -2,126 +2,126 @@
 
 use std::time::Duration;
 
-use coffer_tests::{Answer, Csi, FaultServer, FaultSite, Pod, until_true};
+use coffer_tests::{Csi, FakeVault, FakeVaultSetup, ScriptedAnswer, TestPod, until_true};
 use serde_json::json;
 
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 const ISSUE: &str =
     "- {objectName: f, secretPath: pki/issue/web, secretKey: k, method: POST, secretArgs: {a: b}}";
 
-fn good() -> Answer {
-    Answer::secret(json!({ "k": "v" }))
+fn good() -> ScriptedAnswer {
+    ScriptedAnswer::secret(json!({ "k": "v" }))
 }
 
 #[tokio::test]
 async fn a_read_is_tried_again_after_what_may_pass() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     for (name, fault) in [
-        ("412", Answer::error(412, "required index state not present")),
-        ("429", Answer::busy(429, 1)),
-        ("500", Answer::error(500, "internal error")),
-        ("502", Answer::html(502)),
-        ("503", Answer::sealed()),
-        ("504", Answer::empty(504)),
+        ("412", ScriptedAnswer::error(412, "required index state not present")),
+        ("429", ScriptedAnswer::busy(429, 1)),
+        ("500", ScriptedAnswer::error(500, "internal error")),
+        ("502", ScriptedAnswer::html(502)),
+        ("503", ScriptedAnswer::sealed()),
+        ("504", ScriptedAnswer::empty(504)),
     ] {
         let path = format!("/v1/kv/{name}");
-        site.vault.script("GET", &path, [fault, good()]);
+        setup.vault.script("GET", &path, [fault, good()]);
         let objects = format!("- {{objectName: f, secretPath: kv/{name}, secretKey: k}}");
-        let mounted = site.mount(&objects).await.unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+        let mounted = setup.mount(&objects).await.unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
         assert_eq!(mounted.text("f"), "v");
-        assert_eq!(site.vault.requests_to("GET", &path).len(), 2, "{name}");
+        assert_eq!(setup.vault.requests_to("GET", &path).len(), 2, "{name}");
     }
 }
 
 #[tokio::test]
 async fn a_list_is_a_read_too() {
-    let site = FaultSite::start().await;
-    site.vault.script("LIST", "/v1/kv/app", [Answer::sealed(), good()]);
-    site.mount("- {objectName: f, secretPath: kv/app, secretKey: k, method: LIST}").await.unwrap();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("LIST", "/v1/kv/app", [ScriptedAnswer::sealed(), good()]);
+    setup.mount("- {objectName: f, secretPath: kv/app, secretKey: k, method: LIST}").await.unwrap();
 }
 
 #[tokio::test]
 async fn what_will_not_pass_is_asked_once() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     for status in [400, 404, 405] {
         let path = format!("/v1/kv/{status}");
-        site.vault.script("GET", &path, [Answer::error(status, "no"), good()]);
+        setup.vault.script("GET", &path, [ScriptedAnswer::error(status, "no"), good()]);
         let objects = format!("- {{objectName: f, secretPath: kv/{status}, secretKey: k}}");
-        site.mount(&objects).await.unwrap_err();
-        assert_eq!(site.vault.requests_to("GET", &path).len(), 1, "{status}");
+        setup.mount(&objects).await.unwrap_err();
+        assert_eq!(setup.vault.requests_to("GET", &path).len(), 1, "{status}");
     }
 }
 
 #[tokio::test]
 async fn what_issues_is_never_sent_twice() {
-    let site = FaultSite::start().await;
+    let setup = FakeVaultSetup::start().await;
     for (name, fault) in [
-        ("412", Answer::error(412, "required index state not present")),
-        ("429", Answer::busy(429, 0)),
-        ("500", Answer::error(500, "internal error")),
-        ("503", Answer::sealed()),
-        ("closes-at-once", Answer::closes_at_once()),
-        ("closes-midway", Answer::closes_midway()),
+        ("412", ScriptedAnswer::error(412, "required index state not present")),
+        ("429", ScriptedAnswer::busy(429, 0)),
+        ("500", ScriptedAnswer::error(500, "internal error")),
+        ("503", ScriptedAnswer::sealed()),
+        ("closes-at-once", ScriptedAnswer::closes_at_once()),
+        ("closes-midway", ScriptedAnswer::closes_midway()),
     ] {
         for method in ["POST", "PUT"] {
             let path = format!("/v1/pki/{name}");
-            site.vault.script(method, &path, [fault.clone(), good()]);
+            setup.vault.script(method, &path, [fault.clone(), good()]);
             // A read before it, so that the request that issues goes over a connection already in use.
-            site.vault.script("GET", "/v1/kv/app", [good()]);
+            setup.vault.script("GET", "/v1/kv/app", [good()]);
             let objects = format!(
                 "- {{objectName: f, secretPath: pki/{name}, secretKey: k, method: {method}, secretArgs: {{a: b}}}}\n\
                  - {{objectName: g, secretPath: kv/app, secretKey: k}}"
             );
-            let refusal = site.mount(&objects).await.expect_err(name);
+            let refusal = setup.mount(&objects).await.expect_err(name);
             assert!(refusal.names(&["f", &format!("pki/{name}")]), "{refusal:?}");
-            assert_eq!(site.vault.requests_to(method, &path).len(), 1, "{method} {name}");
+            assert_eq!(setup.vault.requests_to(method, &path).len(), 1, "{method} {name}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_login_that_was_sent_is_not_sent_again() {
-    let site = FaultSite::start().await;
-    for fault in [Answer::error(500, "internal error"), Answer::closes_at_once()] {
-        site.vault.script("POST", "/v1/auth/kubernetes/login", [fault]);
-        let before = site.vault.logins();
-        site.mount(READ).await.unwrap_err();
-        assert_eq!(site.vault.logins(), before + 1);
+    let setup = FakeVaultSetup::start().await;
+    for fault in [ScriptedAnswer::error(500, "internal error"), ScriptedAnswer::closes_at_once()] {
+        setup.vault.script("POST", "/v1/auth/kubernetes/login", [fault]);
+        let before = setup.vault.logins();
+        setup.mount(READ).await.unwrap_err();
+        assert_eq!(setup.vault.logins(), before + 1);
     }
 }
 
 #[tokio::test]
 async fn a_vault_that_asks_for_more_time_than_there_is_ends_the_mount() {
-    let site = FaultSite::start().await;
-    site.vault.script("GET", "/v1/kv/app", [Answer::busy(429, 3600)]);
-    let call = site.call(&Pod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(30)));
-    let refusal = site.csi.mount(&call).await.unwrap_err();
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::busy(429, 3600)]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(30)));
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app", "429"]), "{refusal:?}");
 }
 
 #[tokio::test]
 async fn the_number_of_retries_is_set_as_in_vault_s_own_client() {
     for (retries, requests) in [("0", 1), ("3", 4)] {
-        let site = FaultSite::start_with(Csi::options().env("VAULT_MAX_RETRIES", retries)).await;
-        site.vault.script("GET", "/v1/kv/app", [Answer::error(500, "internal error")]);
-        site.mount(READ).await.unwrap_err();
-        assert_eq!(site.vault.requests_to("GET", "/v1/kv/app").len(), requests);
+        let setup = FakeVaultSetup::start_with(Csi::options().env("VAULT_MAX_RETRIES", retries)).await;
+        setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::error(500, "internal error")]);
+        setup.mount(READ).await.unwrap_err();
+        assert_eq!(setup.vault.requests_to("GET", "/v1/kv/app").len(), requests);
     }
 }
 
 #[tokio::test]
 async fn a_vault_that_comes_back_is_found_by_the_mount_that_waits() {
-    let first = FaultSite::start().await;
+    let first = FakeVaultSetup::start().await;
     first.vault.script("GET", "/v1/kv/app", [good()]);
-    let call = first.call(&Pod::new("shop", "web"), READ);
+    let call = first.call(&TestPod::new("shop", "web"), READ);
     first.csi.mount(&call).await.unwrap();
 
-    let FaultSite { vault, csi, .. } = first;
+    let FakeVaultSetup { vault, csi, .. } = first;
     let failed = async || csi.metrics().await.sum("coffer_vault_requests_total", &["status=\"none\""]);
     let address = vault.stop().await;
     let (mounted, _vault) = tokio::join!(csi.mount(&call), async {
         until_true("a try in vain", async || failed().await > 0.0).await;
-        let vault = FaultServer::start_at(&address).await;
+        let vault = FakeVault::start_at(&address).await;
         vault.script("GET", "/v1/kv/app", [good()]);
         vault
     });
@@ -130,8 +130,8 @@ async fn a_vault_that_comes_back_is_found_by_the_mount_that_waits() {
 
 #[tokio::test]
 async fn issuing_waits_for_a_vault_that_cannot_be_reached_but_sends_once() {
-    let site = FaultSite::start().await;
-    site.vault.script("POST", "/v1/pki/issue/web", [good()]);
-    assert_eq!(site.mount(ISSUE).await.unwrap().text("f"), "v");
-    assert_eq!(site.vault.requests_to("POST", "/v1/pki/issue/web").len(), 1);
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("POST", "/v1/pki/issue/web", [good()]);
+    assert_eq!(setup.mount(ISSUE).await.unwrap().text("f"), "v");
+    assert_eq!(setup.vault.requests_to("POST", "/v1/pki/issue/web").len(), 1);
 }

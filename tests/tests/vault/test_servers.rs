@@ -1,7 +1,8 @@
 //! The harness itself: what the other tests stand on.
 
 use coffer_tests::{
-    Answer, FaultServer, Issuer, OpenBao, Pod, Role, Site, TestCa, TokenRequest, http_client,
+    FakeVault, JwtRole, OpenBao, OpenBaoSetup, ScriptedAnswer, TestCa, TestPod, TokenIssuer, TokenRequest,
+    http_client,
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -20,11 +21,11 @@ async fn read(bao: &OpenBao, path: &str, token: &str) -> StatusCode {
 
 #[tokio::test]
 async fn openbao_takes_a_pod_s_token_and_counts_what_it_was_asked() {
-    let (bao, issuer) = Site::vault().await;
+    let (bao, issuer) = OpenBaoSetup::vault().await;
     bao.kv_put("app", json!({ "password": "s3cret" })).await;
     assert_eq!(bao.requests(), [], "the administrator's requests do not count");
 
-    let (status, answer) = login(&bao, "web", &issuer.token(&Pod::new("shop", "web"))).await;
+    let (status, answer) = login(&bao, "web", &issuer.token(&TestPod::new("shop", "web"))).await;
     assert_eq!(status, 200, "{answer}");
     let token = answer["auth"]["client_token"].as_str().unwrap();
     assert_eq!(read(&bao, "secret/data/app", token).await, 200);
@@ -40,9 +41,9 @@ async fn openbao_takes_a_pod_s_token_and_counts_what_it_was_asked() {
 
 #[tokio::test]
 async fn openbao_refuses_tokens_of_another_audience_subject_issuer_or_time() {
-    let (bao, issuer) = Site::vault().await;
-    let pod = Pod::new("shop", "web");
-    bao.role("kubernetes", &Role { subject: Some(pod.subject()), ..Role::new("bound", "web") }).await;
+    let (bao, issuer) = OpenBaoSetup::vault().await;
+    let pod = TestPod::new("shop", "web");
+    bao.role("kubernetes", &JwtRole { subject: Some(pod.subject()), ..JwtRole::new("bound", "web") }).await;
     assert_eq!(login(&bao, "bound", &issuer.token(&pod)).await.0, 200);
 
     let elsewhere = TokenRequest { audience: "elsewhere".to_owned(), ..TokenRequest::default() };
@@ -50,8 +51,8 @@ async fn openbao_refuses_tokens_of_another_audience_subject_issuer_or_time() {
     for (case, token) in [
         ("audience", issuer.token_with(&pod, &elsewhere)),
         ("time", issuer.token_with(&pod, &old)),
-        ("subject", issuer.token(&Pod::new("shop", "other"))),
-        ("issuer", Issuer::new().token(&pod)),
+        ("subject", issuer.token(&TestPod::new("shop", "other"))),
+        ("issuer", TokenIssuer::new().token(&pod)),
     ] {
         let (status, answer) = login(&bao, "bound", &token).await;
         assert!(status.is_client_error(), "another {case} is let in: {answer}");
@@ -68,8 +69,12 @@ async fn openbao_serves_its_unix_socket_and_can_be_sealed() {
 
 #[tokio::test]
 async fn the_fault_server_answers_by_script_and_records() {
-    let vault = FaultServer::start().await;
-    vault.script("GET", "/v1/kv/a", [Answer::error(500, "oh"), Answer::secret(json!({ "k": "v" }))]);
+    let vault = FakeVault::start().await;
+    vault.script(
+        "GET",
+        "/v1/kv/a",
+        [ScriptedAnswer::error(500, "oh"), ScriptedAnswer::secret(json!({ "k": "v" }))],
+    );
     let client = http_client();
     let url = format!("{}/v1/kv/a?x=1", vault.address());
     let mut answers = Vec::new();
@@ -92,10 +97,10 @@ async fn the_fault_server_answers_by_script_and_records() {
 
 #[tokio::test]
 async fn the_fault_server_hangs_until_released_and_breaks_off() {
-    let vault = FaultServer::start().await;
-    vault.script("GET", "/v1/kv/held", [Answer::secret(json!({ "k": "v" })).held()]);
-    vault.script("GET", "/v1/kv/half", [Answer::closes_midway()]);
-    vault.script("GET", "/v1/kv/none", [Answer::closes_at_once()]);
+    let vault = FakeVault::start().await;
+    vault.script("GET", "/v1/kv/held", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
+    vault.script("GET", "/v1/kv/half", [ScriptedAnswer::closes_midway()]);
+    vault.script("GET", "/v1/kv/none", [ScriptedAnswer::closes_at_once()]);
     let (client, address) = (http_client(), vault.address().to_owned());
 
     let held = tokio::spawn(client.get(format!("{address}/v1/kv/held")).send());
@@ -112,7 +117,7 @@ async fn the_fault_server_hangs_until_released_and_breaks_off() {
 #[tokio::test]
 async fn the_fault_server_speaks_tls_as_its_authority_says() {
     let ca = TestCa::new();
-    let vault = FaultServer::start_tls(&ca).await;
+    let vault = FakeVault::start_tls(&ca).await;
     let url = format!("{}/v1/kv/a", vault.address());
     assert!(http_client().get(&url).send().await.is_err(), "an unknown authority");
 

@@ -1,22 +1,23 @@
 //! TLS to Vault: whom to trust, by flag, environment and class, and what a class may not name.
 
 use coffer_tests::{
-    Answer, Csi, CsiOptions, FaultServer, Issuer, MountCall, Mounted, Pod, Refusal, TestCa, call_as_web,
+    Csi, CsiOptions, FakeVault, MountCall, MountRefusal, Mounted, ScriptedAnswer, TestCa, TestPod,
+    TokenIssuer, call_as_web,
 };
 use serde_json::json;
 
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
-struct Stage {
+struct TlsSetup {
     ca: TestCa,
-    vault: FaultServer,
+    vault: FakeVault,
 }
 
-impl Stage {
+impl TlsSetup {
     async fn new() -> Self {
         let ca = TestCa::new();
-        let vault = FaultServer::start_tls(&ca).await;
-        vault.script("GET", "/v1/kv/app", [Answer::secret(json!({ "k": "v" }))]);
+        let vault = FakeVault::start_tls(&ca).await;
+        vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
         Self { ca, vault }
     }
 
@@ -25,87 +26,87 @@ impl Stage {
     }
 
     fn call(&self) -> MountCall {
-        call_as_web(&Issuer::new(), &Pod::new("shop", "web"), READ)
+        call_as_web(&TokenIssuer::new(), &TestPod::new("shop", "web"), READ)
     }
 
-    async fn mount(&self, options: CsiOptions) -> Result<Mounted, Refusal> {
+    async fn mount(&self, options: CsiOptions) -> Result<Mounted, MountRefusal> {
         options.start().await.mount(&self.call()).await
     }
 }
 
 #[tokio::test]
 async fn an_unknown_authority_is_refused() {
-    let stage = Stage::new().await;
-    let refusal = stage.mount(stage.options()).await.unwrap_err();
+    let setup = TlsSetup::new().await;
+    let refusal = setup.mount(setup.options()).await.unwrap_err();
     assert!(refusal.names(&["ertificate"]), "{refusal:?}");
-    assert_eq!(stage.vault.requests().len(), 0);
+    assert_eq!(setup.vault.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn an_authority_is_trusted_by_flag_environment_and_class() {
-    let stage = Stage::new().await;
-    let file = stage.ca.certificate_file();
-    let (file, directory) = (file.to_str().unwrap(), stage.ca.directory().to_str().unwrap());
+    let setup = TlsSetup::new().await;
+    let file = setup.ca.certificate_file();
+    let (file, directory) = (file.to_str().unwrap(), setup.ca.directory().to_str().unwrap());
     let pem = std::fs::read_to_string(file).unwrap();
     for options in [
-        stage.options().flag(format!("-vault-tls-ca-cert={file}")),
-        stage.options().flag(format!("-vault-tls-ca-directory={directory}")),
-        stage.options().env("VAULT_CACERT", file),
-        stage.options().env("VAULT_CAPATH", directory),
-        stage.options().env("VAULT_CACERT_BYTES", &pem),
-        stage.options().flag("-vault-tls-skip-verify=true"),
-        stage.options().env("VAULT_SKIP_VERIFY", "1"),
+        setup.options().flag(format!("-vault-tls-ca-cert={file}")),
+        setup.options().flag(format!("-vault-tls-ca-directory={directory}")),
+        setup.options().env("VAULT_CACERT", file),
+        setup.options().env("VAULT_CAPATH", directory),
+        setup.options().env("VAULT_CACERT_BYTES", &pem),
+        setup.options().flag("-vault-tls-skip-verify=true"),
+        setup.options().env("VAULT_SKIP_VERIFY", "1"),
     ] {
-        let mounted = stage.mount(options.clone()).await;
+        let mounted = setup.mount(options.clone()).await;
         assert_eq!(mounted.unwrap_or_else(|e| panic!("{options:?}: {e:?}")).text("f"), "v");
     }
 
-    let csi = stage.options().start().await;
+    let csi = setup.options().start().await;
     for (name, value) in
         [("vaultCACertPath", file), ("vaultCADirectory", directory), ("vaultSkipTLSVerify", "true")]
     {
-        let mounted = csi.mount(&stage.call().param(name, value)).await;
+        let mounted = csi.mount(&setup.call().param(name, value)).await;
         assert_eq!(mounted.unwrap_or_else(|e| panic!("{name}: {e:?}")).text("f"), "v");
     }
 }
 
 #[tokio::test]
 async fn a_class_can_undo_a_global_skip() {
-    let stage = Stage::new().await;
-    let csi = stage.options().flag("-vault-tls-skip-verify").start().await;
-    csi.mount(&stage.call()).await.unwrap();
-    csi.mount(&stage.call().param("vaultSkipTLSVerify", "false")).await.unwrap_err();
+    let setup = TlsSetup::new().await;
+    let csi = setup.options().flag("-vault-tls-skip-verify").start().await;
+    csi.mount(&setup.call()).await.unwrap();
+    csi.mount(&setup.call().param("vaultSkipTLSVerify", "false")).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn two_classes_settings_do_not_mix() {
-    let stage = Stage::new().await;
-    let csi = stage.options().start().await;
-    let trusting = stage.call().param("vaultSkipTLSVerify", "true");
+    let setup = TlsSetup::new().await;
+    let csi = setup.options().start().await;
+    let trusting = setup.call().param("vaultSkipTLSVerify", "true");
     csi.mount(&trusting).await.unwrap();
-    csi.mount(&stage.call()).await.expect_err("another class's connection was used");
+    csi.mount(&setup.call()).await.expect_err("another class's connection was used");
     csi.mount(&trusting).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_name_on_the_certificate_counts() {
-    let stage = Stage::new().await;
-    let file = stage.ca.certificate_file();
-    let options = stage.options().flag(format!("-vault-tls-ca-cert={}", file.display()));
-    stage.mount(options.clone().flag("-vault-tls-server-name=vault.example")).await.unwrap_err();
-    stage.mount(options.flag("-vault-tls-server-name=127.0.0.1")).await.unwrap();
+    let setup = TlsSetup::new().await;
+    let file = setup.ca.certificate_file();
+    let options = setup.options().flag(format!("-vault-tls-ca-cert={}", file.display()));
+    setup.mount(options.clone().flag("-vault-tls-server-name=vault.example")).await.unwrap_err();
+    setup.mount(options.flag("-vault-tls-server-name=127.0.0.1")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_class_may_not_name_the_provider_s_own_files_as_its_key() {
-    let stage = Stage::new().await;
+    let setup = TlsSetup::new().await;
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("innocent.pem");
     std::os::unix::fs::symlink("/proc/self/environ", &link).unwrap();
     let socket_dir = tempfile::tempdir().unwrap();
     let beside = socket_dir.path().join("client.pem");
     std::fs::write(&beside, "not a key").unwrap();
-    let csi = stage.options().socket(&socket_dir.path().join("vault.sock")).start().await;
+    let csi = setup.options().socket(&socket_dir.path().join("vault.sock")).start().await;
     for path in [
         "/proc/self/environ",
         "/proc/1/cmdline",
@@ -117,11 +118,11 @@ async fn a_class_may_not_name_the_provider_s_own_files_as_its_key() {
         for names in
             [["vaultTLSClientCertPath", "vaultTLSClientKeyPath"], ["vaultCACertPath", "vaultCACertPath"]]
         {
-            let call = names.iter().fold(stage.call(), |call, name| call.param(name, path));
+            let call = names.iter().fold(setup.call(), |call, name| call.param(name, path));
             let refusal = csi.mount(&call).await.expect_err(path);
             let file = path.rsplit('/').next().unwrap();
             assert!(refusal.names(&[names[0], file, "the node agent's own"]), "{path}: {refusal:?}");
         }
     }
-    assert_eq!(stage.vault.requests().len(), 0);
+    assert_eq!(setup.vault.requests().len(), 0);
 }

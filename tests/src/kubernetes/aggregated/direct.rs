@@ -6,17 +6,17 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use reqwest::{Certificate, Identity};
 
-use super::{API_NAMESPACE, AggregatedSite, HOST, Replica};
+use super::{API_NAMESPACE, ApiSetup, HOST, Replica};
 use crate::http::install_crypto;
-use crate::tls::Issued;
+use crate::tls::IssuedCertificate;
 
 /// A client that goes around kube-apiserver.
-pub struct Direct {
+pub struct DirectClient {
     client: reqwest::Client,
     address: String,
 }
 
-impl Direct {
+impl DirectClient {
     /// A request to a path.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
@@ -53,29 +53,29 @@ impl Direct {
     }
 }
 
-impl AggregatedSite {
+impl ApiSetup {
     /// An HTTP client that goes around kube-apiserver, with that client certificate or none. It verifies the server
     /// as kube-apiserver does.
-    pub async fn direct(&self, identity: Option<&Issued>) -> Direct {
+    pub async fn direct(&self, identity: Option<&IssuedCertificate>) -> DirectClient {
         direct(self.server.port(), trusting(&self.serving_ca().await), identity)
     }
 
     /// The same without a certificate, over HTTP/1.1.
-    pub async fn direct_http1(&self) -> Direct {
+    pub async fn direct_http1(&self) -> DirectClient {
         direct(self.server.port(), trusting(&self.serving_ca().await).http1_only(), None)
     }
 
     /// The same to another replica, whose certificate is of the authorities in `bundle`. Every request makes a
     /// connection of its own.
-    pub fn direct_to(&self, replica: &Replica, bundle: &[u8]) -> Direct {
+    pub fn direct_to(&self, replica: &Replica, bundle: &[u8]) -> DirectClient {
         direct(replica.port(), trusting(bundle).pool_max_idle_per_host(0).http1_only(), None)
     }
 
     /// The same to kube-apiserver, as any client that is not kubectl.
-    pub fn through(&self) -> Direct {
+    pub fn through(&self) -> DirectClient {
         let kube_apiserver = self.cluster.api_server().admin();
         let client = trusting(kube_apiserver.authority.as_bytes()).build().expect("a client");
-        Direct { client, address: kube_apiserver.server }
+        DirectClient { client, address: kube_apiserver.server }
     }
 
     /// The administrator's bearer token, as a header has it.
@@ -109,14 +109,14 @@ fn trusting(bundle: &[u8]) -> reqwest::ClientBuilder {
         .no_proxy()
 }
 
-fn direct(port: u16, builder: reqwest::ClientBuilder, identity: Option<&Issued>) -> Direct {
+fn direct(port: u16, builder: reqwest::ClientBuilder, identity: Option<&IssuedCertificate>) -> DirectClient {
     let builder = builder.resolve(HOST, SocketAddr::from(([127, 0, 0, 1], port)));
     let builder = match identity {
-        Some(Issued { certificate, key }) => {
+        Some(IssuedCertificate { certificate, key }) => {
             let pem = format!("{certificate}{key}");
             builder.identity(Identity::from_pem(pem.as_bytes()).expect("an identity"))
         }
         None => builder,
     };
-    Direct { client: builder.build().expect("a client"), address: format!("https://{HOST}:{port}") }
+    DirectClient { client: builder.build().expect("a client"), address: format!("https://{HOST}:{port}") }
 }

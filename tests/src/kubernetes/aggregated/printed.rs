@@ -7,13 +7,13 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::AggregatedSite;
-use crate::kubernetes::programs::Program;
+use super::ApiSetup;
+use crate::kubernetes::programs::ServerProgram;
 use crate::wait::CEILING;
 
 /// What kubectl printed.
 #[derive(Debug)]
-pub struct Printed {
+pub struct KubectlOutput {
     /// How it ended.
     pub status: ExitStatus,
     /// On standard output.
@@ -22,13 +22,13 @@ pub struct Printed {
     pub err: String,
 }
 
-impl AggregatedSite {
+impl ApiSetup {
     /// Runs the administrator's kubectl and gives what it printed, whether it failed or not.
     ///
     /// # Panics
     /// When it cannot be run, or does not end.
-    pub async fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Printed {
-        let mut command = Command::new(Program::Kubectl.path());
+    pub async fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> KubectlOutput {
+        let mut command = Command::new(ServerProgram::Kubectl.path());
         command.args(arguments);
         self.printed(command).await
     }
@@ -37,27 +37,27 @@ impl AggregatedSite {
     ///
     /// # Panics
     /// When it cannot be run, or does not end.
-    pub async fn shell(&self, line: &str) -> Printed {
+    pub async fn shell(&self, line: &str) -> KubectlOutput {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", line]);
         self.printed(command).await
     }
 
-    async fn printed(&self, mut command: Command) -> Printed {
+    async fn printed(&self, mut command: Command) -> KubectlOutput {
         command
             .env_clear()
             .env("HOME", self.dir.path())
-            .env("PATH", Program::Kubectl.path().parent().expect("a folder"))
+            .env("PATH", ServerProgram::Kubectl.path().parent().expect("a folder"))
             .env("KUBECONFIG", self.cluster.kubectl().kubeconfig())
             .kill_on_drop(true);
         // a watch that is not refused would never end
         let output = timeout(CEILING, command.output()).await.expect("kubectl ends").expect("kubectl runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Printed { status: output.status, out: text(&output.stdout), err: text(&output.stderr) }
+        KubectlOutput { status: output.status, out: text(&output.stdout), err: text(&output.stderr) }
     }
 }
 
-impl Printed {
+impl KubectlOutput {
     /// Standard output as JSON.
     ///
     /// # Panics

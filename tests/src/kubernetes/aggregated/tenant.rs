@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{API_NAMESPACE, AggregatedSite, PASSWORD, READ_AS_APP};
+use super::{API_NAMESPACE, ApiSetup, PASSWORD, READ_AS_APP};
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::vault_login::KubernetesRole;
 use crate::wait::until_true;
 
-impl AggregatedSite {
+impl ApiSetup {
     /// A new namespace that opted in, with service account `app`, a secret `db` of `user` and `password` that
     /// it may read as role NAMESPACE, and a class `db` of both.
     pub async fn namespace(&self, name: &str) -> Namespace {

@@ -13,35 +13,35 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{AggregatedSite, HOST};
+use super::{ApiSetup, HOST};
 use crate::http::install_crypto;
-use crate::tls::Issued;
+use crate::tls::IssuedCertificate;
 
 /// A TLS connection over which nothing was said yet.
-pub struct Wire(TlsStream<TcpStream>);
+pub struct RawConnection(TlsStream<TcpStream>);
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
+pub enum HttpVersion {
     /// HTTP/1.1.
     Http1,
     /// HTTP/2.
     Http2,
 }
 
-impl AggregatedSite {
+impl ApiSetup {
     /// A connection, with that client certificate or none. It verifies the server as kube-apiserver does.
     ///
     /// # Panics
     /// When there is none.
-    pub async fn wire(&self, speaks: Speaks, identity: Option<&Issued>) -> Wire {
+    pub async fn wire(&self, speaks: HttpVersion, identity: Option<&IssuedCertificate>) -> RawConnection {
         install_crypto();
         let mut roots = RootCertStore::empty();
         let bundle = self.serving_ca().await;
         roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bundle).filter_map(Result::ok));
         let config = ClientConfig::builder().with_root_certificates(roots);
         let mut config = match identity {
-            Some(Issued { certificate, key }) => {
+            Some(IssuedCertificate { certificate, key }) => {
                 let certificate =
                     CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
@@ -49,7 +49,7 @@ impl AggregatedSite {
             }
             None => config.with_no_client_auth(),
         };
-        let protocol: &[u8] = if speaks == Speaks::Http1 { b"http/1.1" } else { b"h2" };
+        let protocol: &[u8] = if speaks == HttpVersion::Http1 { b"http/1.1" } else { b"h2" };
         config.alpn_protocols = vec![protocol.to_vec()];
         // a small buffer, so that what is not read soon waits at the server
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -58,11 +58,11 @@ impl AggregatedSite {
         let stream = socket.connect(address).await.expect("a connection");
         let name = ServerName::try_from(HOST).expect("a name");
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        Wire(stream.expect("a handshake"))
+        RawConnection(stream.expect("a handshake"))
     }
 }
 
-impl Wire {
+impl RawConnection {
     /// A GET with headers, answered with a body of a known length: status and text.
     ///
     /// # Panics

@@ -12,14 +12,14 @@ use super::namespace::Namespace;
 use super::with_vault::ClusterWithVault;
 use crate::mount::{MountCall, Mounted};
 use crate::openbao::OpenBao;
-use crate::pod::Pod;
-use crate::postgres::{Postgres, Terms};
+use crate::pod::TestPod;
+use crate::postgres::{LeaseTtls, Postgres};
 use crate::relay::Relay;
 use crate::suite::Servers;
 use crate::wait::until_true;
 
 /// Cluster, Vault and PostgreSQL.
-pub struct LeaseSite {
+pub struct LeaseSetup {
     /// The cluster.
     pub cluster: Cluster,
     /// The Vault. `auth/kubernetes` asks the cluster about every token, `database/` makes users in PostgreSQL.
@@ -36,7 +36,7 @@ pub struct Tenant {
     pub objects: String,
 }
 
-impl LeaseSite {
+impl LeaseSetup {
     /// Starts all of it.
     pub async fn start() -> Self {
         let with_vault = ClusterWithVault::without_nodes(ClusterOptions::default());
@@ -46,7 +46,7 @@ impl LeaseSite {
     }
 
     /// A namespace with a role of its own at the database engine, and tokens that live this long.
-    pub async fn tenant(&self, name: &str, terms: Terms<'_>, token_ttl: &str) -> Tenant {
+    pub async fn tenant(&self, name: &str, terms: LeaseTtls<'_>, token_ttl: &str) -> Tenant {
         let namespace = self.cluster.namespace(name).await;
         namespace.account("app").await;
         let role = namespace.name();
@@ -93,7 +93,7 @@ impl LeaseSite {
         tenant: &Tenant,
         node: &LeaseNode,
         relay: &Relay,
-        pod: &Pod,
+        pod: &TestPod,
     ) -> JoinHandle<bool> {
         relay.hold("database/creds");
         let (mut client, request) = (node.csi.client(), tenant.call(pod).request());
@@ -104,7 +104,7 @@ impl LeaseSite {
 
     /// Deletes pods, and waits until their agent has revoked what they had, and PostgreSQL has no user of the tenant's left:
     /// none that merely came to its end, either.
-    pub async fn end(&self, tenant: &Tenant, node: &LeaseNode, pods: &[&Pod]) {
+    pub async fn end(&self, tenant: &Tenant, node: &LeaseNode, pods: &[&TestPod]) {
         let before = node.revoked().await;
         for pod in pods {
             tenant.namespace.delete_pod(pod).await;
@@ -126,7 +126,7 @@ impl LeaseSite {
     }
 }
 
-impl Servers for LeaseSite {
+impl Servers for LeaseSetup {
     fn show_logs(&self) {
         self.cluster.show_logs();
         self.bao.process().show_log();
@@ -136,12 +136,12 @@ impl Servers for LeaseSite {
 
 impl Tenant {
     /// A pod on that node.
-    pub async fn pod(&self, node: &LeaseNode) -> Pod {
+    pub async fn pod(&self, node: &LeaseNode) -> TestPod {
         self.namespace.pod_on(node.name(), "app", "db").await
     }
 
     /// The mount of a pod's volume, as often as it is called. No token comes along: the agent has one minted.
-    pub fn call(&self, pod: &Pod) -> MountCall {
+    pub fn call(&self, pod: &TestPod) -> MountCall {
         MountCall::new(pod)
             .param("roleName", self.namespace.name())
             .param("audience", "vault")

@@ -1,21 +1,21 @@
 //! Where most tests start: a Vault, and a provider that uses it.
 
-use crate::fault::FaultServer;
-use crate::mount::{MountCall, Mounted, Refusal};
+use crate::fake_vault::FakeVault;
+use crate::mount::{MountCall, MountRefusal, Mounted};
 use crate::openbao::OpenBao;
-use crate::openbao_admin::Role;
-use crate::pod::Pod;
+use crate::openbao_admin::JwtRole;
+use crate::pod::TestPod;
 use crate::provider::{Csi, CsiOptions};
-use crate::token::Issuer;
+use crate::token::TokenIssuer;
 
 /// An OpenBao whose login at `auth/kubernetes` trusts the issuer, with a role `web` that may do everything
 /// under `secret/`, and under `kv/`, `pki/` and `transit/` where a test mounts them, and a provider pointed at it.
 #[derive(Debug)]
-pub struct Site {
+pub struct OpenBaoSetup {
     /// The Vault.
     pub bao: OpenBao,
     /// What signs the pods' tokens.
-    pub issuer: Issuer,
+    pub issuer: TokenIssuer,
     /// The provider.
     pub csi: Csi,
 }
@@ -27,7 +27,7 @@ path "pki/*" { capabilities = ["create", "read", "update", "list"] }
 path "transit/*" { capabilities = ["create", "read", "update", "list"] }
 "#;
 
-impl Site {
+impl OpenBaoSetup {
     /// Starts both.
     pub async fn start() -> Self {
         Self::start_with(Csi::options()).await
@@ -41,21 +41,21 @@ impl Site {
     }
 
     /// The Vault alone, with the login and the role `web`.
-    pub async fn vault() -> (OpenBao, Issuer) {
-        let (bao, issuer) = (OpenBao::start().await, Issuer::new());
+    pub async fn vault() -> (OpenBao, TokenIssuer) {
+        let (bao, issuer) = (OpenBao::start().await, TokenIssuer::new());
         Self::prepare(&bao, &issuer).await;
         (bao, issuer)
     }
 
     /// Gives any OpenBao the login and the role `web`.
-    pub async fn prepare(bao: &OpenBao, issuer: &Issuer) {
+    pub async fn prepare(bao: &OpenBao, issuer: &TokenIssuer) {
         bao.jwt_login("kubernetes", issuer).await;
         bao.policy("web", WEB_POLICY).await;
-        bao.role("kubernetes", &Role::new("web", "web")).await;
+        bao.role("kubernetes", &JwtRole::new("web", "web")).await;
     }
 
     /// A call for that pod as role `web`, with a token that Vault accepts.
-    pub fn call(&self, pod: &Pod, objects: &str) -> MountCall {
+    pub fn call(&self, pod: &TestPod, objects: &str) -> MountCall {
         call_as_web(&self.issuer, pod, objects)
     }
 
@@ -63,23 +63,23 @@ impl Site {
     ///
     /// # Errors
     /// The provider's refusal.
-    pub async fn mount(&self, objects: &str) -> Result<Mounted, Refusal> {
-        self.csi.mount(&self.call(&Pod::new("shop", "web"), objects)).await
+    pub async fn mount(&self, objects: &str) -> Result<Mounted, MountRefusal> {
+        self.csi.mount(&self.call(&TestPod::new("shop", "web"), objects)).await
     }
 }
 
 /// A fault server and a provider pointed at it.
 #[derive(Debug)]
-pub struct FaultSite {
+pub struct FakeVaultSetup {
     /// The Vault that misbehaves.
-    pub vault: FaultServer,
+    pub vault: FakeVault,
     /// What signs the pods' tokens; this Vault believes anything.
-    pub issuer: Issuer,
+    pub issuer: TokenIssuer,
     /// The provider.
     pub csi: Csi,
 }
 
-impl FaultSite {
+impl FakeVaultSetup {
     /// Starts both.
     pub async fn start() -> Self {
         Self::start_with(Csi::options()).await
@@ -87,13 +87,13 @@ impl FaultSite {
 
     /// Starts both, the provider with further options.
     pub async fn start_with(options: CsiOptions) -> Self {
-        let vault = FaultServer::start().await;
+        let vault = FakeVault::start().await;
         let csi = options.flag(format!("-vault-addr={}", vault.address())).start().await;
-        Self { vault, issuer: Issuer::new(), csi }
+        Self { vault, issuer: TokenIssuer::new(), csi }
     }
 
     /// A call for that pod as role `web`, with a token that Vault accepts.
-    pub fn call(&self, pod: &Pod, objects: &str) -> MountCall {
+    pub fn call(&self, pod: &TestPod, objects: &str) -> MountCall {
         call_as_web(&self.issuer, pod, objects)
     }
 
@@ -101,13 +101,13 @@ impl FaultSite {
     ///
     /// # Errors
     /// The provider's refusal.
-    pub async fn mount(&self, objects: &str) -> Result<Mounted, Refusal> {
-        self.csi.mount(&self.call(&Pod::new("shop", "web"), objects)).await
+    pub async fn mount(&self, objects: &str) -> Result<Mounted, MountRefusal> {
+        self.csi.mount(&self.call(&TestPod::new("shop", "web"), objects)).await
     }
 }
 
 /// A call for that pod as role `web`, with a token of that issuer.
-pub fn call_as_web(issuer: &Issuer, pod: &Pod, objects: &str) -> MountCall {
+pub fn call_as_web(issuer: &TokenIssuer, pod: &TestPod, objects: &str) -> MountCall {
     let token = issuer.token(pod);
     MountCall::new(pod).token("vault", &token).param("roleName", "web").objects(objects)
 }

@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// One scripted answer of the [`FaultServer`](crate::FaultServer).
+/// One scripted answer of the [`FakeVault`](crate::FakeVault).
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ScriptedAnswer {
     pub(crate) held: bool,
-    pub(crate) deed: Deed,
+    pub(crate) deed: AnswerAction,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Deed {
+pub(crate) enum AnswerAction {
     /// These bytes, then the next request.
     Write(Vec<u8>),
     /// These bytes, then the end of the connection.
@@ -21,7 +21,7 @@ pub(crate) enum Deed {
     WriteAndStall(Vec<u8>),
 }
 
-impl Answer {
+impl ScriptedAnswer {
     /// Status, headers and body as they are.
     pub fn raw(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
@@ -33,7 +33,7 @@ impl Answer {
             let _ = write!(head, "Content-Length: {}\r\n", body.len());
         }
         head.push_str("\r\n");
-        Self::now(Deed::Write([head.as_bytes(), body].concat()))
+        Self::now(AnswerAction::Write([head.as_bytes(), body].concat()))
     }
 
     /// A JSON answer.
@@ -125,34 +125,34 @@ impl Answer {
     /// Half of an answer, then the end of the connection.
     pub fn closes_midway() -> Self {
         let half = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{\"data\":{\"pass";
-        Self::now(Deed::WriteAndClose(half.into()))
+        Self::now(AnswerAction::WriteAndClose(half.into()))
     }
 
     /// The head of an answer of that many bytes, its first few, and no more before the server's
-    /// [`release`](crate::FaultServer::release).
+    /// [`release`](crate::FakeVault::release).
     pub fn stalls_midway(bytes: usize) -> Self {
-        Self::now(Deed::WriteAndStall(
+        Self::now(AnswerAction::WriteAndStall(
             format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n{{\"data\"").into(),
         ))
     }
 
     /// The end of the connection instead of an answer.
     pub fn closes_at_once() -> Self {
-        Self::now(Deed::WriteAndClose(Vec::new()))
+        Self::now(AnswerAction::WriteAndClose(Vec::new()))
     }
 
-    /// No answer before the server's [`release`](crate::FaultServer::release), which may never come.
+    /// No answer before the server's [`release`](crate::FakeVault::release), which may never come.
     pub fn hangs() -> Self {
         Self::empty(503).held()
     }
 
-    /// This answer, but not before the server's [`release`](crate::FaultServer::release).
+    /// This answer, but not before the server's [`release`](crate::FakeVault::release).
     #[must_use]
     pub fn held(self) -> Self {
         Self { held: true, ..self }
     }
 
-    fn now(deed: Deed) -> Self {
+    fn now(deed: AnswerAction) -> Self {
         Self { held: false, deed }
     }
 }

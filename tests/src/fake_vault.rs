@@ -1,5 +1,7 @@
 //! A Vault that misbehaves by script, for what a real one cannot be made to do.
 
+mod scripted_answer;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,22 +12,24 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::answer::{Answer, Deed};
+use self::scripted_answer::AnswerAction;
 use crate::tls::TestCa;
 use crate::wait::until_true;
+
+pub use self::scripted_answer::ScriptedAnswer;
 
 /// The server. It answers by [script](Self::script); unscripted, a login succeeds with a new token each time,
 /// a token's own business (`auth/token/…`) is fine, and everything else is 404. It ends when dropped.
 #[derive(Debug)]
-pub struct FaultServer {
+pub struct FakeVault {
     address: String,
-    state: Arc<State>,
+    state: Arc<FakeVaultState>,
     task: JoinHandle<()>,
 }
 
 /// A request that the server took.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub struct RecordedRequest {
     /// The method.
     pub method: String,
     /// The path with `/v1/`, without the query.
@@ -38,7 +42,7 @@ pub struct Recorded {
     pub body: Vec<u8>,
 }
 
-impl Recorded {
+impl RecordedRequest {
     /// The token that it was made with.
     pub fn token(&self) -> Option<&str> {
         self.headers.get("x-vault-token").map(String::as_str)
@@ -51,13 +55,13 @@ impl Recorded {
 }
 
 #[derive(Debug)]
-struct State {
-    scripts: Mutex<HashMap<(String, String), VecDeque<Answer>>>,
-    recorded: Mutex<Vec<Recorded>>,
+struct FakeVaultState {
+    scripts: Mutex<HashMap<(String, String), VecDeque<ScriptedAnswer>>>,
+    recorded: Mutex<Vec<RecordedRequest>>,
     released: watch::Sender<bool>,
 }
 
-impl FaultServer {
+impl FakeVault {
     /// Serves HTTP on a loopback port.
     pub async fn start() -> Self {
         Self::serve("127.0.0.1:0", None).await
@@ -89,8 +93,8 @@ impl FaultServer {
     ///
     /// # Panics
     /// Without an answer.
-    pub fn script(&self, method: &str, path: &str, answers: impl IntoIterator<Item = Answer>) {
-        let answers: VecDeque<Answer> = answers.into_iter().collect();
+    pub fn script(&self, method: &str, path: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) {
+        let answers: VecDeque<ScriptedAnswer> = answers.into_iter().collect();
         assert!(!answers.is_empty(), "a script needs an answer");
         lock(&self.state.scripts).insert((method.to_owned(), path.to_owned()), answers);
     }
@@ -101,13 +105,13 @@ impl FaultServer {
     }
 
     /// The requests so far, in order.
-    pub fn requests(&self) -> Vec<Recorded> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         lock(&self.state.recorded).clone()
     }
 
     /// The requests so far to that method and path (with `/v1/`).
-    pub fn requests_to(&self, method: &str, path: &str) -> Vec<Recorded> {
-        let wanted = |request: &Recorded| request.method == method && request.path == path;
+    pub fn requests_to(&self, method: &str, path: &str) -> Vec<RecordedRequest> {
+        let wanted = |request: &RecordedRequest| request.method == method && request.path == path;
         self.requests().into_iter().filter(wanted).collect()
     }
 
@@ -126,7 +130,7 @@ impl FaultServer {
         let listener = TcpListener::bind(address).await.expect("a loopback port");
         let port = listener.local_addr().expect("a bound listener").port();
         let scheme = if ca.is_some() { "https" } else { "http" };
-        let state = Arc::new(State {
+        let state = Arc::new(FakeVaultState {
             scripts: Mutex::default(),
             recorded: Mutex::default(),
             released: watch::Sender::new(false),
@@ -136,14 +140,14 @@ impl FaultServer {
     }
 }
 
-impl Drop for FaultServer {
+impl Drop for FakeVault {
     fn drop(&mut self) {
         // The connections are in the task's own set and go with it.
         self.task.abort();
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, state: Arc<State>) {
+async fn accept(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, state: Arc<FakeVaultState>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, state) = (tls.clone(), Arc::clone(&state));
@@ -157,7 +161,7 @@ async fn accept(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, s
     }
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) -> io::Result<()> {
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, state: &FakeVaultState) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream).await? {
         let answer = state.answer(&request);
@@ -166,12 +170,12 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) ->
             state.released().await;
         }
         match answer.deed {
-            Deed::Write(bytes) => stream.write_all(&bytes).await?,
-            Deed::WriteAndClose(bytes) => {
+            AnswerAction::Write(bytes) => stream.write_all(&bytes).await?,
+            AnswerAction::WriteAndClose(bytes) => {
                 stream.write_all(&bytes).await?;
                 return stream.shutdown().await;
             }
-            Deed::WriteAndStall(bytes) => {
+            AnswerAction::WriteAndStall(bytes) => {
                 stream.write_all(&bytes).await?;
                 stream.flush().await?;
                 state.released().await;
@@ -183,7 +187,7 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, state: &State) ->
     Ok(())
 }
 
-async fn read_request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Recorded>> {
+async fn read_request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<RecordedRequest>> {
     let mut line = String::new();
     if stream.read_line(&mut line).await? == 0 {
         return Ok(None);
@@ -205,15 +209,15 @@ async fn read_request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     let (method, path, query) = (method.to_owned(), path.to_owned(), query.to_owned());
-    Ok(Some(Recorded { method, path, query, headers, body }))
+    Ok(Some(RecordedRequest { method, path, query, headers, body }))
 }
 
-impl State {
+impl FakeVaultState {
     async fn released(&self) {
         let _ = self.released.subscribe().wait_for(|released| *released).await;
     }
 
-    fn answer(&self, request: &Recorded) -> Answer {
+    fn answer(&self, request: &RecordedRequest) -> ScriptedAnswer {
         let mut scripts = lock(&self.scripts);
         let script = scripts.get_mut(&(request.method.clone(), request.path.clone()));
         match script {
@@ -224,16 +228,16 @@ impl State {
         .unwrap_or_else(|| self.unscripted(&request.path))
     }
 
-    fn unscripted(&self, path: &str) -> Answer {
+    fn unscripted(&self, path: &str) -> ScriptedAnswer {
         if path.ends_with("/login") {
             let number = lock(&self.recorded).len();
-            Answer::login(&format!("hvs.from-the-fault-server-{number}"), 3600)
+            ScriptedAnswer::login(&format!("hvs.from-the-fault-server-{number}"), 3600)
         } else if path.starts_with("/v1/auth/token/revoke") {
-            Answer::empty(204)
+            ScriptedAnswer::empty(204)
         } else if path.starts_with("/v1/auth/token/") {
-            Answer::secret(serde_json::json!({ "ttl": 3600, "renewable": true }))
+            ScriptedAnswer::secret(serde_json::json!({ "ttl": 3600, "renewable": true }))
         } else {
-            Answer::error(404, "no handler for this route")
+            ScriptedAnswer::error(404, "no handler for this route")
         }
     }
 }
