@@ -1,20 +1,22 @@
-//! Which of the documents' commands a test runs, and which are only taken apart.
+//! Lists the command blocks of the documents: which of them a test runs, and which are only parsed.
 
 use Fate::{Parsed, Run};
 
-/// What becomes of a block of commands.
+/// How a block of commands is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// `tests/tests/documents/commands.rs` runs it as it is written, in the order of [`DOCUMENTED`].
+    /// `tests/tests/documents/commands.rs` runs the block as written, in the order of
+    /// [`COMMAND_BLOCKS`].
     Run,
-    /// Its programs, subcommands and flags are looked up, and no more, for this reason.
+    /// Only the programs, subcommands and flags are looked up, for this reason.
     Parsed(&'static str),
 }
 
 const BY_CI: &str = "what CI runs, or longer than a test may take";
 const OTHERS: &str = "another test does the same with further questions";
 
-/// Each block of commands in README.md, CONTRIBUTING.md and docs/: its document, how it begins, and what becomes of it.
+/// Each block of commands in README.md, CONTRIBUTING.md and docs/: its document, its first words,
+/// and how it is tested.
 pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
     ("README.md", "cargo xtask demo", Parsed(BY_CI)),
     ("README.md", "cargo xtask test", Parsed(BY_CI)),
@@ -46,7 +48,7 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
         "vault audit enable file",
         Parsed("Vault's alone: OpenBao refuses it, as the page says"),
     ),
-    // the move from the incumbent, on a cluster with its DaemonSet and Secret
+    // the migration from HashiCorp's provider, on a cluster with its DaemonSet and Secret
     ("docs/migrate.md", "kubectl coffer check --cluster", Run),
     ("docs/migrate.md", "kubectl get secretproviderclasspodstatus --all-namespaces", Run),
     (
@@ -66,7 +68,7 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
     ("docs/migrate.md", "kubectl label node NODE secrets-provider=none", Run),
 ];
 
-/// What becomes of a block, which is the first of the table that begins so.
+/// Returns how a block is tested: by the first row of the table whose words the block begins with.
 pub fn fate(document: &str, text: &str) -> Option<Fate> {
     let named = |(known, begins, _): &&(&str, &str, Fate)| *known == document && text.starts_with(begins);
     DOCUMENTED.iter().find(named).map(|(_, _, fate)| *fate)

@@ -1,13 +1,13 @@
-//! The documents that users read, and the code in them.
+//! Parses the documents for users: README.md, CONTRIBUTING.md and docs/.
 
 use std::fs;
 
 use crate::binaries::workspace;
 
-/// A document, by its path in the repository.
+/// A Markdown document of the repository.
 #[derive(Debug)]
 pub struct MarkdownDocument {
-    /// The path.
+    /// The path in the repository.
     pub path: String,
     /// The text.
     pub text: String,
@@ -18,22 +18,22 @@ pub struct MarkdownDocument {
 pub struct CodeBlock {
     /// The document's path.
     pub document: String,
-    /// The line of its first line.
+    /// The line number of the code's first line, counted from 1.
     pub line: usize,
-    /// What is written behind the fence; `sh` for a block that is only indented.
+    /// The language after the fence; `sh` for an indented block.
     pub language: String,
-    /// The code, without indentation of the whole.
+    /// The code, without the indentation of the block.
     pub text: String,
 }
 
-/// One command of a block: its words, without redirections, comments and what is fed to it.
+/// The words of one command, without redirections, comments and heredocs.
 pub type CommandWords = Vec<String>;
 
 impl MarkdownDocument {
-    /// README.md, CONTRIBUTING.md and everything in docs/.
+    /// Reads README.md, CONTRIBUTING.md and all Markdown files in docs/.
     ///
     /// # Panics
-    /// When they cannot be read.
+    /// If a file cannot be read.
     pub fn all() -> Vec<Self> {
         let docs = fs::read_dir(workspace().join("docs")).expect("the folder docs");
         let docs = docs.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().display()));
@@ -43,15 +43,16 @@ impl MarkdownDocument {
         paths.into_iter().map(|path| Self { text: Self::read(&path), path }).collect()
     }
 
-    /// A file of the repository.
+    /// Returns the text of a file of the repository.
     ///
     /// # Panics
-    /// When it cannot be read.
+    /// If the file cannot be read.
     pub fn read(path: &str) -> String {
         fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Its blocks of code: between fences, or indented by four spaces outside of lists.
+    /// Returns the blocks of code: fenced blocks, and blocks indented by four spaces outside of
+    /// lists.
     pub fn blocks(&self) -> Vec<CodeBlock> {
         let mut blocks: Vec<CodeBlock> = Vec::new();
         let mut fence: Option<(usize, usize)> = None;
@@ -94,13 +95,13 @@ impl MarkdownDocument {
         blocks
     }
 
-    /// The targets of its links that are no web address.
+    /// Returns the targets of all links that are not web addresses.
     pub fn links(&self) -> Vec<String> {
         let targets = self.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
     }
 
-    /// The anchors of its headings, as GitHub makes them.
+    /// Returns the anchors of all headings, as GitHub derives them.
     pub fn anchors(&self) -> Vec<String> {
         let headings = self.text.lines().filter(|line| line.starts_with('#'));
         let anchor = |heading: &str| {
@@ -113,15 +114,16 @@ impl MarkdownDocument {
 }
 
 impl CodeBlock {
-    /// Where it is, for messages.
+    /// Returns document and line, for messages.
     pub fn place(&self) -> String {
         format!("{}:{}", self.document, self.line)
     }
 
-    /// The commands of a shell block; where it shows what they print too, those behind a `$`.
+    /// Returns the commands of a shell block; in a block that shows output too, only the lines
+    /// after `$`.
     ///
     /// # Panics
-    /// On a quote or a heredoc without an end.
+    /// If a quote or a heredoc is not closed.
     pub fn commands(&self) -> Vec<CommandWords> {
         let mut commands = Vec::new();
         let text = self.text.replace("\\\n", " ");
@@ -133,7 +135,7 @@ impl CodeBlock {
         });
         while let Some(line) = lines.next() {
             let mut line = line.to_owned();
-            // a quote may go on over lines
+            // a quote may span lines
             while unquoted(&line).is_none() {
                 line = format!(
                     "{line}\n{}",
@@ -153,14 +155,14 @@ impl CodeBlock {
     }
 }
 
-/// A piece of a line: a word, or an operator of the shell.
+/// A part of a line: a word, or an operator of the shell.
 #[derive(Debug)]
 enum Piece {
     Word(String),
     Operator(char),
 }
 
-/// The pieces of a line, quotes taken off; nothing where a quote has no end.
+/// Splits a line into words and operators without quotes; `None` if a quote is not closed.
 fn unquoted(line: &str) -> Option<Vec<Piece>> {
     let (mut pieces, mut word, mut quote): (Vec<Piece>, Option<String>, Option<char>) =
         (Vec::new(), None, None);

@@ -1,4 +1,4 @@
-//! A Vault that misbehaves by script, for what a real one cannot be made to do.
+//! A fake Vault with scripted answers, for faults that a real Vault cannot be made to show.
 
 mod scripted_answer;
 
@@ -18,8 +18,9 @@ use crate::wait::until_true;
 
 pub use self::scripted_answer::ScriptedAnswer;
 
-/// The server. It answers by [script](Self::script); unscripted, a login succeeds with a new token each time,
-/// a token's own business (`auth/token/…`) is fine, and everything else is 404. It ends when dropped.
+/// An HTTP server that answers by [script](Self::script). Without a script, each login succeeds
+/// with a new token, requests to `auth/token/…` succeed, and everything else is 404. Dropping the
+/// value ends the server.
 #[derive(Debug)]
 pub struct FakeVault {
     address: String,
@@ -27,14 +28,14 @@ pub struct FakeVault {
     task: JoinHandle<()>,
 }
 
-/// A request that the server took.
+/// A request that the server received.
 #[derive(Clone, Debug)]
 pub struct RecordedRequest {
-    /// The method.
+    /// The HTTP method.
     pub method: String,
     /// The path with `/v1/`, without the query.
     pub path: String,
-    /// The query, undecoded.
+    /// The query, still encoded.
     pub query: String,
     /// The headers, names in lower case.
     pub headers: HashMap<String, String>,
@@ -43,12 +44,12 @@ pub struct RecordedRequest {
 }
 
 impl RecordedRequest {
-    /// The token that it was made with.
+    /// Returns the token in the request's header.
     pub fn token(&self) -> Option<&str> {
         self.headers.get("x-vault-token").map(String::as_str)
     }
 
-    /// The body as JSON, null where it is none.
+    /// Returns the body as JSON; null if the body is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -62,65 +63,65 @@ struct FakeVaultState {
 }
 
 impl FakeVault {
-    /// Serves HTTP on a loopback port.
+    /// Serves HTTP on a free loopback port.
     pub async fn start() -> Self {
         Self::serve("127.0.0.1:0", None).await
     }
 
-    /// Serves HTTP where another server [stopped](Self::stop).
+    /// Serves HTTP at the address of a server that was [stopped](Self::stop).
     pub async fn start_at(address: &str) -> Self {
         Self::serve(address.trim_start_matches("http://"), None).await
     }
 
-    /// Serves HTTPS with a certificate of that authority for `127.0.0.1`.
+    /// Serves HTTPS with a certificate for `127.0.0.1`, issued by that authority.
     pub async fn start_tls(ca: &TestCa) -> Self {
         Self::serve("127.0.0.1:0", Some(ca)).await
     }
 
-    /// Ends the server and every connection, and tells where it served.
+    /// Ends the server and all connections, and returns the server's address.
     pub async fn stop(mut self) -> String {
         self.task.abort();
         let _ = (&mut self.task).await;
         std::mem::take(&mut self.address)
     }
 
-    /// Where it serves.
+    /// Returns the server's address with its scheme.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What to answer to that method and path (with `/v1/`), one after the other; the last for ever.
+    /// Sets the answers for a method and a path (with `/v1/`), used in order; the last one repeats.
     ///
     /// # Panics
-    /// Without an answer.
+    /// If there are no answers.
     pub fn script(&self, method: &str, path: &str, answers: impl IntoIterator<Item = ScriptedAnswer>) {
         let answers: VecDeque<ScriptedAnswer> = answers.into_iter().collect();
         assert!(!answers.is_empty(), "a script needs an answer");
         lock(&self.state.scripts).insert((method.to_owned(), path.to_owned()), answers);
     }
 
-    /// Lets every held answer go, now and from now on.
+    /// Sends all held answers, now and from now on.
     pub fn release(&self) {
         self.state.released.send_replace(true);
     }
 
-    /// The requests so far, in order.
+    /// Returns all requests so far, in order.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         lock(&self.state.recorded).clone()
     }
 
-    /// The requests so far to that method and path (with `/v1/`).
+    /// Returns the requests so far with that method and path (with `/v1/`).
     pub fn requests_to(&self, method: &str, path: &str) -> Vec<RecordedRequest> {
         let wanted = |request: &RecordedRequest| request.method == method && request.path == path;
         self.requests().into_iter().filter(wanted).collect()
     }
 
-    /// How many logins there were.
+    /// Returns the number of logins so far.
     pub fn logins(&self) -> usize {
         self.requests().iter().filter(|request| request.path.ends_with("/login")).count()
     }
 
-    /// Waits until at least `count` requests to that method and path have come.
+    /// Waits for at least `count` requests with that method and path.
     pub async fn took(&self, method: &str, path: &str, count: usize) {
         let what = format!("{count} requests {method} {path} at the fault server");
         until_true(&what, async || self.requests_to(method, path).len() >= count).await;
@@ -142,7 +143,7 @@ impl FakeVault {
 
 impl Drop for FakeVault {
     fn drop(&mut self) {
-        // The connections are in the task's own set and go with it.
+        // Connections are in the task's own set and end with the task.
         self.task.abort();
     }
 }

@@ -1,4 +1,5 @@
-//! A real Kubernetes for tests: kube-apiserver over etcd, the real driver, and kubelet's part played by the test.
+//! A real Kubernetes for tests: kube-apiserver over etcd and the real CSI driver; the test plays
+//! kubelet.
 //!
 //! | type | what it is |
 //! |---|---|
@@ -57,5 +58,5 @@ pub use with_vault::ClusterWithVault;
 /// The name of the CSIDriver object.
 const DRIVER_NAME: &str = "secrets-store.csi.k8s.io";
 
-/// The namespace in which coffer-csi runs, as the shipped manifests have it.
+/// The namespace of coffer-csi in the shipped manifests.
 pub const COFFER_NAMESPACE: &str = "coffer";

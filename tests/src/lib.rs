@@ -1,4 +1,4 @@
-//! The harness of Coffer's black-box tests: real servers and the built binaries, each behind one type.
+//! The harness of Coffer's black-box tests: real servers and the built binaries, one type for each.
 //!
 //! | type | what it is |
 //! |---|---|
@@ -14,8 +14,9 @@
 //! | [`Images`] | the images that are shipped, and [`ImageContainer`]s of them |
 //! | [`kubernetes`] | a real cluster with the real driver |
 //!
-//! Harness functions panic with what they waited for: a test has no use for their errors. Every process is
-//! ended by its own id when its value is dropped, and shows its log when the test failed.
+//! Functions of the harness panic with what they waited for: a test has no use for their errors. A
+//! process is killed by its own id when its value is dropped, and its log is shown if the test
+//! failed.
 
 mod binaries;
 mod document_commands;

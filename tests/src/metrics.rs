@@ -1,11 +1,11 @@
-//! Reading `/metrics`.
+//! Reads `/metrics`.
 
-/// The Prometheus text of a moment.
+/// The Prometheus text of one scrape.
 #[derive(Clone, Debug)]
 pub struct ScrapedMetrics(pub String);
 
 impl ScrapedMetrics {
-    /// The sum of all samples of that name whose labels hold every one of these (`outcome="ok"`).
+    /// Sums all samples of that name whose labels contain each of these (`outcome="ok"`).
     pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         let samples = self.0.lines().filter_map(sample);
         let wanted =
@@ -13,7 +13,7 @@ impl ScrapedMetrics {
         wanted.map(|s| s.value).sum()
     }
 
-    /// Whether any sample's name starts so.
+    /// Returns whether any sample's name starts with `prefix`.
     pub fn has(&self, prefix: &str) -> bool {
         self.0.lines().filter_map(sample).any(|s| s.name.starts_with(prefix))
     }
@@ -25,7 +25,7 @@ struct Sample<'a> {
     value: f64,
 }
 
-/// `name{label="value"} 1` or `name 1`; a comment is none.
+/// Parses `name{label="value"} 1` or `name 1`; returns nothing for a comment.
 fn sample(line: &str) -> Option<Sample<'_>> {
     if line.starts_with('#') {
         return None;

@@ -1,4 +1,4 @@
-//! One Mount call as the driver makes it, and its answer.
+//! A Mount call as the driver makes it, and its answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,18 +11,19 @@ use crate::pod::TestPod;
 
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
-/// Which driver plays the caller; they differ in what they send (recorded from the running drivers).
+/// The driver version whose way of calling is simulated (recorded from the running drivers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimulatedDriver {
     /// 1.6: tokens in `attributes` and in `secrets`.
     V1_6,
-    /// 1.5's first mount: `secrets` is `null`.
+    /// 1.5, first mount: `secrets` is `null`.
     V1_5,
-    /// 1.5's own rotation: `secrets` is `{}`, no class name, no `ephemeral`, the versions held so far.
+    /// 1.5, rotation: `secrets` is `{}`, no class name, no `ephemeral`, the versions mounted so
+    /// far.
     V1_5Rotation,
 }
 
-/// A Mount call in the making: a pod, its tokens, the class's parameters, and how the driver sends them.
+/// Builds a Mount call: a pod, its tokens, the class's parameters, and the driver that sends them.
 #[derive(Clone, Debug)]
 pub struct MountCall {
     attributes: Map<String, Value>,
@@ -36,7 +37,7 @@ pub struct MountCall {
 }
 
 impl MountCall {
-    /// A call for that pod, with no parameters and no tokens yet.
+    /// Starts a call for a pod, without parameters and tokens.
     pub fn new(pod: &TestPod) -> Self {
         let mut attributes = Map::new();
         for (name, value) in [
@@ -59,20 +60,20 @@ impl MountCall {
         }
     }
 
-    /// A parameter of the class.
+    /// Adds a parameter of the class.
     #[must_use]
     pub fn param(mut self, name: &str, value: &str) -> Self {
         self.attributes.insert(name.to_owned(), json!(value));
         self
     }
 
-    /// The `objects` parameter: YAML text.
+    /// Adds the parameter `objects`: YAML text.
     #[must_use]
     pub fn objects(self, yaml: &str) -> Self {
         self.param("objects", yaml)
     }
 
-    /// A service-account token of that audience.
+    /// Adds a service account token for an audience.
     #[must_use]
     pub fn token(mut self, audience: &str, token: &str) -> Self {
         let value = json!({ "token": token, "expirationTimestamp": "2099-01-01T00:00:00Z" });
@@ -80,28 +81,28 @@ impl MountCall {
         self
     }
 
-    /// Sends these `attributes` instead of what the other functions said.
+    /// Sends these `attributes` in place of everything that was added.
     #[must_use]
     pub fn raw_attributes(mut self, attributes: &str) -> Self {
         self.raw_attributes = Some(attributes.to_owned());
         self
     }
 
-    /// The volume's default mode as the driver sends it, `420` when not set.
+    /// Sets the volume's default mode as the driver sends it; `420` by default.
     #[must_use]
     pub fn permission(mut self, permission: &str) -> Self {
         permission.clone_into(&mut self.permission);
         self
     }
 
-    /// Which driver calls.
+    /// Sets the driver that calls.
     #[must_use]
     pub fn driver(mut self, driver: SimulatedDriver) -> Self {
         self.driver = driver;
         self
     }
 
-    /// The versions that a rotating 1.5 driver holds.
+    /// Adds the versions that driver 1.5 sends when it rotates a mounted volume.
     #[must_use]
     pub fn holding(mut self, mounted: &Mounted) -> Self {
         let version =
@@ -110,14 +111,14 @@ impl MountCall {
         self
     }
 
-    /// The name of the pod's volume, `secrets` when not set.
+    /// Sets the name of the pod's volume; `secrets` by default.
     #[must_use]
     pub fn volume(mut self, name: &str) -> Self {
         name.clone_into(&mut self.volume);
         self
     }
 
-    /// The call's deadline (`grpc-timeout`); just under kubelet's two minutes when not set.
+    /// Sets the call's deadline (`grpc-timeout`); just under kubelet's two minutes by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
@@ -128,7 +129,7 @@ impl MountCall {
         self.timeout
     }
 
-    /// The message that goes over the wire.
+    /// Returns the protobuf message.
     pub fn request(&self) -> MountRequest {
         let mut attributes = self.attributes.clone();
         let tokens = Value::from(self.tokens.clone()).to_string();
@@ -155,7 +156,7 @@ impl MountCall {
     }
 }
 
-/// What a successful Mount answered.
+/// The answer of a successful Mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mounted {
     /// The files by path.
@@ -164,66 +165,66 @@ pub struct Mounted {
     pub versions: BTreeMap<String, String>,
 }
 
-/// A file of the answer.
+/// A file in the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountedFile {
-    /// Its bytes.
+    /// The contents.
     pub contents: Vec<u8>,
-    /// Its mode.
+    /// The mode.
     pub mode: i32,
 }
 
 impl Mounted {
-    /// The file's contents as text.
+    /// Returns a file's contents as text.
     ///
     /// # Panics
-    /// When there is no such file, or no text in it.
+    /// If there is no such file, or it is not UTF-8.
     pub fn text(&self, path: &str) -> &str {
         std::str::from_utf8(&self.file(path).contents).unwrap_or_else(|e| panic!("{path} holds no text: {e}"))
     }
 
-    /// The file.
+    /// Returns a file.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is no such file.
     pub fn file(&self, path: &str) -> &MountedFile {
         let names: Vec<_> = self.files.keys().collect();
         self.files.get(path).unwrap_or_else(|| panic!("no file {path} among {names:?}"))
     }
 
-    /// The version of the object.
+    /// Returns the version of an object.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is no such object.
     pub fn version(&self, id: &str) -> &str {
         let ids: Vec<_> = self.versions.keys().collect();
         self.versions.get(id).unwrap_or_else(|| panic!("no version of {id} among {ids:?}"))
     }
 }
 
-/// How a Mount failed.
+/// The error of a failed Mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountRefusal {
     /// The gRPC code; never one that kubelet takes as non-final.
     pub code: Code,
-    /// The message, which reaches `kubectl describe pod`.
+    /// The message, which `kubectl describe pod` shows.
     pub message: String,
 }
 
 impl MountRefusal {
-    /// Whether the message holds every one of these.
+    /// Returns whether the message contains each of these.
     pub fn names(&self, parts: &[&str]) -> bool {
         parts.iter().all(|part| self.message.contains(part))
     }
 }
 
-/// Reads an answer as the driver does, and holds every answer of every test to what must always be true.
+/// Reads an answer as the driver does, and checks the rules that hold for every answer.
 ///
 /// # Errors
-/// The provider's refusal.
+/// The provider's error.
 ///
 /// # Panics
-/// When the answer breaks a rule of the contract.
+/// If the answer breaks a rule of the contract.
 pub fn read_answer(answer: Result<MountResponse, Status>) -> Result<Mounted, MountRefusal> {
     let answer = match answer {
         Ok(answer) => answer,
@@ -247,9 +248,10 @@ pub fn read_answer(answer: Result<MountResponse, Status>) -> Result<Mounted, Mou
     Ok(mounted)
 }
 
-/// What is to be known of an error status, which must not be one that kubelet takes as non-final.
+/// Reads an error status, which must not be one that kubelet takes as non-final.
 pub(crate) fn refusal(status: &Status) -> MountRefusal {
-    /// With these kubelet keeps the target directory, and the retry then starts the pod with an empty volume.
+    /// For these codes kubelet keeps the target directory, and its retry starts the pod with an
+    /// empty volume.
     const NON_FINAL: [Code; 5] =
         [Code::Cancelled, Code::DeadlineExceeded, Code::Unavailable, Code::ResourceExhausted, Code::Aborted];
     assert!(!NON_FINAL.contains(&status.code()), "a code that kubelet takes as non-final: {status:?}");

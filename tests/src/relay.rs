@@ -1,5 +1,5 @@
-//! A relay in front of a server, which can keep answers to itself: a process is killed while it waits for one. Or the way
-//! to the server is gone, without a word to anyone.
+//! A TCP relay in front of a server. The relay can hold answers back, so that a test kills a
+//! process that waits for one, or drop all traffic without closing connections.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The relay. It ends when dropped.
+/// A running relay. Dropping the value ends the relay.
 #[derive(Debug)]
 pub struct Relay {
     address: String,
@@ -22,18 +22,18 @@ pub struct Relay {
 #[derive(Debug)]
 enum RelayMode {
     Open,
-    /// Requests with this text get no answer.
+    /// Holds back answers to requests that contain this text.
     Holding(String),
-    /// Every connection ends at once.
+    /// Closes every connection at once.
     Refused,
     Gone,
 }
 
 impl Relay {
-    /// A relay to a server at `http://HOST:PORT` or `https://HOST:PORT`.
+    /// Starts a relay to a server at `http://HOST:PORT` or `https://HOST:PORT`.
     ///
     /// # Panics
-    /// When there is no port to listen on.
+    /// If there is no free port.
     pub async fn start(server: &str) -> Self {
         let (scheme, server) = server.split_once("://").expect("an address with a scheme");
         let server = server.to_owned();
@@ -57,32 +57,34 @@ impl Relay {
         Self { address, way, held, task }
     }
 
-    /// Where it listens.
+    /// Returns the relay's address with the server's scheme.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// From here on, requests with this text in them get no answer, though the server sees them.
+    /// Holds back the answers to requests that contain `text`, from now on. The server still gets
+    /// the requests.
     pub fn hold(&self, text: &str) {
         self.way.send_replace(RelayMode::Holding(text.to_owned()));
     }
 
-    /// How many answers it has held back so far.
+    /// Returns the number of answers held back so far.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::SeqCst)
     }
 
-    /// From here on, connections are cut, and new ones too: the server is down.
+    /// Closes all connections, and new ones as well, as if the server were down.
     pub fn refuse(&self) {
         self.way.send_replace(RelayMode::Refused);
     }
 
-    /// From here on, nothing passes, and nobody is told: connections that are open now stay so, dead for good.
+    /// Drops all traffic from now on. Open connections stay open, but dead for good.
     pub fn cut(&self) {
         self.way.send_replace(RelayMode::Gone);
     }
 
-    /// Passes on the answers that were held, and all to come; after [`Self::cut`], of new connections.
+    /// Forwards the held answers and all later ones; after [`Self::cut`], only those of new
+    /// connections.
     pub fn pass(&self) {
         self.way.send_replace(RelayMode::Open);
     }
@@ -112,7 +114,7 @@ async fn connection(
         _ = refused.wait_for(|way| matches!(way, RelayMode::Refused)) => return,
         () = &mut relayed => return,
     }
-    // it holds the connection, and moves nothing any more
+    // keeps the connection open and forwards nothing
     std::future::pending::<()>().await;
 }
 
@@ -151,7 +153,7 @@ async fn relay(
             }
         }
     };
-    // a client that is gone stays so without the server's knowing: OpenBao stops the request of one, and may have made a user then
-    // for whom it has written no lease yet, which nobody can revoke
+    // The server must not see that a client is gone: OpenBao would abort that client's request, and
+    // might have created a user by then without a lease, which nobody can revoke.
     tokio::join!(up, down);
 }

@@ -8,13 +8,14 @@ use crate::pod::TestPod;
 use crate::provider::{Csi, CsiOptions};
 use crate::token::TokenIssuer;
 
-/// An OpenBao whose login at `auth/kubernetes` trusts the issuer, with a role `web` that may do everything
-/// under `secret/`, and under `kv/`, `pki/` and `transit/` where a test mounts them, and a provider pointed at it.
+/// An OpenBao and a provider that uses it. The login at `auth/kubernetes` trusts the issuer. Role
+/// `web` has all rights under `secret/`, and under `kv/`, `pki/` and `transit/` where a test mounts
+/// them.
 #[derive(Debug)]
 pub struct OpenBaoSetup {
     /// The Vault.
     pub bao: OpenBao,
-    /// What signs the pods' tokens.
+    /// The issuer of the pods' tokens.
     pub issuer: TokenIssuer,
     /// The provider.
     pub csi: Csi,
@@ -28,33 +29,33 @@ path "transit/*" { capabilities = ["create", "read", "update", "list"] }
 "#;
 
 impl OpenBaoSetup {
-    /// Starts both.
+    /// Starts OpenBao and the provider.
     pub async fn start() -> Self {
         Self::start_with(Csi::options()).await
     }
 
-    /// Starts both, the provider with further options.
+    /// Starts OpenBao, and the provider with further options.
     pub async fn start_with(options: CsiOptions) -> Self {
         let (bao, issuer) = Self::vault().await;
         let csi = options.flag(format!("-vault-addr={}", bao.address())).start().await;
         Self { bao, issuer, csi }
     }
 
-    /// The Vault alone, with the login and the role `web`.
+    /// Starts OpenBao alone, with the login and the role `web`.
     pub async fn vault() -> (OpenBao, TokenIssuer) {
         let (bao, issuer) = (OpenBao::start().await, TokenIssuer::new());
         Self::prepare(&bao, &issuer).await;
         (bao, issuer)
     }
 
-    /// Gives any OpenBao the login and the role `web`.
+    /// Adds the login and the role `web` to an OpenBao.
     pub async fn prepare(bao: &OpenBao, issuer: &TokenIssuer) {
         bao.jwt_login("kubernetes", issuer).await;
         bao.policy("web", WEB_POLICY).await;
         bao.role("kubernetes", &JwtRole::new("web", "web")).await;
     }
 
-    /// A call for that pod as role `web`, with a token that Vault accepts.
+    /// Returns a call for a pod as role `web`, with a valid token.
     pub fn call(&self, pod: &TestPod, objects: &str) -> MountCall {
         call_as_web(&self.issuer, pod, objects)
     }
@@ -62,37 +63,37 @@ impl OpenBaoSetup {
     /// Mounts these objects for a new pod.
     ///
     /// # Errors
-    /// The provider's refusal.
+    /// The provider's error.
     pub async fn mount(&self, objects: &str) -> Result<Mounted, MountRefusal> {
         self.csi.mount(&self.call(&TestPod::new("shop", "web"), objects)).await
     }
 }
 
-/// A fault server and a provider pointed at it.
+/// A fake Vault and a provider that uses it.
 #[derive(Debug)]
 pub struct FakeVaultSetup {
-    /// The Vault that misbehaves.
+    /// The fake Vault.
     pub vault: FakeVault,
-    /// What signs the pods' tokens; this Vault believes anything.
+    /// The issuer of the pods' tokens; the fake Vault accepts any token.
     pub issuer: TokenIssuer,
     /// The provider.
     pub csi: Csi,
 }
 
 impl FakeVaultSetup {
-    /// Starts both.
+    /// Starts the fake Vault and the provider.
     pub async fn start() -> Self {
         Self::start_with(Csi::options()).await
     }
 
-    /// Starts both, the provider with further options.
+    /// Starts the fake Vault, and the provider with further options.
     pub async fn start_with(options: CsiOptions) -> Self {
         let vault = FakeVault::start().await;
         let csi = options.flag(format!("-vault-addr={}", vault.address())).start().await;
         Self { vault, issuer: TokenIssuer::new(), csi }
     }
 
-    /// A call for that pod as role `web`, with a token that Vault accepts.
+    /// Returns a call for a pod as role `web`, with a valid token.
     pub fn call(&self, pod: &TestPod, objects: &str) -> MountCall {
         call_as_web(&self.issuer, pod, objects)
     }
@@ -100,13 +101,13 @@ impl FakeVaultSetup {
     /// Mounts these objects for a new pod.
     ///
     /// # Errors
-    /// The provider's refusal.
+    /// The provider's error.
     pub async fn mount(&self, objects: &str) -> Result<Mounted, MountRefusal> {
         self.csi.mount(&self.call(&TestPod::new("shop", "web"), objects)).await
     }
 }
 
-/// A call for that pod as role `web`, with a token of that issuer.
+/// Returns a call for a pod as role `web`, with a token of that issuer.
 pub fn call_as_web(issuer: &TokenIssuer, pod: &TestPod, objects: &str) -> MountCall {
     let token = issuer.token(pod);
     MountCall::new(pod).token("vault", &token).param("roleName", "web").objects(objects)

@@ -1,9 +1,10 @@
 //! Tests that share servers, which end with the test program.
 //!
-//! A cluster takes seconds to start, so tests share one, and something has to end it. Rust never drops a static, and
-//! `#[test]` functions have no common owner. So these test programs bring their own `main` (`harness = false`): it owns
-//! the servers, runs the tests and drops the servers, whatever became of the tests. What a killed test program leaves
-//! behind, `cargo xtask test` finds and ends.
+//! A cluster takes seconds to start, so tests share one, and something has to end it. Rust never
+//! drops a static, and `#[test]` functions have no common owner. So these test programs have their
+//! own `main` (`harness = false`), which owns the servers, runs the tests and drops the servers,
+//! whatever the outcome. If a test program is killed, `cargo xtask test` finds and ends what it
+//! left behind.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -17,31 +18,32 @@ use tokio::sync::OnceCell;
 
 use crate::kubernetes::mounts_forbidden;
 
-/// How many tests run at once where nothing else is said: tests wait for a server most of their time.
+/// How many tests run at once by default. Tests mostly wait for a server.
 const AT_ONCE: usize = 4;
 
-/// The exit code of a test program with a failed test, as Rust's own harness has it.
+/// The exit code of a test program with a failed test, the same as that of Rust's own harness.
 const FAILED: u8 = 101;
 
 /// Servers that tests share.
 pub trait Servers: Send + Sync + 'static {
-    /// Prints the ends of the logs.
+    /// Prints the ends of the servers' logs.
     fn show_logs(&self);
 }
 
-/// No servers: each test starts what it needs.
+/// No shared servers: each test starts what it needs.
 impl Servers for () {
     fn show_logs(&self) {}
 }
 
-/// The suites of one test program. They run one after another, so none disturbs the servers of another.
+/// The suites of one test program. Suites run one after another, so none disturbs another's
+/// servers.
 #[derive(Default)]
 pub struct TestProgram {
     suites: Vec<Box<dyn FnOnce(Arguments) -> Conclusion>>,
 }
 
 impl TestProgram {
-    /// No suites yet.
+    /// Returns a test program without suites.
     pub fn new() -> Self {
         Self::default()
     }
@@ -53,7 +55,7 @@ impl TestProgram {
         self
     }
 
-    /// Runs all suites, those after a failed one too. Each suite's servers end with it.
+    /// Runs all suites, even after a failed one, and ends each suite's servers after it.
     pub fn run(self) -> ExitCode {
         let arguments = Arguments::from_args();
         let mut code = ExitCode::SUCCESS;
@@ -66,11 +68,11 @@ impl TestProgram {
     }
 }
 
-/// Tests over servers that they share.
+/// Tests that share servers.
 pub struct Suite<S> {
     shared: Arc<SharedServers<S>>,
     trials: Vec<Trial>,
-    /// The module whose tests are added: their names begin with it.
+    /// The module whose tests are being added: the prefix of their names.
     module: &'static str,
     at_once: Option<usize>,
     skipped: Option<&'static str>,
@@ -79,12 +81,13 @@ pub struct Suite<S> {
 struct SharedServers<S> {
     runtime: Runtime,
     start: Box<dyn Fn() -> LocalBoxFuture<'static, S> + Send + Sync>,
-    /// Started by the first test, so that a filter that leaves no test starts nothing; empty when the start failed.
+    /// Started by the first test, so that nothing starts if a filter excludes all tests; empty if
+    /// the start failed.
     servers: OnceCell<Option<Arc<S>>>,
 }
 
 impl Suite<()> {
-    /// No tests yet, and no servers that they share.
+    /// Returns a suite without shared servers and without tests.
     pub fn without_servers() -> Self {
         Self::new(async || ())
     }
@@ -97,10 +100,10 @@ impl Suite<()> {
 }
 
 impl<S: Servers> Suite<S> {
-    /// No tests yet, over servers that `start` starts.
+    /// Returns a suite without tests, over the servers that `start` starts.
     ///
     /// # Panics
-    /// When the machine has no threads left.
+    /// If the machine has no threads left.
     pub fn new<F>(start: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = S> + 'static,
@@ -120,19 +123,19 @@ impl<S: Servers> Suite<S> {
         Self { at_once: Some(1), ..self }
     }
 
-    /// Adds the tests of a module, which `add` adds.
+    /// Adds the tests of a module by calling `add`.
     #[must_use]
     pub fn module(self, name: &'static str, add: impl FnOnce(Self) -> Self) -> Self {
         add(Self { module: name, skipped: None, ..self })
     }
 
-    /// Skips the tests that are added from here on in this module, where there is a reason.
+    /// Skips the tests of this module that are added from here on, if there is a reason.
     #[must_use]
     pub fn skipped_where(self, reason: Option<&'static str>) -> Self {
         Self { skipped: reason, ..self }
     }
 
-    /// Adds a test that mounts, which not every machine allows.
+    /// Adds a test that mounts, which is skipped on machines that do not allow mounts.
     #[must_use]
     pub fn mounting<F>(self, name: impl AsRef<str>, test: impl FnOnce(Arc<S>) -> F + Send + 'static) -> Self
     where
@@ -182,7 +185,7 @@ impl<S: Servers> Suite<S> {
 impl<S: Servers> SharedServers<S> {
     fn run<F: Future<Output = ()>>(&self, test: impl FnOnce(Arc<S>) -> F) -> Result<Completion, Failed> {
         self.runtime.block_on(async {
-            // A panic is for everyone who waits for the servers, not only for the first.
+            // The panic must reach all tests that wait for the servers, not only the first.
             let start = || async { AssertUnwindSafe((self.start)()).catch_unwind().await.ok().map(Arc::new) };
             let servers = self.servers.get_or_init(start).await;
             let servers = servers.as_ref().ok_or("the servers did not start")?;
@@ -193,7 +196,7 @@ impl<S: Servers> SharedServers<S> {
     }
 }
 
-/// Shows the logs of servers that outlive the test when the test fails.
+/// Prints the logs of the shared servers if the test fails.
 struct ShownOnFailure<'a>(&'a dyn Servers);
 
 impl Drop for ShownOnFailure<'_> {

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::install_crypto;
 
-/// An authority whose certificate lies in a file, as `vaultCACertPath` wants it.
+/// A certificate authority with its certificate in a file, as `vaultCACertPath` requires.
 pub struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: TempDir,
@@ -25,15 +25,15 @@ pub struct TestCa {
 pub struct IssuedCertificate {
     /// The certificate.
     pub certificate: String,
-    /// Its key.
+    /// The private key.
     pub key: String,
 }
 
 impl TestCa {
-    /// A new authority.
+    /// Creates a new authority.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// If the certificate cannot be created.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,30 +45,30 @@ impl TestCa {
         ca
     }
 
-    /// Its certificate in PEM.
+    /// Returns the path of the authority's certificate, in PEM.
     pub fn certificate_file(&self) -> PathBuf {
         self.directory().join("ca.pem")
     }
 
-    /// The directory in which that file alone lies.
+    /// Returns the directory that contains only that file.
     pub fn directory(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Its certificate, in PEM.
+    /// Returns the authority's certificate, in PEM.
     pub fn certificate(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A certificate for a server of these names, or without any for a client.
+    /// Issues a certificate for a server with these names, or for a client if there are none.
     ///
     /// # Panics
-    /// When a name is none.
+    /// If a name is not valid.
     pub fn issue(&self, common_name: &str, names: &[&str]) -> IssuedCertificate {
         self.issued(common_name, names, None)
     }
 
-    /// A client's certificate that is good until that moment.
+    /// Issues a client certificate that is valid until `end`.
     pub fn issue_until(&self, common_name: &str, end: SystemTime) -> IssuedCertificate {
         self.issued(common_name, &[], Some(end))
     }
@@ -88,7 +88,7 @@ impl TestCa {
         IssuedCertificate { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// What accepts TLS as `127.0.0.1`.
+    /// Returns an acceptor of TLS connections with a certificate for `127.0.0.1`.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         install_crypto();
         let key = KeyPair::generate().expect("a key");

@@ -1,4 +1,4 @@
-//! What a scripted Vault answers.
+//! The answers of a fake Vault.
 
 use std::fmt::Write as _;
 
@@ -13,16 +13,16 @@ pub struct ScriptedAnswer {
 
 #[derive(Clone, Debug)]
 pub(crate) enum AnswerAction {
-    /// These bytes, then the next request.
+    /// Sends these bytes, then serves the next request.
     Write(Vec<u8>),
-    /// These bytes, then the end of the connection.
+    /// Sends these bytes, then closes the connection.
     WriteAndClose(Vec<u8>),
-    /// These bytes, then nothing until the server's release, then the end of the connection.
+    /// Sends these bytes, then nothing until the server's release, then closes the connection.
     WriteAndStall(Vec<u8>),
 }
 
 impl ScriptedAnswer {
-    /// Status, headers and body as they are.
+    /// Returns an answer with this status, these headers and this body.
     pub fn raw(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let mut head = format!("HTTP/1.1 {status} Scripted\r\n");
@@ -36,12 +36,13 @@ impl ScriptedAnswer {
         Self::now(AnswerAction::Write([head.as_bytes(), body].concat()))
     }
 
-    /// A JSON answer.
+    /// Returns a JSON answer.
     pub fn json(status: u16, body: &Value) -> Self {
         Self::raw(status, &[("Content-Type", "application/json")], body.to_string())
     }
 
-    /// A secret as an engine without versions answers it, with a request id and lease as Vault sends them.
+    /// Returns a secret of an engine without versions, with request id and lease as Vault sends
+    /// them.
     pub fn secret(data: Value) -> Self {
         Self::json(
             200,
@@ -56,7 +57,7 @@ impl ScriptedAnswer {
         )
     }
 
-    /// A successful login.
+    /// Returns a successful login.
     pub fn login(token: &str, ttl_seconds: u64) -> Self {
         Self::json(
             200,
@@ -83,70 +84,71 @@ impl ScriptedAnswer {
         )
     }
 
-    /// An error in Vault's form.
+    /// Returns an error in Vault's format.
     pub fn error(status: u16, message: &str) -> Self {
         Self::json(status, &json!({ "errors": [message] }))
     }
 
-    /// 429 or 503 with a `Retry-After`.
+    /// Returns 429 or 503 with a `Retry-After`.
     pub fn busy(status: u16, retry_after_seconds: u64) -> Self {
         let seconds = retry_after_seconds.to_string();
         let headers = [("Content-Type", "application/json"), ("Retry-After", seconds.as_str())];
         Self::raw(status, &headers, json!({ "errors": ["request path rate limit exceeded"] }).to_string())
     }
 
-    /// The 503 of a sealed Vault.
+    /// Returns the 503 of a sealed Vault.
     pub fn sealed() -> Self {
         Self::error(503, "Vault is sealed")
     }
 
-    /// A status without a body.
+    /// Returns a status without a body.
     pub fn empty(status: u16) -> Self {
         Self::raw(status, &[], "")
     }
 
-    /// A proxy's page.
+    /// Returns the HTML page of a proxy.
     pub fn html(status: u16) -> Self {
         let page =
             "<!DOCTYPE html><html><head><title>Proxy</title></head><body><h1>Sign in</h1></body></html>";
         Self::raw(status, &[("Content-Type", "text/html")], page)
     }
 
-    /// A redirect.
+    /// Returns a redirect.
     pub fn redirect(status: u16, location: &str) -> Self {
         Self::raw(status, &[("Location", location)], "")
     }
 
-    /// A secret whose one value `blob` is that many bytes long.
+    /// Returns a secret with one value `blob` of that many bytes.
     pub fn large(bytes: usize) -> Self {
         Self::secret(json!({ "blob": "x".repeat(bytes) }))
     }
 
-    /// Half of an answer, then the end of the connection.
+    /// Returns half of an answer, then closes the connection.
     pub fn closes_midway() -> Self {
         let half = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{\"data\":{\"pass";
         Self::now(AnswerAction::WriteAndClose(half.into()))
     }
 
-    /// The head of an answer of that many bytes, its first few, and no more before the server's
-    /// [`release`](crate::FakeVault::release).
+    /// Returns the head and first bytes of an answer of that length, then nothing before the
+    /// server's [`release`](crate::FakeVault::release).
     pub fn stalls_midway(bytes: usize) -> Self {
         Self::now(AnswerAction::WriteAndStall(
             format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n{{\"data\"").into(),
         ))
     }
 
-    /// The end of the connection instead of an answer.
+    /// Closes the connection without an answer.
     pub fn closes_at_once() -> Self {
         Self::now(AnswerAction::WriteAndClose(Vec::new()))
     }
 
-    /// No answer before the server's [`release`](crate::FakeVault::release), which may never come.
+    /// Does not answer before the server's [`release`](crate::FakeVault::release), which may never
+    /// come.
     pub fn hangs() -> Self {
         Self::empty(503).held()
     }
 
-    /// This answer, but not before the server's [`release`](crate::FakeVault::release).
+    /// Holds this answer back until the server's [`release`](crate::FakeVault::release).
     #[must_use]
     pub fn held(self) -> Self {
         Self { held: true, ..self }

@@ -21,22 +21,23 @@ pub use printed::KubectlOutput;
 pub use replica::Replica;
 pub use wire::{HttpVersion, RawConnection};
 
-/// The namespace of the API server, as the shipped manifests have it.
+/// The namespace of the API server in the shipped manifests.
 pub const API_NAMESPACE: &str = "coffer-api";
 
-/// The paths of the API.
+/// The path of the API group and version.
 pub const API: &str = "/apis/custom.secrets.k8s.io/v1alpha1";
 
-/// The annotation by which everyone who may get a class reads it as service account `app`.
+/// The annotation that lets every reader of a class read it as service account `app`.
 pub const READ_AS_APP: &str = "custom.secrets.k8s.io/service-account=app";
 
-/// The value that every namespace's secret `db` has at key `password`: it may be seen in no list, log or error.
+/// The value at key `password` of every namespace's secret `db`. It must not appear in a list, log
+/// or error.
 pub const PASSWORD: &str = "correct-horse-battery";
 
-/// The name that kube-apiserver verifies the API server's certificate for.
+/// The server name for which kube-apiserver verifies the API server's certificate.
 pub const HOST: &str = "coffer-api-server.coffer-api.svc";
 
-/// A cluster, a Vault that trusts it, and the API server between them, installed by the shipped manifests.
+/// A cluster, a Vault that trusts it, and coffer-api-server, installed by the shipped manifests.
 pub struct ApiSetup {
     /// The API server that kube-apiserver calls.
     pub server: Replica,
@@ -48,17 +49,18 @@ pub struct ApiSetup {
 }
 
 impl ApiSetup {
-    /// Starts all of it; the API is available.
+    /// Starts all servers, and waits until the API is available.
     pub async fn start(options: ClusterOptions) -> Self {
         let (cluster, bao) = tokio::join!(Cluster::start(options), OpenBao::start());
         bao.kubernetes_login("kubernetes", &cluster).await;
         Self::between(cluster, bao).await
     }
 
-    /// Starts the API server between a cluster and a Vault with a login for it; the API is available.
+    /// Starts the API server for a cluster and a Vault with a login for that cluster, and waits
+    /// until the API is available.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If the API does not become available.
     pub async fn between(cluster: Cluster, bao: OpenBao) -> Self {
         let kubectl = cluster.kubectl();
         kubectl.run(["create", "namespace", API_NAMESPACE]).await;
@@ -76,8 +78,8 @@ impl ApiSetup {
         setup
     }
 
-    /// A further process with the same rights, which nobody calls but the test. The flags that are given count before
-    /// Vault's address.
+    /// Starts a further API server with the same rights, which only the test calls. The given flags
+    /// take precedence over Vault's address.
     pub fn replica(&self, flags: &[&str]) -> Replica {
         Replica::start(self.dir.path(), self.bao.address(), flags)
     }
@@ -88,7 +90,7 @@ impl ApiSetup {
         self.available().await;
     }
 
-    /// Waits until kube-apiserver takes the API for available.
+    /// Waits until kube-apiserver reports the API as available.
     pub async fn available(&self) {
         until_true("the APIService to be available", async || {
             assert!(
@@ -104,7 +106,8 @@ impl ApiSetup {
         .await;
     }
 
-    /// The shipped Service and APIService, then led to this process: no network of pods runs here.
+    /// Applies the shipped Service and APIService, and points them at this process: there is no pod
+    /// network here.
     async fn register(&self) {
         install(&self.cluster, "deploy/api-server.yaml").await;
         let service = json!({ "spec": {
@@ -133,7 +136,7 @@ impl Servers for ApiSetup {
     }
 }
 
-/// Applies a shipped manifest as it stands, on the server's side: what the schema does not know is refused.
+/// Applies a shipped manifest as it is, on the server's side: unknown fields are refused.
 async fn install(cluster: &Cluster, manifest: &str) {
     let file = workspace().join(manifest);
     let file = file.to_str().expect("a path of text");

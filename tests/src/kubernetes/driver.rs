@@ -9,7 +9,8 @@ use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
 
-/// A driver that serves one node, ready. It looks for providers in `providers/` of the node's directory.
+/// A running driver that serves one node. It looks for providers in `providers/` of the node's
+/// directory.
 #[derive(Debug)]
 pub struct DriverProcess {
     process: Process,
@@ -19,10 +20,10 @@ pub struct DriverProcess {
 }
 
 impl DriverProcess {
-    /// Starts it for the node of that name, its files in `dir`, as the user of that kubeconfig.
+    /// Starts the driver for a node, with its files in `dir`, as the user of that kubeconfig.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If the driver does not become ready.
     pub(crate) async fn start(
         generation: DriverGeneration,
         node: &str,
@@ -31,15 +32,15 @@ impl DriverProcess {
     ) -> Self {
         let socket = dir.join("csi.sock");
         let rotation = match generation {
-            // Its own loop.
+            // The interval of its own loop.
             DriverGeneration::V1_5 => "1s",
-            // How soon after a publish the next one is passed on; kubelet decides when that is.
+            // How soon after a publish the next one is passed on; kubelet decides when to publish.
             DriverGeneration::V1_6 => "1ms",
         };
         let mut command = Command::new(ServerProgram::Driver(generation).path());
         command
             .env_clear()
-            // Where `mount` and `umount` lie.
+            // The folders of `mount` and `umount`.
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("KUBECONFIG", kubeconfig)
             .args(["--endpoint", &format!("unix://{}", socket.display()), "--nodeid", node])
@@ -60,17 +61,17 @@ impl DriverProcess {
         Self { process, generation, socket, client }
     }
 
-    /// Where kubelet would call it.
+    /// Returns the socket on which kubelet calls the driver.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Which one it is.
+    /// Returns the driver's generation.
     pub fn generation(&self) -> DriverGeneration {
         self.generation
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -80,7 +81,7 @@ impl DriverProcess {
     }
 }
 
-/// The directory of a node in which providers put their sockets.
+/// Returns the directory of a node in which providers create their sockets.
 pub(crate) fn providers(dir: &Path) -> PathBuf {
     dir.join("providers")
 }

@@ -9,43 +9,43 @@ use tokio::process::Command;
 use super::kubeconfig::Kubeconfig;
 use super::programs::ServerProgram;
 
-/// kubectl with that user's kubeconfig.
+/// kubectl with one user's kubeconfig.
 #[derive(Debug)]
 pub struct Kubectl {
     dir: TempDir,
 }
 
 impl Kubectl {
-    /// For that user.
+    /// Creates a kubectl for that user.
     ///
     /// # Panics
-    /// When the kubeconfig cannot be written.
+    /// If the kubeconfig cannot be written.
     pub fn new(user: &Kubeconfig) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         user.write(&dir.path().join("kubeconfig"));
         Self { dir }
     }
 
-    /// The kubeconfig's path.
+    /// Returns the path of the kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.path().join("kubeconfig")
     }
 
-    /// Runs it, and gives what it printed.
+    /// Runs kubectl, and returns what it printed.
     ///
     /// # Panics
-    /// When it fails.
+    /// If kubectl fails.
     pub async fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
         self.try_run(arguments).await.unwrap_or_else(|complaint| panic!("{complaint}"))
     }
 
-    /// Runs it, and gives what it printed.
+    /// Runs kubectl, and returns what it printed.
     ///
     /// # Errors
-    /// The command and what it printed, when it fails.
+    /// The command and what it printed, if kubectl fails.
     ///
     /// # Panics
-    /// When it cannot be run at all.
+    /// If kubectl cannot be run.
     pub async fn try_run(
         &self,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
@@ -67,7 +67,7 @@ impl Kubectl {
         }
     }
 
-    /// Applies these files as they stand.
+    /// Applies these files as they are.
     pub async fn apply(&self, files: impl IntoIterator<Item = impl AsRef<Path>>) {
         let mut arguments = vec!["apply".into()];
         for file in files {

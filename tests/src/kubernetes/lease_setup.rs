@@ -1,5 +1,5 @@
-//! Where the tests of leases start: a cluster, a Vault that issues users of a real PostgreSQL, and node agents that keep
-//! them.
+//! Where the tests of leases start: a cluster, a Vault that issues users of a real PostgreSQL, and
+//! nodes whose agents manage the leases.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,26 +18,28 @@ use crate::relay::Relay;
 use crate::suite::Servers;
 use crate::wait::until_true;
 
-/// Cluster, Vault and PostgreSQL.
+/// A cluster, a Vault and a PostgreSQL.
 pub struct LeaseSetup {
     /// The cluster.
     pub cluster: Cluster,
-    /// The Vault. `auth/kubernetes` asks the cluster about every token, `database/` makes users in PostgreSQL.
+    /// The Vault. `auth/kubernetes` reviews every token in the cluster, `database/` creates users
+    /// in PostgreSQL.
     pub bao: OpenBao,
     /// The PostgreSQL.
     pub postgres: Postgres,
 }
 
-/// A role that issues, and a namespace whose account `app` may ask it.
+/// A namespace with a role of the database engine that its account `app` may read.
 pub struct Tenant {
     /// The namespace.
     pub namespace: Namespace,
-    /// The class's parameters: one object `user`, one `password`, both of `database/creds/<the namespace's name>`.
+    /// The class's parameter `objects`: `user` and `password` of `database/creds/<the namespace's
+    /// name>`.
     pub objects: String,
 }
 
 impl LeaseSetup {
-    /// Starts all of it.
+    /// Starts all servers.
     pub async fn start() -> Self {
         let with_vault = ClusterWithVault::without_nodes(ClusterOptions::default());
         let ((cluster, bao), postgres) = tokio::join!(with_vault, Postgres::start());
@@ -45,7 +47,8 @@ impl LeaseSetup {
         Self { cluster, bao, postgres }
     }
 
-    /// A namespace with a role of its own at the database engine, and tokens that live this long.
+    /// Creates a namespace with its own role of the database engine, and a login role whose tokens
+    /// have that TTL.
     pub async fn tenant(&self, name: &str, terms: LeaseTtls<'_>, token_ttl: &str) -> Tenant {
         let namespace = self.cluster.namespace(name).await;
         namespace.account("app").await;
@@ -62,7 +65,7 @@ impl LeaseSetup {
         Tenant { namespace, objects }
     }
 
-    /// A role that a namespace's account may log in with, and what its tokens are like.
+    /// Writes a login role for a namespace's account, with these fields for its tokens.
     pub async fn login_role(&self, name: &str, namespace: &Namespace, tokens: Value) {
         let mut role = json!({
             "bound_service_account_names": ["app"],
@@ -74,20 +77,21 @@ impl LeaseSetup {
         self.bao.admin(Method::POST, &format!("auth/kubernetes/role/{name}"), role).await;
     }
 
-    /// A node with its agent running, pointed at this Vault.
+    /// Starts a node whose agent uses this Vault.
     pub async fn node(&self, name: &str) -> LeaseNode {
         self.node_by(name, self.bao.address()).await
     }
 
-    /// A node whose agent reaches Vault at another address.
+    /// Starts a node whose agent uses Vault at another address.
     pub async fn node_by(&self, name: &str, vault: &str) -> LeaseNode {
-        // as on every node, the agent's own pod is there before it
+        // as on every node, the agent's own pod exists before the agent starts
         let coffer = Namespace::existing(self.cluster.client(), COFFER_NAMESPACE);
         let own = coffer.pod_on(name, "coffer-csi", "none").await;
         LeaseNode::start(name, vault, &self.cluster.pod_kubeconfig(&own).await).await
     }
 
-    /// A mount whose user is made, while the answer that tells of it is held back.
+    /// Starts a mount whose user is created in PostgreSQL, while the relay holds back Vault's
+    /// answer.
     pub async fn held_mount(
         &self,
         tenant: &Tenant,
@@ -102,8 +106,8 @@ impl LeaseSetup {
         mount
     }
 
-    /// Deletes pods, and waits until their agent has revoked what they had, and PostgreSQL has no user of the tenant's left:
-    /// none that merely came to its end, either.
+    /// Deletes pods, and waits until their agent has revoked their tokens, and PostgreSQL has no
+    /// users of the tenant. A user whose TTL merely ended does not count.
     pub async fn end(&self, tenant: &Tenant, node: &LeaseNode, pods: &[&TestPod]) {
         let before = node.revoked().await;
         for pod in pods {
@@ -114,13 +118,13 @@ impl LeaseSetup {
         until_true("all to be revoked", async || node.revoked().await >= all).await;
     }
 
-    /// Waits until PostgreSQL has no user of a tenant's any more.
+    /// Waits until PostgreSQL has no users of a tenant.
     pub async fn nobody_left(&self, tenant: &Tenant) {
         let name = tenant.namespace.name();
         until_true("PostgreSQL to have no user left", async || self.postgres.users(name).is_empty()).await;
     }
 
-    /// How many users Vault was asked for in a namespace's name.
+    /// Returns how many users a namespace's role has issued.
     pub fn issued(&self, namespace: &Namespace) -> usize {
         self.bao.requests_to(&format!("database/creds/{}", namespace.name()))
     }
@@ -135,12 +139,13 @@ impl Servers for LeaseSetup {
 }
 
 impl Tenant {
-    /// A pod on that node.
+    /// Creates a pod on that node.
     pub async fn pod(&self, node: &LeaseNode) -> TestPod {
         self.namespace.pod_on(node.name(), "app", "db").await
     }
 
-    /// The mount of a pod's volume, as often as it is called. No token comes along: the agent has one minted.
+    /// Returns the Mount call for a pod's volume. It carries no token: the agent requests one from
+    /// kube-apiserver.
     pub fn call(&self, pod: &TestPod) -> MountCall {
         MountCall::new(pod)
             .param("roleName", self.namespace.name())
@@ -149,7 +154,7 @@ impl Tenant {
     }
 }
 
-/// The user that a mount gave.
+/// Returns the user in a mounted volume.
 pub fn user(mounted: &Mounted) -> String {
     mounted.text("user").to_owned()
 }

@@ -10,9 +10,10 @@ use super::mounts::MountDir;
 use super::programs::DriverGeneration;
 use crate::provider::{Csi, CsiOptions};
 
-/// A node of a cluster. Fields are dropped in this order: nobody mounts any more when the mounts are undone.
+/// A node of a cluster. Fields are dropped in this order: when the mounts are undone, nothing
+/// mounts any more.
 pub struct CsiNode {
-    /// What a test calls.
+    /// The test's calls as kubelet.
     pub kubelet: Kubelet,
     /// The provider.
     pub csi: Csi,
@@ -22,10 +23,10 @@ pub struct CsiNode {
 }
 
 impl CsiNode {
-    /// Starts one, its provider pointed at that Vault.
+    /// Starts a node whose provider uses that Vault.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If a server does not become ready.
     pub async fn start(generation: DriverGeneration, cluster: &Cluster, vault: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(1);
         let name = format!("node-{}", MADE.fetch_add(1, Ordering::Relaxed));
@@ -46,33 +47,34 @@ impl CsiNode {
         }
     }
 
-    /// Its name.
+    /// Returns the node's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its driver.
+    /// Returns the node's driver.
     pub fn driver(&self) -> &DriverProcess {
         &self.driver
     }
 
-    /// How its provider is started: at its socket, as its service account.
+    /// Returns the options that the node's provider is started with: its socket and its service
+    /// account.
     pub fn provider(&self, vault: &str) -> CsiOptions {
         provider(self.dir.path(), vault)
     }
 
-    /// Ends the provider as a rolling update does, and waits until it has ended.
+    /// Ends the provider with SIGTERM, as a rolling update does, and waits for its end.
     pub async fn end_provider(&mut self) {
         self.csi.terminate();
         self.csi.wait().await;
     }
 
-    /// Where a provider of that name has its socket.
+    /// Returns the path of a provider's socket on this node.
     pub fn socket(&self, provider: &str) -> PathBuf {
         providers(self.dir.path()).join(format!("{provider}.sock"))
     }
 
-    /// Prints the ends of its processes' logs.
+    /// Prints the ends of the processes' logs.
     pub fn show_logs(&self) {
         self.driver.process().show_log();
         self.csi.process().show_log();

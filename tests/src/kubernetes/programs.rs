@@ -1,4 +1,5 @@
-//! Where the servers' programs lie. `cargo xtask servers` builds them from the Go modules in `tests/servers/`.
+//! Finds the programs of the servers, which `cargo xtask servers` builds from the Go modules in
+//! `tests/servers/`.
 
 use std::env;
 use std::fmt;
@@ -7,17 +8,17 @@ use std::path::PathBuf;
 use super::helm::Helm;
 use crate::binaries::workspace;
 
-/// The two lines of the Secrets Store CSI driver that are in use, and differ in how they call a provider.
+/// The two generations of the Secrets Store CSI driver in use, which call providers differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriverGeneration {
-    /// 1.5: rotates by itself, and names the socket's path as `:authority`.
+    /// 1.5: rotates by itself, and sends the socket's path as `:authority`.
     V1_5,
     /// 1.6: rotates when kubelet publishes again.
     V1_6,
 }
 
 impl DriverGeneration {
-    /// Both.
+    /// All generations.
     pub const ALL: [Self; 2] = [Self::V1_5, Self::V1_6];
 
     fn folder(self) -> &'static str {
@@ -27,7 +28,7 @@ impl DriverGeneration {
         }
     }
 
-    /// The manifests that the driver is deployed with, from its own module.
+    /// Returns the folder of the driver's manifests, from its own module.
     pub(crate) fn manifests(self) -> PathBuf {
         servers().join(self.folder()).join("deploy")
     }
@@ -42,7 +43,7 @@ impl fmt::Display for DriverGeneration {
     }
 }
 
-/// A program that was built, or brought along by `KUBEBUILDER_ASSETS`.
+/// A program that was built, or that `KUBEBUILDER_ASSETS` provides.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ServerProgram {
     Etcd,
@@ -54,10 +55,10 @@ pub(crate) enum ServerProgram {
 }
 
 impl ServerProgram {
-    /// Its path.
+    /// Returns the program's path.
     ///
     /// # Panics
-    /// When it is not there.
+    /// If the program is not built.
     pub(crate) fn path(self) -> PathBuf {
         let path = self.place();
         assert!(path.is_file(), "{} is not built: run `cargo xtask servers`", path.display());
@@ -83,10 +84,10 @@ impl ServerProgram {
     }
 }
 
-/// kubectl itself, for what [`super::Kubectl`] does not do.
+/// Returns the path of kubectl, for what [`super::Kubectl`] does not do.
 ///
 /// # Panics
-/// When it is not there.
+/// If kubectl is not built.
 pub fn kubectl_program() -> PathBuf {
     ServerProgram::Kubectl.path()
 }

@@ -1,4 +1,5 @@
-//! Where most of the tests start: a cluster, a Vault that trusts it, and a node of each driver generation.
+//! Where most of the tests start: a cluster, a Vault that trusts it, and a node of each driver
+//! generation.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,17 +14,17 @@ use super::vault_login::KubernetesRole;
 use crate::openbao::OpenBao;
 use crate::suite::{Servers, Suite};
 
-/// A cluster with Vault.
+/// A cluster with a Vault and nodes.
 pub struct ClusterWithVault {
     nodes: Vec<CsiNode>,
-    /// The Vault. `auth/kubernetes` asks the cluster about every token.
+    /// The Vault. `auth/kubernetes` reviews every token in the cluster.
     pub bao: OpenBao,
     /// The cluster.
     pub cluster: Cluster,
 }
 
 impl ClusterWithVault {
-    /// Starts all of it.
+    /// Starts all servers.
     pub async fn start(options: ClusterOptions) -> Self {
         let (cluster, bao) = Self::without_nodes(options).await;
         let node = |generation| CsiNode::start(generation, &cluster, bao.address());
@@ -31,14 +32,14 @@ impl ClusterWithVault {
         Self { nodes: vec![old, new], bao, cluster }
     }
 
-    /// The cluster and the Vault alone.
+    /// Starts the cluster and the Vault, without nodes.
     pub async fn without_nodes(options: ClusterOptions) -> (Cluster, OpenBao) {
         let (cluster, bao) = tokio::join!(Cluster::start(options), OpenBao::start());
         bao.kubernetes_login("kubernetes", &cluster).await;
         (cluster, bao)
     }
 
-    /// The node with that driver.
+    /// Returns the node with a driver of that generation.
     ///
     /// # Panics
     /// Never: there is one of each.
@@ -48,7 +49,8 @@ impl ClusterWithVault {
         found.expect("a node of each generation")
     }
 
-    /// A new namespace with the service account `app`, for which role NAMESPACE may read `secret/NAMESPACE/*`.
+    /// Creates a namespace with service account `app`, for which role NAMESPACE may read
+    /// `secret/NAMESPACE/*`.
     pub async fn namespace(&self, name: &str) -> Namespace {
         let namespace = self.cluster.namespace(name).await;
         namespace.account("app").await;
@@ -80,7 +82,7 @@ impl Servers for ClusterWithVault {
 }
 
 impl Suite<ClusterWithVault> {
-    /// A test that mounts, once with each driver.
+    /// Adds a test that mounts, once for each driver.
     #[must_use]
     pub fn on_each_driver<F>(
         self,

@@ -1,4 +1,4 @@
-//! Credentials that live as long as their pod: kept, renewed, and revoked.
+//! Shows credentials that live as long as their pod: renewed, then revoked.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use coffer_tests::{LeaseTtls, Mounted, until_true};
 
 use crate::say;
 
-/// Shows a user of a real PostgreSQL, from its pod's first mount to its end.
+/// Shows a user of a real PostgreSQL, from the pod's first mount to the pod's end.
 pub(crate) async fn show() {
     say(
         "kube-apiserver, OpenBao and PostgreSQL start; OpenBao issues users that live 9 s, and longer when renewed",

@@ -37,7 +37,7 @@ spec:
         secretPath: secret/data/shop/db
 ";
 
-/// Shows the part that its argument names: `node`, which needs OpenBao alone, or `cluster`.
+/// Shows the part that the argument names: `node`, which needs only OpenBao, or `cluster`.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// coffer-csi, called as the driver would.
+/// Shows coffer-csi, called as the driver would call it.
 async fn node() -> ExitCode {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let pod = TestPod::new("shop", "web");
@@ -85,7 +85,7 @@ async fn node() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The same on a real kube-apiserver, and credentials that live with their pod.
+/// Shows a real kube-apiserver, and credentials that live as long as their pod.
 async fn cluster() -> ExitCode {
     if postgres_is_installed() {
         leases::show().await;
@@ -97,7 +97,7 @@ async fn cluster() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// By a volume, where only kubelet's calls are ours, and by kubectl.
+/// Shows a volume, where the demo plays kubelet, and reads with kubectl.
 async fn with_kubernetes() {
     say("kube-apiserver and OpenBao start; kubectl applies examples/secretproviderclass.yaml");
     let (cluster, bao) = ClusterWithVault::without_nodes(ClusterOptions::default()).await;
@@ -128,7 +128,7 @@ async fn with_kubernetes() {
     }
 }
 
-/// A pod mounts the class, and the mount follows the secret.
+/// Mounts the class for a pod, and again after the secret changed.
 async fn through_the_driver(cluster: &Cluster, bao: &OpenBao, shop: &Namespace) {
     say("The CSI driver 1.6 and coffer-csi start; kubelet mounts the class for a new pod");
     let node = CsiNode::start(DriverGeneration::V1_6, cluster, bao.address()).await;
@@ -142,7 +142,7 @@ async fn through_the_driver(cluster: &Cluster, bao: &OpenBao, shop: &Namespace) 
     node.kubelet.unmount(&volume).await;
 }
 
-/// The files of the example's class, and what SecretProviderClassPodStatus says of them.
+/// Prints the files of the example's class, and their versions in SecretProviderClassPodStatus.
 async fn show_volume(namespace: &Namespace, volume: &PodVolume) {
     let versions = namespace.versions(&volume.pod, volume.class()).await.unwrap_or_default();
     for (file, version) in versions {
@@ -165,7 +165,7 @@ fn mount(csi: &Csi, class: &Path, token: &Path, target: &Path) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// The folder as a pod sees it, without what `coffer` notes for itself.
+/// Prints the folder as a pod sees it, without `coffer`'s own files.
 fn show(target: &Path) {
     for file in files(target) {
         let name = file.strip_prefix(target).unwrap_or(&file).display();

@@ -1,4 +1,4 @@
-//! What kubectl says, whether it failed or not.
+//! Runs kubectl where it may fail.
 
 use std::ffi::OsStr;
 use std::process::ExitStatus;
@@ -11,32 +11,32 @@ use super::ApiSetup;
 use crate::kubernetes::programs::ServerProgram;
 use crate::wait::CEILING;
 
-/// What kubectl printed.
+/// What kubectl printed, and its exit status.
 #[derive(Debug)]
 pub struct KubectlOutput {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
-    /// On standard output.
+    /// Standard output.
     pub out: String,
-    /// On standard error.
+    /// Standard error.
     pub err: String,
 }
 
 impl ApiSetup {
-    /// Runs the administrator's kubectl and gives what it printed, whether it failed or not.
+    /// Runs the administrator's kubectl, which may fail.
     ///
     /// # Panics
-    /// When it cannot be run, or does not end.
+    /// If kubectl cannot be run, or does not end.
     pub async fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> KubectlOutput {
         let mut command = Command::new(ServerProgram::Kubectl.path());
         command.args(arguments);
         self.printed(command).await
     }
 
-    /// The same with a line as it is typed into a shell.
+    /// Runs a command line in a shell with the administrator's kubectl.
     ///
     /// # Panics
-    /// When it cannot be run, or does not end.
+    /// If the shell cannot be run, or does not end.
     pub async fn shell(&self, line: &str) -> KubectlOutput {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", line]);
@@ -58,27 +58,27 @@ impl ApiSetup {
 }
 
 impl KubectlOutput {
-    /// Standard output as JSON.
+    /// Returns standard output as JSON.
     ///
     /// # Panics
-    /// When it is none.
+    /// If standard output is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    /// What it printed where it failed.
+    /// Returns standard error of a failed command.
     ///
     /// # Panics
-    /// When it did not fail.
+    /// If the command succeeded.
     pub fn refused(&self) -> &str {
         assert!(!self.status.success(), "not refused: {self:?}");
         &self.err
     }
 
-    /// What it printed where it succeeded.
+    /// Returns standard output of a successful command.
     ///
     /// # Panics
-    /// When it failed.
+    /// If the command failed.
     pub fn shown(&self) -> &str {
         assert!(self.status.success(), "failed: {self:?}");
         &self.out

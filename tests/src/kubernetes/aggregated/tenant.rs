@@ -1,4 +1,4 @@
-//! What tenants have: namespaces with secrets and classes, and rights.
+//! Namespaces of tenants, with secrets, classes and rights.
 
 use serde_json::json;
 
@@ -8,8 +8,8 @@ use crate::kubernetes::vault_login::KubernetesRole;
 use crate::wait::until_true;
 
 impl ApiSetup {
-    /// A new namespace that opted in, with service account `app`, a secret `db` of `user` and `password` that
-    /// it may read as role NAMESPACE, and a class `db` of both.
+    /// Creates a namespace that opted in, with service account `app`, a secret `db` of `user` and
+    /// `password` that the account may read as role NAMESPACE, and a class `db` of both.
     pub async fn namespace(&self, name: &str) -> Namespace {
         let namespace = self.cluster.namespace(name).await;
         namespace.account("app").await;
@@ -23,7 +23,7 @@ impl ApiSetup {
         namespace
     }
 
-    /// The same, its class `db` read as `app` for everyone who may.
+    /// Creates a namespace whose class `db` is read as `app` by everyone who may.
     pub async fn annotated_namespace(&self, name: &str) -> Namespace {
         let namespace = self.namespace(name).await;
         self.annotate(&namespace, "db", READ_AS_APP).await;
@@ -35,7 +35,7 @@ impl ApiSetup {
         namespace
     }
 
-    /// Lets the API server mint tokens in a namespace, as its owner would.
+    /// Lets the API server mint tokens in a namespace, as the namespace's owner would.
     pub async fn opt_in(&self, namespace: &Namespace) {
         let account = format!("--serviceaccount={API_NAMESPACE}:coffer-api-server");
         let role = "--clusterrole=coffer-token-minter";
@@ -44,7 +44,8 @@ impl ApiSetup {
         self.cluster.kubectl().run(binding).await;
     }
 
-    /// Lets a service account read everything below `secret/NAMESPACE/` and what tests mount, as role NAMESPACE.
+    /// Lets a service account read everything below `secret/NAMESPACE/` and `transit/`, as role
+    /// NAMESPACE.
     pub async fn grant(&self, namespace: &Namespace, account: &str) {
         let name = namespace.name();
         let rules = format!(
@@ -63,7 +64,8 @@ impl ApiSetup {
         self.cluster.kubectl().run(arguments).await;
     }
 
-    /// Gives a user the right to do that, as `kubectl create role` writes it, and waits until it counts.
+    /// Lets a user make requests with these verbs, for one class or all. The right may take a
+    /// moment to become effective.
     pub async fn allow(&self, namespace: &Namespace, user: &str, verbs: &[&str], name: Option<&str>) {
         let kubectl = self.cluster.kubectl();
         let role = format!("{user}-{}", name.unwrap_or("all"));
@@ -77,7 +79,7 @@ impl ApiSetup {
         kubectl.run(["create", "rolebinding", &role, "-n", namespace.name(), &role_flag, &user_flag]).await;
     }
 
-    /// Waits until the API server knows of a class.
+    /// Waits until the API server knows a class.
     pub async fn listed(&self, namespace: &Namespace, class: &str) {
         until_true(&format!("the API server to know class {class}"), async || {
             let selector = format!("--field-selector=metadata.name={class}");

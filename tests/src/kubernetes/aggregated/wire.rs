@@ -1,4 +1,4 @@
-//! One connection to the API server on which the test itself writes the bytes.
+//! A connection to the API server on which the test writes the bytes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::{ApiSetup, HOST};
 use crate::http::install_crypto;
 use crate::tls::IssuedCertificate;
 
-/// A TLS connection over which nothing was said yet.
+/// An open TLS connection without requests.
 pub struct RawConnection(TlsStream<TcpStream>);
 
-/// What a connection speaks.
+/// The HTTP version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
     /// HTTP/1.1.
@@ -30,10 +30,11 @@ pub enum HttpVersion {
 }
 
 impl ApiSetup {
-    /// A connection, with that client certificate or none. It verifies the server as kube-apiserver does.
+    /// Opens a connection, with or without a client certificate. It verifies the server as
+    /// kube-apiserver does.
     ///
     /// # Panics
-    /// When there is none.
+    /// If the server refuses the connection.
     pub async fn wire(&self, speaks: HttpVersion, identity: Option<&IssuedCertificate>) -> RawConnection {
         install_crypto();
         let mut roots = RootCertStore::empty();
@@ -51,7 +52,7 @@ impl ApiSetup {
         };
         let protocol: &[u8] = if speaks == HttpVersion::Http1 { b"http/1.1" } else { b"h2" };
         config.alpn_protocols = vec![protocol.to_vec()];
-        // a small buffer, so that what is not read soon waits at the server
+        // a small buffer, so that unread bytes soon stay at the server
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(16 << 10).expect("a buffer's size");
         let address = SocketAddr::from(([127, 0, 0, 1], self.server.port()));
@@ -63,10 +64,10 @@ impl ApiSetup {
 }
 
 impl RawConnection {
-    /// A GET with headers, answered with a body of a known length: status and text.
+    /// Makes a GET with headers, answered with a body of known length, and returns status and text.
     ///
     /// # Panics
-    /// When the server has ended the connection.
+    /// If the server has closed the connection.
     pub async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         self.send(format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n").as_bytes()).await;
@@ -85,13 +86,13 @@ impl RawConnection {
         }
     }
 
-    /// Writes bytes; that nobody is there to take them any more is no fault.
+    /// Writes bytes, and ignores a closed connection.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
         let _ = self.0.flush().await;
     }
 
-    /// Whether the server has ended the connection, after at most so many bytes of what it sent.
+    /// Returns whether the server has closed the connection, after reading at most `most` bytes.
     pub async fn has_ended(&mut self, most: usize) -> bool {
         let mut bytes = vec![0; most];
         let read = timeout(Duration::from_millis(10), self.0.read(&mut bytes)).await;
