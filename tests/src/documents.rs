@@ -105,9 +105,9 @@ impl MarkdownDocument {
     pub fn anchors(&self) -> Vec<String> {
         let headings = self.text.lines().filter(|line| line.starts_with('#'));
         let anchor = |heading: &str| {
-            let kept = heading.trim_start_matches('#').trim().to_lowercase();
-            let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+            let text = heading.trim_start_matches('#').trim().to_lowercase();
+            let text = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            text.map(|c| if c == ' ' { '-' } else { c }).collect()
         };
         headings.map(anchor).collect()
     }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_taken_apart_as_a_shell_does() {
+    fn commands_are_split_as_a_shell_does() {
         let text = "```sh\na 'b c' --d=\"e\" > f # g\nh | i - <<EOF\nno command\nEOF\nj \\\n  k && l\nm '{\n}'\n```\n";
         let commands = document(text).blocks()[0].commands();
         let words: Vec<Vec<&str>> =

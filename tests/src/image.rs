@@ -53,7 +53,7 @@ impl Images {
     pub fn build(binaries: Option<&Path>) -> Self {
         let store = tempfile::tempdir().expect("a temporary directory");
         let images = Self { need_libraries: binaries.is_none(), store };
-        let place = binaries.map_or_else(|| images.stand_ins(), Path::to_owned);
+        let place = binaries.map_or_else(|| images.binaries_under_test(), Path::to_owned);
         for name in IMAGES {
             images.build_one(name, &place);
         }
@@ -116,8 +116,8 @@ impl Images {
     }
 
     /// Collects the binaries under test, in place of the build stage's.
-    fn stand_ins(&self) -> PathBuf {
-        let place = self.store.path().join("stand-ins");
+    fn binaries_under_test(&self) -> PathBuf {
+        let place = self.store.path().join("binaries");
         let out = place.join("out");
         fs::create_dir_all(&out).expect("make a directory");
         for name in IMAGES {

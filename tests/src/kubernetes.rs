@@ -5,12 +5,12 @@
 //! |---|---|
 //! | [`Etcd`], [`ApiServer`], [`ControllerManager`], [`DriverProcess`] | one server each |
 //! | [`Cluster`] | a kube-apiserver over etcd with what the driver and Coffer need installed |
-//! | [`CsiNode`] | the driver and coffer-csi, and a [`Kubelet`] that mounts [`PodVolume`]s through them |
-//! | [`ClusterWithVault`] | a cluster, an OpenBao that reviews its tokens, a node of each driver [`DriverGeneration`] |
-//! | [`LeaseSetup`] | a cluster, an OpenBao and a PostgreSQL; its [`LeaseNode`]s keep what is issued to a [`Tenant`]'s pods |
-//! | [`Namespace`] | a test's own place in the cluster |
-//! | [`Helm`] | one of the two generations, and the chart |
-//! | [`InstalledApi`], [`installed_csi`] | the programs, run as an installation's objects say |
+//! | [`CsiNode`] | the driver, coffer-csi, and a [`Kubelet`] that mounts [`PodVolume`]s with them |
+//! | [`ClusterWithVault`] | a cluster, an OpenBao, and a node of each [`DriverGeneration`] |
+//! | [`LeaseSetup`] | a cluster, an OpenBao and a PostgreSQL, with [`LeaseNode`]s and [`Tenant`]s |
+//! | [`Namespace`] | a namespace, and the objects in it |
+//! | [`Helm`] | Helm 3 or 4, and the chart |
+//! | [`InstalledApi`], [`installed_csi`] | the programs, run as the installed objects say |
 
 pub mod aggregated;
 mod api_server;

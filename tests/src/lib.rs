@@ -3,15 +3,16 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`OpenBao`] | a real OpenBao in dev mode, with an audit log that counts requests exactly |
-//! | [`FakeVault`] | a Vault that misbehaves by script |
-//! | [`Relay`] | a way to a real Vault on which answers can be held back |
-//! | [`Postgres`] | a real PostgreSQL, in which Vault makes users |
-//! | [`TokenIssuer`] | what signs the service accounts' tokens |
-//! | [`Csi`] | the built `coffer-csi` on a socket of its own |
-//! | [`MountCall`] | one call as the driver makes it, and [`Mounted`], what came back |
-//! | [`OpenBaoSetup`], [`FakeVaultSetup`] | one of the Vaults and a provider that uses it: where most tests start |
-//! | [`MarkdownDocument`], [`CodeBlock`] | what users read, and the code in it |
-//! | [`Images`] | the images that are shipped, and [`ImageContainer`]s of them |
+//! | [`FakeVault`] | a Vault with scripted answers, for faults |
+//! | [`Relay`] | a TCP relay to a real server, which can hold answers back |
+//! | [`Postgres`] | a real PostgreSQL, in which Vault creates users |
+//! | [`TokenIssuer`] | issues service account tokens |
+//! | [`Csi`] | the built `coffer-csi`, running on its own socket |
+//! | [`MountCall`], [`Mounted`] | a Mount call as the driver makes it, and its answer |
+//! | [`OpenBaoSetup`], [`FakeVaultSetup`] | a Vault and a provider that uses it: where most tests start |
+//! | [`MarkdownDocument`], [`CodeBlock`] | the documents for users, and the code in them |
+//! | [`Images`], [`ImageContainer`] | the shipped images, and containers of them |
+//! | [`Suite`], [`TestProgram`] | tests that share servers |
 //! | [`kubernetes`] | a real cluster with the real driver |
 //!
 //! Functions of the harness panic with what they waited for: a test has no use for their errors. A
@@ -19,7 +20,7 @@
 //! failed.
 
 mod binaries;
-mod document_commands;
+mod command_blocks;
 mod documents;
 mod fake_time;
 mod fake_vault;
@@ -43,7 +44,7 @@ mod token;
 mod wait;
 
 pub use binaries::{coffer_binary, find_bao};
-pub use document_commands::{DOCUMENTED, Fate, fate};
+pub use command_blocks::{BlockTest, COMMAND_BLOCKS, block_test};
 pub use documents::{CodeBlock, CommandWords, MarkdownDocument};
 pub use fake_time::FakeTime;
 pub use fake_vault::{FakeVault, RecordedRequest, ScriptedAnswer};

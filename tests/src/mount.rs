@@ -31,7 +31,7 @@ pub struct MountCall {
     raw_attributes: Option<String>,
     permission: String,
     driver: SimulatedDriver,
-    held: Vec<ObjectVersion>,
+    current: Vec<ObjectVersion>,
     timeout: Option<Duration>,
     volume: String,
 }
@@ -54,7 +54,7 @@ impl MountCall {
             raw_attributes: None,
             permission: "420".to_owned(),
             driver: SimulatedDriver::V1_6,
-            held: Vec::new(),
+            current: Vec::new(),
             timeout: Some(Duration::from_secs(115)),
             volume: "secrets".to_owned(),
         }
@@ -104,10 +104,10 @@ impl MountCall {
 
     /// Adds the versions that driver 1.5 sends when it rotates a mounted volume.
     #[must_use]
-    pub fn holding(mut self, mounted: &Mounted) -> Self {
+    pub fn current_versions(mut self, mounted: &Mounted) -> Self {
         let version =
             |(id, version): (&String, &String)| ObjectVersion { id: id.clone(), version: version.clone() };
-        self.held = mounted.versions.iter().map(version).collect();
+        self.current = mounted.versions.iter().map(version).collect();
         self
     }
 
@@ -151,7 +151,7 @@ impl MountCall {
             secrets,
             target_path: format!("/var/lib/kubelet/pods/uid/volumes/kubernetes.io~csi/{}/mount", self.volume),
             permission: self.permission.clone(),
-            current_object_version: self.held.clone(),
+            current_object_version: self.current.clone(),
         }
     }
 }

@@ -159,8 +159,8 @@ impl OpenBao {
     pub async fn unseal(&self) {
         let log = self.process().log();
         let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).expect("a key");
-        let told = self.admin(Method::POST, "sys/unseal", json!({ "key": key })).await;
-        assert_eq!(told["sealed"], false);
+        let answer = self.admin(Method::POST, "sys/unseal", json!({ "key": key })).await;
+        assert_eq!(answer["sealed"], false);
     }
 
     pub(crate) async fn kv_is_ready(&self) -> bool {

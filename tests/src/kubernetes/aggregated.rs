@@ -1,10 +1,10 @@
 //! The aggregated API: coffer-api-server behind a real kube-apiserver.
 
 mod direct;
-mod printed;
+mod kubectl_output;
+mod raw_connection;
 mod replica;
 mod tenant;
-mod wire;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -17,9 +17,9 @@ use crate::suite::Servers;
 use crate::wait::until_true;
 
 pub use direct::DirectClient;
-pub use printed::KubectlOutput;
+pub use kubectl_output::KubectlOutput;
+pub use raw_connection::{HttpVersion, RawConnection};
 pub use replica::Replica;
-pub use wire::{HttpVersion, RawConnection};
 
 /// The namespace of the API server in the shipped manifests.
 pub const API_NAMESPACE: &str = "coffer-api";

@@ -56,7 +56,7 @@ impl ControllerManager {
         // health.
         let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
             kube::Api::namespaced(admin.client().await, "default");
-        until("kube-controller-manager to make a service account", async || {
+        until("kube-controller-manager to create a service account", async || {
             assert!(process.is_running(), "kube-controller-manager ended while starting");
             accounts.get_opt("default").await.ok().flatten()
         })

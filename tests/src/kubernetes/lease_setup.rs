@@ -102,7 +102,7 @@ impl LeaseSetup {
         relay.hold("database/creds");
         let (mut client, request) = (node.csi.client(), tenant.call(pod).request());
         let mount = tokio::spawn(async move { client.mount(request).await.is_ok() });
-        until_true("the user to be made", async || relay.held() > 0).await;
+        until_true("the user to be created", async || relay.held() > 0).await;
         mount
     }
 
@@ -115,13 +115,13 @@ impl LeaseSetup {
         }
         self.nobody_left(tenant).await;
         let all = before + pods.len();
-        until_true("all to be revoked", async || node.revoked().await >= all).await;
+        until_true("all tokens to be revoked", async || node.revoked().await >= all).await;
     }
 
     /// Waits until PostgreSQL has no users of a tenant.
     pub async fn nobody_left(&self, tenant: &Tenant) {
         let name = tenant.namespace.name();
-        until_true("PostgreSQL to have no user left", async || self.postgres.users(name).is_empty()).await;
+        until_true("PostgreSQL to have no users", async || self.postgres.users(name).is_empty()).await;
     }
 
     /// Returns how many users a namespace's role has issued.

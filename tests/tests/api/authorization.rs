@@ -1,4 +1,5 @@
-//! Who reads as whom through the API, and what a class may not choose.
+//! Authorization in the API: as which service account a class is read, and which settings a class
+//! may not choose.
 
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use serde_json::{Value, json};
 pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("service_accounts_read_as_themselves", service_accounts_read_as_themselves)
-        .test("others_read_by_annotation_alone", others_read_by_annotation_alone)
-        .test("rights_by_name_hold", rights_by_name_hold)
+        .test("other_users_read_only_by_annotation", other_users_read_only_by_annotation)
+        .test("rights_by_resource_name_are_enforced", rights_by_resource_name_are_enforced)
         .test("a_namespace_must_opt_in", a_namespace_must_opt_in)
-        .test("what_issues_is_read_only_where_the_class_says_so", what_issues)
-        .test("a_class_chooses_neither_server_nor_audience", a_class_chooses_neither)
+        .test("issuing_requests_need_the_class_annotation", what_issues)
+        .test("a_class_may_choose_neither_vault_address_nor_own_audience", a_class_chooses_neither)
 }
 
 async fn service_accounts_read_as_themselves(setup: Arc<ApiSetup>) {
@@ -32,7 +33,7 @@ async fn service_accounts_read_as_themselves(setup: Arc<ApiSetup>) {
         arguments.extend([account, own.as_str(), "--as-group=system:authenticated"]);
         setup.kubectl(arguments).await
     };
-    let by_app = until("the right to count", async || {
+    let by_app = until("the right to become effective", async || {
         let read = read(&account(n, "app")).await;
         read.status.success().then_some(read)
     })
@@ -42,12 +43,12 @@ async fn service_accounts_read_as_themselves(setup: Arc<ApiSetup>) {
     for part in ["Forbidden", "auth/kubernetes/login", &format!("{n}/other")] {
         assert!(by_other.refused().contains(part), "no {part} in {by_other:?}");
     }
-    // an account of another namespace is no account of this one
+    // an account of another namespace does not count as an account of this namespace
     let foreign = read(&account("default", "app")).await;
     assert!(foreign.refused().contains("no service account of namespace"), "{foreign:?}");
 }
 
-async fn others_read_by_annotation_alone(setup: Arc<ApiSetup>) {
+async fn other_users_read_only_by_annotation(setup: Arc<ApiSetup>) {
     let ns = setup.namespace("others").await;
     let n = ns.name();
     let get = ["get", "vaultsecret", "db", "-n", n, "-o", "jsonpath={.readAs}"];
@@ -57,7 +58,7 @@ async fn others_read_by_annotation_alone(setup: Arc<ApiSetup>) {
         assert!(refused.refused().contains(part), "no {part} in {refused:?}");
     }
     setup.annotate(&ns, "db", READ_AS_APP).await;
-    let read = until("the annotation to count", async || {
+    let read = until("the annotation to become effective", async || {
         let read = setup.kubectl(get).await;
         read.status.success().then_some(read)
     })
@@ -71,7 +72,7 @@ async fn others_read_by_annotation_alone(setup: Arc<ApiSetup>) {
     }
 }
 
-async fn rights_by_name_hold(setup: Arc<ApiSetup>) {
+async fn rights_by_resource_name_are_enforced(setup: Arc<ApiSetup>) {
     let ns = setup.annotated_namespace("rights").await;
     let n = ns.name();
     let objects = ns.objects("db", &[("other", "user")]);
@@ -84,7 +85,7 @@ async fn rights_by_name_hold(setup: Arc<ApiSetup>) {
         all.extend(arguments);
         setup.kubectl(all).await
     };
-    until_true("the right to count", async || {
+    until_true("the right to become effective", async || {
         as_eve(&["get", "vaultsecret", "db", "-o", "yaml"]).await.status.success()
     })
     .await;
@@ -116,7 +117,7 @@ async fn a_namespace_must_opt_in(setup: Arc<ApiSetup>) {
     ns.class("db", json!({ "roleName": ns.name(), "objects": objects })).await;
     setup.listed(&ns, "db").await;
     setup.annotate(&ns, "db", READ_AS_APP).await;
-    until_true("a refusal to mint", async || {
+    until_true("an error about the missing RoleBinding", async || {
         let refused = setup.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"]).await;
         refused.refused().contains("coffer-token-minter") && refused.err.contains("Forbidden")
     })
@@ -133,14 +134,15 @@ async fn what_issues(setup: Arc<ApiSetup>) {
     setup.listed(&ns, "issue").await;
     setup.annotate(&ns, "issue", READ_AS_APP).await;
     let get = ["get", "vaultsecret", "issue", "-n", n, "-o", "yaml"];
-    until_true("a refusal that says how", async || {
+    until_true("an error that names the annotation", async || {
         let refused = setup.kubectl(get).await;
         refused.refused().contains("custom.secrets.k8s.io/allow-issuing")
     })
     .await;
     assert_eq!(setup.bao.requests_to("transit/encrypt/k"), 0);
     setup.annotate(&ns, "issue", "custom.secrets.k8s.io/allow-issuing=true").await;
-    until_true("the annotation to count", async || setup.kubectl(get).await.status.success()).await;
+    until_true("the annotation to become effective", async || setup.kubectl(get).await.status.success())
+        .await;
     assert_eq!(setup.bao.requests_to("transit/encrypt/k"), 1);
 }
 
@@ -169,8 +171,8 @@ async fn a_class_chooses_neither(setup: Arc<ApiSetup>) {
         })
         .await;
     }
-    assert!(thief.accept().is_err(), "somebody called the address that a class named");
-    // TLS settings of a class count for nothing: neither files nor names of it are looked at
+    assert!(thief.accept().is_err(), "the API server called the address in a class");
+    // TLS settings of a class are ignored: neither files nor values are read
     let tls = json!({ "roleName": n, "objects": objects, "vaultCACertPath": "/no/such/file", "vaultSkipTLSVerify": "maybe" });
     ns.class("tls", tls).await;
     setup.listed(&ns, "tls").await;

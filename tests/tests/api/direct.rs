@@ -1,4 +1,5 @@
-//! The API server, called around kube-apiserver: credentials, headers, discovery and HTTP itself.
+//! Requests to the API server without kube-apiserver in between: credentials, headers, discovery
+//! and HTTP itself.
 
 use std::sync::Arc;
 
@@ -14,14 +15,14 @@ const FORGED: [(&str, &str); 2] = [("X-Remote-User", "admin"), ("X-Remote-Group"
 pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("forged_headers_make_nobody_an_administrator", forged_headers)
-        .test("a_certificate_of_another_authority_is_refused", a_foreign_certificate)
+        .test("a_certificate_of_another_ca_is_refused", a_foreign_certificate)
         .test("bearer_tokens_are_reviewed", bearer_tokens)
         .test("impersonation_is_refused", impersonation)
-        .test("discovery_is_what_the_aggregator_wants", discovery)
+        .test("discovery_is_what_the_aggregator_expects", discovery)
         .test("openapi_is_served_whatever_the_hash", openapi)
-        .test("headers_bodies_and_paths_that_are_out_of_the_way", out_of_the_way)
+        .test("unusual_headers_bodies_and_paths", out_of_the_way)
         .test("a_silent_client_is_cut_off", a_silent_client)
-        .test("metrics_are_for_those_who_may", metrics)
+        .test("metrics_need_a_right", metrics)
 }
 
 async fn forged_headers(setup: Arc<ApiSetup>) {
@@ -56,7 +57,7 @@ async fn bearer_tokens(setup: Arc<ApiSetup>) {
     let admin = setup.admin();
     let good = direct.get(&path, &[("Authorization", &admin)]).await;
     assert_eq!(good.0, 200, "{}", good.2);
-    // open paths ask nobody about a token
+    // open paths do not review tokens
     assert_eq!(direct.get("/livez", &[("Authorization", "Bearer nonsense")]).await.0, 200);
 }
 
@@ -148,7 +149,8 @@ async fn method_status(direct: &DirectClient, method: &str, path: &str, token: &
     answer.expect("an answer").status().as_u16()
 }
 
-/// One connects and says nothing, another says nothing after the handshake; meanwhile others are served.
+/// One client sends nothing at all, another sends nothing after the handshake; others are served
+/// meanwhile.
 async fn a_silent_client(setup: Arc<ApiSetup>) {
     let direct = setup.direct(None).await;
     let silent = TcpStream::connect(("127.0.0.1", setup.server.port())).await.expect("a connection");
@@ -159,7 +161,7 @@ async fn a_silent_client(setup: Arc<ApiSetup>) {
         matches!(silent.try_read(&mut [0; 1]), Ok(0) | Err(_))
     };
     until_true("the silent client to be cut off", gone).await;
-    until_true("the one after its handshake, too", async || shaken.has_ended(1024).await).await;
+    until_true("the client after its handshake to be cut off", async || shaken.has_ended(1024).await).await;
 }
 
 async fn metrics(setup: Arc<ApiSetup>) {

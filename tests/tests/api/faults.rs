@@ -1,4 +1,4 @@
-//! The API while something is away: Vault, kube-apiserver, the reviews, the API server itself.
+//! The API during outages of Vault, kube-apiserver, the reviews or the API server itself.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,15 +11,15 @@ use serde_json::json;
 
 pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
-        .test("a_stalled_vault_holds_up_nobody_else", a_stalled_vault)
-        .test("one_stalled_vault_leaves_the_other_alone", one_stalled_vault)
+        .test("a_stalled_vault_delays_no_other_request", a_stalled_vault)
+        .test("a_stalled_vault_does_not_delay_another_vault", one_stalled_vault)
         .test("kube_apiserver_comes_back", kube_apiserver_comes_back)
-        .test("without_kube_apiserver_a_token_is_not_denied_but_away", tokens_are_away)
-        .test("vault_down_is_said_and_asked_no_more", vault_down)
+        .test("without_kube_apiserver_a_missing_token_is_unavailable_not_forbidden", tokens_are_away)
+        .test("vault_down_is_reported_without_retry_after", vault_down)
         .test("the_server_comes_back_and_deletions_go_on", the_server_comes_back)
-        .test("it_drains_before_it_ends", it_drains)
-        .test("without_reviews_nothing_is_answered_but_discovery", without_reviews)
-        .test("vault_sealed_is_said_and_harms_no_deletion", vault_sealed)
+        .test("the_server_drains_before_it_ends", it_drains)
+        .test("without_reviews_only_discovery_is_answered", without_reviews)
+        .test("a_sealed_vault_is_reported_and_does_not_block_deletions", vault_sealed)
 }
 
 async fn a_stalled_vault(setup: Arc<ApiSetup>) {
@@ -45,7 +45,7 @@ async fn a_stalled_vault(setup: Arc<ApiSetup>) {
         "{:?}",
         answers.iter().map(|a| a.0).collect::<Vec<_>>()
     );
-    assert!(count(429) >= 100, "one user takes too much: {} were refused", count(429));
+    assert!(count(429) >= 100, "one user takes too much capacity: {} requests were refused", count(429));
     let busy = answers.iter().find(|(status, _, _)| *status == 429).expect("a refusal");
     assert_eq!(busy.1["retry-after"], "1");
     assert!(
@@ -55,7 +55,7 @@ async fn a_stalled_vault(setup: Arc<ApiSetup>) {
     let deletion = setup.cluster.namespace("deleted").await;
     setup.cluster.kubectl().run(["delete", "namespace", deletion.name(), "--timeout=60s"]).await;
     setup.bao.process().thaw();
-    until_true("reads to go on", async || setup.kubectl(get).await.status.success()).await;
+    until_true("reads to succeed again", async || setup.kubectl(get).await.status.success()).await;
 }
 
 async fn one_stalled_vault(setup: Arc<ApiSetup>) {
@@ -96,25 +96,25 @@ async fn one_stalled_vault(setup: Arc<ApiSetup>) {
         () = others => {}
     }
     setup.bao.process().thaw();
-    until_true("reads to go on", async || get("db").await == 200).await;
+    until_true("reads to succeed again", async || get("db").await == 200).await;
 }
 
 async fn kube_apiserver_comes_back(setup: Arc<ApiSetup>) {
     let ns = setup.annotated_namespace("restarted").await;
     let direct = setup.direct(None).await;
     setup.cluster.api_server().kill();
-    until_true("discovery to be answered alone", async || direct.get(API, &[]).await.0 == 200).await;
+    until_true("discovery to be answered", async || direct.get(API, &[]).await.0 == 200).await;
     assert_eq!(direct.get("/readyz", &[]).await.0, 200);
     setup.cluster.api_server().start_again().await;
     setup.available().await;
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
-    until_true("reads to go on", async || setup.kubectl(get).await.status.success()).await;
-    // classes made since are seen: the watch goes on too
+    until_true("reads to succeed again", async || setup.kubectl(get).await.status.success()).await;
+    // new classes are seen: the watch has resumed
     ns.class("late", json!({ "roleName": ns.name(), "objects": ns.objects("db", &[("a", "user")]) })).await;
     setup.listed(&ns, "late").await;
 }
 
-/// Who was let in a moment ago still is; only the token is missing then.
+/// A user who was authorized a moment ago still is; only the token is missing then.
 async fn tokens_are_away(setup: Arc<ApiSetup>) {
     let ns = setup.namespace("away").await;
     setup.annotate(&ns, "db", READ_AS_APP).await;
@@ -122,8 +122,8 @@ async fn tokens_are_away(setup: Arc<ApiSetup>) {
     let path = format!("{API}/namespaces/{}/secrets/db", ns.name());
     let (admin, table) = (setup.admin(), "application/json;as=Table;v=v1;g=meta.k8s.io");
     let row = async || direct.get(&path, &[("Authorization", &admin), ("Accept", table)]).await;
-    // a row asks for the same right as a read, and for no token
-    until_true("the annotation to count", async || row().await.2.contains("\"app\"")).await;
+    // a table row needs the same right as a read, but no token
+    until_true("the annotation to become effective", async || row().await.2.contains("\"app\"")).await;
     assert_eq!(row().await.0, 200);
     setup.cluster.api_server().kill();
     let (status, headers, text) = direct.get(&path, &[("Authorization", &admin)]).await;
@@ -149,8 +149,8 @@ async fn vault_down(setup: Arc<ApiSetup>) {
     let (status, headers, text) = answer.await;
     assert_eq!(status, 503, "{text}");
     assert!(text.contains(&nobody.to_string()) && text.contains("\"ServiceUnavailable\""), "{text}");
-    assert!(!headers.contains_key("retry-after"), "clients would ask again and again");
-    assert_eq!(direct.get("/readyz", &[]).await.0, 200, "a restart mends no Vault");
+    assert!(!headers.contains_key("retry-after"), "clients would retry again and again");
+    assert_eq!(direct.get("/readyz", &[]).await.0, 200, "a restart would not help");
 }
 
 async fn the_server_comes_back(setup: Arc<ApiSetup>) {
@@ -171,7 +171,7 @@ async fn the_server_comes_back(setup: Arc<ApiSetup>) {
     })
     .await;
     setup.start_again().await;
-    until_true("the deletion to go on", async || {
+    until_true("the deletion to finish", async || {
         let namespace = setup.kubectl(["get", "namespace", doomed.name()]).await;
         namespace.err.contains("NotFound")
     })
@@ -183,8 +183,8 @@ async fn it_drains(setup: Arc<ApiSetup>) {
     assert_eq!(direct.get("/readyz", &[]).await.0, 200);
     setup.server.terminate();
     until_true("readiness to fail", async || direct.get("/readyz", &[]).await.0 == 503).await;
-    assert_eq!(direct.get(API, &[]).await.0, 200, "draining is not down");
-    until_true("the end", async || !setup.server.is_running()).await;
+    assert_eq!(direct.get(API, &[]).await.0, 200, "a draining server still answers");
+    until_true("the server to end", async || !setup.server.is_running()).await;
     assert!(setup.server.log().contains("ended"));
     setup.start_again().await;
 }
@@ -194,7 +194,7 @@ async fn without_reviews(setup: Arc<ApiSetup>) {
     let ns = setup.annotated_namespace("reviews").await;
     kubectl.run(["delete", "clusterrolebinding", "coffer-api-server:system:auth-delegator"]).await;
     let get = ["get", "vaultsecret", "db", "-n", ns.name(), "-o", "yaml"];
-    // what was allowed a moment ago counts for ten seconds
+    // an earlier decision is cached for ten seconds
     let refused = until("reads to be refused", async || {
         let read = setup.kubectl(get).await;
         (!read.status.success()).then_some(read.err)
@@ -214,7 +214,7 @@ async fn without_reviews(setup: Arc<ApiSetup>) {
             "--serviceaccount=coffer-api:coffer-api-server",
         ])
         .await;
-    until_true("reads to go on", async || setup.kubectl(get).await.status.success()).await;
+    until_true("reads to succeed again", async || setup.kubectl(get).await.status.success()).await;
 }
 
 async fn vault_sealed(setup: Arc<ApiSetup>) {

@@ -1,4 +1,4 @@
-//! `kubectl get` of secrets through kube-apiserver: what it shows, and what it says where it does not.
+//! `kubectl get` of secrets through kube-apiserver: output, and error messages.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
         .test("kubectl_discovers_and_explains", kubectl_discovers_and_explains)
         .test("lists_show_no_values", lists_show_no_values)
         .test("nothing_can_be_written_or_watched", nothing_can_be_written_or_watched)
-        .test("errors_say_what_is_wrong", errors_say_what_is_wrong)
+        .test("errors_name_what_is_wrong", errors_name_what_is_wrong)
         .test("three_hundred_groups", three_hundred_groups)
         .test("the_readmes_commands_print_what_it_shows", the_readmes_commands)
 }
@@ -80,7 +80,7 @@ async fn kubectl_discovers_and_explains(setup: Arc<ApiSetup>) {
         assert!(explained.out.contains(part), "no {part} in {explained:?}");
         assert!(explained.out.contains("custom.secrets.k8s.io"), "{explained:?}");
     }
-    // core's secrets stay core's
+    // core Secrets are still served by core
     setup.kubectl(["create", "secret", "generic", "of-core", "--from-literal=a=b"]).await.shown();
     let core = setup.kubectl(["get", "secrets", "of-core", "-o", "jsonpath={.apiVersion} {.kind}"]).await;
     assert_eq!(core.shown(), "v1 Secret");
@@ -125,7 +125,7 @@ async fn lists_show_no_values(setup: Arc<ApiSetup>) {
         .await;
     assert_eq!(one.shown().lines().count(), 1);
     setup.cluster.kubectl().run(["label", "secretproviderclass", "db", "-n", n, "tier=gold"]).await;
-    until_true("the label to count", async || {
+    until_true("the label to become effective", async || {
         let labelled = setup.kubectl(["get", "vaultsecret", "-n", n, "-o", "name", "-l", "tier=gold"]).await;
         labelled.out.lines().count() == 1
     })
@@ -164,7 +164,7 @@ async fn nothing_can_be_written_or_watched(setup: Arc<ApiSetup>) {
     }
 }
 
-async fn errors_say_what_is_wrong(setup: Arc<ApiSetup>) {
+async fn errors_name_what_is_wrong(setup: Arc<ApiSetup>) {
     let ns = setup.annotated_namespace("errors").await;
     let n = ns.name();
     let class = async |name: &str, parameters: Value| {
@@ -185,14 +185,14 @@ async fn errors_say_what_is_wrong(setup: Arc<ApiSetup>) {
         ("none", &["NotFound", "no SecretProviderClass"]),
         ("amazon", &["NotFound", "whose provider is Vault"]),
     ] {
-        until_true(&format!("the right error of {name}"), async || {
+        until_true(&format!("the expected error of {name}"), async || {
             let refused = setup.kubectl(["get", "vaultsecret", name, "-n", n, "-o", "yaml"]).await;
             let text = refused.refused().to_owned();
             parts.iter().all(|part| text.contains(part)) || (name == "invalid" && text.contains("line 2"))
         })
         .await;
     }
-    // a class that goes, goes from here too
+    // a deleted class disappears from the API
     setup.kubectl(["get", "vaultsecret", "db", "-n", n, "-o", "yaml"]).await.shown();
     setup.cluster.kubectl().run(["delete", "secretproviderclass", "db", "-n", n]).await;
     until_true("the class to be gone", async || {
@@ -222,7 +222,7 @@ async fn the_readmes_commands(setup: Arc<ApiSetup>) {
     let commands = readme_commands("## Read it with kubectl");
     assert!(commands.len() >= 5, "{commands:?}");
     for (command, expected) in commands {
-        // a class that was annotated is known a moment later
+        // the API server sees a new annotation a moment later
         until_true(&format!("{command} to print {expected}"), async || {
             let printed = setup.shell(&command).await;
             ageless(&(printed.out + &printed.err)) == ageless(&expected)
@@ -231,13 +231,13 @@ async fn the_readmes_commands(setup: Arc<ApiSetup>) {
     }
 }
 
-/// The words of a text without those that are an age.
+/// Returns the words of a text, without ages.
 fn ageless(text: &str) -> Vec<&str> {
     let is_age = |word: &&str| word.strip_suffix('s').is_some_and(|number| number.parse::<u32>().is_ok());
     text.split_whitespace().filter(|word| !is_age(word)).collect()
 }
 
-/// The commands of a section, each with what it prints.
+/// Returns the commands of a section, each with its output.
 fn readme_commands(section: &str) -> Vec<(String, String)> {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
     let readme = readme.expect("the README");

@@ -1,4 +1,5 @@
-//! Several API servers beside each other, and what they share: certificates and the key of the versions.
+//! Several API servers side by side, and what they share: certificates and the HMAC key of the
+//! versions.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("certificate_files_are_read_again_when_they_change", certificate_files)
         .test("replicas_that_race_for_the_certificate_agree", replicas_agree)
-        .test("replicas_share_the_key_of_the_versions", replicas_share_a_key)
+        .test("replicas_share_the_hmac_key", replicas_share_a_key)
 }
 
 async fn certificate_files(setup: Arc<ApiSetup>) {
@@ -40,7 +41,7 @@ async fn certificate_files(setup: Arc<ApiSetup>) {
     assert!(!served(&by_second).await);
 
     std::fs::write(&key, "no key").expect("write a file");
-    until_true("a pair that is no pair to be refused", async || {
+    until_true("an invalid key to be refused", async || {
         replica.log().contains("the serving certificate stays")
     })
     .await;
@@ -48,7 +49,7 @@ async fn certificate_files(setup: Arc<ApiSetup>) {
     write(&second);
     until_true("the new certificate to be served", async || served(&by_second).await).await;
     assert!(!served(&by_first).await);
-    // whoever brings its own certificate leaves the Secret and the APIService alone
+    // with its own certificate files, a server leaves the Secret and the APIService alone
     assert!(!replica.log().contains("APIService"), "{}", replica.log());
 }
 
@@ -61,11 +62,12 @@ async fn replicas_agree(setup: Arc<ApiSetup>) {
     let bundle = secret.data.expect("data")["ca.crt"].0.clone();
     for replica in &replicas {
         let direct = setup.direct_to(replica, &bundle);
-        until("the replica to serve by the one CA", async || direct.try_get(ALIVE, &[]).await.ok()).await;
+        until("the replica to serve with the shared CA", async || direct.try_get(ALIVE, &[]).await.ok())
+            .await;
     }
-    assert_eq!(setup.serving_ca().await, bundle, "nobody made another one");
+    assert_eq!(setup.serving_ca().await, bundle, "a replica created another CA");
     let created = replicas.iter().filter(|replica| replica.log().contains("has new certificates")).count();
-    assert_eq!(created, 1, "one replica makes it");
+    assert_eq!(created, 1, "one replica creates the Secret");
     let path = "-o=jsonpath={.spec.caBundle}";
     let bundle = data_encoding::BASE64.encode(&bundle);
     until_true("the APIService to trust it", async || {
@@ -77,7 +79,7 @@ async fn replicas_agree(setup: Arc<ApiSetup>) {
     setup.start_again().await;
 }
 
-/// Without `--hmac-key-file`: the Secret is made by whoever comes first, and is everybody's.
+/// Without `--hmac-key-file` the first server creates the Secret, and all servers use it.
 async fn replicas_share_a_key(setup: Arc<ApiSetup>) {
     let ns = setup.annotated_namespace("versions").await;
     let replicas = [(); 2].map(|()| setup.replica(&[]));
@@ -85,7 +87,7 @@ async fn replicas_share_a_key(setup: Arc<ApiSetup>) {
         (versions(&setup, &replicas[0], &ns).await, versions(&setup, &replicas[1], &ns).await);
     assert_eq!(first, second);
     let by_file = setup.kubectl(["get", "vaultsecret", "db", "-n", ns.name(), "-o", "json"]).await.json();
-    assert_ne!(by_file["versions"], first, "that server has another key");
+    assert_ne!(by_file["versions"], first, "the server with --hmac-key-file has another key");
 
     let secrets: Api<Secret> = Api::namespaced(setup.cluster.client().clone(), API_NAMESPACE);
     let secret = secrets.get("vault-csi-provider-hmac-key").await.expect("the Secret of the key");
@@ -96,7 +98,7 @@ async fn replicas_share_a_key(setup: Arc<ApiSetup>) {
     assert_eq!(versions(&setup, &setup.replica(&[&flag]), &ns).await, first);
 }
 
-/// The versions of class `db`, as a replica answers them.
+/// Returns the versions of class `db` in a replica's answer.
 async fn versions(setup: &ApiSetup, replica: &Replica, ns: &Namespace) -> Value {
     let direct = setup.direct_to(replica, &setup.serving_ca().await);
     let path = format!("{API}/namespaces/{}/secrets/db", ns.name());

@@ -1,4 +1,4 @@
-//! No value of Vault is seen anywhere but in the answer to a `get`: this greps everything else.
+//! Values from Vault appear only in answers to `get`: this test searches everything else.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=met
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
-    suite.test("values_are_in_gets_alone", values_are_in_gets_alone)
+    suite.test("values_are_only_in_answers_to_get", values_are_only_in_answers_to_get)
 }
 
-async fn values_are_in_gets_alone(setup: Arc<ApiSetup>) {
+async fn values_are_only_in_answers_to_get(setup: Arc<ApiSetup>) {
     let ns = setup.annotated_namespace("secrecy").await;
     let n = ns.name();
-    // a value where a class expects none: what is wrong with it is said without it
+    // each class has an error, whose message must not contain the value
     let object = |rest: &str| format!("[{{objectName: a, secretPath: secret/data/{n}/db, {rest}}}]");
     let broken = [
         ("hex", object("secretKey: password, encoding: hex")),
@@ -32,7 +32,7 @@ async fn values_are_in_gets_alone(setup: Arc<ApiSetup>) {
         setup.listed(&ns, name).await;
         setup.annotate(&ns, name, READ_AS_APP).await;
     }
-    // a server that logs all it can
+    // a server with the most verbose log
     let replica = setup.replica(&["--log-level=trace", "--log-format=json"]);
     let direct = setup.direct_to(&replica, &setup.serving_ca().await);
     let (admin, list) = (setup.admin(), format!("{API}/namespaces/{n}/secrets"));
@@ -41,7 +41,7 @@ async fn values_are_in_gets_alone(setup: Arc<ApiSetup>) {
     };
     until_true("the replica to read", async || {
         let answer = direct.try_get(&format!("{list}/db"), &[("Authorization", &admin)]).await;
-        // this is where values belong, and so what is grepped for can be found at all
+        // this answer contains the value: it proves that the search can find it
         answer.is_ok_and(|(status, _, text)| status == 200 && holds_a_value(&text))
     })
     .await;
@@ -57,7 +57,7 @@ async fn values_are_in_gets_alone(setup: Arc<ApiSetup>) {
         seen.push((format!("with includeObject, as {accept}"), whole.2));
     }
     for (name, _) in &broken {
-        let failed = until("the class's own fault", async || {
+        let failed = until("the error of the class", async || {
             let (status, headers, text) = get(&format!("{list}/{name}"), "*/*").await;
             (status != 200 && !text.contains("kubectl annotate")).then(|| format!("{headers:?} {text}"))
         })
@@ -82,12 +82,12 @@ async fn values_are_in_gets_alone(setup: Arc<ApiSetup>) {
         assert!(!text.is_empty(), "{what} says nothing");
         assert!(!holds_a_value(&text), "a value in {what}: {text}");
     }
-    let kept =
+    let found =
         setup.cluster.etcd().files().into_iter().find(|file| holds_a_value(&String::from_utf8_lossy(file)));
-    assert!(kept.is_none(), "a value in etcd");
+    assert!(found.is_none(), "a value in etcd");
 }
 
-/// Whether a text holds the password, plain or as answers and logs would write it.
+/// Returns whether a text contains the password, as text, base64 or hex.
 fn holds_a_value(text: &str) -> bool {
     let base64 = data_encoding::BASE64.encode(PASSWORD.as_bytes());
     let hex = data_encoding::HEXLOWER.encode(PASSWORD.as_bytes());

@@ -1,4 +1,4 @@
-//! Whom the API server believes, and whom it has seen enough of: certificates, their CAs, slow clients.
+//! Certificates and their CAs, and clients that are too slow.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,14 +17,14 @@ const ALIVE: &str = "/livez";
 pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
     suite
         .test("an_expired_certificate_is_refused", expired)
-        .test("a_certificate_that_expires_while_connected_is_refused_from_then_on", expires_while_connected)
-        .test("users_may_come_with_certificates_of_the_clusters_own", users_with_certificates)
-        .test("the_front_proxys_ca_counts_as_it_is_now_on_open_connections_too", ca_rotated_while_connected)
-        .test("headers_that_drip_are_cut_off", dripping_headers)
-        .test("an_answer_that_is_not_taken_is_cut_off", answers_not_taken)
+        .test("a_certificate_that_expires_while_connected_is_refused", expires_while_connected)
+        .test("users_may_authenticate_with_client_certificates", users_with_certificates)
+        .test("a_changed_front_proxy_ca_applies_to_open_connections", ca_rotated_while_connected)
+        .test("slow_headers_are_cut_off", dripping_headers)
+        .test("a_client_that_does_not_read_its_answer_is_cut_off", answers_not_taken)
 }
 
-/// A moment that a certificate ends at.
+/// Returns a time in the near future.
 fn within(seconds: u64) -> SystemTime {
     SystemTime::now() + Duration::from_secs(seconds)
 }
@@ -51,7 +51,7 @@ async fn expires_while_connected(setup: Arc<ApiSetup>) {
     until_true("the certificate to expire", async || wire.get(&list, &AS_ADMIN).await.0 == 401).await;
 }
 
-/// The certificate names the user; headers of a client that is no proxy name nobody.
+/// The certificate names the user; headers of a client that is not the front proxy are ignored.
 async fn users_with_certificates(setup: Arc<ApiSetup>) {
     let identity = setup.cluster.api_server().authority().issue("jane", &[]);
     let direct = setup.direct(Some(&identity)).await;
@@ -78,14 +78,14 @@ async fn ca_rotated_while_connected(setup: Arc<ApiSetup>) {
     let now = maps.get(name).await.expect("the ConfigMap").data.expect("data");
     let current = now["requestheader-client-ca-file"].clone();
     trusted(&format!("{current}{}", next.certificate())).await;
-    until_true("the new CA to count", async || status(&mut by_new).await == 200).await;
-    assert_eq!(status(&mut by_old).await, 200, "while both are announced, both count");
+    until_true("the new CA to be trusted", async || status(&mut by_new).await == 200).await;
+    assert_eq!(status(&mut by_old).await, 200, "both CAs are trusted while both are listed");
     trusted(&current).await;
-    until_true("the CA that went to count no more", async || status(&mut by_new).await == 401).await;
+    until_true("the removed CA not to be trusted", async || status(&mut by_new).await == 401).await;
     assert_eq!(status(&mut by_old).await, 200);
 }
 
-/// On a connection that nothing was asked on, and on one that was used.
+/// On a new connection, and on one that has served a request.
 async fn dripping_headers(setup: Arc<ApiSetup>) {
     let (mut new, mut used, mut http2) = (
         setup.wire(HttpVersion::Http1, None).await,
@@ -107,7 +107,7 @@ async fn dripping_headers(setup: Arc<ApiSetup>) {
     }
 }
 
-/// By HTTP/1.1, where the socket fills up, and by HTTP/2, where the stream's window stays shut.
+/// With HTTP/1.1 the socket fills up; with HTTP/2 the stream's window is not enlarged.
 async fn answers_not_taken(setup: Arc<ApiSetup>) {
     let ns = setup.namespace("large").await;
     let n = ns.name();
@@ -128,11 +128,11 @@ async fn answers_not_taken(setup: Arc<ApiSetup>) {
     let by_http2 = direct.request("GET", &path).header("Authorization", &admin).send().await;
     let by_http2 = by_http2.expect("an answer's head");
     until_true("both to be cut off", async || {
-        // one takes a byte now and then, the other none
+        // one reads a byte now and then, the other nothing
         http1.has_ended(1).await;
         let log = setup.server.log();
         log.matches("it did not take its answer").count() == 2
     })
     .await;
-    assert!(by_http2.bytes().await.is_err(), "the rest of the answer came all the same");
+    assert!(by_http2.bytes().await.is_err(), "the whole answer was sent");
 }

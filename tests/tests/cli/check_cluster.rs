@@ -16,7 +16,7 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
     suite
         .test("classes_of_a_namespace_and_of_all_are_checked", classes_are_checked)
         .test("live_it_reads_as_the_service_account", live_it_reads_as_the_service_account)
-        .test("a_cluster_that_refuses_is_told", a_cluster_that_refuses_is_told)
+        .test("a_missing_right_in_the_cluster_is_reported", a_missing_right_in_the_cluster_is_reported)
 }
 
 /// Runs `kubectl coffer check` with the real kubectl, which finds the plugin in `PATH`.
@@ -107,7 +107,7 @@ async fn live_it_reads_as_the_service_account(setup: Arc<ClusterWithVault>) {
     assert!(String::from_utf8_lossy(&output.stderr).contains("\"nobody\" not found"), "{output:?}");
 }
 
-async fn a_cluster_that_refuses_is_told(setup: Arc<ClusterWithVault>) {
+async fn a_missing_right_in_the_cluster_is_reported(setup: Arc<ClusterWithVault>) {
     let namespace = setup.namespace("refused").await;
     let dir = tempfile::tempdir().unwrap();
     let kubeconfig = dir.path().join("kubeconfig");

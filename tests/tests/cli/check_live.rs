@@ -1,4 +1,5 @@
-//! `coffer check --live` against a real OpenBao: what a mount would meet, without a mount.
+//! `coffer check --live` against a real OpenBao: finds without a mount what would make a mount
+//! fail.
 
 use std::process::Output;
 
@@ -10,25 +11,27 @@ use tokio::process::Command;
 
 pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
     suite
-        .test("a_class_that_can_be_mounted_is_clean", |_| a_class_that_can_be_mounted_is_clean())
-        .test("what_a_mount_would_meet_is_told_object_by_object", |_| {
-            what_a_mount_would_meet_is_told_object_by_object()
+        .test("a_class_that_can_be_mounted_has_no_findings", |_| {
+            a_class_that_can_be_mounted_has_no_findings()
         })
-        .test("nothing_is_issued_and_the_right_to_it_is_told", |_| {
-            nothing_is_issued_and_the_right_to_it_is_told()
+        .test("errors_of_a_mount_are_reported_for_each_object", |_| {
+            errors_of_a_mount_are_reported_for_each_object()
         })
-        .test("a_login_that_fails_is_told_of_the_class", |_| a_login_that_fails_is_told_of_the_class())
-        .test("a_vault_that_cannot_be_asked_is_no_mistake_of_the_class", |_| {
-            a_vault_that_cannot_be_asked_is_no_mistake_of_the_class()
+        .test("issuing_requests_are_not_made_but_their_right_is_checked", |_| {
+            issuing_requests_are_not_made_but_their_right_is_checked()
         })
-        .test("the_environment_counts_where_flag_and_class_say_nothing", |_| {
-            the_environment_counts_where_flag_and_class_say_nothing()
+        .test("a_failed_login_is_a_finding_of_the_class", |_| a_failed_login_is_a_finding_of_the_class())
+        .test("an_unreachable_vault_is_not_a_mistake_of_the_class", |_| {
+            an_unreachable_vault_is_not_a_mistake_of_the_class()
+        })
+        .test("the_environment_applies_without_flag_and_class_parameter", |_| {
+            the_environment_applies_without_flag_and_class_parameter()
         })
 }
 
 const VALUE: &str = "correct-horse-battery";
 
-/// What role `app` may do; `engine` is a database that would make a user at every read.
+/// The policy of role `app`.
 const POLICY: &str = r#"
 path "secret/data/app/*" { capabilities = ["read"] }
 path "transit/hmac/app" { capabilities = ["update"] }
@@ -78,8 +81,8 @@ impl LiveCheckSetup {
     }
 }
 
-/// Exit code, and each finding's severity, line and message.
-fn told(output: &Output) -> (i32, Vec<(String, u64, String)>) {
+/// Returns the exit code, and each finding's severity, line and message.
+fn exit_code_and_findings(output: &Output) -> (i32, Vec<(String, u64, String)>) {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let finding =
@@ -87,7 +90,7 @@ fn told(output: &Output) -> (i32, Vec<(String, u64, String)>) {
     (output.status.code().unwrap(), report["findings"].as_array().unwrap().iter().map(finding).collect())
 }
 
-async fn a_class_that_can_be_mounted_is_clean() {
+async fn a_class_that_can_be_mounted_has_no_findings() {
     let setup = LiveCheckSetup::start().await;
     let output = setup
         .check(
@@ -96,12 +99,12 @@ async fn a_class_that_can_be_mounted_is_clean() {
              - {objectName: whole, secretPath: /v1/secret/data/app/db}",
         )
         .await;
-    assert_eq!(told(&output), (0, vec![]));
+    assert_eq!(exit_code_and_findings(&output), (0, vec![]));
     assert_eq!(setup.bao.logins(), 1);
-    assert_eq!(setup.bao.requests_to("secret/data/app/db"), 1, "one read serves all");
+    assert_eq!(setup.bao.requests_to("secret/data/app/db"), 1, "all objects share one read");
 }
 
-async fn what_a_mount_would_meet_is_told_object_by_object() {
+async fn errors_of_a_mount_are_reported_for_each_object() {
     let setup = LiveCheckSetup::start().await;
     let output = setup
         .check(
@@ -114,7 +117,7 @@ async fn what_a_mount_would_meet_is_told_object_by_object() {
              - {objectName: g, secretPath: secret/data/app/db, secretKey: password}",
         )
         .await;
-    let (code, findings) = told(&output);
+    let (code, findings) = exit_code_and_findings(&output);
     assert_eq!(code, 1);
     let expected = [
         (11, r#"Add to a policy of role "app": path "secret/data/other/db" { capabilities = ["read"] }"#),
@@ -133,7 +136,7 @@ async fn what_a_mount_would_meet_is_told_object_by_object() {
     }
 }
 
-async fn nothing_is_issued_and_the_right_to_it_is_told() {
+async fn issuing_requests_are_not_made_but_their_right_is_checked() {
     let setup = LiveCheckSetup::start().await;
     let output = setup
         .check(
@@ -143,7 +146,7 @@ async fn nothing_is_issued_and_the_right_to_it_is_told() {
              - {objectName: d, secretPath: secret/data/app/db, secretKey: user}",
         )
         .await;
-    let (code, findings) = told(&output);
+    let (code, findings) = exit_code_and_findings(&output);
     assert_eq!(code, 1);
     let expected = [
         ("note", "a PUT makes Vault issue something; the role may"),
@@ -162,11 +165,11 @@ async fn nothing_is_issued_and_the_right_to_it_is_told() {
     assert!(!asked.iter().any(|path| path.starts_with("transit/")), "{asked:?}");
 }
 
-async fn a_login_that_fails_is_told_of_the_class() {
+async fn a_failed_login_is_a_finding_of_the_class() {
     let setup = LiveCheckSetup::start().await;
     let objects = "- {objectName: a, secretPath: secret/data/app/db}";
     let given = ["--vault-addr", setup.bao.address(), "--token-file=token"];
-    let (code, findings) = told(&setup.check_as("nobody", objects, &given).await);
+    let (code, findings) = exit_code_and_findings(&setup.check_as("nobody", objects, &given).await);
     assert_eq!((code, findings.len()), (1, 1));
     let (severity, line, message) = &findings[0];
     assert_eq!((severity.as_str(), *line), ("error", 4));
@@ -174,25 +177,25 @@ async fn a_login_that_fails_is_told_of_the_class() {
     assert!(message.contains("Check that role \"nobody\" exists at auth/kubernetes"), "{message}");
 }
 
-async fn a_vault_that_cannot_be_asked_is_no_mistake_of_the_class() {
+async fn an_unreachable_vault_is_not_a_mistake_of_the_class() {
     let setup = LiveCheckSetup::start().await;
     let objects = "- {objectName: a, secretPath: secret/data/app/db}";
     setup.bao.seal().await;
     for address in [setup.bao.address(), "http://127.0.0.1:1"] {
         let output = setup.check_as("app", objects, &["--vault-addr", address, "--token-file=token"]).await;
-        assert_eq!(told(&output), (2, vec![]));
+        assert_eq!(exit_code_and_findings(&output), (2, vec![]));
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains("cannot try class db: ") && error.contains(address), "{error}");
     }
 }
 
-async fn the_environment_counts_where_flag_and_class_say_nothing() {
+async fn the_environment_applies_without_flag_and_class_parameter() {
     let setup = LiveCheckSetup::start().await;
     let policies = setup.bao.admin(Method::GET, "sys/policies/acl/app", Value::Null).await;
     assert!(policies["data"]["policy"].as_str().is_some_and(|policy| policy.contains("app")));
     let objects = "- {objectName: a, secretPath: secret/data/app/db}";
     let output = setup.check_as("app", objects, &["--token-file=token"]).await;
-    assert_eq!(output.status.code(), Some(2), "the class's own address is not here: {output:?}");
+    assert_eq!(output.status.code(), Some(2), "nothing listens at the class's address: {output:?}");
 
     let class = std::fs::read_to_string(setup.dir.path().join("class.yaml")).unwrap();
     let class: String =

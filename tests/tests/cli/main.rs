@@ -1,4 +1,4 @@
-//! The tool `coffer` against real servers. What needs no server is in `cli/tests/`.
+//! The tool `coffer` against real servers. Tests that need no server are in `cli/tests/`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,5 @@
-//! Every block of code in README.md, CONTRIBUTING.md and docs/ is what it claims to be. `commands.rs` runs those that
-//! can be run.
+//! Checks every block of code in README.md, CONTRIBUTING.md and docs/. `commands.rs` runs those
+//! that can be run.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use coffer_tests::kubernetes::kubectl_program;
 use coffer_tests::{
-    CodeBlock, CommandWords, DOCUMENTED, MarkdownDocument, Suite, coffer_binary, fate, find_bao,
+    COMMAND_BLOCKS, CodeBlock, CommandWords, MarkdownDocument, Suite, block_test, coffer_binary, find_bao,
 };
 use serde_json::Value;
 
@@ -20,14 +20,14 @@ pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
             yaml_is_a_class_without_mistakes_or_an_object_of_kubernetes,
         )
         .function("every_block_of_commands_is_in_the_table", every_block_of_commands_is_in_the_table)
-        .function("every_command_is_one_that_there_is", every_command_is_one_that_there_is)
+        .function("every_command_exists", every_command_exists)
         .function("links_lead_somewhere", links_lead_somewhere)
 }
 
-/// Languages of blocks that no test looks into: text, pictures, queries.
+/// Languages of blocks that are not checked: text, diagrams, queries.
 const OTHERS: [&str; 5] = ["", "json", "mermaid", "promql", "text"];
 
-/// Programs that everyone has.
+/// Programs that every system has.
 const USUAL: [&str; 6] = ["base64", "cat", "cd", "diff", "ln", "rm"];
 
 fn root() -> &'static Path {
@@ -39,7 +39,7 @@ fn blocks(language: &str) -> Vec<CodeBlock> {
     all.into_iter().filter(|block| block.language == language).collect()
 }
 
-/// Fails with all of them.
+/// Fails with all mistakes at once.
 fn assert_none(wrong: &[String]) {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -75,23 +75,23 @@ fn yaml_mistake(text: &str) -> Option<String> {
     for document in documents {
         let is = |field: &str| document[field].is_string();
         match (is("apiVersion"), is("kind")) {
-            // a part of an object, to be put where the text says
+            // a part of an object, which the text around it completes
             (false, false) if document.is_object() || document.is_array() => {}
             (true, true) if document["metadata"]["name"].is_string() => {}
             (true, true) => return Some("metadata.name is missing".to_owned()),
             _ => return Some("an object has apiVersion and kind, a part of one has neither".to_owned()),
         }
         if document["kind"] == "SecretProviderClass" {
-            let (success, told) = check(text);
+            let (success, output) = check(text);
             if !success {
-                return Some(told);
+                return Some(output);
             }
         }
     }
     None
 }
 
-/// `coffer check --strict` on a manifest.
+/// Runs `coffer check --strict` on a manifest, and returns whether it succeeded, and its output.
 fn check(text: &str) -> (bool, String) {
     let mut command = Command::new(coffer_binary("coffer"));
     let command = command.args(["check", "-", "--strict"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -105,30 +105,30 @@ fn every_block_of_commands_is_in_the_table() {
     let blocks = blocks("sh");
     let missing: Vec<String> = blocks
         .iter()
-        .filter(|block| fate(&block.document, &block.text).is_none())
+        .filter(|block| block_test(&block.document, &block.text).is_none())
         .map(|block| {
             format!(
-                "{}: {:?}: add a line to DOCUMENTED in tests/src/document_commands.rs: Run, if documents/commands.rs can \
-                 run it, else Parsed(why not)",
+                "{}: {:?}: add a line to COMMAND_BLOCKS in tests/src/command_blocks.rs: Run, if documents/commands.rs can \
+                 run it, else ParseOnly(why not)",
                 block.place(),
                 block.text.lines().next().unwrap_or_default()
             )
         })
         .collect();
     assert_none(&missing);
-    let gone: Vec<String> = DOCUMENTED
+    let gone: Vec<String> = COMMAND_BLOCKS
         .iter()
         .filter(|(document, begins, _)| {
             !blocks.iter().any(|block| block.document == *document && block.text.starts_with(begins))
         })
         .map(|(document, begins, _)| {
-            format!("{document} has no block {begins:?} any more: take it from DOCUMENTED")
+            format!("{document} has no block {begins:?} any more: take it from COMMAND_BLOCKS")
         })
         .collect();
     assert_none(&gone);
 }
 
-fn every_command_is_one_that_there_is() {
+fn every_command_exists() {
     let mut programs = Programs::default();
     let mut wrong = Vec::new();
     for block in blocks("sh") {
@@ -156,7 +156,7 @@ fn every_command_is_one_that_there_is() {
     }
 }
 
-/// The programs that the documents use, and what each says of itself.
+/// The help texts of the programs that the documents use.
 #[derive(Default)]
 struct Programs {
     help: BTreeMap<(PathBuf, Vec<String>), Option<String>>,
@@ -176,14 +176,14 @@ impl Programs {
             "kubectl" => self.check(kubectl_program(), arguments, depth(arguments), "--help", &["options"]),
             "helm" => {
                 let helm = root().join("target/servers/helm-4/helm");
-                // where it is not built there is nobody to ask
+                // without a built Helm there is nothing to check with
                 if !helm.is_file() {
                     return None;
                 }
                 self.check(helm.clone(), arguments, 1, "--help", &[])
                     .or_else(|| values_mistake(&helm, arguments))
             }
-            // Vault's own command line is not free to bring along; OpenBao's is a fork of it
+            // Vault's own command line cannot be redistributed; OpenBao's is a fork of it
             "bao" | "vault" => self.check(
                 find_bao(),
                 arguments,
@@ -202,7 +202,7 @@ impl Programs {
         }
     }
 
-    /// Asks the program about a subcommand, and looks its flags up in the answer.
+    /// Asks the program for the help of a subcommand, and looks up its flags there.
     fn check(
         &mut self,
         program: PathBuf,
@@ -216,7 +216,7 @@ impl Programs {
         let Some(mut help) = self.ask(&program, asked) else {
             return Some(format!("{subcommand:?} is no command of {}", program.display()));
         };
-        // without a question a program may do what it is for, and not end
+        // without arguments a program might start its work, and not end
         if !general.is_empty() {
             let general = general.iter().map(|word| (*word).to_owned()).collect();
             help += &self.ask(&program, general).unwrap_or_default();
@@ -236,15 +236,15 @@ impl Programs {
         let (_, arguments) = &key;
         if !self.help.contains_key(&key) {
             let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stdout).into_owned()
+            let text = String::from_utf8_lossy(&output.stdout).into_owned()
                 + &String::from_utf8_lossy(&output.stderr);
-            self.help.insert(key.clone(), output.status.success().then_some(told));
+            self.help.insert(key.clone(), output.status.success().then_some(text));
         }
         self.help[&key].clone()
     }
 }
 
-/// What the chart's schema says against the values of a `helm install` or `helm upgrade` of it.
+/// Returns what the chart's schema reports for the values of a `helm install` or `helm upgrade`.
 fn values_mistake(helm: &Path, arguments: &[String]) -> Option<String> {
     let chart = "charts/coffer";
     let installs = matches!(arguments.first().map(String::as_str), Some("install" | "upgrade"));
@@ -260,7 +260,7 @@ fn values_mistake(helm: &Path, arguments: &[String]) -> Option<String> {
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// How many words of a kubectl command are the command.
+/// Returns how many leading words of a kubectl command line name the command.
 fn depth(arguments: &[String]) -> usize {
     match arguments.first().map(String::as_str) {
         Some("set" | "rollout" | "config" | "auth") => 2,

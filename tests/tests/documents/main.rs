@@ -1,4 +1,4 @@
-//! README.md, CONTRIBUTING.md and docs/: what they say is true, and their commands work.
+//! Checks README.md, CONTRIBUTING.md and docs/, and runs their commands.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! The Helm chart and the plain manifests, as text: both generations of Helm, and no cluster.
+//! The Helm chart and the plain manifests as text: both generations of Helm, no cluster.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,15 +14,18 @@ pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
         .function("every_value_set_passes_helm_lint", every_value_set_passes_helm_lint)
         .function("both_helms_render_the_same", both_helms_render_the_same)
         .function("the_schema_refuses_what_is_misspelt", the_schema_refuses_what_is_misspelt)
-        .function("what_cannot_work_is_refused_with_the_reason", what_cannot_work_is_refused_with_the_reason)
+        .function(
+            "values_that_cannot_work_are_refused_with_the_reason",
+            values_that_cannot_work_are_refused_with_the_reason,
+        )
         .function(
             "every_value_has_a_comment_and_a_place_in_the_schema",
             every_value_has_a_comment_and_a_place_in_the_schema,
         )
-        .function("the_agent_has_what_leases_take", the_agent_has_what_leases_take)
+        .function("the_agent_has_everything_that_leases_need", the_agent_has_everything_that_leases_need)
         .function("every_container_is_hardened", every_container_is_hardened)
-        .function("the_programs_take_their_arguments", the_programs_take_their_arguments)
-        .function("names_namespaces_and_ports_are_free", names_namespaces_and_ports_are_free)
+        .function("the_programs_accept_their_arguments", the_programs_accept_their_arguments)
+        .function("names_namespaces_and_ports_can_be_set", names_namespaces_and_ports_can_be_set)
         .function(
             "the_plain_manifests_are_what_the_chart_renders",
             the_plain_manifests_are_what_the_chart_renders,
@@ -49,7 +52,7 @@ fn both_helms_render_the_same() {
     }
 }
 
-/// Every map of the schema takes a misspelt key for a mistake.
+/// Every map of the schema refuses unknown keys.
 fn the_schema_refuses_what_is_misspelt() {
     let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
     let mut paths = Vec::new();
@@ -67,7 +70,7 @@ fn the_schema_refuses_what_is_misspelt() {
     }
 }
 
-fn what_cannot_work_is_refused_with_the_reason() {
+fn values_that_cannot_work_are_refused_with_the_reason() {
     for (set, reason) in [
         ("csi.healthPort=http", "/csi/healthPort"),
         ("csi.provider=a.b", "/csi/provider"),
@@ -110,12 +113,12 @@ fn every_value_has_a_comment_and_a_place_in_the_schema() {
         // The fields of an issuer have no defaults.
         let place = path.strip_suffix("/name").or(path.strip_suffix("/kind")).or(path.strip_suffix("/group"));
         let is_issuer = place.is_some_and(|place| place.ends_with("/issuerRef"));
-        assert!(is_issuer || values.pointer(path).is_some(), "values.yaml says nothing of {path}");
+        assert!(is_issuer || values.pointer(path).is_some(), "values.yaml lacks {path}");
     }
 }
 
-/// What leases take, all of it or none.
-fn the_agent_has_what_leases_take() {
+/// Everything that leases require is there, or nothing of it.
+fn the_agent_has_everything_that_leases_need() {
     let agent = |sets: &[&str]| {
         let arguments: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
         let objects = objects(&Helm::V4.template(&arguments).unwrap());
@@ -154,7 +157,7 @@ fn the_agent_has_what_leases_take() {
     assert!(!watches_pods && !without.to_string().contains("/run/coffer"), "{without}");
 }
 
-/// Whatever is asked for, the containers have no more rights.
+/// No value gives the containers more rights.
 fn every_container_is_hardened() {
     for (name, _) in value_sets() {
         let workloads = workloads(&name);
@@ -184,8 +187,8 @@ fn every_container_is_hardened() {
     }
 }
 
-/// The flags that the templates write are flags of the binaries, with values that they take.
-fn the_programs_take_their_arguments() {
+/// The binaries accept the flags that the templates write, with their values.
+fn the_programs_accept_their_arguments() {
     for (name, _) in value_sets() {
         for workload in workloads(&name) {
             let container = &workload["spec"]["template"]["spec"]["containers"][0];
@@ -198,8 +201,8 @@ fn the_programs_take_their_arguments() {
     }
 }
 
-/// The names of the original design, in a namespace that has another name too.
-fn names_namespaces_and_ports_are_free() {
+/// The API server's objects under other names, in a namespace of another name.
+fn names_namespaces_and_ports_can_be_set() {
     let objects = objects(&rendered(Helm::V4, "custom-api.yaml"));
     let find = |kind: &str| {
         let found = objects
@@ -257,13 +260,14 @@ fn workloads(name: &str) -> Vec<Value> {
     objects.into_iter().filter(works).collect()
 }
 
-/// What a `$ref` stands for.
+/// Resolves a `$ref`.
 fn resolved<'a>(schema: &'a Value, node: &'a Value) -> &'a Value {
     let reference = node["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
     reference.map_or(node, |pointer| schema.pointer(pointer).expect("a definition"))
 }
 
-/// Values with a misspelt key in every map of the schema that has keys of its own, and the paths of these maps.
+/// Returns values with an unknown key in every map of the schema that has its own keys, and
+/// collects the paths of these maps.
 fn misspelt(schema: &Value, node: &Value, path: &str, paths: &mut Vec<String>) -> Value {
     let mut values = Map::new();
     for (name, child) in resolved(schema, node)["properties"].as_object().into_iter().flatten() {
@@ -277,7 +281,7 @@ fn misspelt(schema: &Value, node: &Value, path: &str, paths: &mut Vec<String>) -
     values.into()
 }
 
-/// The paths of everything that the schema lists.
+/// Collects the paths of all properties in the schema.
 fn properties(schema: &Value, node: &Value, path: &str, listed: &mut Vec<String>) {
     for (name, child) in resolved(schema, node)["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}/{name}");

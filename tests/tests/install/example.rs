@@ -1,5 +1,6 @@
-//! examples/myapp works from its very files. There is no kubelet here: pods are made as the Deployments' templates say, mounted
-//! through the real driver, and the Job's command is run with its own arguments as its own service account.
+//! Checks examples/myapp with its own files. There is no kubelet here: pods are created from the
+//! Deployments' templates and mounted through the real driver, and the Job's command runs with its
+//! own arguments as its own service account.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -30,8 +31,9 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
             let environment = &template("environment.yaml")["spec"]["containers"][0]["env"][0];
             let from = &environment["valueFrom"]["secretKeyRef"];
             let (name, key) = (from["name"].as_str().unwrap(), from["key"].as_str().unwrap());
-            let value =
-                until("the driver to make the Secret", async || myapp.secret(name).await).await[key].clone();
+            let value = until("the driver to create the Secret", async || myapp.secret(name).await).await
+                [key]
+                .clone();
             assert_eq!((environment["name"].as_str(), value.as_str()), (Some("PASSWORD"), "correct-horse"));
 
             let account = cluster.account_kubeconfig("myapp", "myapp").await;
@@ -43,7 +45,7 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
             assert_eq!(read.trim(), "password has 13 bytes. username has 5 bytes.");
         })
         .test("each_command_line_sets_vault_up", |_| async {
-            // the second time over what the first one wrote
+            // the second run changes what the first one wrote
             let bao = OpenBao::start().await;
             enable_login(&bao).await;
             set_up_vault(&bao);
@@ -55,7 +57,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/myapp")
 }
 
-/// The pod of the first object of a file, as its template says.
+/// Returns the pod template of the first object in a file.
 fn template(file: &str) -> Value {
     let text = fs::read_to_string(folder().join(file)).unwrap();
     objects(&text)[0]["spec"]["template"].clone()
@@ -78,7 +80,7 @@ async fn pod_of(kubectl: &Kubectl, node: &CsiNode, file: &str) -> TestPod {
     TestPod { uid, name, ..TestPod::new("myapp", "myapp") }
 }
 
-/// Runs vault.sh for both command lines. OpenBao's is a fork of Vault's, and stands in for it.
+/// Runs vault.sh with both command lines. OpenBao's is a fork of Vault's, and stands in for it.
 fn set_up_vault(bao: &OpenBao) {
     let dir = tempfile::tempdir().unwrap();
     for (name, program) in [("bao", "BAO"), ("vault", "VAULT")] {

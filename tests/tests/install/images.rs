@@ -1,4 +1,4 @@
-//! The images: as their stated user, without capabilities, on a read-only root.
+//! The images: each runs as its own user, without capabilities, on a read-only root.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,18 +16,18 @@ use serde_json::json;
 pub(crate) fn tests(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
     suite
         .skipped_where(images_forbidden())
-        .test("each_says_what_it_is", each_says_what_it_is)
-        .test("each_runs_as_its_user_and_writes_nothing", each_runs_as_its_user)
-        .test("a_secret_is_mounted_by_the_node_agent_s", a_secret_is_mounted)
-        .test("the_api_is_served_by_the_api_server_s", the_api_is_served)
-        .test("nothing_that_no_build_needs_is_sent_to_one", nothing_needless_is_sent)
+        .test("each_image_has_labels_version_and_help", each_image_has_labels_version_and_help)
+        .test("each_image_runs_as_its_user_on_a_read_only_root", each_runs_as_its_user)
+        .test("the_coffer_csi_image_mounts_a_secret", a_secret_is_mounted)
+        .test("the_coffer_api_server_image_serves_the_api", the_api_is_served)
+        .test("the_build_context_has_only_what_a_build_needs", nothing_needless_is_sent)
 }
 
 pub(crate) struct BuiltImages(Images);
 
 impl BuiltImages {
-    /// Builds the images of the static binaries where `cargo xtask image` says that they are; without it, those that all
-    /// tests run stand in for them.
+    /// Builds the images from the static binaries that `cargo xtask image` passes; without it, from
+    /// the binaries under test.
     pub(crate) async fn build() -> Self {
         let binaries = std::env::var_os("COFFER_IMAGE_BINARIES").map(PathBuf::from);
         Self(Images::build(binaries.as_deref()))
@@ -38,7 +38,7 @@ impl Servers for BuiltImages {
     fn show_logs(&self) {}
 }
 
-async fn each_says_what_it_is(images: Arc<BuiltImages>) {
+async fn each_image_has_labels_version_and_help(images: Arc<BuiltImages>) {
     for name in IMAGES {
         let inspected = images.0.inspect(name);
         let labels = &inspected["OCIv1"]["config"]["Labels"];
@@ -55,7 +55,7 @@ async fn each_says_what_it_is(images: Arc<BuiltImages>) {
             assert!(String::from_utf8_lossy(&output.stdout).contains(part), "{name}: {output:?}");
         }
     }
-    // What is built without `cargo xtask image` has the same version.
+    // An image that is built without `cargo xtask image` has the same version.
     let containerfile = fs::read_to_string(workspace().join("Containerfile")).unwrap();
     let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(containerfile.matches(&version).count(), 2);
@@ -64,7 +64,7 @@ async fn each_says_what_it_is(images: Arc<BuiltImages>) {
 async fn each_runs_as_its_user(images: Arc<BuiltImages>) {
     assert_eq!(images.0.container("coffer-csi").user, "0:0");
     assert_eq!(images.0.container("coffer-api-server").user, "65532:65532");
-    // Its own root is where it may not make a socket, whoever it is.
+    // On the read-only root even root cannot create a socket.
     let output = images.0.container("coffer-csi").output(&["--endpoint=/vault.sock", "--health-addr="]);
     assert!(!output.status.success());
     let said =
@@ -72,7 +72,8 @@ async fn each_runs_as_its_user(images: Arc<BuiltImages>) {
     assert!(said.contains("Read-only file system"), "{said}");
 }
 
-/// The container of coffer-csi, its socket in a directory of this machine, and `coffer mount` as the driver.
+/// The container of coffer-csi with its socket in a directory of this machine, called by `coffer
+/// mount` in place of the driver.
 async fn a_secret_is_mounted(images: Arc<BuiltImages>) {
     let (bao, issuer) = OpenBaoSetup::vault().await;
     bao.kv_put("app", json!({ "password": "correct-horse" })).await;
@@ -94,7 +95,7 @@ async fn a_secret_is_mounted(images: Arc<BuiltImages>) {
 
     let container = images.0.container("coffer-csi");
     let container = container.mount(&path("providers"), "/provider", "rw").mount(&path("key"), "/key", "ro");
-    // By its name, so that look-ups work in the image too.
+    // By name, so that name resolution is tested in the image as well.
     let address = bao.address().replace("127.0.0.1", "localhost");
     let arguments = ["--endpoint=/provider/vault.sock", "--health-addr=", "--hmac-key-file=/key"];
     let mut csi = container.start(&arguments, &[format!("VAULT_ADDR={address}")]);
@@ -125,7 +126,7 @@ async fn the_api_is_served(images: Arc<BuiltImages>) {
     kubectl.run(["apply", "-k", &shipped_folder().display().to_string()]).await;
     let mut container = None;
     let mut api = InstalledApi::start_by(&cluster, "coffer-api", "coffer-api-server", |run| {
-        // Its user has to be able to read what kubelet would show it.
+        // The container's user must be able to read the file, as with kubelet.
         fs::set_permissions(run.kubeconfig, fs::Permissions::from_mode(0o644)).unwrap();
         let made = images.0.container("coffer-api-server").mount(run.kubeconfig, "/kubeconfig", "ro");
         let arguments: Vec<&str> = run.arguments.iter().map(String::as_str).collect();
@@ -143,7 +144,8 @@ async fn the_api_is_served(images: Arc<BuiltImages>) {
     .await;
 }
 
-/// The whole of `target` would go into every build, and a commit would spoil its cache.
+/// `target` would make every build context huge, and `.git` would invalidate the cache at every
+/// commit.
 async fn nothing_needless_is_sent(images: Arc<BuiltImages>) {
     let root = images.0.copied_context();
     let there = |name: &str| Path::new(&root).join(name).exists();

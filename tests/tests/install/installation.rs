@@ -1,4 +1,4 @@
-//! Coffer, installed on a real kube-apiserver by Helm and by `kubectl apply -k`.
+//! Installs Coffer on a real kube-apiserver with Helm and with `kubectl apply -k`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,11 +26,11 @@ pub(crate) fn tests(suite: Suite<InstallationSetup>) -> Suite<InstallationSetup>
         .test("the_installed_api_serves_under_another_name", the_installed_api_serves_under_another_name)
 }
 
-/// Those that value sets name.
+/// The namespaces in the value sets.
 const NAMESPACES: [&str; 3] = ["coffer", "coffer-api", "custom-metrics"];
 
-/// A cluster with controllers and one node's object, and with the kinds of cert-manager and Prometheus that the chart
-/// makes objects of. Nothing of Coffer is in it.
+/// A cluster with controllers and one Node object, and with the CRDs of cert-manager and Prometheus
+/// that the chart uses. Coffer is not installed.
 pub(crate) struct InstallationSetup {
     cluster: Cluster,
     dir: tempfile::TempDir,
@@ -68,7 +68,7 @@ impl InstallationSetup {
         assert!(output.status.success(), "helm {helm} {arguments:?}: {output:?}");
     }
 
-    /// The namespace and name of everything that carries Coffer's label.
+    /// Returns kind, namespace and name of every object with Coffer's label.
     async fn installed(&self) -> BTreeSet<String> {
         let kinds = "namespaces,clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,daemonsets,\
                      deployments,services,poddisruptionbudgets,networkpolicies,apiservices,csidrivers,configmaps";
@@ -78,7 +78,7 @@ impl InstallationSetup {
         self.cluster.kubectl().run(get).await.lines().map(str::to_owned).collect()
     }
 
-    /// Waits until the controllers have made the pods, which admission let in.
+    /// Waits until the controllers have created the pods, which admission must allow.
     async fn pods(&self, namespace: &str, number: usize) {
         until_true(&format!("{number} pods in {namespace}"), async || {
             let shown = self.cluster.kubectl().run(["get", "pods", "-n", namespace, "-o", "name"]).await;
@@ -87,14 +87,14 @@ impl InstallationSetup {
         .await;
     }
 
-    /// Makes a place for an installation.
+    /// Deletes the namespaces of earlier installations.
     async fn emptied(&self) {
         let delete = ["delete", "namespace", "--ignore-not-found"];
         self.cluster.kubectl().run(delete.into_iter().chain(NAMESPACES)).await;
     }
 
     async fn gone(&self) {
-        until_true("nothing to be left", async || self.installed().await.is_empty()).await;
+        until_true("all objects to be deleted", async || self.installed().await.is_empty()).await;
     }
 }
 
@@ -104,7 +104,7 @@ impl Servers for InstallationSetup {
     }
 }
 
-/// A kind whose objects may hold anything.
+/// Returns a CRD whose objects may have any fields.
 fn definition(group: &str, version: &str, kind: &str) -> Value {
     let singular = kind.to_lowercase();
     let plural = format!("{singular}s");
@@ -121,12 +121,12 @@ fn definition(group: &str, version: &str, kind: &str) -> Value {
     })
 }
 
-/// Every object of a value set, applied on the server's side with dry run; an unknown field is a mistake.
+/// Applies every object of a value set with a server-side dry run, which refuses unknown fields.
 async fn takes(setup: Arc<InstallationSetup>, values: Vec<String>) {
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     let text = Helm::V4.template(&values).unwrap();
     let kubectl = setup.cluster.kubectl();
-    // A dry run makes no namespace for the others.
+    // A dry run creates no namespaces for later objects.
     for name in NAMESPACES {
         if kubectl.try_run(["get", "namespace", name]).await.is_err() {
             kubectl.run(["create", "namespace", name]).await;
@@ -135,7 +135,7 @@ async fn takes(setup: Arc<InstallationSetup>, values: Vec<String>) {
     let file = setup.dir.path().join("rendered.yaml");
     fs::write(&file, &text).unwrap();
     let file = file.display().to_string();
-    // The CSIDriver object is the driver's own already.
+    // The CSIDriver object already belongs to the driver.
     let apply = [
         "apply",
         "--server-side",
@@ -161,7 +161,7 @@ async fn lives(setup: Arc<InstallationSetup>, helm: Helm) {
     };
     run("install", &["--create-namespace", "--set=vault.address=https://vault.example.com"]);
     setup.pods("coffer", 1).await;
-    // In a namespace that enforces the standard `restricted`.
+    // This namespace enforces the standard `restricted`.
     setup.pods("coffer-api", 2).await;
     let first = setup.installed().await;
     assert!(first.contains("DaemonSet coffer/coffer-csi"), "{first:?}");
@@ -186,7 +186,7 @@ async fn kubectl_apply_k_installs(setup: Arc<InstallationSetup>) {
     kubectl.run(["apply", "-k", &folder]).await;
     setup.pods("coffer", 1).await;
     setup.pods("coffer-api", 2).await;
-    // Now that the namespaces are there: the same on the server's side, unknown fields being mistakes.
+    // Now that the namespaces exist: a server-side dry run, which refuses unknown fields.
     let dry = [
         "apply",
         "--server-side",
@@ -201,7 +201,8 @@ async fn kubectl_apply_k_installs(setup: Arc<InstallationSetup>) {
     uninstall(&setup, &folder).await;
 }
 
-/// As the README has it: the APIService goes first, or the deletion of namespaces would wait for it.
+/// Uninstalls as the README says: first the APIService, or the deletion of namespaces would wait
+/// for it.
 async fn uninstall(setup: &InstallationSetup, folder: &str) {
     let kubectl = setup.cluster.kubectl();
     kubectl.run(["delete", "apiservice", "v1alpha1.custom.secrets.k8s.io"]).await;
@@ -209,7 +210,7 @@ async fn uninstall(setup: &InstallationSetup, folder: &str) {
     setup.gone().await;
 }
 
-/// What a user changes in an overlay of their own reaches both programs.
+/// A user's overlay can set the Vault address and the images of both programs.
 async fn an_overlay_sets_vault_and_images(setup: Arc<InstallationSetup>) {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let deploy = dir.path().join("deploy");
@@ -242,8 +243,8 @@ async fn an_overlay_sets_vault_and_images(setup: Arc<InstallationSetup>) {
     assert_eq!(seen, 2);
 }
 
-/// In a namespace of the standard `restricted` admission refuses coffer-csi for the node's directory and for being root, and
-/// for nothing else.
+/// In a `restricted` namespace, admission refuses coffer-csi only for its hostPath and for running
+/// as root.
 async fn the_node_agent_violates_one_standard_alone(setup: Arc<InstallationSetup>) {
     let kubectl = setup.cluster.kubectl();
     kubectl.run(["create", "namespace", "strict"]).await;
@@ -265,7 +266,8 @@ async fn the_node_agent_violates_one_standard_alone(setup: Arc<InstallationSetup
     kubectl.run(["delete", "namespace", "strict"]).await;
 }
 
-/// The chart's objects under other names, and the binary as their Deployment runs it: arguments, account and rights.
+/// The chart's objects under other names, and the binary run as their Deployment says: arguments,
+/// account and rights.
 async fn the_installed_api_serves_under_another_name(setup: Arc<InstallationSetup>) {
     setup.emptied().await;
     let (cluster, kubectl) = (&setup.cluster, setup.cluster.kubectl());

@@ -1,5 +1,6 @@
-//! Every rule and binding of the shipped RBAC is needed: each in turn is taken away, down to the single verb, and what then
-//! fails says so. The rules are read from the manifests, so a new one is tested as soon as it is there.
+//! Every rule and binding of the shipped RBAC is needed: each verb and binding in turn is removed,
+//! and an error must name it. The rules are read from the manifests, so a new one is tested at
+//! once.
 
 use std::fs;
 use std::sync::Arc;
@@ -17,18 +18,18 @@ const FILES: [&str; 2] = ["csi-rbac.yaml", "api-server-rbac.yaml"];
 
 pub(crate) fn tests(suite: Suite<RbacSetup>) -> Suite<RbacSetup> {
     let suite = suite
-        .test("with_all_of_them_the_node_agent_works", |setup| async move {
+        .test("with_all_rules_the_node_agent_works", |setup| async move {
             assert_eq!(setup.mount().await, None);
         })
-        .test("with_all_of_them_the_api_works", |setup| async move { setup.api_works().await });
+        .test("with_all_rules_the_api_works", |setup| async move { setup.api_works().await });
     let removals = FILES.into_iter().flat_map(removals);
     removals.fold(suite, |suite, removal| suite.test(removal.name(), |setup| is_missed(setup, removal)))
 }
 
-/// What is taken away of an object, and what the complaint about it names.
+/// A verb or binding that is removed, and what the error must name.
 struct RemovedRule {
     object: Value,
-    /// The object without it; without one, the whole object goes.
+    /// The object without the verb; `None` deletes the whole object.
     reduced: Option<Value>,
     verb: Option<String>,
     resource: String,
@@ -37,7 +38,7 @@ struct RemovedRule {
     of_api: bool,
 }
 
-/// Each verb of each rule, and each binding.
+/// Returns each verb of each rule, and each binding.
 fn removals(file: &str) -> Vec<RemovedRule> {
     let objects = objects(&fs::read_to_string(shipped_folder().join(file)).unwrap());
     let of_api = file.starts_with("api-server");
@@ -47,7 +48,7 @@ fn removals(file: &str) -> Vec<RemovedRule> {
             for (place, verb) in rule["verbs"].as_array().unwrap().iter().enumerate() {
                 let mut reduced = object.clone();
                 reduced["rules"][number]["verbs"].as_array_mut().unwrap().remove(place);
-                // A rule without verbs is none.
+                // A rule without verbs is not valid.
                 reduced["rules"].as_array_mut().unwrap().retain(|rule| rule["verbs"] != json!([]));
                 let [resource] = rule["resources"].as_array().unwrap().as_slice() else {
                     panic!("one resource")
@@ -78,7 +79,7 @@ fn removals(file: &str) -> Vec<RemovedRule> {
     found
 }
 
-/// A resource that is out of reach without a binding to that role: for the cluster's own roles, what they are there for.
+/// Returns a resource that cannot be reached without a binding to that role.
 fn resource_of(role: &str, kind: &Value, objects: &[Value]) -> String {
     let known = [
         ("system:auth-delegator", "subjectaccessreviews"),
@@ -104,10 +105,10 @@ impl RemovedRule {
         }
     }
 
-    /// Whether a text complains of it, in kube-apiserver's words.
+    /// Returns whether a text has kube-apiserver's error for the missing right.
     fn is_named(&self, text: &str) -> bool {
         let resource = &self.resource;
-        // In a log the quotes may be escaped.
+        // A log may escape the quotes.
         text.replace('\\', "").lines().any(|line| match &self.verb {
             Some(verb) => {
                 line.contains(&format!("cannot {verb} resource \"{resource}\"")) && line.contains(&self.named)
@@ -119,18 +120,19 @@ impl RemovedRule {
 
 async fn is_missed(setup: Arc<RbacSetup>, removal: RemovedRule) {
     setup.write(&removal.object, removal.reduced.as_ref()).await;
-    // kube-apiserver takes notice in its own time.
+    // kube-apiserver applies the change only after a moment.
     if removal.of_api {
         let api = setup.start_api().await;
-        until_true("a complaint", async || removal.is_named(&setup.said(&api).await)).await;
+        until_true("an error that names the right", async || removal.is_named(&setup.said(&api).await)).await;
     } else {
-        let complaint = until("a complaint", async || setup.mount().await).await;
+        let complaint = until("an error that names the right", async || setup.mount().await).await;
         assert!(removal.is_named(&complaint), "{complaint}");
     }
     setup.write(&removal.object, Some(&removal.object)).await;
 }
 
-/// A cluster with what is shipped, a Vault, and a namespace that opted in with a class, a pod and a reader.
+/// A cluster with everything that is shipped, a Vault, and a namespace that opted in, with a class,
+/// a pod and a reader.
 pub(crate) struct RbacSetup {
     cluster: Cluster,
     bao: OpenBao,
@@ -182,7 +184,7 @@ impl RbacSetup {
         Self { cluster, bao, namespace, pod, dir: tempfile::tempdir().unwrap() }
     }
 
-    /// Puts an object as it is to be in place of the one that is there.
+    /// Applies `wanted` in place of the object, or deletes the object.
     async fn write(&self, object: &Value, wanted: Option<&Value>) {
         let file = self.dir.path().join("object.json");
         fs::write(&file, wanted.unwrap_or(object).to_string()).unwrap();
@@ -194,8 +196,8 @@ impl RbacSetup {
         };
     }
 
-    /// A mount by a node agent that has just started, in a cluster that has no key yet, for a pod that brings no token: the
-    /// refusal, if it is refused, or what the agent says of the pods that it watches.
+    /// Mounts with a new coffer-csi, in a cluster without an HMAC key, for a pod without a token.
+    /// Returns the error, or the agent's warning about the watch on pods, if any.
     async fn mount(&self) -> Option<String> {
         self.delete_secret(COFFER_NAMESPACE, KEY_SECRET).await;
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -207,7 +209,7 @@ impl RbacSetup {
         if let Err(refusal) = mounted {
             return Some(refusal.message);
         }
-        let log = until("the watch on pods to begin, or not", async || {
+        let log = until("the watch on pods to begin or to fail", async || {
             Some(csi.log())
                 .filter(|log| log.contains("pods are watched") || log.contains("cannot be watched"))
         })
@@ -225,7 +227,8 @@ impl RbacSetup {
         assert!(!said.contains("cannot "), "{said}");
     }
 
-    /// An API server that has just started, in a cluster that has no key yet and a serving certificate that is none.
+    /// Starts a new API server, in a cluster without an HMAC key and with an invalid serving
+    /// certificate.
     async fn start_api(&self) -> InstalledApi {
         let kubectl = self.cluster.kubectl();
         self.delete_secret(API_NAMESPACE, KEY_SECRET).await;
@@ -241,7 +244,7 @@ impl RbacSetup {
         InstalledApi::start(&self.cluster, API_NAMESPACE, "coffer-api-server", self.bao.address()).await
     }
 
-    /// Everything that is to be seen: the server's log, and what a reader is told.
+    /// Returns the server's log, and what a reader's kubectl prints.
     async fn said(&self, api: &InstalledApi) -> String {
         format!("{}\n{}", api.log(), self.read().await)
     }

@@ -1,4 +1,4 @@
-//! What a user does and sees with kubectl, by the README's own class.
+//! What a user does and sees with kubectl, with the README's own class.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use kube::api::ListParams;
 use serde_json::json;
 
 pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
-    suite.mounting("the_example_works_as_it_stands", the_example_works_as_it_stands)
+    suite.mounting("the_example_works_unchanged", the_example_works_unchanged)
 }
 
-/// The class of the example, applied as it stands, and a Deployment on each node whose pod mounts it.
-async fn the_example_works_as_it_stands(setup: Arc<ClusterWithVault>) {
+/// Applies the example's class as it is, and a Deployment on each node whose pod mounts it.
+async fn the_example_works_unchanged(setup: Arc<ClusterWithVault>) {
     let kubectl = setup.cluster.kubectl();
     let shop = example_namespace(&setup.cluster).await;
     let mut pods = Vec::new();
@@ -27,7 +27,7 @@ async fn the_example_works_as_it_stands(setup: Arc<ClusterWithVault>) {
         pods.push((node, pod));
     }
 
-    // Vault knows nothing of the shop yet: the pod's events say so.
+    // Vault has no role `shop` yet: the pods' events say so.
     for (node, pod) in &pods {
         node.kubelet.refused(pod).await;
         let described = kubectl.run(["describe", "pod", "-n", "shop", &pod.name]).await;
@@ -50,11 +50,13 @@ async fn the_example_works_as_it_stands(setup: Arc<ClusterWithVault>) {
         node.kubelet.unmount(&volume).await;
     }
 
-    // With the pod everything of it goes; that its containers have ended is kubelet's to say.
+    // Deleting a pod deletes its status as well; only kubelet could confirm that the containers
+    // have ended.
     kubectl.run(["delete", "deployment", "-n", "shop", "--all"]).await;
     for (_, pod) in &pods {
         shop.delete_pod(pod).await;
-        until_true("its status to be gone", async || shop.status(pod, "shop-db").await.is_none()).await;
+        until_true("the pod's status to be deleted", async || shop.status(pod, "shop-db").await.is_none())
+            .await;
     }
 }
 
@@ -69,7 +71,7 @@ async fn deploy(setup: &ClusterWithVault, node: &CsiNode) {
         },
     });
     let spec = json!({
-        // No scheduler runs here.
+        // There is no scheduler here.
         "nodeName": node.name(),
         "serviceAccountName": "shop",
         "containers": [{
@@ -95,7 +97,7 @@ async fn deploy(setup: &ClusterWithVault, node: &CsiNode) {
     setup.cluster.kubectl().apply([file]).await;
 }
 
-/// The shop's pod on that node, once it is there.
+/// Returns the Deployment's pod on that node, if there is one.
 async fn pod_on(setup: &ClusterWithVault, node: &CsiNode) -> Option<TestPod> {
     let pods: Api<core::Pod> = Api::namespaced(setup.cluster.client().clone(), "shop");
     let labelled = ListParams::default().labels(&format!("app={}", node.name()));

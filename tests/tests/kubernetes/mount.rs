@@ -1,4 +1,5 @@
-//! Mounts through the real driver, for pods of a real cluster whose tokens kube-apiserver reviews for Vault.
+//! Mounts through the real driver, for pods of a real cluster whose tokens kube-apiserver reviews
+//! for Vault.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
         .on_each_driver("the_driver_s_tokens_suffice", the_driver_s_tokens_suffice)
         .on_each_driver("no_account_gets_what_another_may_read", no_account_gets_what_another_may_read)
         .on_each_driver("a_role_of_another_namespace_is_refused", a_role_of_another_namespace_is_refused)
-        .on_each_driver("a_stock_server_serves_new_drivers_alone", a_stock_server_serves_new_drivers_alone)
+        .on_each_driver("a_stock_server_serves_only_new_drivers", a_stock_server_serves_only_new_drivers)
 }
 
 async fn contents_modes_paths_and_versions_arrive(
@@ -45,7 +46,7 @@ async fn contents_modes_paths_and_versions_arrive(
     assert_eq!(volume.read("username").as_deref(), Some("shop"));
     assert_eq!(volume.read("db/primary/password").as_deref(), Some("s3cret"));
     assert_eq!((volume.mode("username"), volume.mode("db/primary/password")), (0o644, 0o400));
-    // The layout that lets all files change at once.
+    // The layout that changes all files at once.
     assert_eq!(volume.link("username"), "..data/username");
     assert_eq!(volume.link("db"), "..data/db");
     assert!(volume.link("..data").starts_with(".."), "{}", volume.link("..data"));
@@ -61,7 +62,8 @@ async fn contents_modes_paths_and_versions_arrive(
     assert!(!volume.target().exists());
 }
 
-/// With the tokens of the CSIDriver's `tokenRequests`, a provider without any access to kube-apiserver logs in.
+/// With the tokens of the CSIDriver's `tokenRequests`, a provider without access to kube-apiserver
+/// can log in.
 async fn the_driver_s_tokens_suffice(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
     let mut node = CsiNode::start(generation, &setup.cluster, setup.bao.address()).await;
     node.end_provider().await;
@@ -77,7 +79,8 @@ async fn the_driver_s_tokens_suffice(setup: Arc<ClusterWithVault>, generation: D
     assert_eq!(volume.read("f").as_deref(), Some("v"));
 }
 
-/// Two accounts log in with one role, and Vault tells them apart by what their tokens say.
+/// Two accounts log in with one role, and Vault's policy distinguishes them by their tokens'
+/// metadata.
 async fn no_account_gets_what_another_may_read(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
     let node = setup.node(generation);
     let namespace = setup.cluster.namespace("accounts").await;
@@ -102,7 +105,7 @@ async fn no_account_gets_what_another_may_read(setup: Arc<ClusterWithVault>, gen
     let mount = async |account: &str, class: &str| {
         let pod = namespace.pod(node, account, class).await;
         let volume = node.kubelet.volume(&pod).await;
-        // Again and again, as republishes come, whoever else is at it.
+        // Several times, like republishes, while the other account mounts too.
         for _ in 0..3 {
             let published = node.kubelet.publish(&volume).await;
             if account == class {
@@ -137,9 +140,9 @@ async fn a_role_of_another_namespace_is_refused(setup: Arc<ClusterWithVault>, ge
     assert!(event.contains(&refusal.message), "{event:?}\n{refusal:?}");
 }
 
-/// The reason for the filter on the provider's socket: without one, gRPC for Rust refuses the `:authority` of drivers
-/// up to 1.5. When this test fails, the filter may go.
-async fn a_stock_server_serves_new_drivers_alone(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+/// The reason for the filter on the provider's socket: gRPC for Rust refuses the `:authority` of
+/// drivers up to 1.5. If this test fails, the filter is no longer needed.
+async fn a_stock_server_serves_only_new_drivers(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
     let node = setup.node(generation);
     let namespace = setup.namespace("stock").await;
     let listener = UnixListener::bind(node.socket("stock")).unwrap();
@@ -162,7 +165,7 @@ async fn a_stock_server_serves_new_drivers_alone(setup: Arc<ClusterWithVault>, g
     serving.abort();
 }
 
-/// The contract as tonic serves it by itself.
+/// The provider contract, served by tonic without the filter.
 struct StockProvider;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What goes away for a while and comes back: kube-apiserver, and the provider itself.
+//! Outages of kube-apiserver and of the provider itself.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use serde_json::json;
 pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
     suite
         .on_each_driver("the_driver_finds_a_restarted_provider", the_driver_finds_a_restarted_provider)
-        .on_each_driver("a_known_pod_rotates_while_kube_apiserver_is_gone", a_known_pod_rotates)
+        .on_each_driver("a_known_pod_rotates_while_kube_apiserver_is_down", a_known_pod_rotates)
         .mounting("new_pods_while_kube_apiserver_is_killed", new_pods_while_kube_apiserver_is_killed)
         .mounting("new_pods_while_kube_apiserver_is_frozen", new_pods_while_kube_apiserver_is_frozen)
 }
 
-/// A namespace with the class `db` over one key of the secret `db`.
+/// Creates a namespace with the class `db` over one key of the secret `db`.
 async fn prepare(setup: &ClusterWithVault, name: &str) -> Namespace {
     let namespace = setup.namespace(name).await;
     put(setup, &namespace, "old").await;
@@ -34,7 +34,7 @@ async fn the_driver_finds_a_restarted_provider(setup: Arc<ClusterWithVault>, gen
     let first = node.kubelet.mount(&namespace.pod(&node, "app", "db").await).await;
     let versions = namespace.versions(&first.pod, "db").await.unwrap();
 
-    // A mount that is asked for while the provider is away waits for it.
+    // A mount during the provider's restart waits for it.
     node.end_provider().await;
     let pod = namespace.pod(&node, "app", "db").await;
     let provider = node.provider(setup.bao.address());
@@ -43,7 +43,7 @@ async fn the_driver_finds_a_restarted_provider(setup: Arc<ClusterWithVault>, gen
     assert_eq!(second.read("f").as_deref(), Some("old"));
     assert_eq!(namespace.versions(&second.pod, "db").await.unwrap(), versions);
 
-    // Killed, it leaves its socket behind.
+    // A killed provider leaves its socket behind.
     node.csi.kill();
     node.csi = node.provider(setup.bao.address()).start().await;
     let third = node.kubelet.mount(&namespace.pod(&node, "app", "db").await).await;
@@ -54,7 +54,7 @@ async fn a_known_pod_rotates(setup: Arc<ClusterWithVault>, generation: DriverGen
     let node = setup.node(generation);
     let namespace = prepare(&setup, "known").await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
-    // Driver 1.5 then has a token of its own, too.
+    // By now driver 1.5 has its own token as well.
     put(&setup, &namespace, "first").await;
     rotates_to(node, &volume, "first").await;
     let versions = namespace.versions(&volume.pod, "db").await.unwrap();
@@ -66,7 +66,7 @@ async fn a_known_pod_rotates(setup: Arc<ClusterWithVault>, generation: DriverGen
     setup.cluster.api_server().start_again().await;
     put(&setup, &namespace, "third").await;
     rotates_to(node, &volume, "third").await;
-    until("the status to follow", async || {
+    until("the status to be updated", async || {
         rotates_to(node, &volume, "third").await;
         namespace.versions(&volume.pod, "db").await.filter(|after| *after != versions)
     })
@@ -83,18 +83,18 @@ async fn rotates_to(node: &CsiNode, volume: &PodVolume, value: &str) {
     .await;
 }
 
-/// Calls for new pods, with the tokens that kubelet got for them before kube-apiserver went away.
+/// Calls for new pods, with the tokens that kubelet requested before the outage of kube-apiserver.
 struct NewPods {
-    /// Vault checks the token's signature by itself: kube-apiserver is asked for nothing.
+    /// Vault checks the token's signature itself, without kube-apiserver.
     by_signature: MountCall,
-    /// Vault has the token reviewed.
+    /// Vault has the token reviewed by kube-apiserver.
     reviewed: MountCall,
-    /// No token comes along: one has to be minted.
+    /// The call carries no token: the provider requests one from kube-apiserver.
     minted: MountCall,
 }
 
 impl NewPods {
-    /// Three of them, on a node whose provider holds the key of the versions.
+    /// Creates three pods, on a node whose provider has the HMAC key.
     async fn new(setup: &ClusterWithVault, node: &CsiNode) -> Self {
         let namespace = prepare(setup, "new").await;
         login_by_signature(setup, &namespace).await;
@@ -147,8 +147,8 @@ async fn new_pods_while_kube_apiserver_is_killed(setup: Arc<ClusterWithVault>) {
     pods.all_mount(&newcomer).await;
 }
 
-/// Worse than gone: it takes connections and never answers. Vault would have a review wait for a minute, so that is
-/// left out.
+/// kube-apiserver accepts connections and never answers. Vault would wait a minute for a review, so
+/// that call is left out.
 async fn new_pods_while_kube_apiserver_is_frozen(setup: Arc<ClusterWithVault>) {
     let (node, api_server) = (setup.node(DriverGeneration::V1_6), setup.cluster.api_server());
     let pods = NewPods::new(&setup, node).await;
@@ -162,7 +162,7 @@ async fn new_pods_while_kube_apiserver_is_frozen(setup: Arc<ClusterWithVault>) {
     pods.all_mount(&node.csi).await;
 }
 
-/// At `auth/NAMESPACE` Vault checks the tokens' signature by itself.
+/// Enables a login at `auth/NAMESPACE` for which Vault checks the tokens' signature itself.
 async fn login_by_signature(setup: &ClusterWithVault, namespace: &Namespace) {
     let mount = namespace.name();
     setup.bao.admin(Method::POST, &format!("sys/auth/{mount}"), json!({ "type": "jwt" })).await;

@@ -1,5 +1,5 @@
-//! The rights that Coffer ships: enough to mint a token where the driver passes none, and no more. Each one that is
-//! missing is named by the error.
+//! The shipped rights suffice to request a token where the driver passes none, and allow nothing
+//! else. An error names each missing right.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
         .test("nothing_else_is_allowed", nothing_else_is_allowed)
 }
 
-/// A namespace with the class `db`, for audience `vault`.
+/// Creates a namespace with the class `db`, for audience `vault`.
 async fn prepare(setup: &ClusterWithVault, name: &str) -> Namespace {
     let namespace = setup.namespace(name).await;
     setup.put(&namespace, "db", json!({ "k": "v" })).await;
@@ -40,7 +40,8 @@ async fn a_token_is_minted_where_none_is_sent(setup: Arc<ClusterWithVault>, gene
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
     assert_eq!(volume.read("f").as_deref(), Some("v"));
 
-    // A class without `audience`: the token is for kube-apiserver itself, as the incumbent's is.
+    // Without `audience` in the class the token is for kube-apiserver itself, as with HashiCorp's
+    // provider.
     let role = format!("{}-default", namespace.name());
     setup.grant(&namespace, "app", &role, None).await;
     let objects = namespace.objects("db", &[("f", "k")]);
@@ -52,7 +53,7 @@ async fn a_token_is_minted_where_none_is_sent(setup: Arc<ClusterWithVault>, gene
 async fn without_the_right_to_mint(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
     let node = setup.node(generation);
     let namespace = prepare(&setup, "unminted").await;
-    // The key is held before: its rights are not what this is about.
+    // This mount reads the HMAC key, so that later mounts need no right to it.
     node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
 
     take_away(&setup, &["clusterrole", "coffer-csi"], MINT).await;
@@ -65,7 +66,7 @@ async fn without_the_right_to_mint(setup: Arc<ClusterWithVault>, generation: Dri
     node.kubelet.mount(&pod).await;
 }
 
-/// kube-apiserver binds a token to a pod that is there with that uid, and to no other.
+/// kube-apiserver binds a token only to an existing pod with that uid.
 async fn a_minted_token_is_bound_to_the_pod(setup: Arc<ClusterWithVault>) {
     let node = setup.node(DriverGeneration::V1_6);
     let namespace = prepare(&setup, "bound").await;
@@ -94,7 +95,7 @@ async fn without_the_right_to_make_the_key(setup: Arc<ClusterWithVault>) {
     without_a_right_to_the_key(&setup, MAKE, &["cannot create resource", "\"create\""]).await;
 }
 
-/// For a provider that holds no key yet.
+/// Checks a provider that has no HMAC key yet.
 async fn without_a_right_to_the_key(setup: &ClusterWithVault, right: AccessRight, named: &[&str]) {
     let node = CsiNode::start(DriverGeneration::V1_6, &setup.cluster, setup.bao.address()).await;
     let namespace = prepare(setup, "keyless").await;
@@ -127,7 +128,7 @@ async fn nothing_else_is_allowed(setup: Arc<ClusterWithVault>) {
     }
 }
 
-/// What coffer-csi may do, or may not.
+/// A right of coffer-csi.
 #[derive(Clone, Copy, Debug)]
 struct AccessRight {
     verb: &'static str,
@@ -143,7 +144,7 @@ const READ: AccessRight =
 const MAKE: AccessRight =
     AccessRight { verb: "create", resource: "secrets", name: "", namespace: COFFER_NAMESPACE };
 
-/// Asks kube-apiserver, which answers as it would decide.
+/// Asks kube-apiserver whether coffer-csi has a right.
 async fn is_allowed(setup: &ClusterWithVault, right: AccessRight) -> bool {
     let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
     let text = |text: &str| Some(text.to_owned());
@@ -172,7 +173,7 @@ fn group(resource: &str) -> &'static str {
     if resource.starts_with("secretprovider") { "secrets-store.csi.x-k8s.io" } else { "" }
 }
 
-/// Removes the rule of that role that gives a right, and waits until kube-apiserver has taken notice.
+/// Removes the rule that gives a right from a role, and waits until the change is effective.
 async fn take_away(setup: &ClusterWithVault, role: &[&str], right: AccessRight) {
     let kubectl = setup.cluster.kubectl();
     let shown = kubectl.run(["get"].iter().chain(role).chain(&["-o", "json"])).await;
@@ -180,14 +181,14 @@ async fn take_away(setup: &ClusterWithVault, role: &[&str], right: AccessRight) 
     let rules = shown["rules"].as_array_mut().unwrap();
     let before = rules.len();
     rules.retain(|rule| rule["resources"] != json!([right.resource]) || rule["verbs"] != json!([right.verb]));
-    assert_eq!(rules.len(), before - 1, "one rule gives one right");
+    assert_eq!(rules.len(), before - 1, "one rule grants one right");
     let patch = json!({ "rules": rules }).to_string();
     kubectl.run(["patch", "--type=merge", "--patch", &patch].iter().chain(role)).await;
-    until_true("the right to be gone", async || !is_allowed(setup, right).await).await;
+    until_true("the right to be removed", async || !is_allowed(setup, right).await).await;
 }
 
-/// Applies what is shipped again, and waits until kube-apiserver has taken notice.
+/// Applies the shipped RBAC again, and waits until it is effective.
 async fn give_back(setup: &ClusterWithVault, right: AccessRight) {
     setup.cluster.kubectl().apply([shipped_rbac()]).await;
-    until_true("the right to be back", async || is_allowed(setup, right).await).await;
+    until_true("the right to be restored", async || is_allowed(setup, right).await).await;
 }

@@ -1,4 +1,4 @@
-//! Rotation: 1.5 asks again by itself, 1.6 when kubelet publishes again.
+//! Rotation: driver 1.5 rotates by itself, driver 1.6 when kubelet publishes again.
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
             "a_changed_secret_reaches_file_and_version",
             a_changed_secret_reaches_file_and_version,
         )
-        .on_each_driver("an_unchanged_one_changes_nothing", an_unchanged_one_changes_nothing)
+        .on_each_driver("an_unchanged_secret_changes_nothing", an_unchanged_secret_changes_nothing)
         .on_each_driver("a_failed_refresh_leaves_the_old_file", a_failed_refresh_leaves_the_old_file)
         .on_each_driver("a_core_secret_follows", a_core_secret_follows)
 }
 
-/// A namespace with the secret `db`, and a class of that name with its two keys.
+/// Creates a namespace with the secret `db`, and a class `db` with its two keys.
 async fn prepare(setup: &ClusterWithVault, name: &str) -> Namespace {
     let namespace = setup.namespace(name).await;
     setup.put(&namespace, "db", json!({ "username": "shop", "password": "old" })).await;
@@ -32,7 +32,7 @@ fn parameters(namespace: &Namespace) -> Value {
     json!({ "roleName": namespace.name(), "objects": objects })
 }
 
-/// Waits for what rotation brings; with 1.6 kubelet has to ask for it.
+/// Waits for the result of a rotation; with driver 1.6, kubelet must publish again for it.
 async fn rotated(node: &CsiNode, volume: &PodVolume, what: &str, mut probe: impl AsyncFnMut() -> bool) {
     until_true(what, async || {
         if node.driver().generation() == DriverGeneration::V1_6 {
@@ -63,7 +63,7 @@ async fn a_changed_secret_reaches_file_and_version(
     assert_ne!(after["password"], before["password"]);
 }
 
-async fn an_unchanged_one_changes_nothing(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
+async fn an_unchanged_secret_changes_nothing(setup: Arc<ClusterWithVault>, generation: DriverGeneration) {
     let node = setup.node(generation);
     let namespace = prepare(&setup, "unchanged").await;
     let volume = node.kubelet.mount(&namespace.pod(node, "app", "db").await).await;
@@ -76,7 +76,7 @@ async fn an_unchanged_one_changes_nothing(setup: Arc<ClusterWithVault>, generati
 
     let path = format!("secret/data/{}/db", namespace.name());
     let reads = || setup.bao.requests_to(&path);
-    assert_eq!(reads(), 1, "both objects are one read");
+    assert_eq!(reads(), 1, "both objects share one read");
     rotated(node, &volume, "ten more reads", async || reads() > 10).await;
     assert_eq!(state().await, before);
     assert_eq!(
@@ -89,7 +89,7 @@ async fn an_unchanged_one_changes_nothing(setup: Arc<ClusterWithVault>, generati
             .collect::<std::collections::BTreeSet<_>>()
             .len(),
         1,
-        "one login serves them all"
+        "all reads share one login"
     );
 }
 

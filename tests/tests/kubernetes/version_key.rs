@@ -1,4 +1,5 @@
-//! The key of the versions: one Secret for all nodes, made by whoever is first, and not lost when it cannot be read.
+//! The HMAC key of the versions: one Secret for all nodes, created by the first, and still used
+//! while it cannot be read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub(crate) fn tests(suite: Suite<VersionKeySetup>) -> Suite<VersionKeySetup> {
     suite
         .test("providers_that_start_together_agree", providers_that_start_together_agree)
         .test("a_restart_changes_no_version", a_restart_changes_no_version)
-        .test("a_deleted_secret_is_made_anew_for_the_next_new_pod", a_deleted_secret_is_made_anew)
+        .test("a_deleted_key_secret_is_created_again_for_the_next_new_pod", a_deleted_secret_is_made_anew)
         .test(
             "an_unreadable_secret_stops_only_who_holds_no_key",
             an_unreadable_secret_stops_only_who_holds_no_key,
@@ -33,7 +34,7 @@ pub(crate) fn tests(suite: Suite<VersionKeySetup>) -> Suite<VersionKeySetup> {
         .test("a_secret_without_a_key_says_what_to_do", a_secret_without_a_key_says_what_to_do)
 }
 
-/// A cluster for the Secret alone: the pods' tokens are the test's own.
+/// A cluster for the Secret alone: the test issues the pods' tokens.
 pub(crate) struct VersionKeySetup {
     cluster: Cluster,
     bao: OpenBao,
@@ -67,7 +68,7 @@ impl VersionKeySetup {
             .await
     }
 
-    /// The version in a new pod's mount.
+    /// Mounts for a new pod, and returns the version of its file.
     async fn version(&self, csi: &Csi) -> Result<String, coffer_tests::MountRefusal> {
         let mounted = csi.mount(&call_as_web(&self.issuer, &TestPod::new("shop", "web"), OBJECTS)).await?;
         Ok(mounted.version("f").to_owned())
@@ -81,7 +82,7 @@ impl VersionKeySetup {
         let _ = self.secrets().delete(NAME, &DeleteParams::default()).await;
     }
 
-    /// The key in the Secret; nothing where there is none.
+    /// Returns the key in the Secret, if there is one.
     async fn key(&self) -> Option<Vec<u8>> {
         let secret = self.secrets().get_opt(NAME).await.unwrap()?;
         assert_eq!(secret.immutable, Some(true));
@@ -91,7 +92,7 @@ impl VersionKeySetup {
     }
 }
 
-/// The version of that object and content, by the incumbent's formula.
+/// Returns the version of the test's object by the formula of HashiCorp's provider.
 fn version_by(key: &[u8]) -> String {
     let config = r#"{"ObjectName":"f","SecretPath":"secret/data/app","SecretKey":"k","Method":"","SecretArgs":null,"FilePermission":0,"Encoding":""}"#;
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
@@ -128,14 +129,17 @@ async fn a_deleted_secret_is_made_anew(setup: Arc<VersionKeySetup>) {
     first.mount(&known).await.unwrap();
 
     setup.delete_secret().await;
-    let after = until("a new pod to get a version by another key", async || {
+    let after = until("a new pod to get a version with another key", async || {
         let version = setup.version(&first).await.unwrap();
         (version != before).then_some(version)
     })
     .await;
     assert_eq!(after, version_by(&setup.key().await.expect("a new Secret")));
     assert_eq!(first.mount(&known).await.unwrap().version("f"), after, "one provider, one key");
-    until_true("the other provider to follow", async || setup.version(&second).await.unwrap() == after).await;
+    until_true("the other provider to use the new key", async || {
+        setup.version(&second).await.unwrap() == after
+    })
+    .await;
 }
 
 async fn an_unreadable_secret_stops_only_who_holds_no_key(setup: Arc<VersionKeySetup>) {
@@ -144,7 +148,7 @@ async fn an_unreadable_secret_stops_only_who_holds_no_key(setup: Arc<VersionKeyS
 
     let kubectl = setup.cluster.kubectl();
     kubectl.run(["delete", "rolebinding", "coffer-csi", "-n", COFFER_NAMESPACE]).await;
-    // Only a read that failed shows that the held key was needed.
+    // Only a failed read proves that the provider used the key in its memory.
     until_true("a read of the key to fail", async || {
         assert_eq!(setup.version(&holder).await.unwrap(), version);
         holder.log().contains("cannot be read again")
@@ -158,7 +162,8 @@ async fn an_unreadable_secret_stops_only_who_holds_no_key(setup: Arc<VersionKeyS
     assert!(refusal.names(&["no key for the versions", &secret, "forbidden", "\"get\""]), "{refusal:?}");
 
     kubectl.apply([shipped_rbac()]).await;
-    let regained = until("the newcomer to get the key", async || setup.version(&newcomer).await.ok()).await;
+    let regained =
+        until("the new provider to get the key", async || setup.version(&newcomer).await.ok()).await;
     assert_eq!(regained, version);
 }
 

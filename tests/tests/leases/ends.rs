@@ -1,4 +1,4 @@
-//! How leases end: with their pod, however it goes, and on no less evidence than kube-apiserver's word.
+//! How leases end: with their pod, and only when kube-apiserver has said that the pod is gone.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
         .test("a_pod_deleted_during_its_first_mount_leaves_nothing", deleted_during_its_first_mount)
-        .test("a_pod_that_has_finished_is_gone", finished)
-        .test("a_new_pod_of_an_old_name_is_someone_else", a_new_pod_of_an_old_name)
-        .test("five_hundred_pods_end_at_once", five_hundred_pods)
-        .test("an_agent_that_revokes_on_shutdown_leaves_nothing", revoke_on_shutdown)
-        .test("kube_apiserver_may_be_away", |_| kube_apiserver_away())
-        .test("the_way_to_kube_apiserver_may_be_gone_in_silence", cut_off)
-        .test("without_rights_on_pods_nothing_is_kept", without_rights)
-        .test("rights_on_pods_that_come_and_go_cost_nothing", |_| rights_come_and_go())
-        .test("what_may_not_be_revoked_is_told_and_counted", may_not_revoke)
-        .test("a_wrong_node_name_takes_nobodys_credentials", wrong_node_name)
+        .test("a_succeeded_pod_counts_as_deleted", finished)
+        .test("a_new_pod_with_an_old_name_gets_its_own_lease", a_new_pod_of_an_old_name)
+        .test("five_hundred_pods_are_deleted_at_once", five_hundred_pods)
+        .test("revoke_on_shutdown_leaves_no_users", revoke_on_shutdown)
+        .test("leases_survive_an_outage_of_kube_apiserver", |_| kube_apiserver_away())
+        .test("leases_survive_a_silent_network_cut_to_kube_apiserver", cut_off)
+        .test("without_rights_on_pods_leases_are_not_managed", without_rights)
+        .test("losing_and_regaining_rights_on_pods_revokes_nothing", |_| rights_come_and_go())
+        .test("a_failed_revocation_is_logged_and_counted", may_not_revoke)
+        .test("a_wrong_node_name_revokes_nothing", wrong_node_name)
 }
 
 async fn deleted_during_its_first_mount(setup: Arc<LeaseSetup>) {
@@ -33,17 +33,17 @@ async fn deleted_during_its_first_mount(setup: Arc<LeaseSetup>) {
     node.mount(&tenant.call(&idle)).await;
     let mount = setup.held_mount(&tenant, &node, &relay, &pod).await;
     tenant.namespace.delete_pod(&pod).await;
-    until_true("the agent to know", async || revoking(&node, &pod).await).await;
-    // the grace of a pod that was deleted later is over, and so is that of the first
+    until_true("the agent to notice", async || revoking(&node, &pod).await).await;
+    // the grace period of a pod that was deleted later has passed, and so has the first pod's
     tenant.namespace.delete_pod(&idle).await;
-    until_true("the other pod to be done with", async || node.revoked().await == 1).await;
-    assert!(revoking(&node, &pod).await, "its mount is not over");
+    until_true("the other pod's token to be revoked", async || node.revoked().await == 1).await;
+    assert!(revoking(&node, &pod).await, "the mount is still running");
     relay.pass();
     assert!(mount.await.unwrap());
     setup.nobody_left(&tenant).await;
 }
 
-/// Whether the agent says that it is about to revoke what a pod had.
+/// Returns whether the agent reports that it is revoking a pod's leases.
 async fn revoking(node: &LeaseNode, pod: &TestPod) -> bool {
     node.status().await.lines().any(|line| line.contains(&pod.name) && line.contains("revoking"))
 }
@@ -77,7 +77,7 @@ async fn a_new_pod_of_an_old_name(setup: Arc<LeaseSetup>) {
     assert_ne!(new.uid, old.uid);
     let second = node.mount(&tenant.call(&new)).await;
     assert_ne!(user(&second), user(&first));
-    until_true("the old pod's user to be gone", async || {
+    until_true("the old pod's user to be dropped", async || {
         setup.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
@@ -98,7 +98,7 @@ async fn five_hundred_pods(setup: Arc<LeaseSetup>) {
     stream::iter(&pods).for_each_concurrent(10, |pod| tenant.namespace.delete_pod(pod)).await;
     setup.nobody_left(&tenant).await;
     assert_eq!(node.revoked().await, 500);
-    until_true("the store to be empty", async || node.records().is_empty()).await;
+    until_true("the state directory to be empty", async || node.records().is_empty()).await;
 }
 
 async fn revoke_on_shutdown(setup: Arc<LeaseSetup>) {
@@ -109,17 +109,17 @@ async fn revoke_on_shutdown(setup: Arc<LeaseSetup>) {
         let pod = tenant.pod(&node).await;
         node.mount(&tenant.call(&pod)).await;
     }
-    // one that is in its grace, and stays so for longer than the agent lives
+    // a deleted pod whose grace period ends after the agent
     let gone = tenant.pod(&node).await;
     node.mount(&tenant.call(&gone)).await;
     tenant.namespace.delete_pod(&gone).await;
-    until_true("the agent to know", async || revoking(&node, &gone).await).await;
+    until_true("the agent to notice", async || revoking(&node, &gone).await).await;
     node.csi.terminate();
     assert!(node.csi.wait().await.success());
     setup.nobody_left(&tenant).await;
 }
 
-/// On a cluster of its own, which others would miss.
+/// Uses its own cluster, because it takes kube-apiserver away.
 async fn kube_apiserver_away() {
     let setup = LeaseSetup::start().await;
     let tenant = setup.tenant("away", SHORT, "1h").await;
@@ -128,17 +128,22 @@ async fn kube_apiserver_away() {
     let first = node.mount(&tenant.call(&stays)).await;
     node.mount(&tenant.call(&goes)).await;
     setup.cluster.api_server().kill();
-    // past the first end
+    // past the end of the first TTL
     node.renewed(5).await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
-    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 2, "silence is no evidence");
-    // not even to an agent that knows the pods from its store alone; the key of the versions is a file here
+    assert_eq!(
+        setup.postgres.users(tenant.namespace.name()).len(),
+        2,
+        "revoked without word from kube-apiserver"
+    );
+    // not even for an agent that knows the pods only from its state directory; the HMAC key is a
+    // file here
     node.kill_and_start().await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
 
     setup.cluster.api_server().start_again().await;
     tenant.namespace.delete_pod(&goes).await;
-    until_true("the deleted pod's user to be gone", async || {
+    until_true("the deleted pod's user to be dropped", async || {
         setup.postgres.users(tenant.namespace.name()) == [user(&first)]
     })
     .await;
@@ -160,19 +165,23 @@ async fn cut_off(setup: Arc<LeaseSetup>) {
     relay.cut();
     tenant.namespace.delete_pod(&goes).await;
     let noticed = async || node.csi.log().contains("cannot be watched, trying again");
-    until_true_within(3 * CEILING, "the silence to be noticed", noticed).await;
+    until_true_within(3 * CEILING, "the agent to notice the cut", noticed).await;
     assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
-    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 2, "silence is no evidence");
+    assert_eq!(
+        setup.postgres.users(tenant.namespace.name()).len(),
+        2,
+        "revoked without word from kube-apiserver"
+    );
     // connections that were open stay dead
     relay.pass();
-    until_true_within(3 * CEILING, "the deleted pod's user to be gone", async || {
+    until_true_within(3 * CEILING, "the deleted pod's user to be dropped", async || {
         setup.postgres.users(tenant.namespace.name()) == [user(&first)]
     })
     .await;
     setup.end(&tenant, &node, &[&stays]).await;
 }
 
-/// On a cluster of its own, whose rights are taken away for a while.
+/// Uses its own cluster, because it takes rights away.
 async fn rights_come_and_go() {
     let setup = LeaseSetup::start().await;
     let tenant = setup.tenant("comeback", LONG, "1h").await;
@@ -188,17 +197,17 @@ async fn rights_come_and_go() {
         setup.cluster.kubectl().run(["patch", "clusterrole", "coffer-csi-pods", "--type=json", &patch]).await;
     };
     let gone = async |user: &str| {
-        until_true("the deleted pod's user to be gone", async || {
+        until_true("the deleted pod's user to be dropped", async || {
             !setup.postgres.users(tenant.namespace.name()).contains(&user.to_owned())
         })
         .await;
     };
     let restarted = async || {
-        // ends the watch that is open
+        // ends the open watch
         setup.cluster.api_server().kill();
         setup.cluster.api_server().start_again().await;
     };
-    // without either right
+    // neither of the two rights
     allow(json!(["get"])).await;
     restarted().await;
     until_true("the watch to be refused", async || {
@@ -206,20 +215,20 @@ async fn rights_come_and_go() {
     })
     .await;
     tenant.namespace.delete_pod(&pods[0]).await;
-    assert_eq!(user(&node.mount(&tenant.call(&pods[1])).await), users[1], "held for a while");
-    // with lists alone the ends of pods are noticed by them
+    assert_eq!(user(&node.mount(&tenant.call(&pods[1])).await), users[1], "still reused");
+    // with `list` alone, deleted pods are noticed by listing
     allow(json!(["list"])).await;
     gone(&users[0]).await;
     tenant.namespace.delete_pod(&pods[1]).await;
     gone(&users[1]).await;
-    let told = node.csi.log().matches("cannot watch resource").count();
-    assert_eq!(told, 1, "said once, not at every list");
+    let warnings = node.csi.log().matches("cannot watch resource").count();
+    assert_eq!(warnings, 1, "logged once, not at every list");
     allow(json!(["list", "watch"])).await;
-    assert_eq!(user(&node.mount(&tenant.call(&pods[2])).await), users[2], "held all the while");
+    assert_eq!(user(&node.mount(&tenant.call(&pods[2])).await), users[2], "still reused");
     setup.end(&tenant, &node, &[&pods[2]]).await;
 }
 
-/// A role whose tokens may do nothing but what the class asks for.
+/// The role's tokens may only do what the class asks for.
 async fn may_not_revoke(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("forbidden", LONG, "20s").await;
     let tokens = json!({ "token_ttl": "20s", "token_no_default_policy": true });
@@ -234,7 +243,7 @@ async fn may_not_revoke(setup: Arc<LeaseSetup>) {
     assert!(log.contains("auth/token/revoke-self") && log.contains(&pod.name), "{log}");
     let given_up = node.csi.metrics().await.sum("coffer_revocations_total", &["outcome=\"given_up\""]);
     assert!((given_up - 1.0).abs() < 0.5, "{given_up}");
-    // with the token's own end
+    // when the token's TTL ends
     setup.nobody_left(&tenant).await;
 }
 
@@ -245,22 +254,24 @@ async fn wrong_node_name(setup: Arc<LeaseSetup>) {
     let first = node.mount(&tenant.call(&pod)).await;
     for name in ["nowhere", other.name()] {
         node.restart_with(node.options().env("NODE_NAME", name)).await;
-        stops_keeping(&node, "take NODE_NAME from spec.nodeName").await;
+        reports_unmanaged_leases(&node, "take NODE_NAME from spec.nodeName").await;
         let issued = node.mount(&tenant.call(&pod)).await;
-        assert_ne!(user(&issued), user(&first), "nothing is kept whose end would not be noticed");
+        assert_ne!(user(&issued), user(&first), "a lease was reused although the pod cannot be watched");
         let users = setup.postgres.users(tenant.namespace.name());
-        assert!(users.contains(&user(&first)), "nobody revoked it: {users:?}");
+        assert!(users.contains(&user(&first)), "the first user was revoked: {users:?}");
     }
     node.restart().await;
     assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
     setup.end(&tenant, &node, &[&pod]).await;
 }
 
-/// Waits until an agent says that it keeps nothing, and why.
-async fn stops_keeping(node: &LeaseNode, reason: &str) {
+/// Waits until the agent reports that it does not manage leases, with that reason.
+async fn reports_unmanaged_leases(node: &LeaseNode, reason: &str) {
     let says = |line: &str| line.contains("leases are not kept, renewed or revoked") && line.contains(reason);
-    until_true_within(2 * CEILING, "the agent to keep nothing", async || node.csi.log().lines().any(says))
-        .await;
+    until_true_within(2 * CEILING, "the agent to report that it manages no leases", async || {
+        node.csi.log().lines().any(says)
+    })
+    .await;
 }
 
 async fn without_rights(setup: Arc<LeaseSetup>) {
@@ -269,18 +280,18 @@ async fn without_rights(setup: Arc<LeaseSetup>) {
     let pod = tenant.pod(&node).await;
     let name = tenant.namespace.name();
     node.stop().await;
-    // as an account that may do nothing
+    // as an account without rights
     let kubeconfig = node.state().with_file_name("other.kubeconfig");
     setup.cluster.account_kubeconfig(name, "app").await.write(&kubeconfig);
     node.csi = node.options().env("KUBECONFIG", &kubeconfig).start().await;
-    stops_keeping(&node, "\"list\" and \"watch\" on \"pods\"").await;
+    reports_unmanaged_leases(&node, "\"list\" and \"watch\" on \"pods\"").await;
 
     let token = ["create", "token", "app", "--namespace", name, "--audience=vault"];
     let token = setup.cluster.kubectl().run(token).await;
     let call = tenant.call(&pod).token("vault", token.trim());
     let first = node.mount(&call).await;
-    assert_ne!(user(&node.mount(&call).await), user(&first), "issued at every mount, as ever");
+    assert_ne!(user(&node.mount(&call).await), user(&first), "every mount issues a user");
     tenant.namespace.delete_pod(&pod).await;
-    // nobody revokes them: they end by themselves
+    // nobody revokes these leases: their TTL ends
     setup.nobody_left(&tenant).await;
 }

@@ -1,4 +1,5 @@
-//! Vault, its operator and PostgreSQL do what they may: a lease is kept as long as it can be, and replaced when it cannot.
+//! Faults of Vault, its operator and PostgreSQL: a lease is renewed as long as possible, and
+//! replaced otherwise.
 
 use std::sync::Arc;
 
@@ -14,17 +15,17 @@ const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
-        .test("vault_may_be_away_over_a_renewal", |_| vault_away())
-        .test("postgres_may_be_away_at_issue_and_at_revocation", |_| postgres_away())
-        .test("a_lease_that_an_operator_revoked_is_issued_anew", lease_revoked)
-        .test("a_token_that_an_operator_revoked_is_replaced_with_what_it_owned", token_revoked)
-        .test("the_mount_that_finds_a_token_revoked_has_everything_anew", token_revoked_unnoticed)
-        .test("a_lease_whose_time_was_cut_is_renewed_on", time_cut)
-        .test("a_lease_that_is_refused_is_replaced_in_time", refused)
-        .test("a_token_that_vault_renews_no_further_is_replaced_in_time", token_ends)
-        .test("a_token_near_its_end_serves_where_nobody_can_log_in", login_away)
-        .test("renewals_are_few_at_a_time_however_many_are_due", |_| few_at_a_time())
-        .test("the_clock_may_step", clock_steps)
+        .test("leases_survive_an_outage_of_vault", |_| vault_away())
+        .test("an_outage_of_postgres_while_issuing_and_revoking", |_| postgres_away())
+        .test("a_lease_that_an_operator_revoked_is_issued_again", lease_revoked)
+        .test("a_token_that_an_operator_revoked_is_replaced_with_its_leases", token_revoked)
+        .test("a_mount_that_finds_its_token_revoked_replaces_token_and_leases", token_revoked_unnoticed)
+        .test("a_lease_with_a_shortened_ttl_is_still_renewed", time_cut)
+        .test("a_lease_whose_renewal_is_refused_is_replaced_in_time", refused)
+        .test("a_token_at_its_max_ttl_is_replaced_in_time", token_ends)
+        .test("a_token_near_its_end_is_still_used_where_nobody_can_log_in", login_away)
+        .test("few_renewals_run_at_a_time_however_many_are_due", |_| few_at_a_time())
+        .test("the_wall_clock_may_step", clock_steps)
 }
 
 async fn another_user(node: &LeaseNode, call: &MountCall, than: &Mounted) -> Mounted {
@@ -35,7 +36,7 @@ async fn another_user(node: &LeaseNode, call: &MountCall, than: &Mounted) -> Mou
     .await
 }
 
-/// Down, then slow, then sealed; on servers of its own, which others would miss.
+/// Vault is down, then slow, then sealed. Uses its own servers, because others need Vault.
 async fn vault_away() {
     let setup = LeaseSetup::start().await;
     let tenant = setup.tenant("away", LeaseTtls { ttl: "30s", max_ttl: "1h" }, "1h").await;
@@ -46,7 +47,7 @@ async fn vault_away() {
     let first = node.mount(&call).await;
     let renewal_fails = async |times: usize| {
         until_true("a renewal that fails", async || {
-            assert_eq!(user(&node.mount(&call).await), user(&first), "mounted without a word from Vault");
+            assert_eq!(user(&node.mount(&call).await), user(&first), "the mount needs no answer of Vault");
             node.csi.log().matches("is not renewed yet").count() >= times
         })
         .await;
@@ -94,7 +95,7 @@ async fn postgres_away() {
 
     setup.postgres.kill();
     tenant.namespace.delete_pod(&pod).await;
-    until_true("Vault to be told", async || {
+    until_true("the agent to revoke the token", async || {
         let asked = setup.bao.requests_to("auth/token/revoke-self");
         asked > 0
     })
@@ -136,9 +137,9 @@ async fn token_revoked_unnoticed(setup: Arc<LeaseSetup>) {
     let first = node.mount(&call).await;
     revoke_token_of(&setup, &tenant).await;
     let second = node.mount(&call).await;
-    assert_ne!(user(&second), user(&first), "the read that is denied tells of the lease too");
+    assert_ne!(user(&second), user(&first), "the denied read shows that the lease is revoked too");
     assert_eq!(user(&node.mount(&call).await), user(&second));
-    until_true("the revoked token's user to be gone", async || {
+    until_true("the revoked token's user to be dropped", async || {
         setup.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;
@@ -150,7 +151,7 @@ async fn revoke_token_of(setup: &LeaseSetup, tenant: &Tenant) {
     let listed = setup.bao.admin(list, "auth/token/accessors", Value::Null).await;
     for accessor in listed["data"]["keys"].as_array().unwrap() {
         let accessor = json!({ "accessor": accessor });
-        // those of other tests come and go
+        // tokens of other tests come and go
         let token = setup.bao.try_admin(Method::POST, "auth/token/lookup-accessor", &accessor).await;
         let namespace = token
             .and_then(|token| token["data"]["meta"]["service_account_namespace"].as_str().map(str::to_owned));
@@ -176,13 +177,13 @@ async fn refused(setup: Arc<LeaseSetup>) {
     let node = setup.node("refused").await;
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
-    // less than the age of the lease when it is to be renewed
+    // less than the age of the lease when its renewal is due
     Postgres::role(&setup.bao, tenant.namespace.name(), LeaseTtls { ttl: "5s", max_ttl: "5s" }).await;
     let second = another_user(&node, &tenant.call(&pod), &first).await;
     let users = setup.postgres.users(tenant.namespace.name());
     assert!(
         users.contains(&user(&first)) && users.contains(&user(&second)),
-        "both hold for a while: {users:?}"
+        "both users exist for a while: {users:?}"
     );
     assert!(node.csi.log().contains("past the max TTL"), "{}", node.csi.log());
     setup.end(&tenant, &node, &[&pod]).await;
@@ -199,9 +200,9 @@ async fn token_ends(setup: Arc<LeaseSetup>) {
     let users = setup.postgres.users(tenant.namespace.name());
     assert!(
         users.contains(&user(&first)) && users.contains(&user(&second)),
-        "both hold for a while: {users:?}"
+        "both users exist for a while: {users:?}"
     );
-    until_true("the first one to go with its token", async || {
+    until_true("the first user to be dropped with its token", async || {
         !setup.postgres.users(tenant.namespace.name()).contains(&user(&first))
     })
     .await;
@@ -209,7 +210,7 @@ async fn token_ends(setup: Arc<LeaseSetup>) {
     setup.nobody_left(&tenant).await;
 }
 
-/// The token that ends reads on, and what it owns stays mounted, where nobody can log in.
+/// Where nobody can log in, a token near its end still reads, and its leases stay mounted.
 async fn login_away(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("nologin", LONG, "30s").await;
     let name = tenant.namespace.name();
@@ -233,7 +234,7 @@ async fn login_away(setup: Arc<LeaseSetup>) {
     setup.nobody_left(&tenant).await;
 }
 
-/// A class with a plain secret beside what is leased.
+/// Returns a call for a class with a static secret beside the leased one.
 async fn with_static(setup: &LeaseSetup, tenant: &Tenant, pod: &TestPod) -> MountCall {
     let name = tenant.namespace.name();
     setup.bao.kv_put(&format!("{name}/db"), json!({ "host": "db.example.com" })).await;
@@ -243,7 +244,7 @@ async fn with_static(setup: &LeaseSetup, tenant: &Tenant, pod: &TestPod) -> Moun
     tenant.call(pod).objects(&Value::from(objects).to_string())
 }
 
-/// On a Vault of its own, so that nobody else's renewals count.
+/// Uses its own Vault, so that only these renewals count.
 async fn few_at_a_time() {
     const PODS: usize = 24;
     let setup = LeaseSetup::start().await;
@@ -268,13 +269,13 @@ async fn few_at_a_time() {
     relay.pass();
     until_true("all to be renewed", async || setup.bao.requests_to("sys/leases/renew") >= PODS).await;
     users.sort();
-    let mut kept = setup.postgres.users(tenant.namespace.name());
-    kept.sort();
-    assert_eq!(kept, users);
+    let mut left = setup.postgres.users(tenant.namespace.name());
+    left.sort();
+    assert_eq!(left, users);
     setup.end(&tenant, &node, &pods.iter().collect::<Vec<_>>()).await;
 }
 
-/// An hour ahead, and back by two.
+/// Steps the clock an hour ahead, then two hours back.
 async fn clock_steps(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("clock", SHORT, "1h").await;
     let mut node = setup.node("clock").await;
@@ -290,7 +291,7 @@ async fn clock_steps(setup: Arc<LeaseSetup>) {
         node.stop().await;
         let log = node.csi.log();
         let hours: Vec<&str> = log.lines().map(|line| &line[.."2026-11-25T19".len()]).collect();
-        assert_ne!(hours.first(), hours.last(), "{step}: the agent saw no other time: {log}");
+        assert_ne!(hours.first(), hours.last(), "{step}: the agent's clock did not step: {log}");
         node.csi = options.clone().start().await;
         assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first), "{step}");
     }

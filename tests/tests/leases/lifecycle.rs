@@ -1,4 +1,4 @@
-//! What Vault issues lives as long as its pod: one user of a real PostgreSQL, kept, renewed and revoked.
+//! A lease lives as long as its pod: one user of a real PostgreSQL, reused, renewed and revoked.
 
 use std::fs;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use coffer_tests::{LeaseTtls, Suite, TestPod, until, until_true};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Seconds that a test can wait for, and a life that it does not see the end of.
+/// TTLs that a test can wait for, and one that does not end during a test.
 const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
 const ENDING: LeaseTtls<'static> = LeaseTtls { ttl: "15s", max_ttl: "36s" };
 const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
-        .test("one_user_is_kept_renewed_and_revoked_with_its_pod", one_user_is_kept)
-        .test("a_user_that_vault_renews_no_further_is_replaced_once", replaced_once)
-        .test("mounts_at_once_and_volumes_of_a_pod_share_one_user", shared)
-        .test("more_pods_than_the_cache_has_room_for_keep_their_users", small_cache)
-        .test("what_a_class_asks_for_no_more_is_left_to_its_end", class_changed)
-        .test("what_another_role_issued_is_left_to_its_end", role_changed)
-        .test("an_issued_certificate_is_kept", certificate)
+        .test("a_lease_is_reused_renewed_and_revoked_with_its_pod", one_user_is_kept)
+        .test("a_lease_at_its_max_ttl_is_replaced_once", replaced_once)
+        .test("concurrent_mounts_and_volumes_of_a_pod_share_one_lease", shared)
+        .test("more_pods_than_the_cache_size_reuse_their_leases", small_cache)
+        .test("a_lease_that_a_class_no_longer_uses_ends_with_its_ttl", class_changed)
+        .test("a_lease_of_a_former_role_ends_with_its_ttl", role_changed)
+        .test("an_issued_certificate_is_reused", certificate)
         .test("refresh_interval_spares_reads", refresh_interval)
 }
 
@@ -31,7 +31,7 @@ async fn one_user_is_kept(setup: Arc<LeaseSetup>) {
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
-    // past the first end
+    // past the end of the first TTL
     node.renewed(3).await;
 
     let again = node.mount(&call).await;
@@ -43,18 +43,18 @@ async fn one_user_is_kept(setup: Arc<LeaseSetup>) {
     );
 
     let status = node.status().await;
-    for told in [&pod.name, "lease", "user,password", &format!("database/creds/{}", tenant.namespace.name())]
+    for part in [&pod.name, "lease", "user,password", &format!("database/creds/{}", tenant.namespace.name())]
     {
-        assert!(status.contains(told), "{told} in {status}");
+        assert!(status.contains(part), "no {part} in {status}");
     }
-    let told = [status, node.status_as("json").await, node.csi.log()].concat();
+    let output = [status, node.status_as("json").await, node.csi.log()].concat();
     let stored: Value =
         serde_json::from_str(fs::read_to_string(&node.records()[0]).unwrap().split_once('\n').unwrap().1)
             .unwrap();
     let secret = |pointer: &str| stored.pointer(pointer).and_then(Value::as_str).unwrap();
     let lease = secret("/answers/0/term/lease/id").rsplit('/').next().unwrap();
     for secret in [again.text("password"), &user(&again), secret("/tokens/0/secret"), lease] {
-        assert!(secret.len() > 10 && !told.contains(secret), "{told}");
+        assert!(secret.len() > 10 && !output.contains(secret), "{output}");
     }
 
     setup.end(&tenant, &node, &[&pod]).await;
@@ -75,7 +75,7 @@ async fn replaced_once(setup: Arc<LeaseSetup>) {
     let users = setup.postgres.users(tenant.namespace.name());
     assert!(
         users.contains(&user(&first)) && users.contains(&user(&second)),
-        "both hold for a while: {users:?}"
+        "both users exist for a while: {users:?}"
     );
     assert_eq!(user(&node.mount(&call).await), user(&second), "changed once");
     assert_eq!(setup.issued(&tenant.namespace), 2);
@@ -125,7 +125,7 @@ async fn class_changed(setup: Arc<LeaseSetup>) {
     let mounted = node.mount(&tenant.call(&pod).objects(&objects)).await;
     assert_eq!(user(&mounted), "static");
     assert!(!node.status().await.contains("database/creds"), "{}", node.status().await);
-    // while the pod is there
+    // while the pod still exists
     setup.nobody_left(&tenant).await;
     tenant.namespace.delete_pod(&pod).await;
 }
@@ -139,8 +139,8 @@ async fn role_changed(setup: Arc<LeaseSetup>) {
     setup.login_role(&other, &tenant.namespace, json!({ "token_ttl": "1h" })).await;
     let call = tenant.call(&pod).param("roleName", &other);
     let second = node.mount(&call).await;
-    // while the pod is there
-    until_true("the first one's user to be gone", async || {
+    // while the pod still exists
+    until_true("the first user to be dropped", async || {
         setup.postgres.users(tenant.namespace.name()) == [user(&second)]
     })
     .await;

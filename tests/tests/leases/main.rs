@@ -14,7 +14,7 @@ use coffer_tests::kubernetes::LeaseSetup;
 use coffer_tests::{Suite, TestProgram};
 
 fn main() -> ExitCode {
-    // Tests that take servers away start servers of their own.
+    // Tests that take servers away start their own.
     let suite = Suite::new(LeaseSetup::start)
         .module("ends", ends::tests)
         .module("faults", faults::tests)

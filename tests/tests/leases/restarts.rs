@@ -1,4 +1,4 @@
-//! What is held outlives the agent, however it ends.
+//! Leases survive the agent's restart, whether it ends or is killed.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use tokio::time::sleep;
 
 const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
-/// What the log says of a request whose answer nobody has.
-const LOST: &str = "no answer came while this path was asked for";
+/// The log message about a request whose answer was lost.
+const ANSWER_LOST: &str = "no answer came while this path was asked for";
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
         .test("a_restart_logs_in_and_issues_nothing", a_restart_issues_nothing)
-        .test("killed_while_it_issues_it_says_what_may_be_lost", killed_while_it_issues)
-        .test("ended_while_it_issues_it_says_what_may_be_lost", ended_while_it_issues)
-        .test("killed_while_it_renews_it_renews_again", killed_while_it_renews)
-        .test("killed_while_it_stores_it_finds_what_was_there_before_or_after", killed_while_it_stores)
-        .test("killed_at_any_moment_it_leaves_nothing_untold", killed_at_any_moment)
-        .test("what_belonged_to_pods_that_vanished_meanwhile_is_revoked", pods_that_vanished)
-        .test("of_two_agents_the_second_waits_for_the_first", two_agents)
-        .test("an_agent_beside_another_mounts_and_keeps_nothing", gives_up)
+        .test("an_agent_killed_while_issuing_logs_what_may_be_lost", killed_while_it_issues)
+        .test("an_agent_ended_while_issuing_logs_what_may_be_lost", ended_while_it_issues)
+        .test("an_agent_killed_while_renewing_renews_again", killed_while_it_renews)
+        .test("an_agent_killed_while_storing_finds_the_old_or_the_new_record", killed_while_it_stores)
+        .test("an_agent_killed_at_any_time_logs_every_lost_lease", killed_at_any_moment)
+        .test("leases_of_pods_deleted_during_a_restart_are_revoked", pods_that_vanished)
+        .test("a_second_agent_waits_for_the_first_to_end", two_agents)
+        .test("a_second_agent_on_a_node_mounts_without_leases", gives_up)
 }
 
 async fn a_restart_issues_nothing(setup: Arc<LeaseSetup>) {
@@ -37,7 +37,7 @@ async fn a_restart_issues_nothing(setup: Arc<LeaseSetup>) {
     let first = node.mount(&call).await;
     node.restart().await;
     assert_eq!(user(&node.mount(&call).await), user(&first));
-    until_true("the store to have the user", async || {
+    until_true("the state directory to contain the user", async || {
         let has_user = |path| fs::read_to_string(path).is_ok_and(|text| text.contains(&user(&first)));
         node.records().into_iter().any(has_user)
     })
@@ -65,10 +65,10 @@ async fn killed_while_it_issues(setup: Arc<LeaseSetup>) {
     node.csi = node.options().start().await;
     let path = format!("database/creds/{}", tenant.namespace.name());
     let log = node.csi.log();
-    let told = log.lines().find(|line| line.contains(LOST));
-    assert!(told.is_some_and(|line| line.contains(&path) && line.contains(&pod.name)), "{log}");
+    let lost = log.lines().find(|line| line.contains(ANSWER_LOST));
+    assert!(lost.is_some_and(|line| line.contains(&path) && line.contains(&pod.name)), "{log}");
     node.mount(&tenant.call(&pod)).await;
-    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 2, "the lost one and the one in use");
+    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 2, "the lost user and the user in use");
 
     setup.end(&tenant, &node, &[&pod]).await;
 }
@@ -82,8 +82,8 @@ async fn ended_while_it_issues(setup: Arc<LeaseSetup>) {
     node.stop().await;
     assert!(!mount.await.unwrap());
     let log = node.csi.log();
-    let told = log.lines().find(|line| line.contains(LOST));
-    assert!(told.is_some_and(|line| line.contains("database/creds/") && line.contains(&pod.name)), "{log}");
+    let lost = log.lines().find(|line| line.contains(ANSWER_LOST));
+    assert!(lost.is_some_and(|line| line.contains("database/creds/") && line.contains(&pod.name)), "{log}");
     relay.pass();
     node.csi = node.options().start().await;
     setup.end(&tenant, &node, &[&pod]).await;
@@ -96,7 +96,7 @@ async fn killed_while_it_renews(setup: Arc<LeaseSetup>) {
     let pod = tenant.pod(&node).await;
     let first = node.mount(&tenant.call(&pod)).await;
     relay.hold("leases/renew");
-    until_true("the renewal to be under way", async || relay.held() > 0).await;
+    until_true("the renewal to be running", async || relay.held() > 0).await;
     node.csi.kill();
     node.csi.wait().await;
     relay.pass();
@@ -107,7 +107,7 @@ async fn killed_while_it_renews(setup: Arc<LeaseSetup>) {
     setup.end(&tenant, &node, &[&pod]).await;
 }
 
-/// Asking, storing, renewing or revoking: whatever it is doing then.
+/// The agent is killed at a random moment: while it issues, stores, renews or revokes.
 async fn killed_at_any_moment(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("anytime", LONG, "1h").await;
     let relay = Relay::start(setup.bao.address()).await;
@@ -127,13 +127,13 @@ async fn killed_at_any_moment(setup: Arc<LeaseSetup>) {
         sleep(Duration::from_millis(30 * round)).await;
         node.kill_and_start().await;
         join_all(mounts).await;
-        let told = node.csi.log().matches(LOST).count();
+        let lost = node.csi.log().matches(ANSWER_LOST).count();
         used.clear();
         for pod in &pods {
             used.push(user(&node.mount(&tenant.call(pod)).await));
         }
-        let gone = || setup.postgres.users(tenant.namespace.name()).len() <= used.len() + told;
-        until_true("nobody to be left but those in use and those told of", async || gone()).await;
+        let gone = || setup.postgres.users(tenant.namespace.name()).len() <= used.len() + lost;
+        until_true("only users in use and logged lost users", async || gone()).await;
     }
     let users = setup.postgres.users(tenant.namespace.name());
     assert!(used.iter().all(|user| users.contains(user)), "{used:?} are in use, {users:?} are there");
@@ -143,7 +143,7 @@ async fn killed_at_any_moment(setup: Arc<LeaseSetup>) {
     setup.nobody_left(&tenant).await;
 }
 
-/// A record is written beside its place and then put there: the kill comes when that is begun.
+/// A record is written to a temporary file and renamed: the kill comes when that file is created.
 async fn killed_while_it_stores(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("stores", LONG, "1h").await;
     let relay = Relay::start(setup.bao.address()).await;
@@ -181,15 +181,15 @@ async fn pods_that_vanished(setup: Arc<LeaseSetup>) {
     let mut node = setup.node("vanished").await;
     let (gone, stays) = (tenant.pod(&node).await, tenant.pod(&node).await);
     node.mount(&tenant.call(&gone)).await;
-    let kept = node.mount(&tenant.call(&stays)).await;
+    let first = node.mount(&tenant.call(&stays)).await;
     node.stop().await;
     tenant.namespace.delete_pod(&gone).await;
     node.csi = node.options().start().await;
-    until_true("the vanished pod's user to be gone", async || {
-        setup.postgres.users(tenant.namespace.name()) == [user(&kept)]
+    until_true("the deleted pod's user to be dropped", async || {
+        setup.postgres.users(tenant.namespace.name()) == [user(&first)]
     })
     .await;
-    assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&kept));
+    assert_eq!(user(&node.mount(&tenant.call(&stays)).await), user(&first));
 
     setup.end(&tenant, &node, &[&stays]).await;
 }
@@ -201,7 +201,7 @@ async fn two_agents(setup: Arc<LeaseSetup>) {
     let call = tenant.call(&pod);
     let first = node.mount(&call).await;
     let second = node.options().spawn();
-    assert_eq!(user(&node.mount(&call).await), user(&first), "the first one serves on");
+    assert_eq!(user(&node.mount(&call).await), user(&first), "the first agent still serves");
     node.stop().await;
     node.csi = second;
     until("the second agent to serve", async || node.csi.version().await.ok()).await;
@@ -215,22 +215,23 @@ async fn gives_up(setup: Arc<LeaseSetup>) {
     let mut node = setup.node("beside").await;
     let pod = tenant.pod(&node).await;
     let call = tenant.call(&pod);
-    let kept = node.mount(&call).await;
-    // on a socket of its own, as an installation beside the first one has it
+    let first = node.mount(&call).await;
+    // on its own socket, like a second installation on the node
     let elsewhere = tempfile::tempdir().unwrap();
     let mut second = node.options().socket(&elsewhere.path().join("vault.sock")).start().await;
     let log = second.log();
-    assert!(log.contains("leases are not kept") && log.contains("another coffer-csi on this node"), "{log}");
+    assert!(log.contains("leases are not first") && log.contains("another coffer-csi on this node"), "{log}");
     let others = [second.mount(&call).await.unwrap(), second.mount(&call).await.unwrap()];
-    assert_ne!(user(&others[0]), user(&others[1]), "it mounts, and keeps nothing");
-    assert_eq!(user(&node.mount(&call).await), user(&kept));
+    assert_ne!(user(&others[0]), user(&others[1]), "the second agent issues at every mount");
+    assert_eq!(user(&node.mount(&call).await), user(&first));
 
-    // nor does it when the first one goes, but ends, for its next start to take over
+    // when the first agent ends, the second does not take over but ends as well, so that its next
+    // start can
     node.stop().await;
     assert!(second.wait().await.success());
     assert!(second.log().contains("the state directory is free now"), "{}", second.log());
     node.csi = node.options().start().await;
-    assert_eq!(user(&node.mount(&call).await), user(&kept));
-    // the second one's end by themselves
+    assert_eq!(user(&node.mount(&call).await), user(&first));
+    // the second agent's leases end with their TTL
     setup.end(&tenant, &node, &[&pod]).await;
 }

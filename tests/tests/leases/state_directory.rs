@@ -1,4 +1,4 @@
-//! Where what is held outlives the agent: a state directory that is missing, unfit, full or damaged.
+//! Faults of the state directory: missing, unsuitable, full or damaged.
 
 use std::fs;
 use std::io::Write;
@@ -14,15 +14,15 @@ const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite
-        .test("a_record_that_is_damaged_newer_or_foreign_costs_a_login", damaged_records)
-        .test("without_directory_or_node_name_one_warning_says_so", nothing_given)
+        .test("a_damaged_newer_or_foreign_record_costs_a_login", damaged_records)
+        .test("without_state_directory_or_node_name_there_is_one_warning", nothing_given)
         .test("a_state_directory_on_disk_is_refused", on_disk)
         .mounting("a_read_only_state_directory_is_refused", read_only)
-        .mounting("a_full_state_directory_stops_no_mount", full)
+        .mounting("a_full_state_directory_does_not_stop_mounts", full)
 }
 
 async fn damaged_records(setup: Arc<LeaseSetup>) {
-    // what nobody knows of any more ends by itself
+    // a lease of a lost record ends with its TTL
     let tenant = setup.tenant("damaged", SHORT, "1h").await;
     let mut node = setup.node("damaged").await;
     let pod = tenant.pod(&node).await;
@@ -54,7 +54,7 @@ async fn damaged_records(setup: Arc<LeaseSetup>) {
     setup.end(&tenant, &node, &[&pod]).await;
 }
 
-/// As it is where the image was swapped and nothing else.
+/// As after an upgrade that only replaced the image.
 async fn nothing_given(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("swapped", SHORT, "1h").await;
     let mut node = setup.node("swapped").await;
@@ -68,7 +68,7 @@ async fn nothing_given(setup: Arc<LeaseSetup>) {
     for options in incomplete {
         node.restart_with(options).await;
         let first = node.mount(&call).await;
-        assert_ne!(user(&node.mount(&call).await), user(&first), "issued at every mount, as ever");
+        assert_ne!(user(&node.mount(&call).await), user(&first), "every mount issues a user");
         let log = node.csi.log();
         let warnings: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
         let says = |words: &str| warnings.iter().any(|line| line.contains(words));
@@ -78,7 +78,7 @@ async fn nothing_given(setup: Arc<LeaseSetup>) {
         );
     }
     tenant.namespace.delete_pod(&pod).await;
-    // nobody revokes them: they end by themselves
+    // nobody revokes these leases: their TTL ends
     setup.nobody_left(&tenant).await;
 }
 
@@ -110,7 +110,7 @@ async fn read_only(setup: Arc<LeaseSetup>) {
     setup.end(&tenant, &node, &[&pod]).await;
 }
 
-/// A file system of 64 KiB.
+/// A mounted tmpfs of 64 KiB.
 struct SmallFileSystem(tempfile::TempDir);
 
 impl SmallFileSystem {
@@ -154,10 +154,10 @@ async fn full(setup: Arc<LeaseSetup>) {
     let (one, two) = (tenant.pod(&node).await, tenant.pod(&node).await);
     let first = node.mount(&tenant.call(&one)).await;
     assert!(node.csi.log().contains("leases and tokens are not stored"), "{}", node.csi.log());
-    assert_eq!(user(&node.mount(&tenant.call(&one)).await), user(&first), "held in memory all the same");
+    assert_eq!(user(&node.mount(&tenant.call(&one)).await), user(&first), "the lease is reused from memory");
 
     fs::remove_file(small.filler()).unwrap();
     node.mount(&tenant.call(&two)).await;
-    until_true("it to be stored", async || node.csi.log().contains("are stored again")).await;
+    until_true("the leases to be stored again", async || node.csi.log().contains("are stored again")).await;
     setup.end(&tenant, &node, &[&one, &two]).await;
 }

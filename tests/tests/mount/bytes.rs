@@ -1,9 +1,9 @@
-//! The bytes in the files: the incumbent's, to the last digit.
+//! The bytes in the files are the same as with HashiCorp's provider.
 
 use coffer_tests::{FakeVaultSetup, Mounted, OpenBaoSetup, ScriptedAnswer, TestPod};
 use serde_json::json;
 
-/// A fault server whose `kv/app` answers `data` with exactly these bytes of JSON.
+/// Starts a fake Vault whose `kv/app` answers `data` with exactly these bytes of JSON.
 async fn serving(data: &str) -> FakeVaultSetup {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [whole(data, "1111")]);
@@ -23,7 +23,7 @@ async fn key(setup: &FakeVaultSetup, key: &str) -> Mounted {
 }
 
 #[tokio::test]
-async fn what_is_no_string_is_compact_json_as_go_writes_it() {
+async fn other_values_than_strings_are_compact_json_as_go_writes_it() {
     let setup = serving(
         r#"{ "object": {"b": 1, "a": {"z": true, "y": null}}, "list": [1, "two", 3.0],
              "html": {"k": "<a href=\"x\">&</a>"}, "plain": "<a>&", "yes": true, "nothing": null,
@@ -77,7 +77,7 @@ async fn encodings_are_decoded_in_any_case() {
 }
 
 #[tokio::test]
-async fn what_an_encoding_cannot_decode_is_an_error_that_shows_no_value() {
+async fn a_value_that_cannot_be_decoded_is_an_error_that_hides_the_value() {
     let setup = serving(r#"{"word": "not*encoded*at*all"}"#).await;
     for encoding in ["base64", "hex"] {
         let objects =
@@ -86,13 +86,14 @@ async fn what_an_encoding_cannot_decode_is_an_error_that_shows_no_value() {
         assert!(refusal.names(&["f", encoding]), "{refusal:?}");
         assert!(!refusal.names(&["not*"]) && !refusal.names(&["*encoded"]), "{refusal:?}");
     }
-    // The incumbent ignores the encoding of a whole response; it is none of base64, so here it is an error.
+    // HashiCorp's provider ignores the encoding of a whole response. The response is not base64, so
+    // here it is an error.
     let refusal = setup.mount("- {objectName: all, secretPath: kv/app, encoding: base64}").await.unwrap_err();
     assert!(refusal.names(&["all", "base64"]), "{refusal:?}");
 }
 
 #[tokio::test]
-async fn without_a_key_the_file_is_the_whole_response_in_the_incumbent_s_order() {
+async fn without_a_key_the_file_is_the_whole_response_in_hashicorp_s_order() {
     let setup = FakeVaultSetup::start().await;
     let objects = "- {objectName: f, secretPath: kv/app}";
     setup.vault.script("GET", "/v1/kv/app", [whole(r#"{"b": "<1>", "a": 1.50}"#, "1111")]);
@@ -119,7 +120,7 @@ async fn a_whole_response_keeps_its_bytes_while_its_data_does() {
 }
 
 #[tokio::test]
-async fn a_key_value_secret_of_either_kind_is_unwrapped_as_its_kind_asks() {
+async fn kv_v1_and_kv_v2_secrets_are_unwrapped() {
     let setup = OpenBaoSetup::start().await;
     setup.bao.mount_engine("kv", "kv", json!({ "version": "1" })).await;
     let one = json!({ "data": { "inner": "x" }, "password": "one" });
@@ -133,7 +134,7 @@ async fn a_key_value_secret_of_either_kind_is_unwrapped_as_its_kind_asks() {
 - {objectName: v2-metadata, secretPath: secret/data/app, secretKey: metadata}
 ";
     let mounted = setup.mount(objects).await.unwrap();
-    assert_eq!(mounted.text("v1"), "one", "a KV v1 key called `data` hides no other");
+    assert_eq!(mounted.text("v1"), "one", "a KV v1 key called `data` does not hide others");
     assert_eq!(mounted.text("v1-data"), r#"{"inner":"x"}"#);
     assert_eq!(mounted.text("v2"), "two");
     assert_eq!(mounted.text("v2-data"), "named data");

@@ -1,14 +1,14 @@
-//! A class that cannot be right is refused before Vault is asked, by the name of what is wrong.
+//! An invalid class is refused before any request to Vault, and the error names the mistake.
 
 use coffer_tests::{FakeVaultSetup, MountCall, MountRefusal, ScriptedAnswer, TestPod};
 use serde_json::json;
 
-/// Mounts and demands a refusal that holds all of `parts`, with no request to Vault.
+/// Mounts, and checks that the error contains all of `parts` and that Vault got no request.
 async fn refused(setup: &FakeVaultSetup, objects: &str, parts: &[&str]) -> MountRefusal {
     let refusal = setup.mount(objects).await.expect_err(objects);
     assert!(refusal.names(parts), "{objects}\nshould name {parts:?}: {refusal:?}");
     assert_eq!(setup.vault.requests().len(), 0, "{objects}: Vault was asked");
-    setup.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process is still running");
     refusal
 }
 
@@ -51,7 +51,7 @@ async fn secret_paths_that_could_mean_another_secret_are_refused() {
 }
 
 #[tokio::test]
-async fn a_line_and_a_name_lead_to_the_fault() {
+async fn errors_name_the_line_and_the_object() {
     let setup = FakeVaultSetup::start().await;
     let first = "- objectName: good\n  secretPath: kv/a\n  secretKey: k\n";
     for (second, parts) in [
@@ -74,7 +74,7 @@ async fn a_line_and_a_name_lead_to_the_fault() {
 }
 
 #[tokio::test]
-async fn objects_that_are_no_list_of_objects_are_refused() {
+async fn objects_must_be_a_list_of_objects() {
     let setup = FakeVaultSetup::start().await;
     for objects in [
         "",
@@ -121,7 +121,7 @@ async fn yaml_bombs_are_refused_and_cost_no_memory() {
         let refusal = setup.mount(&bomb).await.expect_err("a bomb");
         assert!(refusal.names(&["objects"]), "{}", refusal.message.chars().take(300).collect::<String>());
         assert!(refusal.message.len() < 2000, "an error of {} bytes", refusal.message.len());
-        setup.csi.version().await.expect("the process lives");
+        setup.csi.version().await.expect("the process is still running");
     }
     let grown = setup.csi.process().resident_kib().saturating_sub(before);
     assert!(grown < 64 * 1024, "{grown} KiB for four bombs");
@@ -167,7 +167,7 @@ async fn parameters_that_contradict_or_cannot_be_are_named() {
 }
 
 #[tokio::test]
-async fn attributes_that_are_no_flat_json_object_are_refused() {
+async fn attributes_must_be_a_flat_json_object() {
     let setup = FakeVaultSetup::start().await;
     for attributes in [
         "",
@@ -184,13 +184,13 @@ async fn attributes_that_are_no_flat_json_object_are_refused() {
         let call = setup.call(&TestPod::new("shop", "web"), "x").raw_attributes(attributes);
         let refusal = setup.csi.mount(&call).await.expect_err(attributes);
         assert!(refusal.message.len() > 10, "{attributes}: {refusal:?}");
-        setup.csi.version().await.expect("the process lives");
+        setup.csi.version().await.expect("the process is still running");
     }
     assert_eq!(setup.vault.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn an_unknown_field_works_on_with_a_warning_that_knows_better() {
+async fn an_unknown_field_is_a_warning_with_a_suggestion() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     let mounted =

@@ -1,4 +1,5 @@
-//! Many mounts at once: nobody waits for another's Vault, and the driver's health check for nobody.
+//! Many mounts at once: no mount waits for another mount's Vault, and the driver's health check
+//! waits for none.
 
 use coffer_tests::{Csi, FakeVault, FakeVaultSetup, OpenBaoSetup, ScriptedAnswer, TestPod, call_as_web};
 use futures_util::future::join_all;
@@ -7,7 +8,7 @@ use serde_json::json;
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
 #[tokio::test]
-async fn a_stalled_vault_holds_up_nobody_else_s_mounts() {
+async fn a_stalled_vault_does_not_delay_mounts_from_another_vault() {
     let (stalled, good) = (FakeVault::start().await, FakeVault::start().await);
     stalled.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "late" })).held()]);
     good.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
@@ -24,7 +25,7 @@ async fn a_stalled_vault_holds_up_nobody_else_s_mounts() {
         stalled.took("GET", "/v1/kv/app", 1).await;
         let mounted = join_all((0..100).map(|_| mount(&good))).await;
         mounted.into_iter().for_each(|mounted| assert_eq!(mounted.unwrap().text("f"), "v"));
-        csi.version().await.expect("Version waits for nobody");
+        csi.version().await.expect("Version waits for no mount");
         assert!(csi.ready().await);
         assert!(csi.metrics().await.has("coffer_"));
         stalled.release();
@@ -33,9 +34,10 @@ async fn a_stalled_vault_holds_up_nobody_else_s_mounts() {
     late.into_iter().for_each(|mounted| assert_eq!(mounted.unwrap().text("f"), "late"));
 }
 
-/// Any tenant may name a `vaultAddress`: what such a server announces must not take the memory of all.
+/// Any tenant may set `vaultAddress`: the content length that such a server announces must not
+/// reserve memory that others need.
 #[tokio::test]
-async fn a_vault_that_announces_much_and_sends_nothing_holds_up_nobody_else() {
+async fn a_large_content_length_without_a_body_does_not_delay_others() {
     let (stalled, good) = (FakeVault::start().await, FakeVault::start().await);
     stalled.script("GET", "/v1/kv/app", [ScriptedAnswer::stalls_midway(8 << 20)]);
     good.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
@@ -77,7 +79,7 @@ async fn large_answers_at_once_stay_within_bounds() {
     for mounted in mounted {
         assert_eq!(mounted.unwrap().file("f").contents.len(), 2_000_000);
     }
-    setup.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process is still running");
 }
 
 #[tokio::test]
@@ -88,7 +90,7 @@ async fn a_driver_that_hangs_up_leaves_nothing_behind() {
     let call = setup.call(&pod, READ);
     for _ in 0..20 {
         tokio::select! {
-            mounted = setup.csi.mount(&call) => panic!("an answer from a Vault that holds its own: {mounted:?}"),
+            mounted = setup.csi.mount(&call) => panic!("an answer although Vault holds its own: {mounted:?}"),
             () = setup.vault.took("GET", "/v1/kv/app", 1) => {}
         }
     }

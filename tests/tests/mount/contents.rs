@@ -1,4 +1,4 @@
-//! What a mount gives: the files, their modes, their versions, from every place that a class may name.
+//! The contents of a mount: files, modes and versions.
 
 use coffer_tests::{Csi, JwtRole, OpenBaoSetup, SimulatedDriver, TestPod, TokenRequest, call_as_web};
 use reqwest::Method;
@@ -71,7 +71,7 @@ async fn objects_may_be_yaml_flow_yaml_or_json() {
 }
 
 #[tokio::test]
-async fn modes_are_read_as_go_s_yaml_reads_them() {
+async fn modes_are_parsed_as_go_s_yaml_parses_them() {
     let setup = setup().await;
     for (permission, mode) in [
         ("0640", 0o640),
@@ -92,7 +92,7 @@ async fn modes_are_read_as_go_s_yaml_reads_them() {
 }
 
 #[tokio::test]
-async fn without_a_mode_the_volume_s_default_holds() {
+async fn without_a_mode_the_volume_s_default_applies() {
     let setup = setup().await;
     let call = setup.call(&TestPod::new("shop", "web"), LOGIN_FILES);
     assert_eq!(setup.csi.mount(&call).await.unwrap().file("user").mode, 0o644);
@@ -137,7 +137,7 @@ async fn every_driver_s_way_of_calling_gives_the_same() {
     let first = setup.csi.mount(&call.clone().driver(SimulatedDriver::V1_6)).await.unwrap();
     for call in [
         call.clone().driver(SimulatedDriver::V1_5),
-        call.clone().driver(SimulatedDriver::V1_5Rotation).holding(&first).timeout(None),
+        call.clone().driver(SimulatedDriver::V1_5Rotation).current_versions(&first).timeout(None),
         call.clone().timeout(None),
     ] {
         assert_eq!(setup.csi.mount(&call).await.unwrap(), first, "{call:?}");
@@ -145,7 +145,7 @@ async fn every_driver_s_way_of_calling_gives_the_same() {
 }
 
 #[tokio::test]
-async fn openbao_s_parameters_do_as_vault_s() {
+async fn openbao_s_parameters_work_as_vault_s() {
     let setup = setup().await;
     let csi = Csi::options().flag("-vault-addr=http://127.0.0.1:9").start().await;
     let pod = TestPod::new("shop", "web");
@@ -162,7 +162,7 @@ async fn openbao_s_parameters_do_as_vault_s() {
         assert_eq!(mounted.text("user"), "ada");
     }
     let both = call_as_web(&setup.issuer, &pod, LOGIN_FILES).param("vaultAddress", "http://127.0.0.1:9");
-    csi.mount(&both.param("baoAddress", address)).await.expect("bao's prefix is the first");
+    csi.mount(&both.param("baoAddress", address)).await.expect("prefix bao takes precedence");
 }
 
 #[tokio::test]

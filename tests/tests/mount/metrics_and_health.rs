@@ -1,4 +1,4 @@
-//! What an operator sees: the driver hides a failed remount, so this is all there is.
+//! Metrics, health and logs: the driver hides a failed remount, so operators have nothing else.
 
 use coffer_tests::{Csi, FakeVaultSetup, ScriptedAnswer, TestPod};
 use serde_json::json;
@@ -24,7 +24,7 @@ async fn mounts_requests_and_logins_are_counted() {
     assert_eq!(bad.sum("coffer_mounts_total", &[]) as u64, 4);
     assert!(bad.sum("coffer_vault_requests_total", &["status=\"403\""]) >= 1.0, "{}", bad.0);
     for line in good.0.lines().filter(|line| line.starts_with("coffer_mounts_total")) {
-        assert!(bad.0.contains(line), "a failure counts as another outcome than {line}");
+        assert!(bad.0.contains(line), "a failure has another outcome than {line}");
     }
 }
 
@@ -42,7 +42,7 @@ async fn mounts_are_timed_and_caches_and_keys_are_shown() {
 }
 
 #[tokio::test]
-async fn no_tenant_writes_a_label() {
+async fn tenants_cannot_write_labels() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/zebra-path", [ScriptedAnswer::secret(json!({ "zebra-key": "v" }))]);
     setup.vault.script("POST", "/v1/auth/zebra-mount/login", [ScriptedAnswer::login("hvs.x", 60)]);

@@ -1,4 +1,5 @@
-//! Drivers up to 1.5.6 name the socket's path as `:authority`, which HTTP/2 forbids: they must work all the same.
+//! Drivers up to 1.5.6 send the socket's path as `:authority`, which HTTP/2 forbids: they must work
+//! all the same.
 
 use coffer_proto::v1alpha1::{MountRequest, MountResponse};
 use coffer_tests::{FakeVaultSetup, ScriptedAnswer, SimulatedDriver, TestPod};
@@ -7,13 +8,14 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// The first HEADERS block of driver 1.5.6, captured: a Mount whose authority is a path of 24 characters.
+/// The first HEADERS block of driver 1.5.6, captured: a Mount whose authority is a path of 24
+/// characters.
 const DRIVER_1_5: &str = "8386459963b84745738c2bdedd92fd86ee5b35d87ee690b631a0f6d49f41926134d6c46c78610727562bb0f195741c9d7f5f8b1d75d0620d263d4c4d65647a8b9acac8b4c7602bb6e2ecff40027465864d833505b11f";
 
-/// The same of driver 1.6.0, whose authority is `localhost`.
+/// The first HEADERS block of driver 1.6.0, whose authority is `localhost`.
 const DRIVER_1_6: &str = "8386459963b84745738c2bdedd92fd86ee5b35d87ee690b631a0f6d49f4186a0e41d139d095f8b1d75d0620d263d4c4d65647a8b9acac8b4c7602bb6e2ecff40027465864d833505b11f";
 
-/// Every later request: the same header fields by their places in the table that the first one filled.
+/// The HEADERS block of later requests: the same fields, as indices into the dynamic table.
 const LATER: &str = "8386c2c1c0bfbe";
 
 const HEADERS: u8 = 1;
@@ -36,7 +38,8 @@ impl Http2Connection {
         self.0.write_all(&frame(kind, flags, stream, payload)).await.unwrap();
     }
 
-    /// One gRPC call; the answer's message, or what the server did instead.
+    /// Makes one gRPC call, and returns the answer's message, or a description of what the server
+    /// did instead.
     async fn mount(
         &mut self,
         stream: u32,
@@ -113,7 +116,7 @@ async fn the_bytes_may_come_one_by_one_and_in_continuations() {
     let block = data_encoding::HEXLOWER.decode(DRIVER_1_5.as_bytes()).unwrap();
     let mut connection = Http2Connection::open(&setup).await;
     for (stream, split) in [(1, 0), (3, 40)] {
-        // A table is filled once a connection, so the second time round needs one of its own.
+        // A dynamic table is filled once per connection, so the second round needs its own.
         if stream == 3 {
             connection = Http2Connection::open(&setup).await;
         }
@@ -133,7 +136,7 @@ async fn the_bytes_may_come_one_by_one_and_in_continuations() {
 }
 
 #[tokio::test]
-async fn garbage_on_the_socket_harms_nobody() {
+async fn garbage_on_the_socket_affects_no_other_client() {
     let (setup, _) = setup().await;
     for garbage in [
         &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
@@ -144,7 +147,7 @@ async fn garbage_on_the_socket_harms_nobody() {
         stream.write_all(garbage).await.unwrap();
         stream.write_all(&[0x41; 4096]).await.unwrap_or_default();
         drop(stream);
-        setup.csi.version().await.expect("the process lives");
+        setup.csi.version().await.expect("the process is still running");
     }
     for n in 0..256u32 {
         // A HEADERS block of pseudo-random bytes on a fresh connection.
@@ -155,5 +158,5 @@ async fn garbage_on_the_socket_harms_nobody() {
             (0..64u32).map(|i| (n.wrapping_mul(2_654_435_761) >> (i % 24)) as u8 ^ i as u8).collect();
         let _ = connection.0.write_all(&frame(HEADERS, 4, 1, &block)).await;
     }
-    setup.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process is still running");
 }

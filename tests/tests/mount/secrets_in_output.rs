@@ -1,4 +1,4 @@
-//! No token, no secret and no argument of a request is ever in a log, a metric or an error, at any level.
+//! No token, secret or request argument appears in a log, a metric or an error, at any log level.
 
 use coffer_tests::{Csi, FakeVaultSetup, HMAC_KEY, MountCall, ScriptedAnswer, TestPod};
 use serde_json::json;
@@ -7,7 +7,7 @@ const VALUE: &str = "s3cret-value-of-vault";
 const ARGUMENT: &str = "s3cret-argument-of-the-class";
 const LOGIN_TOKEN: &str = "hvs.s3cret-token-of-the-login";
 
-/// Everything that the provider said, and everything that it must not say.
+/// A provider, the errors that it returned, and the secrets that must not appear.
 struct Scenario {
     setup: FakeVaultSetup,
     errors: Vec<String>,
@@ -44,7 +44,7 @@ impl Scenario {
     fn call(&mut self, objects: &str) -> MountCall {
         let pod = TestPod::new("shop", "web");
         let token = self.setup.issuer.token(&pod);
-        // A JWT's header is no secret; its claims and its signature are.
+        // A JWT's header is not secret; its claims and its signature are.
         self.secrets.extend(token.split('.').skip(1).map(str::to_owned));
         let timeout = std::time::Duration::from_secs(12);
         MountCall::new(&pod)
@@ -154,9 +154,9 @@ async fn at_level_trace() {
     run(&["-log-level=trace"]).await;
 }
 
-/// A Vault, or a proxy before it, may echo what it was sent.
+/// A Vault, or a proxy in front of it, may echo what it was sent.
 #[tokio::test]
-async fn even_when_vault_s_own_words_hold_it() {
+async fn even_when_vault_s_error_contains_it() {
     let mut scenario = Scenario::start(&["-log-level=trace"]).await;
     let call = scenario.call("- {objectName: f, secretPath: kv/app, secretKey: k}");
     scenario.setup.vault.script(

@@ -1,4 +1,4 @@
-//! Flags and environment: the incumbent's, with its precedence.
+//! Flags and environment variables: those of HashiCorp's provider, with its precedence.
 
 use std::process::Command;
 
@@ -35,7 +35,7 @@ impl SettingsSetup {
 }
 
 #[tokio::test]
-async fn flags_take_one_dash_or_two_and_either_way_of_a_value() {
+async fn flags_take_one_dash_or_two_and_values_in_either_form() {
     let setup = SettingsSetup::new().await;
     let address = setup.vault.address();
     let one = Csi::options().flag(format!("-vault-addr={address}"));
@@ -62,18 +62,18 @@ fn one_of_each() -> [&'static str; 8] {
 }
 
 #[tokio::test]
-async fn the_environment_is_weaker_than_flags_and_flags_than_the_class() {
+async fn the_class_overrides_flags_and_flags_the_environment() {
     let setup = SettingsSetup::new().await;
     let address = setup.vault.address();
     setup.reaches("environment", Csi::options().env("VAULT_ADDR", address)).await;
     setup
-        .reaches("bao beats vault", Csi::options().env("BAO_ADDR", address).env("VAULT_ADDR", NOWHERE))
+        .reaches("bao overrides vault", Csi::options().env("BAO_ADDR", address).env("VAULT_ADDR", NOWHERE))
         .await;
     let flag = Csi::options().flag(format!("-vault-addr={address}")).env("VAULT_ADDR", NOWHERE);
-    setup.reaches("a flag beats the environment", flag).await;
+    setup.reaches("a flag overrides the environment", flag).await;
 
     let csi = Csi::options().flag(format!("-vault-addr={NOWHERE}")).start().await;
-    csi.mount(&setup.call().param("vaultAddress", address)).await.expect("the class beats the flag");
+    csi.mount(&setup.call().param("vaultAddress", address)).await.expect("the class overrides the flag");
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ fn the_version_is_printed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_named_at_the_start() {
+async fn invalid_flags_are_named_at_the_start() {
     for (flag, part) in [
         ("-no-such-flag=1", "no-such-flag"),
         ("-log-format=xml", "xml"),
@@ -147,9 +147,10 @@ async fn what_cannot_be_is_named_at_the_start() {
     }
 }
 
-/// The socket is served whatever else is amiss: the driver would otherwise hang on it.
+/// The socket is served in spite of other configuration errors, because the driver would hang
+/// without it.
 #[tokio::test]
-async fn a_file_that_is_not_there_is_named_at_the_mount() {
+async fn a_missing_file_is_named_at_the_mount() {
     let setup = SettingsSetup::new().await;
     for (flag, address) in [
         ("-vault-tls-ca-cert=/nowhere/ca.pem", "https://127.0.0.1:9"),

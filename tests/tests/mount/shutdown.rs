@@ -1,4 +1,4 @@
-//! SIGTERM: what runs is finished or told so, within the drain's time.
+//! SIGTERM: running mounts finish, or get an error, within the drain period.
 
 use coffer_tests::{FakeVaultSetup, ScriptedAnswer, TestPod, until_true};
 use futures_util::future::join_all;
@@ -7,7 +7,7 @@ use serde_json::json;
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
 #[tokio::test]
-async fn an_idle_provider_ends_at_once_and_takes_its_socket_along() {
+async fn an_idle_provider_ends_at_once_and_removes_its_socket() {
     let mut setup = FakeVaultSetup::start().await;
     assert!(setup.csi.socket().exists());
     setup.csi.terminate();
@@ -16,7 +16,7 @@ async fn an_idle_provider_ends_at_once_and_takes_its_socket_along() {
 }
 
 #[tokio::test]
-async fn mounts_under_way_are_finished() {
+async fn running_mounts_are_finished() {
     let mut setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
     let call = setup.call(&TestPod::new("shop", "web"), READ);
@@ -31,7 +31,7 @@ async fn mounts_under_way_are_finished() {
 }
 
 #[tokio::test]
-async fn mounts_that_cannot_finish_are_told_internal_before_the_end() {
+async fn mounts_that_cannot_finish_get_internal_before_the_end() {
     let mut setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
     let mount = |_| async { setup.csi.mount(&setup.call(&TestPod::new("shop", "web"), READ)).await };

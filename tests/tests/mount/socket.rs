@@ -1,4 +1,4 @@
-//! The socket: found by file alone, guarded by its mode, and never another's.
+//! The socket: replaced when stale, protected by its mode, and never taken from another provider.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -9,7 +9,7 @@ use std::process::Command;
 use coffer_tests::{Csi, TestPod, TokenIssuer, call_as_web, coffer_binary, until_true};
 
 #[tokio::test]
-async fn it_is_there_before_any_vault_and_for_its_owner_alone() {
+async fn the_socket_exists_without_vault_and_only_for_its_owner() {
     let csi = Csi::options().flag("-vault-addr=http://127.0.0.1:9").start().await;
     let metadata = std::fs::metadata(csi.socket()).unwrap();
     assert!(metadata.file_type().is_socket());
@@ -40,34 +40,34 @@ async fn a_killed_provider_s_file_is_replaced_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("vault.sock");
     drop(Csi::options().socket(&socket).start().await);
-    assert!(socket.exists(), "a killed process unlinks nothing");
+    assert!(socket.exists(), "a killed process leaves its socket");
     Csi::options().socket(&socket).start().await.version().await.unwrap();
 }
 
-/// During a rollout two providers overlap: the newer one takes the path, and the older one's end must not take
-/// the path from it.
+/// During a rollout two providers overlap: the newer one takes the path, and the older one must not
+/// remove it at its end.
 #[tokio::test]
-async fn of_two_providers_the_later_serves_and_keeps_its_file() {
+async fn of_two_providers_the_later_serves_and_its_socket_stays() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("vault.sock");
     let mut first = Csi::options().socket(&socket).start().await;
     let inode = inode_of(&socket);
     let mut second = Csi::options().socket(&socket).spawn();
-    until_true("the second provider to take the path", async || {
+    until_true("the second provider to replace the socket", async || {
         assert!(second.is_running(), "the second provider ended: {}", second.log());
         inode_of(&socket) != inode
     })
     .await;
-    first.version().await.expect("the first still serves the connection that it has");
-    second.version().await.expect("the second serves new ones");
+    first.version().await.expect("the first provider still serves its connection");
+    second.version().await.expect("the second provider serves new connections");
 
     first.terminate();
     first.wait().await;
-    assert!(socket.exists(), "the first took its successor's socket away");
-    second.version().await.expect("the second serves on");
+    assert!(socket.exists(), "the first provider removed its successor's socket");
+    second.version().await.expect("the second provider still serves");
     second.terminate();
     second.wait().await;
-    assert!(!socket.exists(), "the last one leaves no file");
+    assert!(!socket.exists(), "the last provider removes the socket");
 }
 
 fn inode_of(path: &Path) -> u64 {
@@ -83,7 +83,7 @@ async fn a_directory_that_does_not_exist_is_named() {
     assert!(csi.log().contains("no/such/dir"), "{}", csi.log());
 }
 
-/// The mode already keeps others out; this is what is left when somebody opened it up.
+/// The mode already keeps other users out; this check remains if someone changed the mode.
 #[tokio::test]
 async fn another_user_is_refused_even_where_the_file_lets_them_in() {
     if !nix::unistd::geteuid().is_root() {
@@ -114,8 +114,8 @@ async fn another_user_is_refused_even_where_the_file_lets_them_in() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let (root, nobody) = (mount(0), mount(65534));
-    assert!(root.contains("127.0.0.1:9"), "root comes as far as Vault, which is not there: {root}");
-    assert!(!nobody.contains("127.0.0.1:9"), "nobody came as far as Vault: {nobody}");
+    assert!(root.contains("127.0.0.1:9"), "root gets as far as Vault, which is down: {root}");
+    assert!(!nobody.contains("127.0.0.1:9"), "user nobody got as far as Vault: {nobody}");
     assert!(csi.log().contains("65534"), "who was refused is not logged: {}", csi.log());
     csi.mount(&call_as_web(&TokenIssuer::new(), &TestPod::new("shop", "web"), "x")).await.unwrap_err();
 }

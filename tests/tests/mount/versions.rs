@@ -1,18 +1,18 @@
-//! Versions: the incumbent's own, so that swapping the provider restarts no pod.
+//! Versions are the same as with HashiCorp's provider, so that replacing it restarts no pod.
 
 use coffer_tests::{Csi, FakeVaultSetup, HMAC_KEY, ScriptedAnswer, TestPod, call_as_web};
 use data_encoding::BASE64URL;
 use ring::hmac;
 use serde_json::json;
 
-/// The incumbent's formula, written down from its description and not from our code.
+/// The formula of HashiCorp's provider, written from its description and not from our code.
 fn incumbent_version(config: &str, content: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, HMAC_KEY);
     BASE64URL.encode(hmac::sign(&key, &[config.as_bytes(), content].concat()).as_ref())
 }
 
 #[tokio::test]
-async fn an_object_s_version_is_the_incumbent_s_to_the_byte() {
+async fn an_object_s_version_is_hashicorp_s_to_the_byte() {
     let setup = FakeVaultSetup::start().await;
     let data = json!({ "password": "s3cret", "b64": "aGk=", "map": { "b": 1, "a": "<" } });
     for path in ["/v1/kv/app", "/v1/kv/a&b"] {
@@ -113,7 +113,7 @@ async fn versions_are_the_same_for_every_pod_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_whole_response_s_version_goes_by_its_data_alone() {
+async fn a_whole_response_s_version_depends_only_on_its_data() {
     let setup = FakeVaultSetup::start().await;
     let answer = |id: u32, lease: u32, data: &str| {
         let body = json!({
@@ -128,6 +128,6 @@ async fn a_whole_response_s_version_goes_by_its_data_alone() {
         let mounted = setup.mount("- {objectName: all, secretPath: kv/app}").await.unwrap();
         versions.push(mounted.version("all").to_owned());
     }
-    assert_eq!(versions[0], versions[1], "nothing but the envelope changed");
+    assert_eq!(versions[0], versions[1], "only the envelope changed");
     assert_ne!(versions[1], versions[2]);
 }

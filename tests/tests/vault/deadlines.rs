@@ -1,4 +1,5 @@
-//! Every mount ends by itself, before the driver's deadline, with a code that kubelet takes as final.
+//! Every mount ends by itself, before the driver's deadline, with a code that kubelet takes as
+//! final.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use serde_json::json;
 const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 const LOGIN: &str = "/v1/auth/kubernetes/login";
 
-/// The client of these tests enforces the deadline itself, with CANCELLED, which no answer may carry: so an
-/// answer at all proves that it came in time.
+/// The test's client enforces the deadline itself with CANCELLED, which no answer may carry. So any
+/// answer proves that it came in time.
 const DEADLINE: Option<Duration> = Some(Duration::from_secs(8));
 
 #[tokio::test]
@@ -22,9 +23,9 @@ async fn a_hung_read_ends_before_the_deadline() {
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
 }
 
-/// The driver wants some of the time for itself: of 12 seconds this one gives up after 10.
+/// The driver needs some of the time itself: of 12 seconds the provider uses at most 10.
 #[tokio::test]
-async fn the_answer_leaves_the_driver_some_of_its_time() {
+async fn a_mount_leaves_the_driver_some_of_its_time() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
     let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(12)));
@@ -62,7 +63,7 @@ async fn mounts_that_queue_behind_a_hung_vault_end_before_their_deadline_too() {
     };
     let refusals = join_all((0..200).map(mount)).await;
     assert_eq!(refusals.len(), 200);
-    setup.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process is still running");
 }
 
 #[tokio::test]
@@ -105,8 +106,9 @@ async fn the_client_s_own_timeout_is_set_as_in_vault_s_client() {
     assert!(refusal.names(&["f", "pki/x"]), "{refusal:?}");
 }
 
-/// Drivers up to 1.5 rotate with no deadline and one worker: a mount that never ends stops rotation for the
-/// node. The one test that takes the cap's full minute.
+/// Drivers up to 1.5 rotate without a deadline and with one worker: a mount that never ends stops
+/// rotation on the node. This is the only test that waits for the whole minute of the provider's
+/// own limit.
 #[tokio::test]
 async fn a_mount_without_a_deadline_ends_by_itself() {
     let setup = FakeVaultSetup::start().await;

@@ -1,4 +1,4 @@
-//! A Vault that misbehaves: every fault ends in a clear error that names the object, and the process lives.
+//! Faults of Vault: every fault ends in an error that names the object, and the process survives.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use coffer_tests::{
 use futures_util::future::join_all;
 use serde_json::json;
 
-/// Long enough for a few retries, short enough that nobody waits for the budget of a real mount.
+/// Long enough for a few retries, and shorter than a real mount's deadline.
 const DEADLINE: Duration = Duration::from_secs(12);
 
 fn object(path: &str) -> String {
@@ -56,7 +56,7 @@ async fn whatever_a_read_is_answered_the_error_names_the_object_and_the_path() {
     for (name, answer, _) in &cases {
         setup.vault.script("GET", &format!("/v1/kv/{name}"), [answer.clone()]);
     }
-    // All at once: each is a pod of its own.
+    // All at once, each for its own pod.
     let mounts = cases.iter().map(|(name, _, words)| {
         let setup = &setup;
         async move { (name, words, mount(setup, &format!("kv/{name}")).await) }
@@ -68,11 +68,11 @@ async fn whatever_a_read_is_answered_the_error_names_the_object_and_the_path() {
         assert!(refusal.message.len() < 1000, "{name}: an error of {} bytes", refusal.message.len());
         assert!(!refusal.names(&["<html>"]), "{name}: {refusal:?}");
     }
-    setup.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process is still running");
 }
 
 #[tokio::test]
-async fn the_same_fault_reads_the_same_each_time() {
+async fn the_same_fault_has_the_same_message_each_time() {
     let setup = FakeVaultSetup::start().await;
     for (name, answer) in
         [("denied", ScriptedAnswer::error(403, "permission denied")), ("page", ScriptedAnswer::html(200))]
@@ -86,7 +86,7 @@ async fn the_same_fault_reads_the_same_each_time() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_cut_off() {
+async fn a_body_over_the_limit_is_cut_off() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/large", [ScriptedAnswer::large(10 << 20)]);
     let refusal = mount(&setup, "kv/large").await.unwrap_err();
@@ -95,7 +95,7 @@ async fn a_body_without_end_is_cut_off() {
     setup.vault.script("POST", "/v1/auth/kubernetes/login", [ScriptedAnswer::large(10 << 20)]);
     let refusal = mount(&setup, "kv/app").await.unwrap_err();
     assert!(refusal.names(&["login"]), "{refusal:?}");
-    setup.csi.version().await.expect("the process lives");
+    setup.csi.version().await.expect("the process is still running");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn an_answer_over_the_driver_s_limit_is_a_final_error() {
     let both = format!("{}\n- {{objectName: other, secretPath: kv/b, secretKey: k}}", object("kv/a"));
     let refusal = setup.mount(&both).await.unwrap_err();
     assert_eq!(refusal.code, tonic::Code::FailedPrecondition, "{refusal:?}");
-    let one = setup.mount(&object("kv/a")).await.expect("half of it is fine");
+    let one = setup.mount(&object("kv/a")).await.expect("one file is within the limit");
     assert_eq!(one.file("db-password").contents.len(), 2_500_000);
 }
 
@@ -126,7 +126,10 @@ async fn the_limit_on_answers_is_a_flag() {
     let refusal = setup.mount(&object("kv/a")).await.unwrap_err();
     assert_eq!(refusal.code, tonic::Code::FailedPrecondition, "{refusal:?}");
     assert!(refusal.names(&["1000"]), "{refusal:?}");
-    setup.mount("- {objectName: f, secretPath: kv/a, secretKey: small}").await.expect("this one fits");
+    setup
+        .mount("- {objectName: f, secretPath: kv/a, secretKey: small}")
+        .await
+        .expect("the small file is within the limit");
 }
 
 #[tokio::test]
@@ -172,7 +175,7 @@ async fn a_vault_that_is_down_is_named() {
         let refusal = csi.mount(&call.clone().param("vaultAddress", address)).await.unwrap_err();
         assert!(refusal.names(&[part]), "{refusal:?}");
     }
-    assert!(csi.ready().await, "a Vault that is down is not the provider's health");
+    assert!(csi.ready().await, "health does not depend on Vault");
 }
 
 #[tokio::test]
@@ -195,5 +198,5 @@ async fn a_vault_that_speaks_no_http_is_an_error() {
     let issuer = coffer_tests::TokenIssuer::new();
     let call = call_as_web(&issuer, &TestPod::new("shop", "web"), &object("kv/app")).timeout(Some(DEADLINE));
     csi.mount(&call.param("vaultAddress", &plain)).await.unwrap_err();
-    csi.version().await.expect("the process lives");
+    csi.version().await.expect("the process is still running");
 }

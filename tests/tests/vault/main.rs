@@ -1,4 +1,4 @@
-//! What `coffer-csi` asks of Vault, and what it makes of the answers.
+//! The requests of `coffer-csi` to Vault, and how it handles the answers.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

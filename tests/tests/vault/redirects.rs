@@ -1,4 +1,5 @@
-//! A standby Vault's redirect: one is followed, with everything that the request held, and never into the clear.
+//! Redirects of a standby Vault: one is followed, with the complete request, and never from HTTPS
+//! to HTTP.
 
 use coffer_tests::{Csi, FakeVault, FakeVaultSetup, ScriptedAnswer, TestCa, TestPod, call_as_web};
 use serde_json::json;
@@ -88,7 +89,7 @@ async fn https_is_never_left_for_http() {
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
     vault.script("POST", "/v1/auth/kubernetes/login", [away("/v1/auth/kubernetes/login")]);
     mount().await.unwrap_err();
-    assert_eq!(clear.requests().len(), 0, "the token or the login went over the clear");
+    assert_eq!(clear.requests().len(), 0, "the token or the login was sent without TLS");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Which requests a mount makes of Vault: none twice, none left out, issuing ones last.
+//! Which requests a mount makes: none twice, none missing, issuing requests last.
 
 use coffer_tests::{FakeVaultSetup, OpenBaoSetup, ScriptedAnswer, TestPod, until_true};
 use reqwest::Method;
@@ -85,7 +85,7 @@ async fn nothing_is_issued_when_a_read_fails() {
 ";
     let refusal = setup.mount(objects).await.unwrap_err();
     assert!(refusal.names(&["denied", "kv/app"]), "{refusal:?}");
-    assert_eq!(setup.vault.requests_to("POST", "/v1/pki/issue/web").len(), 0, "a lease would be orphaned");
+    assert_eq!(setup.vault.requests_to("POST", "/v1/pki/issue/web").len(), 0, "the lease would be lost");
 }
 
 #[tokio::test]

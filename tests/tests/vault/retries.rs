@@ -1,4 +1,4 @@
-//! What is tried again and what never is.
+//! Which requests are retried.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn good() -> ScriptedAnswer {
 }
 
 #[tokio::test]
-async fn a_read_is_tried_again_after_what_may_pass() {
+async fn a_read_is_retried_after_a_temporary_fault() {
     let setup = FakeVaultSetup::start().await;
     for (name, fault) in [
         ("412", ScriptedAnswer::error(412, "required index state not present")),
@@ -34,14 +34,14 @@ async fn a_read_is_tried_again_after_what_may_pass() {
 }
 
 #[tokio::test]
-async fn a_list_is_a_read_too() {
+async fn a_list_is_retried_too() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("LIST", "/v1/kv/app", [ScriptedAnswer::sealed(), good()]);
     setup.mount("- {objectName: f, secretPath: kv/app, secretKey: k, method: LIST}").await.unwrap();
 }
 
 #[tokio::test]
-async fn what_will_not_pass_is_asked_once() {
+async fn a_permanent_fault_is_not_retried() {
     let setup = FakeVaultSetup::start().await;
     for status in [400, 404, 405] {
         let path = format!("/v1/kv/{status}");
@@ -53,7 +53,7 @@ async fn what_will_not_pass_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_issues_is_never_sent_twice() {
+async fn an_issuing_request_is_never_sent_twice() {
     let setup = FakeVaultSetup::start().await;
     for (name, fault) in [
         ("412", ScriptedAnswer::error(412, "required index state not present")),
@@ -66,7 +66,7 @@ async fn what_issues_is_never_sent_twice() {
         for method in ["POST", "PUT"] {
             let path = format!("/v1/pki/{name}");
             setup.vault.script(method, &path, [fault.clone(), good()]);
-            // A read before it, so that the request that issues goes over a connection already in use.
+            // The read comes first, so that the issuing request uses a connection already in use.
             setup.vault.script("GET", "/v1/kv/app", [good()]);
             let objects = format!(
                 "- {{objectName: f, secretPath: pki/{name}, secretKey: k, method: {method}, secretArgs: {{a: b}}}}\n\
@@ -91,7 +91,7 @@ async fn a_login_that_was_sent_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_vault_that_asks_for_more_time_than_there_is_ends_the_mount() {
+async fn a_retry_after_beyond_the_deadline_ends_the_mount() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::busy(429, 3600)]);
     let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(30)));
@@ -110,7 +110,7 @@ async fn the_number_of_retries_is_set_as_in_vault_s_own_client() {
 }
 
 #[tokio::test]
-async fn a_vault_that_comes_back_is_found_by_the_mount_that_waits() {
+async fn a_waiting_mount_finds_a_vault_that_comes_back() {
     let first = FakeVaultSetup::start().await;
     first.vault.script("GET", "/v1/kv/app", [good()]);
     let call = first.call(&TestPod::new("shop", "web"), READ);
@@ -120,16 +120,16 @@ async fn a_vault_that_comes_back_is_found_by_the_mount_that_waits() {
     let failed = async || csi.metrics().await.sum("coffer_vault_requests_total", &["status=\"none\""]);
     let address = vault.stop().await;
     let (mounted, _vault) = tokio::join!(csi.mount(&call), async {
-        until_true("a try in vain", async || failed().await > 0.0).await;
+        until_true("a failed attempt", async || failed().await > 0.0).await;
         let vault = FakeVault::start_at(&address).await;
         vault.script("GET", "/v1/kv/app", [good()]);
         vault
     });
-    assert_eq!(mounted.expect("the kept token, and Vault is back").text("f"), "v");
+    assert_eq!(mounted.expect("Vault is back, and the token is still valid").text("f"), "v");
 }
 
 #[tokio::test]
-async fn issuing_waits_for_a_vault_that_cannot_be_reached_but_sends_once() {
+async fn an_issuing_mount_sends_its_request_once() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("POST", "/v1/pki/issue/web", [good()]);
     assert_eq!(setup.mount(ISSUE).await.unwrap().text("f"), "v");

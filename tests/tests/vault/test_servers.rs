@@ -1,4 +1,4 @@
-//! The harness itself: what the other tests stand on.
+//! The harness itself: OpenBao, the fake Vault and the token issuer.
 
 use coffer_tests::{
     FakeVault, JwtRole, OpenBao, OpenBaoSetup, ScriptedAnswer, TestCa, TestPod, TokenIssuer, TokenRequest,
@@ -20,7 +20,7 @@ async fn read(bao: &OpenBao, path: &str, token: &str) -> StatusCode {
 }
 
 #[tokio::test]
-async fn openbao_takes_a_pod_s_token_and_counts_what_it_was_asked() {
+async fn openbao_accepts_a_pod_s_token_and_counts_requests() {
     let (bao, issuer) = OpenBaoSetup::vault().await;
     bao.kv_put("app", json!({ "password": "s3cret" })).await;
     assert_eq!(bao.requests(), [], "the administrator's requests do not count");
@@ -68,7 +68,7 @@ async fn openbao_serves_its_unix_socket_and_can_be_sealed() {
 }
 
 #[tokio::test]
-async fn the_fault_server_answers_by_script_and_records() {
+async fn the_fake_vault_answers_by_script_and_records() {
     let vault = FakeVault::start().await;
     vault.script(
         "GET",
@@ -96,7 +96,7 @@ async fn the_fault_server_answers_by_script_and_records() {
 }
 
 #[tokio::test]
-async fn the_fault_server_hangs_until_released_and_breaks_off() {
+async fn the_fake_vault_holds_answers_and_breaks_off() {
     let vault = FakeVault::start().await;
     vault.script("GET", "/v1/kv/held", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
     vault.script("GET", "/v1/kv/half", [ScriptedAnswer::closes_midway()]);
@@ -110,16 +110,16 @@ async fn the_fault_server_hangs_until_released_and_breaks_off() {
     assert_eq!(held.await.unwrap().unwrap().status(), 200);
 
     let half = client.get(format!("{address}/v1/kv/half")).send().await.unwrap();
-    assert!(half.bytes().await.is_err(), "half an answer is no answer");
+    assert!(half.bytes().await.is_err(), "an incomplete answer is an error");
     assert!(client.get(format!("{address}/v1/kv/none")).send().await.is_err());
 }
 
 #[tokio::test]
-async fn the_fault_server_speaks_tls_as_its_authority_says() {
+async fn the_fake_vault_serves_tls() {
     let ca = TestCa::new();
     let vault = FakeVault::start_tls(&ca).await;
     let url = format!("{}/v1/kv/a", vault.address());
-    assert!(http_client().get(&url).send().await.is_err(), "an unknown authority");
+    assert!(http_client().get(&url).send().await.is_err(), "the authority is unknown");
 
     let pem = std::fs::read(ca.certificate_file()).unwrap();
     let trusted = reqwest::Certificate::from_pem(&pem).unwrap();

@@ -1,4 +1,4 @@
-//! TLS to Vault: whom to trust, by flag, environment and class, and what a class may not name.
+//! TLS to Vault: trust set by flag, environment and class, and files that a class may not name.
 
 use coffer_tests::{
     Csi, CsiOptions, FakeVault, MountCall, MountRefusal, Mounted, ScriptedAnswer, TestCa, TestPod,
@@ -79,12 +79,12 @@ async fn a_class_can_undo_a_global_skip() {
 }
 
 #[tokio::test]
-async fn two_classes_settings_do_not_mix() {
+async fn tls_settings_of_two_classes_do_not_mix() {
     let setup = TlsSetup::new().await;
     let csi = setup.options().start().await;
     let trusting = setup.call().param("vaultSkipTLSVerify", "true");
     csi.mount(&trusting).await.unwrap();
-    csi.mount(&setup.call()).await.expect_err("another class's connection was used");
+    csi.mount(&setup.call()).await.expect_err("the connection of another class was used");
     csi.mount(&trusting).await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Logins: one token a pod and role, kept while it is good, never shared.
+//! Logins: one token per pod and role, reused while it is valid, never shared.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn two_pods_never_share_a_token() {
 }
 
 #[tokio::test]
-async fn whatever_vault_may_decide_on_separates_tokens() {
+async fn everything_that_vault_may_decide_on_separates_tokens() {
     let setup = fake_vault_setup().await;
     for path in ["/v1/auth/other/login", "/v1/auth/kubernetes/login"] {
         setup.vault.script(
@@ -119,7 +119,7 @@ async fn a_revoked_token_leads_to_one_new_login_each_time() {
 }
 
 #[tokio::test]
-async fn a_denial_repeated_makes_no_login_each_time() {
+async fn a_repeated_denial_does_not_log_in_each_time() {
     let setup = setup().await;
     setup.bao.policy("nothing", r#"path "secret/data/other" { capabilities = ["read"] }"#).await;
     setup.bao.role("kubernetes", &JwtRole::new("denied", "nothing")).await;
@@ -131,12 +131,12 @@ async fn a_denial_repeated_makes_no_login_each_time() {
         messages.push(refusal.message);
     }
     messages.dedup();
-    assert_eq!(messages.len(), 1, "the same denial reads the same: {messages:?}");
+    assert_eq!(messages.len(), 1, "the messages differ: {messages:?}");
     assert!(setup.bao.logins() <= 2, "{} logins for one denial", setup.bao.logins());
 }
 
 #[tokio::test]
-async fn a_login_that_vault_refuses_says_where_and_as_what() {
+async fn a_refused_login_names_auth_path_and_role() {
     let setup = setup().await;
     let pod = TestPod::new("shop", "web");
     let minutes = |n: u64| Duration::from_secs(60 * n);
@@ -156,7 +156,7 @@ async fn a_login_that_vault_refuses_says_where_and_as_what() {
     let unknown_role = setup.call(&pod, OBJECTS).param("roleName", "nobody");
     let refusal = setup.csi.mount(&unknown_role).await.unwrap_err();
     assert!(refusal.names(&["nobody"]), "{refusal:?}");
-    setup.csi.mount(&setup.call(&pod, OBJECTS)).await.expect("no refusal is kept");
+    setup.csi.mount(&setup.call(&pod, OBJECTS)).await.expect("an earlier refusal is not cached");
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_login_answer_without_a_token_is_an_error_and_no_crash() {
         setup.vault.script("POST", "/v1/auth/kubernetes/login", [answer]);
         let refusal = setup.mount(OBJECTS).await.expect_err(case);
         assert!(refusal.names(&["login"]), "{case}: {refusal:?}");
-        setup.csi.version().await.expect("the process lives");
+        setup.csi.version().await.expect("the process is still running");
     }
     setup.vault.script("POST", "/v1/auth/kubernetes/login", [ScriptedAnswer::login("hvs.good", 3600)]);
     assert_eq!(setup.mount(OBJECTS).await.unwrap().text("f"), "v");
@@ -205,12 +205,12 @@ async fn a_token_in_the_provider_s_environment_is_ignored_with_a_warning() {
 }
 
 #[tokio::test]
-async fn a_full_cache_lets_tokens_go_and_still_serves() {
+async fn a_full_cache_drops_tokens_and_still_serves() {
     let setup = FakeVaultSetup::start_with(Csi::options().flag("-cache-size=2")).await;
     setup.vault.script("GET", "/v1/secret/data/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
     let pods: Vec<_> = (0..5).map(|_| TestPod::new("shop", "web")).collect();
     for pod in pods.iter().chain(&pods) {
         setup.csi.mount(&setup.call(pod, OBJECTS)).await.unwrap();
     }
-    assert!(setup.vault.logins() > 5, "five tokens were kept in a cache of two");
+    assert!(setup.vault.logins() > 5, "a cache of two held five tokens");
 }

@@ -28,7 +28,7 @@ pub(crate) async fn show() {
     let in_postgres = setup.postgres.users(tenant.namespace.name());
     println!("    in PostgreSQL: {}", in_postgres.join(", "));
 
-    say("`coffer status` tells what the node holds");
+    say("`coffer status` shows the leases of the node");
     node.status().await.lines().for_each(|line| println!("    {line}"));
 
     say("The pod is deleted");

@@ -27,7 +27,7 @@ impl ApiSetup {
     pub async fn annotated_namespace(&self, name: &str) -> Namespace {
         let namespace = self.namespace(name).await;
         self.annotate(&namespace, "db", READ_AS_APP).await;
-        until_true("the annotation to count", async || {
+        until_true("the annotation to become effective", async || {
             let read = self.kubectl(["get", "vaultsecret", "db", "-n", namespace.name(), "-o", "yaml"]).await;
             read.status.success()
         })

@@ -1,42 +1,46 @@
 //! Lists the command blocks of the documents: which of them a test runs, and which are only parsed.
 
-use Fate::{Parsed, Run};
+use BlockTest::{ParseOnly, Run};
 
 /// How a block of commands is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum BlockTest {
     /// `tests/tests/documents/commands.rs` runs the block as written, in the order of
     /// [`COMMAND_BLOCKS`].
     Run,
     /// Only the programs, subcommands and flags are looked up, for this reason.
-    Parsed(&'static str),
+    ParseOnly(&'static str),
 }
 
 const BY_CI: &str = "what CI runs, or longer than a test may take";
-const OTHERS: &str = "another test does the same with further questions";
+const TESTED_ELSEWHERE: &str = "another test does the same and more";
 
 /// Each block of commands in README.md, CONTRIBUTING.md and docs/: its document, its first words,
 /// and how it is tested.
-pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
-    ("README.md", "cargo xtask demo", Parsed(BY_CI)),
-    ("README.md", "cargo xtask test", Parsed(BY_CI)),
+pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
+    ("README.md", "cargo xtask demo", ParseOnly(BY_CI)),
+    ("README.md", "cargo xtask test", ParseOnly(BY_CI)),
     (
         "README.md",
         "helm install coffer charts/coffer",
-        Parsed("install/installation.rs installs, with both Helms"),
+        ParseOnly("install/installation.rs installs, with both Helms"),
     ),
-    ("README.md", "kubectl apply -k deploy", Parsed("install/installation.rs applies it")),
-    ("README.md", "kubectl delete apiservice", Parsed("install/installation.rs takes it away so")),
+    ("README.md", "kubectl apply -k deploy", ParseOnly("install/installation.rs applies it")),
+    ("README.md", "kubectl delete apiservice", ParseOnly("install/installation.rs takes it away so")),
     (
         "README.md",
         "kubectl create token shop",
-        Parsed("a node's socket takes root; cli/tests/mount.rs mounts"),
+        ParseOnly("a node's socket takes root; cli/tests/mount.rs mounts"),
     ),
-    ("README.md", "coffer check class.yaml", Parsed(OTHERS)),
-    ("README.md", "$ kubectl create rolebinding", Parsed("api/get.rs runs it, and compares what is printed")),
-    ("CONTRIBUTING.md", "cargo build", Parsed(BY_CI)),
-    ("docs/leases.md", "coffer status", Parsed("the tests of leases run it, on a node of theirs")),
-    ("docs/benchmarks.md", "cargo xtask bench", Parsed(BY_CI)),
+    ("README.md", "coffer check class.yaml", ParseOnly(TESTED_ELSEWHERE)),
+    (
+        "README.md",
+        "$ kubectl create rolebinding",
+        ParseOnly("api/get.rs runs it, and compares what is printed"),
+    ),
+    ("CONTRIBUTING.md", "cargo build", ParseOnly(BY_CI)),
+    ("docs/leases.md", "coffer status", ParseOnly("the tests of leases run it, on a node of theirs")),
+    ("docs/benchmarks.md", "cargo xtask bench", ParseOnly(BY_CI)),
     // a Vault for the cluster's pods
     ("docs/operating.md", "vault auth enable kubernetes", Run),
     ("docs/operating.md", "bao auth enable kubernetes", Run),
@@ -46,7 +50,7 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
     (
         "docs/operating.md",
         "vault audit enable file",
-        Parsed("Vault's alone: OpenBao refuses it, as the page says"),
+        ParseOnly("Vault's alone: OpenBao refuses it, as the page says"),
     ),
     // the migration from HashiCorp's provider, on a cluster with its DaemonSet and Secret
     ("docs/migrate.md", "kubectl coffer check --cluster", Run),
@@ -64,12 +68,13 @@ pub const DOCUMENTED: &[(&str, &str, Fate)] = &[
         Run,
     ),
     ("docs/migrate.md", "kubectl create namespace coffer", Run),
-    ("docs/migrate.md", "helm install coffer charts/coffer", Parsed("the chart has tests of its own")),
+    ("docs/migrate.md", "helm install coffer charts/coffer", ParseOnly("the chart has tests of its own")),
     ("docs/migrate.md", "kubectl label node NODE secrets-provider=none", Run),
 ];
 
 /// Returns how a block is tested: by the first row of the table whose words the block begins with.
-pub fn fate(document: &str, text: &str) -> Option<Fate> {
-    let named = |(known, begins, _): &&(&str, &str, Fate)| *known == document && text.starts_with(begins);
-    DOCUMENTED.iter().find(named).map(|(_, _, fate)| *fate)
+pub fn block_test(document: &str, text: &str) -> Option<BlockTest> {
+    let named =
+        |(known, begins, _): &&(&str, &str, BlockTest)| *known == document && text.starts_with(begins);
+    COMMAND_BLOCKS.iter().find(named).map(|(_, _, block_test)| *block_test)
 }
