@@ -31,7 +31,11 @@ pub fn find_bao() -> PathBuf {
     found.unwrap_or_else(|| panic!("no OpenBao under {}: run `cargo xtask test`", lib.display()))
 }
 
-pub(crate) fn workspace() -> &'static Path {
+/// Returns the root of the repository.
+///
+/// # Panics
+/// Never: this crate is in a folder of the workspace.
+pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
 }
 

@@ -18,6 +18,9 @@ use crate::wait::until_true;
 
 pub use self::scripted_answer::ScriptedAnswer;
 
+/// The path of a login at `auth/kubernetes`.
+pub const LOGIN: &str = "/v1/auth/kubernetes/login";
+
 /// An HTTP server that answers by [script](Self::script). Without a script, each login succeeds
 /// with a new token, requests to `auth/token/…` succeed, and everything else is 404. Dropping the
 /// value ends the server.

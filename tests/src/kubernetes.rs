@@ -44,7 +44,7 @@ pub use example::{example_class, example_namespace, example_secret};
 pub use helm::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
 pub use installed::{InstalledApi, RunArguments, installed_csi};
 pub use kubeconfig::Kubeconfig;
-pub use kubectl::Kubectl;
+pub use kubectl::{Kubectl, KubectlOutput};
 pub use kubelet::{Kubelet, PodVolume};
 pub use lease_node::LeaseNode;
 pub use lease_setup::{LeaseSetup, Tenant, user};

@@ -21,6 +21,9 @@ pub struct OpenBaoSetup {
     pub csi: Csi,
 }
 
+/// The objects of a class that reads key `k` of `kv/app` into file `f`.
+pub const READ_APP: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
+
 const WEB_POLICY: &str = r#"
 path "secret/*" { capabilities = ["create", "read", "update", "list"] }
 path "kv/*" { capabilities = ["create", "read", "update", "list"] }

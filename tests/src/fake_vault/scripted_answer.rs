@@ -57,6 +57,11 @@ impl ScriptedAnswer {
         )
     }
 
+    /// Returns the secret `kv/app` for [`READ_APP`](crate::READ_APP): value `v` at key `k`.
+    pub fn app_secret() -> Self {
+        Self::secret(json!({ "k": "v" }))
+    }
+
     /// Returns a successful login.
     pub fn login(token: &str, ttl_seconds: u64) -> Self {
         Self::json(

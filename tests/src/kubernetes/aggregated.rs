@@ -1,15 +1,17 @@
 //! The aggregated API: coffer-api-server behind a real kube-apiserver.
 
 mod direct;
-mod kubectl_output;
 mod raw_connection;
 mod replica;
 mod tenant;
+
+use std::ffi::OsStr;
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::cluster::{Cluster, ClusterOptions};
+use super::kubectl::KubectlOutput;
 use crate::binaries::workspace;
 use crate::openbao::OpenBao;
 use crate::provider::HMAC_KEY;
@@ -17,7 +19,6 @@ use crate::suite::Servers;
 use crate::wait::until_true;
 
 pub use direct::DirectClient;
-pub use kubectl_output::KubectlOutput;
 pub use raw_connection::{HttpVersion, RawConnection};
 pub use replica::Replica;
 
@@ -84,6 +85,11 @@ impl ApiSetup {
         Replica::start(self.dir.path(), self.bao.address(), flags)
     }
 
+    /// Runs the administrator's kubectl, which may fail.
+    pub async fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> KubectlOutput {
+        self.cluster.kubectl().try_run(arguments).await
+    }
+
     /// Starts the API server again, on the same port.
     pub async fn start_again(&self) {
         self.server.start_again();
@@ -98,10 +104,8 @@ impl ApiSetup {
                 "coffer-api-server ended while starting: {}",
                 self.server.log()
             );
-            let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
-            let shown = self.kubectl(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
-            let listed = self.kubectl(["get", "--raw", &format!("{API}/secrets")]).await;
-            shown.out == "True" && listed.status.success()
+            self.cluster.kubectl().api_is_available().await
+                && self.kubectl(["get", "--raw", &format!("{API}/secrets")]).await.status.success()
         })
         .await;
     }

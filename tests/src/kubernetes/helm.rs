@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use anyhow::ensure;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,14 +44,15 @@ impl Helm {
     ///
     /// # Errors
     /// What Helm prints when it refuses the values.
-    pub fn template(self, values: &[&str]) -> Result<String, String> {
+    pub fn template(self, values: &[&str]) -> anyhow::Result<String> {
         let chart = chart().display().to_string();
         // Without a cluster, Helm 3 assumes an old one.
         let mut arguments = vec!["template", "coffer", &chart, "--namespace=coffer", "--kube-version=1.36.2"];
         arguments.extend(values);
         let output = self.run(&arguments, None);
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        ensure!(output.status.success(), text(&output.stderr));
+        Ok(text(&output.stdout))
     }
 }
 

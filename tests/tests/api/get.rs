@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::aggregated::{API, ApiSetup, PASSWORD, READ_AS_APP};
 use coffer_tests::kubernetes::{example_namespace, example_secret};
-use coffer_tests::{Suite, until, until_true};
+use coffer_tests::{MarkdownDocument, Suite, until, until_true};
 use serde_json::{Value, json};
 
 const LONG_NAME: &str = "secrets.v1alpha1.custom.secrets.k8s.io";
@@ -224,7 +224,7 @@ async fn the_readmes_commands(setup: Arc<ApiSetup>) {
     for (command, expected) in commands {
         // the API server sees a new annotation a moment later
         until_true(&format!("{command} to print {expected}"), async || {
-            let printed = setup.shell(&command).await;
+            let printed = setup.cluster.kubectl().shell(&command).await;
             ageless(&(printed.out + &printed.err)) == ageless(&expected)
         })
         .await;
@@ -239,8 +239,7 @@ fn ageless(text: &str) -> Vec<&str> {
 
 /// Returns the commands of a section, each with its output.
 fn readme_commands(section: &str) -> Vec<(String, String)> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
-    let readme = readme.expect("the README");
+    let readme = MarkdownDocument::read("README.md");
     let (_, section) = readme.split_once(section).expect("the section");
     let section = section.split("\n## ").next().unwrap_or_default();
     let lines: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("    ")).collect();

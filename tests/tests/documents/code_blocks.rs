@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use coffer_tests::kubernetes::kubectl_program;
 use coffer_tests::{
     COMMAND_BLOCKS, CodeBlock, CommandWords, MarkdownDocument, Suite, block_test, coffer_binary, find_bao,
+    workspace,
 };
 use serde_json::Value;
 
@@ -29,10 +30,6 @@ const OTHERS: [&str; 5] = ["", "json", "mermaid", "promql", "text"];
 
 /// Programs that every system has.
 const USUAL: [&str; 6] = ["base64", "cat", "cd", "diff", "ln", "rm"];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
 
 fn blocks(language: &str) -> Vec<CodeBlock> {
     let all = MarkdownDocument::all().iter().flat_map(MarkdownDocument::blocks).collect::<Vec<_>>();
@@ -175,7 +172,7 @@ impl Programs {
             }
             "kubectl" => self.check(kubectl_program(), arguments, depth(arguments), "--help", &["options"]),
             "helm" => {
-                let helm = root().join("target/servers/helm-4/helm");
+                let helm = workspace().join("target/servers/helm-4/helm");
                 // without a built Helm there is nothing to check with
                 if !helm.is_file() {
                     return None;
@@ -197,7 +194,7 @@ impl Programs {
             }
             "cargo" => cargo_mistake(arguments),
             usual if USUAL.contains(&usual) => None,
-            path if path.contains('/') && root().join(path).is_file() => None,
+            path if path.contains('/') && workspace().join(path).is_file() => None,
             _ => Some(format!("{program} is no program that a document may use: teach {} about it", file!())),
         }
     }
@@ -248,14 +245,14 @@ impl Programs {
 fn values_mistake(helm: &Path, arguments: &[String]) -> Option<String> {
     let chart = "charts/coffer";
     let installs = matches!(arguments.first().map(String::as_str), Some("install" | "upgrade"));
-    if !installs || !arguments.iter().any(|word| word == chart) || !root().join(chart).is_dir() {
+    if !installs || !arguments.iter().any(|word| word == chart) || !workspace().join(chart).is_dir() {
         return None;
     }
     let left_out = ["--install", "--create-namespace", "--wait"];
     let rest = arguments[1..].iter().filter(|word| !left_out.contains(&word.as_str()));
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(helm);
-    command.env_clear().env("HOME", home.path()).current_dir(root());
+    command.env_clear().env("HOME", home.path()).current_dir(workspace());
     let output = command.arg("template").args(rest).arg("--kube-version=1.36.2").output().unwrap();
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -301,8 +298,11 @@ fn links_lead_somewhere() {
         for link in document.links() {
             let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let folder = Path::new(&document.path).parent().unwrap();
-            let target =
-                if path.is_empty() { root().join(&document.path) } else { root().join(folder).join(path) };
+            let target = if path.is_empty() {
+                workspace().join(&document.path)
+            } else {
+                workspace().join(folder).join(path)
+            };
             let Ok(target) = target.canonicalize() else {
                 wrong.push(format!("{}: {link}: there is no such file", document.path));
                 continue;
@@ -310,7 +310,8 @@ fn links_lead_somewhere() {
             if anchor.is_empty() {
                 continue;
             }
-            let target = target.strip_prefix(root().canonicalize().unwrap()).unwrap().display().to_string();
+            let target =
+                target.strip_prefix(workspace().canonicalize().unwrap()).unwrap().display().to_string();
             let text = MarkdownDocument { text: MarkdownDocument::read(&target), path: target };
             if !text.anchors().iter().any(|known| known == anchor) {
                 wrong.push(format!("{}: {link}: {} has no such heading", document.path, text.path));

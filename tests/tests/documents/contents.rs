@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use coffer_tests::{Csi, MarkdownDocument, OpenBaoSetup, Suite, TestPod, coffer_binary};
+use coffer_tests::{Csi, MarkdownDocument, OpenBaoSetup, Suite, TestPod, coffer_binary, workspace};
 use serde_json::json;
 
 pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
@@ -22,23 +22,15 @@ pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
         .test("the_most_common_errors_are_explained", |_| the_most_common_errors_are_explained())
 }
 
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-fn document(path: &str) -> String {
-    MarkdownDocument::read(path)
-}
-
 fn the_readme_shows_the_example_that_the_tests_apply() {
-    let example = document("examples/secretproviderclass.yaml");
+    let example = MarkdownDocument::read("examples/secretproviderclass.yaml");
     let class: Vec<&str> = example.lines().filter(|line| !line.starts_with('#')).collect();
-    let readme = document("README.md");
+    let readme = MarkdownDocument::read("README.md");
     assert!(readme.contains(&class.join("\n")), "README.md and examples/secretproviderclass.yaml differ");
 }
 
 fn the_reference_lists_every_flag_and_no_other() {
-    let reference = document("docs/reference.md");
+    let reference = MarkdownDocument::read("docs/reference.md");
     let flags = flags_of("coffer-csi", &["-help"]);
     let one_dash: Vec<String> = flags.iter().map(|flag| flag[1..].to_owned()).collect();
     assert!(one_dash.len() > 15, "{one_dash:?}");
@@ -103,7 +95,7 @@ async fn the_documents_list_the_served_metrics() {
             .filter(|word| word.starts_with("coffer_"));
         names.map(str::to_owned).collect::<BTreeSet<_>>()
     };
-    let reference = document("docs/reference.md");
+    let reference = MarkdownDocument::read("docs/reference.md");
     let (_, section) = reference.split_once("## Health and metrics").unwrap();
     let section = section.split("\n## ").next().unwrap();
     let listed: Vec<String> = names(section).into_iter().collect();
@@ -119,7 +111,7 @@ async fn the_documents_list_the_served_metrics() {
 
 /// Returns the messages in docs/troubleshooting.md, with `…` for variable parts.
 fn messages() -> Vec<String> {
-    let text = document("docs/troubleshooting.md");
+    let text = MarkdownDocument::read("docs/troubleshooting.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     let messages: Vec<String> = rows.map(|(message, _)| message.to_owned()).collect();
     assert!(messages.len() > 40, "{messages:?}");

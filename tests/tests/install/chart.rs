@@ -62,7 +62,7 @@ fn the_schema_refuses_what_is_misspelt() {
     let file = dir.path().join("values.yaml");
     fs::write(&file, values.to_string()).unwrap();
     for helm in Helm::ALL {
-        let complaint = helm.template(&["--values", &file.display().to_string()]).unwrap_err();
+        let complaint = helm.template(&["--values", &file.display().to_string()]).unwrap_err().to_string();
         for path in &paths {
             let line = format!("at '{path}': additional properties 'mispelt' not allowed");
             assert!(complaint.contains(&line), "Helm {helm}: no {line:?} in {complaint}");
@@ -87,7 +87,7 @@ fn values_that_cannot_work_are_refused_with_the_reason() {
     ] {
         for helm in Helm::ALL {
             let refused = helm.template(&["--set", set]);
-            let complaint = refused.expect_err(set);
+            let complaint = refused.expect_err(set).to_string();
             assert!(complaint.contains(reason), "Helm {helm}, {set}: {complaint}");
         }
     }

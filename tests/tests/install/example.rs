@@ -4,12 +4,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use coffer_tests::kubernetes::aggregated::ApiSetup;
 use coffer_tests::kubernetes::{CsiNode, DriverGeneration, Kubectl, Namespace, objects};
-use coffer_tests::{OpenBao, Suite, TestPod, find_bao, until};
+use coffer_tests::{OpenBao, Suite, TestPod, find_bao, until, workspace};
 use serde_json::{Value, json};
 
 pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
@@ -41,7 +41,11 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
             let job = template("job.yaml");
             let arguments: Vec<String> =
                 serde_json::from_value(job["spec"]["containers"][0]["args"].clone()).unwrap();
-            let read = until("the Job to read", async || kubectl.try_run(&arguments).await.ok()).await;
+            let read = until("the Job to read", async || {
+                let output = kubectl.try_run(&arguments).await;
+                output.status.success().then_some(output.out)
+            })
+            .await;
             assert_eq!(read.trim(), "password has 13 bytes. username has 5 bytes.");
         })
         .test("each_command_line_sets_vault_up", |_| async {
@@ -54,7 +58,7 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples/myapp")
+    workspace().join("examples/myapp")
 }
 
 /// Returns the pod template of the first object in a file.

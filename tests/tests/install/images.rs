@@ -9,7 +9,7 @@ use std::sync::Arc;
 use coffer_tests::kubernetes::{Cluster, ClusterOptions, InstalledApi, shipped_folder};
 use coffer_tests::{
     HMAC_KEY, IMAGES, Images, OpenBaoSetup, Servers, Suite, TestPod, coffer_binary, images_forbidden,
-    until_true,
+    until_true, workspace,
 };
 use serde_json::json;
 
@@ -137,9 +137,7 @@ async fn the_api_is_served(images: Arc<BuiltImages>) {
     .await;
     until_true("the APIService to be available", async || {
         assert!(api.is_running(), "{}", api.log());
-        let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
-        let shown = kubectl.run(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
-        shown == "True"
+        kubectl.api_is_available().await
     })
     .await;
 }
@@ -162,8 +160,4 @@ async fn nothing_needless_is_sent(images: Arc<BuiltImages>) {
     for name in ["target", ".git"] {
         assert!(!there(name), "{name} is there");
     }
-}
-
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }

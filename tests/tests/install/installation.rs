@@ -128,7 +128,7 @@ async fn takes(setup: Arc<InstallationSetup>, values: Vec<String>) {
     let kubectl = setup.cluster.kubectl();
     // A dry run creates no namespaces for later objects.
     for name in NAMESPACES {
-        if kubectl.try_run(["get", "namespace", name]).await.is_err() {
+        if !kubectl.try_run(["get", "namespace", name]).await.status.success() {
             kubectl.run(["create", "namespace", name]).await;
         }
     }
@@ -258,7 +258,8 @@ async fn the_node_agent_violates_one_standard_alone(setup: Arc<InstallationSetup
     let file = setup.dir.path().join("pod.json");
     fs::write(&file, pod.to_string()).unwrap();
     let file = file.display().to_string();
-    let refused = kubectl.try_run(["create", "--dry-run=server", "--filename", &file]).await.unwrap_err();
+    let refused = kubectl.try_run(["create", "--dry-run=server", "--filename", &file]).await;
+    let refused = refused.refused();
     let (_, violations) = refused.split_once("violates PodSecurity \"restricted:latest\": ").unwrap();
     let named: Vec<&str> =
         violations.split("), ").map(|violation| violation.split(" (").next().unwrap()).collect();
@@ -278,9 +279,7 @@ async fn the_installed_api_serves_under_another_name(setup: Arc<InstallationSetu
     let mut api = InstalledApi::start(cluster, "custom-metrics", "custom-api", bao.address()).await;
     until_true("the APIService to be available", async || {
         assert!(api.is_running(), "{}", api.log());
-        let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
-        let shown = kubectl.run(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
-        shown == "True"
+        kubectl.api_is_available().await
     })
     .await;
     let listed = kubectl.run(["get", "--raw", "/apis/custom.secrets.k8s.io/v1alpha1/secrets"]).await;

@@ -254,10 +254,9 @@ impl RbacSetup {
         let get = ["get", "vaultsecret", "db", "-n", name, "-o", "yaml", "--as=reader"];
         let list = ["get", "vaultsecret", "-n", name, "--as=reader"];
         let (one, all) = (kubectl.try_run(get).await, kubectl.try_run(list).await);
-        format!(
-            "{}\n{}",
-            one.unwrap_or_else(|complaint| complaint),
-            all.unwrap_or_else(|complaint| complaint)
+        [one.out, one.err, all.out, all.err].join(
+            "
+",
         )
     }
 

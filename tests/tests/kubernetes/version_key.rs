@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::{COFFER_NAMESPACE, Cluster, ClusterOptions, shipped_rbac};
 use coffer_tests::{
-    Csi, OpenBao, OpenBaoSetup, Servers, Suite, TestPod, TokenIssuer, call_as_web, until, until_true,
+    Csi, MountRefusal, OpenBao, OpenBaoSetup, Servers, Suite, TestPod, TokenIssuer, call_as_web, until,
+    until_true,
 };
 use data_encoding::BASE64URL;
 use futures_util::future::join_all;
@@ -69,7 +70,7 @@ impl VersionKeySetup {
     }
 
     /// Mounts for a new pod, and returns the version of its file.
-    async fn version(&self, csi: &Csi) -> Result<String, coffer_tests::MountRefusal> {
+    async fn version(&self, csi: &Csi) -> Result<String, MountRefusal> {
         let mounted = csi.mount(&call_as_web(&self.issuer, &TestPod::new("shop", "web"), OBJECTS)).await?;
         Ok(mounted.version("f").to_owned())
     }

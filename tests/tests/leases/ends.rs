@@ -7,8 +7,7 @@ use coffer_tests::{CEILING, LeaseTtls, Relay, Suite, TestPod, until_true, until_
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
-const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
+use crate::{LONG, SHORT};
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite

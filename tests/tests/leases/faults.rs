@@ -10,8 +10,7 @@ use coffer_tests::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
-const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
+use crate::{LONG, SHORT};
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite

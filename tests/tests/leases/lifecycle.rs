@@ -8,10 +8,10 @@ use coffer_tests::{LeaseTtls, Suite, TestPod, until, until_true};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// TTLs that a test can wait for, and one that does not end during a test.
-const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
+use crate::{LONG, SHORT};
+
+/// TTLs whose end a test can wait for.
 const ENDING: LeaseTtls<'static> = LeaseTtls { ttl: "15s", max_ttl: "36s" };
-const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite

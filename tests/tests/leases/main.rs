@@ -11,7 +11,13 @@ mod state_directory;
 use std::process::ExitCode;
 
 use coffer_tests::kubernetes::LeaseSetup;
-use coffer_tests::{Suite, TestProgram};
+use coffer_tests::{LeaseTtls, Suite, TestProgram};
+
+/// A TTL whose renewal a test can wait for.
+const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
+
+/// A TTL that needs no renewal during a test.
+const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
 fn main() -> ExitCode {
     // Tests that take servers away start their own.

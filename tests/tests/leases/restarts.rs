@@ -11,7 +11,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::{Signal, kill};
 use tokio::time::sleep;
 
-const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
+use crate::LONG;
 
 /// The log message about a request whose answer was lost.
 const ANSWER_LOST: &str = "no answer came while this path was asked for";

@@ -7,10 +7,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{LeaseSetup, user};
-use coffer_tests::{LeaseTtls, Suite, until_true};
+use coffer_tests::{Suite, until_true};
 
-const SHORT: LeaseTtls<'static> = LeaseTtls { ttl: "10s", max_ttl: "1h" };
-const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
+use crate::{LONG, SHORT};
 
 pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
     suite

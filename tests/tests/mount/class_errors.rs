@@ -1,7 +1,6 @@
 //! An invalid class is refused before any request to Vault, and the error names the mistake.
 
 use coffer_tests::{FakeVaultSetup, MountCall, MountRefusal, ScriptedAnswer, TestPod};
-use serde_json::json;
 
 /// Mounts, and checks that the error contains all of `parts` and that Vault got no request.
 async fn refused(setup: &FakeVaultSetup, objects: &str, parts: &[&str]) -> MountRefusal {
@@ -130,7 +129,7 @@ async fn yaml_bombs_are_refused_and_cost_no_memory() {
 #[tokio::test]
 async fn many_objects_are_fine() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
     let object = |n| format!("- {{objectName: f{n}, secretPath: kv/app, secretKey: k}}\n");
     let objects: String = (0..1000).map(object).collect();
     assert_eq!(setup.mount(&objects).await.unwrap().files.len(), 1000);
@@ -192,7 +191,7 @@ async fn attributes_must_be_a_flat_json_object() {
 #[tokio::test]
 async fn an_unknown_field_is_a_warning_with_a_suggestion() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
     let mounted =
         setup.mount("- {objectName: f, secretPath: kv/app, secretKey: k, filePermision: 0600}").await;
     assert_eq!(mounted.unwrap().text("f"), "v");

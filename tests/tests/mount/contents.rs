@@ -1,6 +1,8 @@
 //! The contents of a mount: files, modes and versions.
 
-use coffer_tests::{Csi, JwtRole, OpenBaoSetup, SimulatedDriver, TestPod, TokenRequest, call_as_web};
+use coffer_tests::{
+    Csi, JwtRole, MountCall, OpenBaoSetup, SimulatedDriver, TestPod, TokenRequest, call_as_web,
+};
 use reqwest::Method;
 use serde_json::json;
 
@@ -151,7 +153,7 @@ async fn openbao_s_parameters_work_as_vault_s() {
     let pod = TestPod::new("shop", "web");
     let (token, address) = (setup.issuer.token(&pod), setup.bao.address());
     for prefix in ["vault", "openbao", "bao"] {
-        let call = coffer_tests::MountCall::new(&pod)
+        let call = MountCall::new(&pod)
             .token("vault", &token)
             .param(&format!("{prefix}RoleName"), "web")
             .param("roleName", "web")

@@ -1,16 +1,14 @@
 //! Metrics, health and logs: the driver hides a failed remount, so operators have nothing else.
 
-use coffer_tests::{Csi, FakeVaultSetup, ScriptedAnswer, TestPod};
+use coffer_tests::{Csi, FakeVaultSetup, READ_APP, ScriptedAnswer, TestPod};
 use serde_json::json;
-
-const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
 #[tokio::test]
 async fn mounts_requests_and_logins_are_counted() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
     setup.vault.script("GET", "/v1/kv/denied", [ScriptedAnswer::error(403, "permission denied")]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP);
     for _ in 0..3 {
         setup.csi.mount(&call).await.unwrap();
     }
@@ -31,8 +29,8 @@ async fn mounts_requests_and_logins_are_counted() {
 #[tokio::test]
 async fn mounts_are_timed_and_caches_and_keys_are_shown() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
-    setup.mount(READ).await.unwrap();
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
+    setup.mount(READ_APP).await.unwrap();
     let metrics = setup.csi.metrics().await;
     for prefix in ["coffer_mount_", "coffer_vault_requests", "coffer_logins", "coffer_mounts", "coffer_"] {
         assert!(metrics.has(prefix), "no {prefix}: {}", metrics.0);
@@ -68,7 +66,7 @@ async fn health_says_whether_it_serves_and_nothing_about_vault() {
 #[tokio::test]
 async fn logs_are_json_where_asked() {
     let setup = FakeVaultSetup::start_with(Csi::options().flag("-log-format=json")).await;
-    setup.mount(READ).await.unwrap_err();
+    setup.mount(READ_APP).await.unwrap_err();
     let log = setup.csi.log();
     assert!(log.lines().count() > 0, "nothing was logged");
     for line in log.lines() {
@@ -82,7 +80,7 @@ async fn a_failed_mount_is_logged_with_its_pod_and_error() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::error(403, "permission denied")]);
     let pod = TestPod::new("shop", "web");
-    setup.csi.mount(&setup.call(&pod, READ)).await.unwrap_err();
+    setup.csi.mount(&setup.call(&pod, READ_APP)).await.unwrap_err();
     let log = setup.csi.log();
     for part in [pod.name.as_str(), "shop", "kv/app", "permission denied"] {
         assert!(log.contains(part), "no {part:?} in the log: {log}");

@@ -1,10 +1,10 @@
 //! Drivers up to 1.5.6 send the socket's path as `:authority`, which HTTP/2 forbids: they must work
 //! all the same.
 
+use anyhow::{Context, bail};
 use coffer_proto::v1alpha1::{MountRequest, MountResponse};
 use coffer_tests::{FakeVaultSetup, ScriptedAnswer, SimulatedDriver, TestPod};
 use prost::Message;
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
@@ -45,24 +45,24 @@ impl Http2Connection {
         stream: u32,
         headers: &str,
         request: &MountRequest,
-    ) -> Result<MountResponse, String> {
+    ) -> anyhow::Result<MountResponse> {
         let block = data_encoding::HEXLOWER.decode(headers.as_bytes()).unwrap();
         self.send(HEADERS, 4, stream, &block).await;
         self.send(0, 1, stream, &grpc_message(request)).await;
         self.answer(stream).await
     }
 
-    async fn answer(&mut self, stream: u32) -> Result<MountResponse, String> {
+    async fn answer(&mut self, stream: u32) -> anyhow::Result<MountResponse> {
         let mut message = Vec::new();
         loop {
             let (kind, flags, of, payload) = self.receive().await;
             match kind {
                 0 if of == stream => message.extend(payload),
                 HEADERS if of == stream && flags & 1 != 0 => {
-                    let message = message.get(5..).ok_or("an error instead of a message")?;
-                    return MountResponse::decode(message).map_err(|e| e.to_string());
+                    let message = message.get(5..).context("an error instead of a message")?;
+                    return Ok(MountResponse::decode(message)?);
                 }
-                RST_STREAM | GOAWAY => return Err(format!("frame {kind} with {payload:?}")),
+                RST_STREAM | GOAWAY => bail!("frame {kind} with {payload:?}"),
                 _ => {}
             }
         }
@@ -91,7 +91,7 @@ fn grpc_message(request: &MountRequest) -> Vec<u8> {
 
 async fn setup() -> (FakeVaultSetup, MountRequest) {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
     let call =
         setup.call(&TestPod::new("shop", "web"), "- {objectName: f, secretPath: kv/app, secretKey: k}");
     (setup, call.driver(SimulatedDriver::V1_5).request())

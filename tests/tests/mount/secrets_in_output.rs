@@ -1,6 +1,6 @@
 //! No token, secret or request argument appears in a log, a metric or an error, at any log level.
 
-use coffer_tests::{Csi, FakeVaultSetup, HMAC_KEY, MountCall, ScriptedAnswer, TestPod};
+use coffer_tests::{Csi, FakeVaultSetup, HMAC_KEY, LOGIN, MountCall, ScriptedAnswer, TestPod};
 use serde_json::json;
 
 const VALUE: &str = "s3cret-value-of-vault";
@@ -20,7 +20,7 @@ impl Scenario {
         let setup =
             FakeVaultSetup::start_with(options.env("VAULT_TOKEN", "s3cret-token-of-the-environment")).await;
         let logins = [ScriptedAnswer::login(LOGIN_TOKEN, 3600)];
-        setup.vault.script("POST", "/v1/auth/kubernetes/login", logins);
+        setup.vault.script("POST", LOGIN, logins);
         let secrets = [VALUE, ARGUMENT, LOGIN_TOKEN, "s3cret", "czNjcmV0"].map(str::to_owned).to_vec();
         let mut scenario = Self { setup, errors: Vec::new(), secrets };
         let key = String::from_utf8(HMAC_KEY.to_vec()).unwrap();
@@ -131,7 +131,7 @@ async fn run(flags: &[&str]) {
         ScriptedAnswer::raw(200, &[], format!(r#"{{"auth":{{"client_token":"{LOGIN_TOKEN}""#)),
         ScriptedAnswer::html(502),
     ] {
-        scenario.setup.vault.script("POST", "/v1/auth/kubernetes/login", [answer]);
+        scenario.setup.vault.script("POST", LOGIN, [answer]);
         let call = scenario.call("- {objectName: f, secretPath: kv/app, secretKey: k}");
         scenario.mount(&call).await;
     }
@@ -185,11 +185,7 @@ async fn even_when_vault_s_error_contains_it() {
     let jwt: String =
         request[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
     assert!(jwt.contains(&claims));
-    scenario.setup.vault.script(
-        "POST",
-        "/v1/auth/kubernetes/login",
-        [ScriptedAnswer::error(400, &format!("bad jwt {jwt}"))],
-    );
+    scenario.setup.vault.script("POST", LOGIN, [ScriptedAnswer::error(400, &format!("bad jwt {jwt}"))]);
     scenario.mount(&call).await;
 
     assert_eq!(scenario.errors.len(), 3, "{:?}", scenario.errors);

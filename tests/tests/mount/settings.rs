@@ -3,11 +3,10 @@
 use std::process::Command;
 
 use coffer_tests::{
-    Csi, CsiOptions, FakeVault, MountCall, ScriptedAnswer, TestPod, TokenIssuer, call_as_web, coffer_binary,
+    Csi, CsiOptions, FakeVault, MountCall, READ_APP, ScriptedAnswer, TestPod, TokenIssuer, call_as_web,
+    coffer_binary,
 };
-use serde_json::json;
 
-const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 const NOWHERE: &str = "http://127.0.0.1:9";
 
 struct SettingsSetup {
@@ -18,12 +17,12 @@ struct SettingsSetup {
 impl SettingsSetup {
     async fn new() -> Self {
         let vault = FakeVault::start().await;
-        vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+        vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
         Self { vault, issuer: TokenIssuer::new() }
     }
 
     fn call(&self) -> MountCall {
-        call_as_web(&self.issuer, &TestPod::new("shop", "web"), READ)
+        call_as_web(&self.issuer, &TestPod::new("shop", "web"), READ_APP)
     }
 
     async fn reaches(&self, what: &str, options: CsiOptions) {
@@ -98,7 +97,7 @@ async fn a_socket_called_openbao_has_openbao_s_defaults() {
     let csi = Csi::options().socket(&dir.path().join("openbao.sock")).env("BAO_ADDR", setup.vault.address());
     let csi = csi.start().await;
     let pod = TestPod::new("shop", "web");
-    let call = MountCall::new(&pod).param("openbaoRoleName", "web").objects(READ);
+    let call = MountCall::new(&pod).param("openbaoRoleName", "web").objects(READ_APP);
     csi.mount(&call.token("openbao", &setup.issuer.token(&pod)))
         .await
         .expect("the token of audience openbao");
@@ -113,7 +112,7 @@ async fn a_proxy_is_used_where_one_is_set() {
         &format!("{target}/v1/auth/kubernetes/login"),
         [ScriptedAnswer::login("hvs.x", 3600)],
     );
-    setup.vault.script("GET", &format!("{target}/v1/kv/app"), [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", &format!("{target}/v1/kv/app"), [ScriptedAnswer::app_secret()]);
     for name in ["VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY"] {
         let options = Csi::options().env(name, setup.vault.address()).env("VAULT_ADDR", target);
         setup.reaches(name, options).await;

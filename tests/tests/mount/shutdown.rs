@@ -1,10 +1,7 @@
 //! SIGTERM: running mounts finish, or get an error, within the drain period.
 
-use coffer_tests::{FakeVaultSetup, ScriptedAnswer, TestPod, until_true};
+use coffer_tests::{FakeVaultSetup, READ_APP, ScriptedAnswer, TestPod, until_true};
 use futures_util::future::join_all;
-use serde_json::json;
-
-const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
 #[tokio::test]
 async fn an_idle_provider_ends_at_once_and_removes_its_socket() {
@@ -18,8 +15,8 @@ async fn an_idle_provider_ends_at_once_and_removes_its_socket() {
 #[tokio::test]
 async fn running_mounts_are_finished() {
     let mut setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ);
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret().held()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP);
     let (mounted, ()) = tokio::join!(setup.csi.mount(&call), async {
         setup.vault.took("GET", "/v1/kv/app", 1).await;
         setup.csi.terminate();
@@ -34,7 +31,7 @@ async fn running_mounts_are_finished() {
 async fn mounts_that_cannot_finish_get_internal_before_the_end() {
     let mut setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
-    let mount = |_| async { setup.csi.mount(&setup.call(&TestPod::new("shop", "web"), READ)).await };
+    let mount = |_| async { setup.csi.mount(&setup.call(&TestPod::new("shop", "web"), READ_APP)).await };
     let (refusals, ()) = tokio::join!(join_all((0..20).map(mount)), async {
         setup.vault.took("GET", "/v1/kv/app", 1).await;
         setup.csi.terminate();

@@ -101,7 +101,7 @@ async fn an_object_s_version_is_hashicorp_s_to_the_byte() {
 #[tokio::test]
 async fn versions_are_the_same_for_every_pod_and_after_a_restart() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
     let objects =
         "[{objectName: one, secretPath: kv/app, secretKey: k}, {objectName: all, secretPath: kv/app}]";
     let first = setup.mount(objects).await.unwrap();

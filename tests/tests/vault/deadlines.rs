@@ -3,12 +3,8 @@
 
 use std::time::Duration;
 
-use coffer_tests::{Csi, FakeVaultSetup, ScriptedAnswer, SimulatedDriver, TestPod};
+use coffer_tests::{Csi, FakeVaultSetup, LOGIN, READ_APP, ScriptedAnswer, SimulatedDriver, TestPod};
 use futures_util::future::join_all;
-use serde_json::json;
-
-const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
-const LOGIN: &str = "/v1/auth/kubernetes/login";
 
 /// The test's client enforces the deadline itself with CANCELLED, which no answer may carry. So any
 /// answer proves that it came in time.
@@ -18,7 +14,7 @@ const DEADLINE: Option<Duration> = Some(Duration::from_secs(8));
 async fn a_hung_read_ends_before_the_deadline() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP).timeout(DEADLINE);
     let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
 }
@@ -28,7 +24,7 @@ async fn a_hung_read_ends_before_the_deadline() {
 async fn a_mount_leaves_the_driver_some_of_its_time() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(12)));
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP).timeout(Some(Duration::from_secs(12)));
     let mounted = tokio::time::timeout(Duration::from_secs(10), setup.csi.mount(&call)).await;
     mounted.expect("the answer came with less than two seconds to spare").unwrap_err();
 }
@@ -37,7 +33,7 @@ async fn a_mount_leaves_the_driver_some_of_its_time() {
 async fn a_hung_login_ends_before_the_deadline() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("POST", LOGIN, [ScriptedAnswer::hangs()]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP).timeout(DEADLINE);
     let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["login"]), "{refusal:?}");
 }
@@ -58,7 +54,7 @@ async fn mounts_that_queue_behind_a_hung_vault_end_before_their_deadline_too() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("POST", LOGIN, [ScriptedAnswer::hangs()]);
     let mount = |_| async {
-        let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+        let call = setup.call(&TestPod::new("shop", "web"), READ_APP).timeout(DEADLINE);
         setup.csi.mount(&call).await.unwrap_err()
     };
     let refusals = join_all((0..200).map(mount)).await;
@@ -70,7 +66,7 @@ async fn mounts_that_queue_behind_a_hung_vault_end_before_their_deadline_too() {
 async fn retries_end_before_the_deadline() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::error(500, "internal error")]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(DEADLINE);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP).timeout(DEADLINE);
     let refusal = setup.csi.mount(&call).await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app", "500"]), "{refusal:?}");
 }
@@ -79,15 +75,15 @@ async fn retries_end_before_the_deadline() {
 async fn a_deadline_shorter_than_any_margin_still_has_a_final_answer() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::hangs()]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP);
     setup.csi.mount(&call.timeout(Some(Duration::from_secs(4)))).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_vault_that_is_slow_but_answers_is_waited_for() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
-    let call = setup.call(&TestPod::new("shop", "web"), READ).timeout(Some(Duration::from_secs(60)));
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret().held()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP).timeout(Some(Duration::from_secs(60)));
     let (mounted, ()) = tokio::join!(setup.csi.mount(&call), async {
         setup.vault.took("GET", "/v1/kv/app", 1).await;
         setup.vault.release();
@@ -113,8 +109,10 @@ async fn the_client_s_own_timeout_is_set_as_in_vault_s_client() {
 async fn a_mount_without_a_deadline_ends_by_itself() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("POST", LOGIN, [ScriptedAnswer::hangs()]);
-    let call =
-        setup.call(&TestPod::new("shop", "web"), READ).driver(SimulatedDriver::V1_5Rotation).timeout(None);
+    let call = setup
+        .call(&TestPod::new("shop", "web"), READ_APP)
+        .driver(SimulatedDriver::V1_5Rotation)
+        .timeout(None);
     let mounted = tokio::time::timeout(Duration::from_secs(120), setup.csi.mount(&call)).await;
     mounted.expect("the mount never ended").unwrap_err();
 }

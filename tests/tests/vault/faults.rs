@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use coffer_tests::{
-    Csi, FakeVault, FakeVaultSetup, MountRefusal, OpenBaoSetup, ScriptedAnswer, TestPod, call_as_web,
+    Csi, FakeVault, FakeVaultSetup, LOGIN, MountRefusal, Mounted, OpenBaoSetup, ScriptedAnswer, TestCa,
+    TestPod, TokenIssuer, call_as_web,
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -15,7 +16,7 @@ fn object(path: &str) -> String {
     format!("- {{objectName: db-password, secretPath: {path}, secretKey: k}}")
 }
 
-async fn mount(setup: &FakeVaultSetup, path: &str) -> Result<coffer_tests::Mounted, MountRefusal> {
+async fn mount(setup: &FakeVaultSetup, path: &str) -> Result<Mounted, MountRefusal> {
     let call = setup.call(&TestPod::new("shop", "web"), &object(path)).timeout(Some(DEADLINE));
     setup.csi.mount(&call).await
 }
@@ -92,7 +93,7 @@ async fn a_body_over_the_limit_is_cut_off() {
     let refusal = mount(&setup, "kv/large").await.unwrap_err();
     assert!(refusal.names(&["db-password", "kv/large"]), "{refusal:?}");
 
-    setup.vault.script("POST", "/v1/auth/kubernetes/login", [ScriptedAnswer::large(10 << 20)]);
+    setup.vault.script("POST", LOGIN, [ScriptedAnswer::large(10 << 20)]);
     let refusal = mount(&setup, "kv/app").await.unwrap_err();
     assert!(refusal.names(&["login"]), "{refusal:?}");
     setup.csi.version().await.expect("the process is still running");
@@ -153,7 +154,7 @@ async fn a_login_that_fails_says_what_vault_said() {
         ("502", ScriptedAnswer::html(502), &["502"]),
         ("redirect", ScriptedAnswer::redirect(307, ""), &[]),
     ] {
-        setup.vault.script("POST", "/v1/auth/kubernetes/login", [answer]);
+        setup.vault.script("POST", LOGIN, [answer]);
         let refusal = mount(&setup, "kv/app").await.expect_err(name);
         assert!(
             refusal.names(&["login"]) && refusal.names(words),
@@ -165,7 +166,7 @@ async fn a_login_that_fails_says_what_vault_said() {
 #[tokio::test]
 async fn a_vault_that_is_down_is_named() {
     let csi = Csi::options().start().await;
-    let issuer = coffer_tests::TokenIssuer::new();
+    let issuer = TokenIssuer::new();
     let call = call_as_web(&issuer, &TestPod::new("shop", "web"), &object("kv/app")).timeout(Some(DEADLINE));
     for (address, part) in [
         ("http://127.0.0.1:9", "127.0.0.1:9"),
@@ -192,10 +193,10 @@ async fn a_real_vault_that_is_sealed_says_so() {
 #[tokio::test]
 async fn a_vault_that_speaks_no_http_is_an_error() {
     let csi = Csi::options().start().await;
-    let ca = coffer_tests::TestCa::new();
+    let ca = TestCa::new();
     let tls_only = FakeVault::start_tls(&ca).await;
     let plain = tls_only.address().replace("https:", "http:");
-    let issuer = coffer_tests::TokenIssuer::new();
+    let issuer = TokenIssuer::new();
     let call = call_as_web(&issuer, &TestPod::new("shop", "web"), &object("kv/app")).timeout(Some(DEADLINE));
     csi.mount(&call.param("vaultAddress", &plain)).await.unwrap_err();
     csi.version().await.expect("the process is still running");

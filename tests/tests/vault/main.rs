@@ -10,3 +10,7 @@ mod retries;
 mod test_servers;
 mod tls;
 mod tokens;
+
+/// The objects of a class that issues a certificate into file `f`.
+const ISSUE: &str =
+    "- {objectName: f, secretPath: pki/issue/web, secretKey: k, method: POST, secretArgs: {a: b}}";

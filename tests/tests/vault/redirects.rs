@@ -1,25 +1,22 @@
 //! Redirects of a standby Vault: one is followed, with the complete request, and never from HTTPS
 //! to HTTP.
 
-use coffer_tests::{Csi, FakeVault, FakeVaultSetup, ScriptedAnswer, TestCa, TestPod, call_as_web};
-use serde_json::json;
+use coffer_tests::{
+    Csi, FakeVault, FakeVaultSetup, LOGIN, READ_APP, ScriptedAnswer, TestCa, TestPod, TokenIssuer,
+    call_as_web,
+};
 
-const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
-const ISSUE: &str =
-    "- {objectName: f, secretPath: pki/issue/web, secretKey: k, method: POST, secretArgs: {a: b}}";
-
-fn good() -> ScriptedAnswer {
-    ScriptedAnswer::secret(json!({ "k": "v" }))
-}
+use crate::ISSUE;
 
 #[tokio::test]
 async fn one_redirect_is_followed_with_method_body_token_and_namespace() {
     let setup = FakeVaultSetup::start().await;
     let active = FakeVault::start().await;
-    active.script("GET", "/v1/kv/app", [good()]);
-    active.script("POST", "/v1/pki/issue/web", [good()]);
+    active.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
+    active.script("POST", "/v1/pki/issue/web", [ScriptedAnswer::app_secret()]);
     for status in [301, 302, 307] {
-        for (method, path, objects) in [("GET", "/v1/kv/app", READ), ("POST", "/v1/pki/issue/web", ISSUE)] {
+        for (method, path, objects) in [("GET", "/v1/kv/app", READ_APP), ("POST", "/v1/pki/issue/web", ISSUE)]
+        {
             let location = format!("{}{path}", active.address());
             setup.vault.script(method, path, [ScriptedAnswer::redirect(status, &location)]);
             let call = setup.call(&TestPod::new("shop", "web"), objects).param("vaultNamespace", "team");
@@ -40,14 +37,14 @@ async fn one_redirect_is_followed_with_method_body_token_and_namespace() {
 async fn a_login_is_redirected_too() {
     let setup = FakeVaultSetup::start().await;
     let active = FakeVault::start().await;
-    let login = "/v1/auth/kubernetes/login";
+    let login = LOGIN;
     setup.vault.script(
         "POST",
         login,
         [ScriptedAnswer::redirect(307, &format!("{}{login}", active.address()))],
     );
-    setup.vault.script("GET", "/v1/kv/app", [good()]);
-    setup.mount(READ).await.unwrap();
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
+    setup.mount(READ_APP).await.unwrap();
     let followed = active.requests_to("POST", login).pop().unwrap();
     assert_eq!(followed.json()["role"], "web");
     assert!(followed.json()["jwt"].as_str().is_some_and(|jwt| jwt.len() > 100));
@@ -57,8 +54,8 @@ async fn a_login_is_redirected_too() {
 async fn a_relative_redirect_stays_with_the_server() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::redirect(307, "/v1/kv/elsewhere?x=1")]);
-    setup.vault.script("GET", "/v1/kv/elsewhere", [good()]);
-    setup.mount(READ).await.unwrap();
+    setup.vault.script("GET", "/v1/kv/elsewhere", [ScriptedAnswer::app_secret()]);
+    setup.mount(READ_APP).await.unwrap();
     assert_eq!(setup.vault.requests_to("GET", "/v1/kv/elsewhere")[0].query, "x=1");
 }
 
@@ -66,7 +63,7 @@ async fn a_relative_redirect_stays_with_the_server() {
 async fn a_second_redirect_is_not_followed() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::redirect(307, "/v1/kv/app")]);
-    let refusal = setup.mount(READ).await.unwrap_err();
+    let refusal = setup.mount(READ_APP).await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
     assert_eq!(setup.vault.requests_to("GET", "/v1/kv/app").len(), 2);
 }
@@ -75,19 +72,19 @@ async fn a_second_redirect_is_not_followed() {
 async fn https_is_never_left_for_http() {
     let ca = TestCa::new();
     let (vault, clear) = (FakeVault::start_tls(&ca).await, FakeVault::start().await);
-    for (method, path) in [("GET", "/v1/kv/app"), ("POST", "/v1/auth/kubernetes/login")] {
-        clear.script(method, path, [good()]);
+    for (method, path) in [("GET", "/v1/kv/app"), ("POST", LOGIN)] {
+        clear.script(method, path, [ScriptedAnswer::app_secret()]);
     }
     let csi = Csi::options().flag(format!("-vault-addr={}", vault.address()));
     let csi = csi.flag(format!("-vault-tls-ca-cert={}", ca.certificate_file().display())).start().await;
-    let issuer = coffer_tests::TokenIssuer::new();
-    let mount = async || csi.mount(&call_as_web(&issuer, &TestPod::new("shop", "web"), READ)).await;
+    let issuer = TokenIssuer::new();
+    let mount = async || csi.mount(&call_as_web(&issuer, &TestPod::new("shop", "web"), READ_APP)).await;
 
     let away = |path: &str| ScriptedAnswer::redirect(307, &format!("{}{path}", clear.address()));
     vault.script("GET", "/v1/kv/app", [away("/v1/kv/app")]);
     let refusal = mount().await.unwrap_err();
     assert!(refusal.names(&["f", "kv/app"]), "{refusal:?}");
-    vault.script("POST", "/v1/auth/kubernetes/login", [away("/v1/auth/kubernetes/login")]);
+    vault.script("POST", LOGIN, [away(LOGIN)]);
     mount().await.unwrap_err();
     assert_eq!(clear.requests().len(), 0, "the token or the login was sent without TLS");
 }
@@ -96,7 +93,7 @@ async fn https_is_never_left_for_http() {
 async fn redirects_can_be_turned_off() {
     let setup = FakeVaultSetup::start_with(Csi::options().env("VAULT_DISABLE_REDIRECTS", "true")).await;
     setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::redirect(307, "/v1/kv/elsewhere")]);
-    setup.vault.script("GET", "/v1/kv/elsewhere", [good()]);
-    setup.mount(READ).await.unwrap_err();
+    setup.vault.script("GET", "/v1/kv/elsewhere", [ScriptedAnswer::app_secret()]);
+    setup.mount(READ_APP).await.unwrap_err();
     assert_eq!(setup.vault.requests_to("GET", "/v1/kv/elsewhere").len(), 0);
 }

@@ -54,7 +54,7 @@ async fn certificates_of_different_arguments_are_different_requests() {
 #[tokio::test]
 async fn arguments_in_another_order_are_the_same_request() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("POST", "/v1/transit/x", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("POST", "/v1/transit/x", [ScriptedAnswer::app_secret()]);
     let objects = "
 - {objectName: a, secretPath: transit/x, secretKey: k, method: POST, secretArgs: {p: one, q: {b: 1, a: 2}}}
 - {objectName: b, secretPath: transit/x, secretKey: k, method: POST, secretArgs: {q: {a: 2, b: 1}, p: one}}
@@ -151,7 +151,7 @@ async fn paths_reach_vault_as_the_class_wrote_them() {
 #[tokio::test]
 async fn every_request_carries_what_vault_asks_of_a_client() {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
     let pod = TestPod::new("shop", "web");
     let call = setup.call(&pod, "- {objectName: f, secretPath: kv/app, secretKey: k}");
     setup.csi.mount(&call.param("vaultNamespace", "team/a")).await.unwrap();

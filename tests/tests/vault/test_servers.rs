@@ -70,11 +70,7 @@ async fn openbao_serves_its_unix_socket_and_can_be_sealed() {
 #[tokio::test]
 async fn the_fake_vault_answers_by_script_and_records() {
     let vault = FakeVault::start().await;
-    vault.script(
-        "GET",
-        "/v1/kv/a",
-        [ScriptedAnswer::error(500, "oh"), ScriptedAnswer::secret(json!({ "k": "v" }))],
-    );
+    vault.script("GET", "/v1/kv/a", [ScriptedAnswer::error(500, "oh"), ScriptedAnswer::app_secret()]);
     let client = http_client();
     let url = format!("{}/v1/kv/a?x=1", vault.address());
     let mut answers = Vec::new();
@@ -98,7 +94,7 @@ async fn the_fake_vault_answers_by_script_and_records() {
 #[tokio::test]
 async fn the_fake_vault_holds_answers_and_breaks_off() {
     let vault = FakeVault::start().await;
-    vault.script("GET", "/v1/kv/held", [ScriptedAnswer::secret(json!({ "k": "v" })).held()]);
+    vault.script("GET", "/v1/kv/held", [ScriptedAnswer::app_secret().held()]);
     vault.script("GET", "/v1/kv/half", [ScriptedAnswer::closes_midway()]);
     vault.script("GET", "/v1/kv/none", [ScriptedAnswer::closes_at_once()]);
     let (client, address) = (http_client(), vault.address().to_owned());

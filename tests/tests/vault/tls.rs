@@ -1,12 +1,9 @@
 //! TLS to Vault: trust set by flag, environment and class, and files that a class may not name.
 
 use coffer_tests::{
-    Csi, CsiOptions, FakeVault, MountCall, MountRefusal, Mounted, ScriptedAnswer, TestCa, TestPod,
+    Csi, CsiOptions, FakeVault, MountCall, MountRefusal, Mounted, READ_APP, ScriptedAnswer, TestCa, TestPod,
     TokenIssuer, call_as_web,
 };
-use serde_json::json;
-
-const READ: &str = "- {objectName: f, secretPath: kv/app, secretKey: k}";
 
 struct TlsSetup {
     ca: TestCa,
@@ -17,7 +14,7 @@ impl TlsSetup {
     async fn new() -> Self {
         let ca = TestCa::new();
         let vault = FakeVault::start_tls(&ca).await;
-        vault.script("GET", "/v1/kv/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+        vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
         Self { ca, vault }
     }
 
@@ -26,7 +23,7 @@ impl TlsSetup {
     }
 
     fn call(&self) -> MountCall {
-        call_as_web(&TokenIssuer::new(), &TestPod::new("shop", "web"), READ)
+        call_as_web(&TokenIssuer::new(), &TestPod::new("shop", "web"), READ_APP)
     }
 
     async fn mount(&self, options: CsiOptions) -> Result<Mounted, MountRefusal> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use coffer_tests::{
-    Csi, FakeVaultSetup, JwtRole, MountCall, OpenBaoSetup, ScriptedAnswer, TestPod, TokenRequest, until_true,
+    Csi, FakeVaultSetup, JwtRole, LOGIN, MountCall, OpenBaoSetup, ScriptedAnswer, TestPod, TokenIssuer,
+    TokenRequest, until_true,
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -18,7 +19,7 @@ async fn setup() -> OpenBaoSetup {
 
 async fn fake_vault_setup() -> FakeVaultSetup {
     let setup = FakeVaultSetup::start().await;
-    setup.vault.script("GET", "/v1/secret/data/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/secret/data/app", [ScriptedAnswer::app_secret()]);
     setup
 }
 
@@ -36,7 +37,7 @@ async fn a_pod_logs_in_once_for_several_mounts() {
 #[tokio::test]
 async fn mounts_of_a_pod_at_once_share_one_login() {
     let setup = fake_vault_setup().await;
-    let login = "/v1/auth/kubernetes/login";
+    let login = LOGIN;
     setup.vault.script("POST", login, [ScriptedAnswer::login("hvs.one", 3600).held()]);
     let call = setup.call(&TestPod::new("shop", "web"), OBJECTS);
     let mounts = join_all((0..10).map(|_| setup.csi.mount(&call)));
@@ -65,7 +66,7 @@ async fn two_pods_never_share_a_token() {
 #[tokio::test]
 async fn everything_that_vault_may_decide_on_separates_tokens() {
     let setup = fake_vault_setup().await;
-    for path in ["/v1/auth/other/login", "/v1/auth/kubernetes/login"] {
+    for path in ["/v1/auth/other/login", LOGIN] {
         setup.vault.script(
             "POST",
             path,
@@ -96,7 +97,7 @@ async fn everything_that_vault_may_decide_on_separates_tokens() {
 async fn a_token_near_its_end_is_replaced() {
     let setup = fake_vault_setup().await;
     let logins = (0..100).map(|n| ScriptedAnswer::login(&format!("hvs.short-{n}"), 3));
-    setup.vault.script("POST", "/v1/auth/kubernetes/login", logins);
+    setup.vault.script("POST", LOGIN, logins);
     let call = setup.call(&TestPod::new("shop", "web"), OBJECTS);
     until_true("a second login", async || {
         setup.csi.mount(&call).await.unwrap();
@@ -145,7 +146,7 @@ async fn a_refused_login_names_auth_path_and_role() {
     for (case, token) in [
         ("wrong audience", setup.issuer.token_with(&pod, &elsewhere)),
         ("expired", setup.issuer.token_with(&pod, &expired)),
-        ("another issuer", coffer_tests::TokenIssuer::new().token(&pod)),
+        ("another issuer", TokenIssuer::new().token(&pod)),
         ("no token at all", "not a token".to_owned()),
     ] {
         let call = setup.call(&pod, OBJECTS).token("vault", &token);
@@ -176,12 +177,12 @@ async fn a_login_answer_without_a_token_is_an_error_and_no_crash() {
         ("half an answer", ScriptedAnswer::closes_midway()),
         ("no answer", ScriptedAnswer::closes_at_once()),
     ] {
-        setup.vault.script("POST", "/v1/auth/kubernetes/login", [answer]);
+        setup.vault.script("POST", LOGIN, [answer]);
         let refusal = setup.mount(OBJECTS).await.expect_err(case);
         assert!(refusal.names(&["login"]), "{case}: {refusal:?}");
         setup.csi.version().await.expect("the process is still running");
     }
-    setup.vault.script("POST", "/v1/auth/kubernetes/login", [ScriptedAnswer::login("hvs.good", 3600)]);
+    setup.vault.script("POST", LOGIN, [ScriptedAnswer::login("hvs.good", 3600)]);
     assert_eq!(setup.mount(OBJECTS).await.unwrap().text("f"), "v");
 }
 
@@ -207,7 +208,7 @@ async fn a_token_in_the_provider_s_environment_is_ignored_with_a_warning() {
 #[tokio::test]
 async fn a_full_cache_drops_tokens_and_still_serves() {
     let setup = FakeVaultSetup::start_with(Csi::options().flag("-cache-size=2")).await;
-    setup.vault.script("GET", "/v1/secret/data/app", [ScriptedAnswer::secret(json!({ "k": "v" }))]);
+    setup.vault.script("GET", "/v1/secret/data/app", [ScriptedAnswer::app_secret()]);
     let pods: Vec<_> = (0..5).map(|_| TestPod::new("shop", "web")).collect();
     for pod in pods.iter().chain(&pods) {
         setup.csi.mount(&setup.call(pod, OBJECTS)).await.unwrap();

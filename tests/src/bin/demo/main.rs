@@ -120,7 +120,7 @@ async fn with_kubernetes() {
     ] {
         println!("    $ {command}");
         let shown = until("the command to work", async || {
-            let printed = setup.shell(command).await;
+            let printed = setup.cluster.kubectl().shell(command).await;
             printed.status.success().then_some(printed.out)
         })
         .await;
