@@ -1,12 +1,13 @@
-//! Where the programs under test lie.
+//! Finds the programs under test.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// A binary of this workspace: in `COFFER_BIN_DIR`, else where cargo put this test's own executable.
+/// Returns the path of a binary of this workspace: in `COFFER_BIN_DIR` when set, else in the target
+/// directory of the running executable.
 ///
 /// # Panics
-/// When it was not built.
+/// If the binary is not built.
 pub fn coffer_binary(name: &str) -> PathBuf {
     let dir = env::var_os("COFFER_BIN_DIR").map_or_else(own_target_dir, PathBuf::from);
     let path = dir.join(name);
@@ -14,10 +15,11 @@ pub fn coffer_binary(name: &str) -> PathBuf {
     path
 }
 
-/// OpenBao's binary: `COFFER_BAO`, else the one that `cargo xtask test` brought.
+/// Returns the path of OpenBao's binary: `COFFER_BAO` when set, else the binary that `cargo xtask
+/// test` installed.
 ///
 /// # Panics
-/// When there is none.
+/// If there is no such binary.
 pub fn find_bao() -> PathBuf {
     if let Some(path) = env::var_os("COFFER_BAO") {
         return path.into();
@@ -29,11 +31,15 @@ pub fn find_bao() -> PathBuf {
     found.unwrap_or_else(|| panic!("no OpenBao under {}: run `cargo xtask test`", lib.display()))
 }
 
-pub(crate) fn workspace() -> &'static Path {
+/// Returns the root of the repository.
+///
+/// # Panics
+/// Never: this crate is in a folder of the workspace.
+pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
 }
 
-/// `target/debug` of `target/debug/deps/mount-…`, and of `target/debug/coffer-demo` too.
+/// Returns `target/debug` for `target/debug/deps/mount-…` and for `target/debug/coffer-demo`.
 fn own_target_dir() -> PathBuf {
     let mut dir = env::current_exe().expect("this program has a path");
     dir.pop();

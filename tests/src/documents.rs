@@ -1,13 +1,13 @@
-//! The documents that users read, and the code in them.
+//! Parses the documents for users: README.md, CONTRIBUTING.md and docs/.
 
 use std::fs;
 
 use crate::binaries::workspace;
 
-/// A document, by its path in the repository.
+/// A Markdown document of the repository.
 #[derive(Debug)]
-pub struct Document {
-    /// The path.
+pub struct MarkdownDocument {
+    /// The path in the repository.
     pub path: String,
     /// The text.
     pub text: String,
@@ -15,25 +15,25 @@ pub struct Document {
 
 /// A block of code in a document.
 #[derive(Clone, Debug)]
-pub struct Block {
+pub struct CodeBlock {
     /// The document's path.
     pub document: String,
-    /// The line of its first line.
+    /// The line number of the code's first line, counted from 1.
     pub line: usize,
-    /// What is written behind the fence; `sh` for a block that is only indented.
+    /// The language after the fence; `sh` for an indented block.
     pub language: String,
-    /// The code, without indentation of the whole.
+    /// The code, without the indentation of the block.
     pub text: String,
 }
 
-/// One command of a block: its words, without redirections, comments and what is fed to it.
-pub type Words = Vec<String>;
+/// The words of one command, without redirections, comments and heredocs.
+pub type CommandWords = Vec<String>;
 
-impl Document {
-    /// The documents in the root folder and in docs/.
+impl MarkdownDocument {
+    /// Reads the documents in the root folder and in docs/.
     ///
     /// # Panics
-    /// When they cannot be read.
+    /// If a file cannot be read.
     pub fn all() -> Vec<Self> {
         let docs = fs::read_dir(workspace().join("docs")).expect("the folder docs");
         let docs = docs.map(|entry| format!("docs/{}", entry.expect("an entry").file_name().display()));
@@ -44,22 +44,23 @@ impl Document {
         paths.into_iter().map(|path| Self { text: Self::read(&path), path }).collect()
     }
 
-    /// A file of the repository.
+    /// Returns the text of a file of the repository.
     ///
     /// # Panics
-    /// When it cannot be read.
+    /// If the file cannot be read.
     pub fn read(path: &str) -> String {
         fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Its blocks of code: between fences, or indented by four spaces outside of lists.
-    pub fn blocks(&self) -> Vec<Block> {
-        let mut blocks: Vec<Block> = Vec::new();
+    /// Returns the blocks of code: fenced blocks, and blocks indented by four spaces outside of
+    /// lists.
+    pub fn blocks(&self) -> Vec<CodeBlock> {
+        let mut blocks: Vec<CodeBlock> = Vec::new();
         let mut fence: Option<(usize, usize)> = None;
         let (mut in_list, mut after_blank, mut indented) = (false, true, false);
         for (n, line) in self.text.lines().enumerate() {
             let indentation = line.len() - line.trim_start().len();
-            let block = |language: &str, text: String| Block {
+            let block = |language: &str, text: String| CodeBlock {
                 document: self.path.clone(),
                 line: n + 1,
                 language: language.to_owned(),
@@ -69,7 +70,7 @@ impl Document {
                 fence = match fence {
                     Some(_) => None,
                     None => {
-                        blocks.push(Block { line: n + 2, ..block(language.trim(), String::new()) });
+                        blocks.push(CodeBlock { line: n + 2, ..block(language.trim(), String::new()) });
                         Some((blocks.len() - 1, indentation))
                     }
                 };
@@ -95,35 +96,36 @@ impl Document {
         blocks
     }
 
-    /// The targets of its links that are no web address.
+    /// Returns the targets of all links that are not web addresses.
     pub fn links(&self) -> Vec<String> {
         let targets = self.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
     }
 
-    /// The anchors of its headings, as GitHub makes them.
+    /// Returns the anchors of all headings, as GitHub derives them.
     pub fn anchors(&self) -> Vec<String> {
         let headings = self.text.lines().filter(|line| line.starts_with('#'));
         let anchor = |heading: &str| {
-            let kept = heading.trim_start_matches('#').trim().to_lowercase();
-            let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+            let text = heading.trim_start_matches('#').trim().to_lowercase();
+            let text = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            text.map(|c| if c == ' ' { '-' } else { c }).collect()
         };
         headings.map(anchor).collect()
     }
 }
 
-impl Block {
-    /// Where it is, for messages.
+impl CodeBlock {
+    /// Returns document and line, for messages.
     pub fn place(&self) -> String {
         format!("{}:{}", self.document, self.line)
     }
 
-    /// The commands of a shell block; where it shows what they print too, those behind a `$`.
+    /// Returns the commands of a shell block; in a block that shows output too, only the lines
+    /// after `$`.
     ///
     /// # Panics
-    /// On a quote or a heredoc without an end.
-    pub fn commands(&self) -> Vec<Words> {
+    /// If a quote or a heredoc is not closed.
+    pub fn commands(&self) -> Vec<CommandWords> {
         let mut commands = Vec::new();
         let text = self.text.replace("\\\n", " ");
         let is_dialogue = text.starts_with("$ ");
@@ -134,7 +136,7 @@ impl Block {
         });
         while let Some(line) = lines.next() {
             let mut line = line.to_owned();
-            // a quote may go on over lines
+            // a quote may span lines
             while unquoted(&line).is_none() {
                 line = format!(
                     "{line}\n{}",
@@ -154,14 +156,14 @@ impl Block {
     }
 }
 
-/// A piece of a line: a word, or an operator of the shell.
+/// A part of a line: a word, or an operator of the shell.
 #[derive(Debug)]
 enum Piece {
     Word(String),
     Operator(char),
 }
 
-/// The pieces of a line, quotes taken off; nothing where a quote has no end.
+/// Splits a line into words and operators without quotes; `None` if a quote is not closed.
 fn unquoted(line: &str) -> Option<Vec<Piece>> {
     let (mut pieces, mut word, mut quote): (Vec<Piece>, Option<String>, Option<char>) =
         (Vec::new(), None, None);
@@ -187,8 +189,8 @@ fn unquoted(line: &str) -> Option<Vec<Piece>> {
     quote.is_none().then_some(pieces)
 }
 
-fn split(pieces: Vec<Piece>) -> Vec<Words> {
-    let (mut commands, mut words, mut is_file) = (Vec::new(), Words::new(), false);
+fn split(pieces: Vec<Piece>) -> Vec<CommandWords> {
+    let (mut commands, mut words, mut is_file) = (Vec::new(), CommandWords::new(), false);
     for piece in pieces {
         match piece {
             Piece::Operator('<' | '>') => is_file = true,
@@ -206,8 +208,8 @@ fn split(pieces: Vec<Piece>) -> Vec<Words> {
 mod tests {
     use super::*;
 
-    fn document(text: &str) -> Document {
-        Document { path: "a.md".to_owned(), text: text.to_owned() }
+    fn document(text: &str) -> MarkdownDocument {
+        MarkdownDocument { path: "a.md".to_owned(), text: text.to_owned() }
     }
 
     #[test]
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_taken_apart_as_a_shell_does() {
+    fn commands_are_split_as_a_shell_does() {
         let text = "```sh\na 'b c' --d=\"e\" > f # g\nh | i - <<EOF\nno command\nEOF\nj \\\n  k && l\nm '{\n}'\n```\n";
         let commands = document(text).blocks()[0].commands();
         let words: Vec<Vec<&str>> =
@@ -231,7 +233,7 @@ mod tests {
 
     #[test]
     fn text_is_wrapped_at_100_columns() {
-        for document in Document::all() {
+        for document in MarkdownDocument::all() {
             let mut fenced = false;
             for (n, line) in document.text.lines().enumerate() {
                 fenced ^= line.trim_start().starts_with("```");

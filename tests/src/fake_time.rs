@@ -1,5 +1,5 @@
-//! A time of day that can be stepped for one process, as an operator or NTP steps a node's. It takes libfaketime, which leaves
-//! the monotonic clocks alone, as the kernel does.
+//! A wall clock that a test can step for one process, as an operator or NTP steps a node's clock.
+//! Uses libfaketime and leaves the monotonic clocks alone, as the kernel does.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::provider::CsiOptions;
 
-/// The time of day of the processes that are started with it.
+/// The wall clock of the processes that are started with this value.
 #[derive(Debug)]
 pub struct FakeTime {
     library: PathBuf,
@@ -16,10 +16,10 @@ pub struct FakeTime {
 }
 
 impl FakeTime {
-    /// The right time, for now.
+    /// Starts at the real time.
     ///
     /// # Panics
-    /// When it is not installed (Debian's package `libfaketime`).
+    /// If libfaketime is not installed (Debian's package `libfaketime`).
     pub fn new() -> Self {
         let library = find().expect("libfaketime: install Debian's package of that name");
         let fake = Self { library, dir: tempfile::tempdir().expect("a temporary directory") };
@@ -27,17 +27,17 @@ impl FakeTime {
         fake
     }
 
-    /// From now on the time of day differs so much from the right one: `+1h`, `-30m`.
+    /// Sets the offset to the real time: `+1h`, `-30m`.
     ///
     /// # Panics
-    /// When it cannot be written down.
+    /// If the offset cannot be written.
     pub fn step(&self, offset: &str) {
         let staged = self.dir.path().join("staged");
         fs::write(&staged, offset).expect("write the offset");
         fs::rename(staged, self.offset()).expect("put the offset in its place");
     }
 
-    /// Has an agent started with it.
+    /// Returns options that start an agent with this clock.
     #[must_use]
     pub fn options(&self, options: CsiOptions) -> CsiOptions {
         options
@@ -58,7 +58,7 @@ impl Default for FakeTime {
     }
 }
 
-/// Debian keeps it in a folder of the machine's architecture.
+/// Debian installs libfaketime in a folder named after the machine's architecture.
 fn find() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|path| path.exists())

@@ -1,12 +1,12 @@
-//! The harness's own HTTP client.
+//! The HTTP client of the harness.
 
 use std::sync::Once;
 use std::time::Duration;
 
-/// A client that follows no redirect and needs no certificate of the machine.
+/// Returns a client that follows no redirects and reads no certificates of the machine.
 ///
 /// # Panics
-/// When it cannot be built.
+/// If the client cannot be built.
 pub fn http_client() -> reqwest::Client {
     install_crypto();
     reqwest::Client::builder()
@@ -18,7 +18,7 @@ pub fn http_client() -> reqwest::Client {
         .expect("an HTTP client")
 }
 
-/// Makes ring the crypto of this process, once.
+/// Makes ring the crypto provider of this process, once.
 pub(crate) fn install_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,4 +1,4 @@
-//! The images: built by buildah from the Containerfile, run by runc as a node would run them.
+//! Builds the images with buildah from the Containerfile and runs them with runc, as a node would.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,20 +11,21 @@ use tempfile::TempDir;
 use crate::binaries::{coffer_binary, workspace};
 use crate::process::Process;
 
-/// The images, in a store of their own.
+/// The built images, in a container store of their own.
 #[derive(Debug)]
 pub struct Images {
     store: TempDir,
-    /// Whether the binaries need this machine's libraries: those that the tests build are not static.
+    /// Whether the binaries need this machine's libraries: the binaries that tests use are not
+    /// static.
     need_libraries: bool,
 }
 
-/// A container of one image, its root file system read-only.
+/// A container of one image, with a read-only root file system.
 #[derive(Debug)]
-pub struct Container {
+pub struct ImageContainer {
     root: PathBuf,
     entrypoint: Vec<String>,
-    /// `UID:GID`, as the image states it.
+    /// `UID:GID` from the image's configuration.
     pub user: String,
     mounts: Vec<Value>,
     dir: TempDir,
@@ -34,7 +35,7 @@ pub struct Container {
 /// The names of the images.
 pub const IMAGES: [&str; 2] = ["coffer-csi", "coffer-api-server"];
 
-/// Why images cannot be built and run here, if they cannot.
+/// Returns why images cannot be built and run on this machine, if they cannot.
 pub fn images_forbidden() -> Option<&'static str> {
     let runs = |tool| Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !["buildah", "runc"].into_iter().all(runs) {
@@ -44,30 +45,31 @@ pub fn images_forbidden() -> Option<&'static str> {
 }
 
 impl Images {
-    /// Builds both: of the static binaries in `out/` of that directory, else of those that the tests run.
+    /// Builds both images: from the static binaries in `binaries/out/`, else from the binaries
+    /// under test.
     ///
     /// # Panics
-    /// When one cannot be built.
+    /// If an image cannot be built.
     pub fn build(binaries: Option<&Path>) -> Self {
         let store = tempfile::tempdir().expect("a temporary directory");
         let images = Self { need_libraries: binaries.is_none(), store };
-        let place = binaries.map_or_else(|| images.stand_ins(), Path::to_owned);
+        let place = binaries.map_or_else(|| images.binaries_under_test(), Path::to_owned);
         for name in IMAGES {
             images.build_one(name, &place);
         }
         images
     }
 
-    /// What buildah knows of an image.
+    /// Returns what `buildah inspect` prints for an image.
     pub fn inspect(&self, name: &str) -> Value {
         let text = self.buildah(&["inspect", "--type=image", &reference(name)]);
         serde_json::from_str(&text).expect("JSON of buildah")
     }
 
-    /// Its size in bytes: its files and nothing compressed.
+    /// Returns the size in bytes of an image's files, uncompressed.
     ///
     /// # Panics
-    /// When there is no such image.
+    /// If there is no such image.
     pub fn size(&self, name: &str) -> u64 {
         size_below(Path::new(&self.mounted(name)))
     }
@@ -78,11 +80,11 @@ impl Images {
         self.buildah(&["push", &reference(name), &archive]);
     }
 
-    /// A container of an image.
-    pub fn container(&self, name: &str) -> Container {
+    /// Returns a container of an image, not yet running.
+    pub fn container(&self, name: &str) -> ImageContainer {
         static MADE: AtomicU32 = AtomicU32::new(1);
         let config = self.inspect(name)["OCIv1"]["config"].clone();
-        let mut container = Container {
+        let mut container = ImageContainer {
             root: self.mounted(name).into(),
             entrypoint: serde_json::from_value(config["Entrypoint"].clone()).expect("an entrypoint"),
             user: config["User"].as_str().expect("a user").to_owned(),
@@ -90,7 +92,7 @@ impl Images {
             dir: tempfile::tempdir().expect("a temporary directory"),
             id: format!("coffer-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)),
         };
-        // As kubelet has them in every container.
+        // As kubelet mounts them into every container.
         for file in ["/etc/hosts", "/etc/resolv.conf"] {
             container = container.mount(Path::new(file), file, "ro");
         }
@@ -103,7 +105,7 @@ impl Images {
         container
     }
 
-    /// The root of an image that holds what a build is sent.
+    /// Returns the root of an image that holds the whole build context.
     pub fn copied_context(&self) -> String {
         let file = self.store.path().join("Context");
         fs::write(&file, "FROM scratch\nCOPY . /\n").expect("write a file");
@@ -113,9 +115,9 @@ impl Images {
         self.buildah(&["mount", container.trim()]).trim().to_owned()
     }
 
-    /// The tests' own binaries in the place of the build stage's.
-    fn stand_ins(&self) -> PathBuf {
-        let place = self.store.path().join("stand-ins");
+    /// Collects the binaries under test, in place of the build stage's.
+    fn binaries_under_test(&self) -> PathBuf {
+        let place = self.store.path().join("binaries");
         let out = place.join("out");
         fs::create_dir_all(&out).expect("make a directory");
         for name in IMAGES {
@@ -127,7 +129,7 @@ impl Images {
         place
     }
 
-    /// A folder takes the place of the stage `build`: no image of Rust is fetched.
+    /// Builds one image. A folder takes the place of the stage `build`, so no Rust image is pulled.
     fn build_one(&self, name: &str, place: &Path) {
         let context = format!("build={}", place.display());
         let version = format!("VERSION={}", env!("CARGO_PKG_VERSION"));
@@ -153,7 +155,7 @@ impl Images {
         ]);
     }
 
-    /// Where a new container's root file system lies.
+    /// Creates a container, and returns the path of its root file system.
     fn mounted(&self, name: &str) -> String {
         let container = self.buildah(&["from", &reference(name)]);
         self.buildah(&["mount", container.trim()]).trim().to_owned()
@@ -171,8 +173,8 @@ impl Images {
     }
 }
 
-impl Container {
-    /// Shows a file or directory of this machine in it, `ro` or `rw`.
+impl ImageContainer {
+    /// Mounts a file or directory of this machine, with access `ro` or `rw`.
     #[must_use]
     pub fn mount(mut self, source: &Path, destination: &str, access: &str) -> Self {
         let options = ["rbind", access];
@@ -180,21 +182,22 @@ impl Container {
         self
     }
 
-    /// Runs the entrypoint with these arguments to its end.
+    /// Runs the entrypoint with these arguments, and waits for its end.
     ///
     /// # Panics
-    /// When it cannot be run at all.
+    /// If runc cannot be run.
     pub fn output(&self, arguments: &[&str]) -> Output {
         self.command(arguments, &[]).output().expect("runc runs")
     }
 
-    /// Runs the entrypoint with these arguments and variables.
+    /// Starts the entrypoint with these arguments and environment variables.
     pub fn start(&self, arguments: &[&str], environment: &[String]) -> Process {
         Process::start("runc", &mut self.command(arguments, environment), self.dir.path().join("log"))
     }
 
-    /// As the chart has it: the image's user, no capabilities, no new privileges, a root file system that is read-only. The
-    /// network is this machine's, where the servers are.
+    /// Returns the runc command with the chart's security settings: the image's user, no
+    /// capabilities, no new privileges, a read-only root file system. The network is this
+    /// machine's, where the servers are.
     fn command(&self, arguments: &[&str], environment: &[String]) -> Command {
         let ids = self.user.split(':').map(|id| id.parse().expect("a number"));
         let [uid, gid]: [u32; 2] = ids.collect::<Vec<_>>().try_into().expect("UID:GID");
@@ -225,9 +228,9 @@ impl Container {
     }
 }
 
-impl Drop for Container {
+impl Drop for ImageContainer {
     fn drop(&mut self) {
-        // It may be there no more.
+        // The container may have ended already.
         let _ = self.runc().args(["delete", "--force", &self.id]).stderr(Stdio::null()).status();
     }
 }
@@ -236,7 +239,7 @@ fn reference(name: &str) -> String {
     format!("localhost/{name}:{}", env!("CARGO_PKG_VERSION"))
 }
 
-/// The commit that is built, where there is one.
+/// Returns the commit of the workspace, or nothing outside of a Git checkout.
 fn revision() -> String {
     let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(workspace()).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());

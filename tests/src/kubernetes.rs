@@ -1,16 +1,16 @@
-//! A real Kubernetes for tests: kube-apiserver over etcd, the real driver, and kubelet's part played by the test.
+//! A real Kubernetes for tests: kube-apiserver over etcd and the real CSI driver; the test plays
+//! kubelet.
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`Etcd`], [`ApiServer`], [`ControllerManager`], [`Driver`] | one server each |
+//! | [`Etcd`], [`ApiServer`], [`ControllerManager`], [`DriverProcess`] | one server each |
 //! | [`Cluster`] | a kube-apiserver over etcd with what the driver and Coffer need installed |
-//! | [`Node`] | the driver and coffer-csi, and a [`Kubelet`] that mounts [`Volume`]s through them |
-//! | [`ClusterWithVault`] | a cluster, an OpenBao that reviews its tokens, a node of each driver [`Generation`] |
-//! | [`LeaseSite`] | a cluster, an OpenBao and a PostgreSQL; its [`LeaseNode`]s keep what is issued to a [`Tenant`]'s pods |
-//! | [`Namespace`] | a test's own place in the cluster |
-//! | [`Helm`] | one of the two generations, and the chart |
-//! | [`InstalledApi`], [`installed_csi`] | the programs, run as an installation's objects say |
-//! | [`Suite`] | the tests of one file, over servers that they share |
+//! | [`CsiNode`] | the driver, coffer-csi, and a [`Kubelet`] that mounts [`PodVolume`]s with them |
+//! | [`ClusterWithVault`] | a cluster, an OpenBao, and a node of each [`DriverGeneration`] |
+//! | [`LeaseSetup`] | a cluster, an OpenBao and a PostgreSQL, with [`LeaseNode`]s and [`Tenant`]s |
+//! | [`Namespace`] | a namespace, and the objects in it |
+//! | [`Helm`] | Helm 3 or 4, and the chart |
+//! | [`InstalledApi`], [`installed_csi`] | the programs, run as the installed objects say |
 
 pub mod aggregated;
 mod api_server;
@@ -27,38 +27,36 @@ mod kubeconfig;
 mod kubectl;
 mod kubelet;
 mod lease_node;
-mod lease_site;
+mod lease_setup;
 mod mounts;
 mod namespace;
 mod node;
 mod programs;
-mod suite;
 mod vault_login;
 mod with_vault;
 
 pub use api_server::ApiServer;
-pub use cluster::{Cluster, ClusterOptions, Tokens, shipped_rbac};
+pub use cluster::{Cluster, ClusterOptions, TokenDelivery, shipped_rbac};
 pub use controller_manager::ControllerManager;
-pub use driver::Driver;
+pub use driver::DriverProcess;
 pub use etcd::Etcd;
 pub use example::{example_class, example_namespace, example_secret};
 pub use helm::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
-pub use installed::{InstalledApi, Run, installed_csi};
+pub use installed::{InstalledApi, RunArguments, installed_csi};
 pub use kubeconfig::Kubeconfig;
-pub use kubectl::Kubectl;
-pub use kubelet::{Kubelet, Volume};
+pub use kubectl::{Kubectl, KubectlOutput};
+pub use kubelet::{Kubelet, PodVolume};
 pub use lease_node::LeaseNode;
-pub use lease_site::{LeaseSite, Tenant, user};
+pub use lease_setup::{LeaseSetup, Tenant, user};
 pub use mounts::mounts_forbidden;
 pub use namespace::Namespace;
-pub use node::Node;
-pub use programs::{Generation, kubectl_program};
-pub use suite::{Servers, Suite};
+pub use node::CsiNode;
+pub use programs::{DriverGeneration, kubectl_program};
 pub use vault_login::KubernetesRole;
 pub use with_vault::ClusterWithVault;
 
 /// The name of the CSIDriver object.
 const DRIVER_NAME: &str = "secrets-store.csi.k8s.io";
 
-/// The namespace in which coffer-csi runs, as the shipped manifests have it.
+/// The namespace of coffer-csi in the shipped manifests.
 pub const COFFER_NAMESPACE: &str = "coffer";

@@ -1,28 +1,29 @@
-//! The harness of Coffer's black-box tests: real servers and the built binaries, each behind one type.
+//! The harness of Coffer's black-box tests: real servers and the built binaries, one type for each.
 //!
 //! | type | what it is |
 //! |---|---|
 //! | [`OpenBao`] | a real OpenBao in dev mode, with an audit log that counts requests exactly |
-//! | [`FaultServer`] | a Vault that misbehaves by script |
-//! | [`Relay`] | a way to a real Vault on which answers can be held back |
-//! | [`Postgres`] | a real PostgreSQL, in which Vault makes users |
-//! | [`Issuer`] | what signs the service accounts' tokens |
-//! | [`Csi`] | the built `coffer-csi` on a socket of its own |
-//! | [`MountCall`] | one call as the driver makes it, and [`Mounted`], what came back |
-//! | [`Site`], [`FaultSite`] | one of the Vaults and a provider that uses it: where most tests start |
-//! | [`Document`], [`Block`] | what users read, and the code in it |
-//! | [`Images`] | the images that are shipped, and [`Container`]s of them |
+//! | [`FakeVault`] | a Vault with scripted answers, for faults |
+//! | [`Relay`] | a TCP relay to a real server, which can hold answers back |
+//! | [`Postgres`] | a real PostgreSQL, in which Vault creates users |
+//! | [`TokenIssuer`] | issues service account tokens |
+//! | [`Csi`] | the built `coffer-csi`, running on its own socket |
+//! | [`MountCall`], [`Mounted`] | a Mount call as the driver makes it, and its answer |
+//! | [`OpenBaoSetup`], [`FakeVaultSetup`] | a Vault and a provider that uses it: where most tests start |
+//! | [`MarkdownDocument`], [`CodeBlock`] | the documents for users, and the code in them |
+//! | [`Images`], [`ImageContainer`] | the shipped images, and containers of them |
+//! | [`Suite`], [`TestProgram`] | tests that share servers |
 //! | [`kubernetes`] | a real cluster with the real driver |
 //!
-//! Harness functions panic with what they waited for: a test has no use for their errors. Every process is
-//! ended by its own id when its value is dropped, and shows its log when the test failed.
+//! Functions of the harness panic with what they waited for: a test has no use for their errors. A
+//! process is killed by its own id when its value is dropped, and its log is shown if the test
+//! failed.
 
-mod answer;
 mod binaries;
-mod document_commands;
+mod command_blocks;
 mod documents;
 mod fake_time;
-mod fault;
+mod fake_vault;
 mod http;
 mod image;
 pub mod kubernetes;
@@ -36,29 +37,30 @@ mod postgres;
 mod process;
 mod provider;
 mod relay;
-mod site;
+mod setup;
+mod suite;
 mod tls;
 mod token;
 mod wait;
 
-pub use answer::Answer;
-pub use binaries::{coffer_binary, find_bao};
-pub use document_commands::{DOCUMENTED, Fate, fate};
-pub use documents::{Block, Document, Words};
+pub use binaries::{coffer_binary, find_bao, workspace};
+pub use command_blocks::{BlockTest, COMMAND_BLOCKS, block_test};
+pub use documents::{CodeBlock, CommandWords, MarkdownDocument};
 pub use fake_time::FakeTime;
-pub use fault::{FaultServer, Recorded};
+pub use fake_vault::{FakeVault, LOGIN, RecordedRequest, ScriptedAnswer};
 pub use http::http_client;
-pub use image::{Container, IMAGES, Images, images_forbidden};
-pub use metrics::Metrics;
-pub use mount::{Driver, File, MountCall, Mounted, Refusal, read_answer};
-pub use openbao::{Audited, OpenBao};
-pub use openbao_admin::Role;
-pub use pod::Pod;
-pub use postgres::{Postgres, Terms, postgres_is_installed};
+pub use image::{IMAGES, ImageContainer, Images, images_forbidden};
+pub use metrics::ScrapedMetrics;
+pub use mount::{MountCall, MountRefusal, Mounted, MountedFile, SimulatedDriver, read_answer};
+pub use openbao::{AuditedRequest, OpenBao};
+pub use openbao_admin::JwtRole;
+pub use pod::TestPod;
+pub use postgres::{LeaseTtls, Postgres, postgres_is_installed};
 pub use process::Process;
 pub use provider::{Csi, CsiOptions, HMAC_KEY};
 pub use relay::Relay;
-pub use site::{FaultSite, Site, call_as_web};
-pub use tls::{Issued, TestCa};
-pub use token::{Issuer, TokenRequest};
-pub use wait::{CEILING, until, until_within};
+pub use setup::{FakeVaultSetup, OpenBaoSetup, READ_APP, call_as_web};
+pub use suite::{Servers, Suite, TestProgram};
+pub use tls::{IssuedCertificate, TestCa};
+pub use token::{TokenIssuer, TokenRequest};
+pub use wait::{CEILING, until, until_true, until_true_within};

@@ -1,11 +1,11 @@
-//! Reading `/metrics`.
+//! Reads `/metrics`.
 
-/// The Prometheus text of a moment.
+/// The Prometheus text of one scrape.
 #[derive(Clone, Debug)]
-pub struct Metrics(pub String);
+pub struct ScrapedMetrics(pub String);
 
-impl Metrics {
-    /// The sum of all samples of that name whose labels hold every one of these (`outcome="ok"`).
+impl ScrapedMetrics {
+    /// Sums all samples of that name whose labels contain each of these (`outcome="ok"`).
     pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         let samples = self.0.lines().filter_map(sample);
         let wanted =
@@ -13,7 +13,7 @@ impl Metrics {
         wanted.map(|s| s.value).sum()
     }
 
-    /// Whether any sample's name starts so.
+    /// Returns whether any sample's name starts with `prefix`.
     pub fn has(&self, prefix: &str) -> bool {
         self.0.lines().filter_map(sample).any(|s| s.name.starts_with(prefix))
     }
@@ -25,7 +25,7 @@ struct Sample<'a> {
     value: f64,
 }
 
-/// `name{label="value"} 1` or `name 1`; a comment is none.
+/// Parses `name{label="value"} 1` or `name 1`; returns nothing for a comment.
 fn sample(line: &str) -> Option<Sample<'_>> {
     if line.starts_with('#') {
         return None;
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn samples_are_summed_by_name_and_labels() {
         let text = "# TYPE a counter\na{x=\"1\",y=\"2\"} 3\na{x=\"1\",y=\"3\"} 4\na{x=\"2\"} 5\nb 6\n";
-        let metrics = Metrics(text.to_owned());
+        let metrics = ScrapedMetrics(text.to_owned());
         assert!((metrics.sum("a", &["x=\"1\""]) - 7.0).abs() < f64::EPSILON);
         assert!((metrics.sum("a", &[]) - 12.0).abs() < f64::EPSILON);
         assert!((metrics.sum("b", &[]) - 6.0).abs() < f64::EPSILON);

@@ -1,4 +1,4 @@
-//! A real OpenBao of its own for a test.
+//! A real OpenBao for one test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::binaries::find_bao;
 use crate::http::http_client;
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::wait::until;
+use crate::wait::until_true;
 
-/// OpenBao in dev mode (KV v2 at `secret/`), ready and unsealed, on a loopback port and on a unix socket.
-/// Its administration is in `openbao_admin.rs`.
+/// OpenBao in dev mode (KV v2 at `secret/`), ready and unsealed, on a loopback port and a unix
+/// socket. `openbao_admin.rs` has the requests of an administrator.
 #[derive(Debug)]
 pub struct OpenBao {
     process: Process,
@@ -23,67 +23,67 @@ pub struct OpenBao {
     dir: TempDir,
 }
 
-/// One request that OpenBao took, as its audit log has it.
+/// A request in OpenBao's audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audited {
+pub struct AuditedRequest {
     /// `read`, `update`, `list`, …
     pub operation: String,
     /// The path, without `/v1/`.
     pub path: String,
-    /// Who asked: an id of the token, equal for equal tokens; `None` for a login.
+    /// The hash of the token, equal for equal tokens; `None` for a login.
     pub token: Option<String>,
 }
 
 impl OpenBao {
-    /// Starts a server that audits: [`Self::requests`] counts exactly.
+    /// Starts a server with an audit log: [`Self::requests`] counts exactly.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If the server does not become ready.
     pub async fn start() -> Self {
         Self::launch(true).await
     }
 
-    /// Starts a server without an audit log, for measuring.
+    /// Starts a server without an audit log, for benchmarks.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If the server does not become ready.
     pub async fn start_unaudited() -> Self {
         Self::launch(false).await
     }
 
-    /// Where it serves HTTP.
+    /// Returns the HTTP address.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The socket on which it serves HTTP too.
+    /// Returns the unix socket that serves the same API.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("bao.sock")
     }
 
-    /// Every request so far that did not come with the root token, in order.
+    /// Returns all requests so far that were not made with the root token, in order.
     ///
     /// # Panics
-    /// When the audit log is not what OpenBao writes.
-    pub fn requests(&self) -> Vec<Audited> {
+    /// If the audit log has an unknown format.
+    pub fn requests(&self) -> Vec<AuditedRequest> {
         let log = fs::read_to_string(audit_file(self.dir.path())).unwrap_or_default();
-        // The last line may still be in the writing.
+        // The last line may be incomplete.
         let whole = log.rfind('\n').map_or("", |end| &log[..end]);
         let entries = whole.lines().map(|line| serde_json::from_str(line).expect("JSON in the audit log"));
         entries.filter_map(|entry: Value| audited(&entry)).collect()
     }
 
-    /// How many of the [requests](Self::requests) were logins.
+    /// Returns the number of logins among the [requests](Self::requests).
     pub fn logins(&self) -> usize {
         self.requests().iter().filter(|request| request.path.ends_with("/login")).count()
     }
 
-    /// How many of the [requests](Self::requests) went to that path.
+    /// Returns the number of [requests](Self::requests) to a path.
     pub fn requests_to(&self, path: &str) -> usize {
         self.requests().iter().filter(|request| request.path == path).count()
     }
 
-    /// The server's CPU time and memory are measured there.
+    /// Returns the process, for its CPU time and memory.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -107,23 +107,23 @@ impl OpenBao {
         let address = format!("http://127.0.0.1:{port}");
         let http = http_client();
         let health = format!("{address}/v1/sys/health");
-        until("OpenBao to be ready", async || {
+        until_true("OpenBao to be ready", async || {
             assert!(process.is_running(), "OpenBao ended while starting");
-            let answer = http.get(&health).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let answer = http.get(&health).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
 
         let bao = Self { process, address, http, dir };
-        // Dev mode mounts `secret/` a moment after the server calls itself healthy.
-        until("KV v2 at secret/", async || bao.kv_is_ready().await.then_some(())).await;
+        // Dev mode mounts `secret/` only after the server has become healthy.
+        until_true("KV v2 at secret/", async || bao.kv_is_ready().await).await;
         bao
     }
 }
 
 fn configuration(dir: &Path, audit: bool) -> String {
     let socket = format!("listener \"unix\" {{ address = \"{}\" }}\n", dir.join("bao.sock").display());
-    // The metrics tell how many requests there were where no audit log does.
+    // The metrics count requests where there is no audit log.
     let telemetry = "telemetry { prometheus_retention_time = \"1h\" disable_hostname = true }\n";
     let file = audit_file(dir);
     let audit = if audit {
@@ -138,7 +138,7 @@ fn audit_file(dir: &Path) -> PathBuf {
     dir.join("audit.log")
 }
 
-fn audited(entry: &Value) -> Option<Audited> {
+fn audited(entry: &Value) -> Option<AuditedRequest> {
     let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
     let policies = entry.pointer("/auth/policies").and_then(Value::as_array);
     let by_root = policies.is_some_and(|policies| policies.iter().any(|policy| policy == "root"));
@@ -149,7 +149,7 @@ fn audited(entry: &Value) -> Option<Audited> {
     if path == "sys/audit/test" {
         return None;
     }
-    Some(Audited {
+    Some(AuditedRequest {
         operation: text("/request/operation").unwrap_or_default().to_owned(),
         path: path.to_owned(),
         token: text("/auth/client_token").map(str::to_owned),

@@ -4,25 +4,25 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::openbao::OpenBao;
-use crate::token::Issuer;
+use crate::token::TokenIssuer;
 
-/// A role of the JWT login: which subject gets which policies for how long.
+/// A role of the JWT auth method.
 #[derive(Clone, Debug)]
-pub struct Role {
-    /// Its name.
+pub struct JwtRole {
+    /// The role's name.
     pub name: String,
-    /// The one subject that may log in (`system:serviceaccount:NS:SA`), or everyone with a good token.
+    /// The one subject that may log in (`system:serviceaccount:NS:SA`); any subject if `None`.
     pub subject: Option<String>,
-    /// The audience that the token must be for.
+    /// The audience that tokens must have.
     pub audience: String,
-    /// What the login's token may do.
+    /// The policies of the tokens that Vault issues.
     pub policies: Vec<String>,
-    /// How long the login's token lives, as Vault writes it.
+    /// The TTL of the tokens that Vault issues, as Vault writes it.
     pub ttl: String,
 }
 
-impl Role {
-    /// A role for anyone's token of audience `vault`, with one policy and tokens for an hour.
+impl JwtRole {
+    /// Returns a role for any subject and audience `vault`, with one policy and a TTL of an hour.
     pub fn new(name: &str, policy: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -35,18 +35,19 @@ impl Role {
 }
 
 impl OpenBao {
-    /// The token that may do everything.
+    /// The root token.
     pub const ROOT_TOKEN: &str = "root-of-the-test";
 
-    /// Any request with the root token; the answer's JSON, or null where there is none.
+    /// Makes a request with the root token, and returns the answer's JSON, or null if there is
+    /// none.
     ///
     /// # Panics
-    /// When OpenBao refuses.
+    /// If OpenBao refuses the request.
     pub async fn admin(&self, method: Method, path: &str, body: Value) -> Value {
         self.admin_in("", method, path, body).await
     }
 
-    /// A request with the root token that OpenBao may refuse; nothing then.
+    /// Makes a request with the root token; returns nothing if OpenBao refuses it.
     pub async fn try_admin(&self, method: Method, path: &str, body: &Value) -> Option<Value> {
         let request = self.http.request(method, format!("{}/v1/{path}", self.address()));
         let answer =
@@ -58,7 +59,7 @@ impl OpenBao {
     /// [`Self::admin`] in a namespace.
     ///
     /// # Panics
-    /// When OpenBao refuses.
+    /// If OpenBao refuses the request.
     pub async fn admin_in(&self, namespace: &str, method: Method, path: &str, body: Value) -> Value {
         let mut request = self.http.request(method, format!("{}/v1/{path}", self.address()));
         request = request.header("X-Vault-Token", Self::ROOT_TOKEN).header("X-Vault-Namespace", namespace);
@@ -72,10 +73,10 @@ impl OpenBao {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    /// The status of a request with the root token, for what OpenBao may refuse.
+    /// Makes a request with the root token, and returns the HTTP status.
     ///
     /// # Panics
-    /// When OpenBao does not answer.
+    /// If OpenBao does not answer.
     pub async fn http_status(&self, method: Method, path: &str, body: Value) -> u16 {
         let request = self.http.request(method, format!("{}/v1/{path}", self.address()));
         let request = request.header("X-Vault-Token", Self::ROOT_TOKEN).body(body.to_string());
@@ -103,16 +104,16 @@ impl OpenBao {
         self.admin(Method::POST, &format!("sys/policies/acl/{name}"), json!({ "policy": rules })).await;
     }
 
-    /// Lets the issuer's tokens log in at `auth/<mount>`.
-    pub async fn jwt_login(&self, mount: &str, issuer: &Issuer) {
+    /// Enables JWT logins at `auth/<mount>` for the issuer's tokens.
+    pub async fn jwt_login(&self, mount: &str, issuer: &TokenIssuer) {
         self.admin(Method::POST, &format!("sys/auth/{mount}"), json!({ "type": "jwt" })).await;
         let keys = json!({ "jwt_validation_pubkeys": [issuer.public_key_pem()] });
         self.admin(Method::POST, &format!("auth/{mount}/config"), keys).await;
     }
 
-    /// Writes a role of the login at `auth/<mount>`.
-    pub async fn role(&self, mount: &str, role: &Role) {
-        let Role { name, subject, audience, policies, ttl } = role;
+    /// Writes a role of the auth method at `auth/<mount>`.
+    pub async fn role(&self, mount: &str, role: &JwtRole) {
+        let JwtRole { name, subject, audience, policies, ttl } = role;
         let mut body = json!({
             "role_type": "jwt",
             "user_claim": "sub",
@@ -126,10 +127,10 @@ impl OpenBao {
         self.admin(Method::POST, &format!("auth/{mount}/role/{name}"), body).await;
     }
 
-    /// Revokes every token that a login gave out, and tells how many there were.
+    /// Revokes all tokens that logins have issued, and returns their number.
     ///
     /// # Panics
-    /// When OpenBao's list of tokens is not a list.
+    /// If OpenBao's list of tokens is not a list.
     pub async fn revoke_login_tokens(&self) -> usize {
         let listed =
             self.admin(Method::from_bytes(b"LIST").expect("a method"), "auth/token/accessors", Value::Null);
@@ -146,20 +147,20 @@ impl OpenBao {
         revoked
     }
 
-    /// Seals it: from here on it answers 503.
+    /// Seals the server: from now on it answers 503.
     pub async fn seal(&self) {
         self.admin(Method::POST, "sys/seal", Value::Null).await;
     }
 
-    /// Unseals it by the key that it said at its start, as dev mode does.
+    /// Unseals the server with the key that dev mode printed at the start.
     ///
     /// # Panics
-    /// When it said none, or that is not it.
+    /// If the key was not printed, or does not unseal the server.
     pub async fn unseal(&self) {
         let log = self.process().log();
         let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).expect("a key");
-        let told = self.admin(Method::POST, "sys/unseal", json!({ "key": key })).await;
-        assert_eq!(told["sealed"], false);
+        let answer = self.admin(Method::POST, "sys/unseal", json!({ "key": key })).await;
+        assert_eq!(answer["sealed"], false);
     }
 
     pub(crate) async fn kv_is_ready(&self) -> bool {

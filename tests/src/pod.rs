@@ -2,21 +2,21 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A pod as the driver names it. Every pod made has a uid of its own.
+/// A pod as the driver describes it, with a unique uid.
 #[derive(Clone, Debug)]
-pub struct Pod {
-    /// Its namespace.
+pub struct TestPod {
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its uid.
+    /// The uid.
     pub uid: String,
-    /// The service account that it runs as.
+    /// The service account.
     pub service_account: String,
 }
 
-impl Pod {
-    /// A new pod of that namespace and service account.
+impl TestPod {
+    /// Returns a new pod with that namespace and service account.
     pub fn new(namespace: &str, service_account: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(1);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
@@ -28,7 +28,7 @@ impl Pod {
         }
     }
 
-    /// The subject of its token.
+    /// Returns the subject of the pod's token.
     pub fn subject(&self) -> String {
         format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
     }

@@ -1,11 +1,11 @@
-//! Loopback ports for servers that cannot pick one themselves.
+//! Loopback ports for servers that cannot choose a port themselves.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A port that was free a moment ago. Below the kernel's ephemeral range, so that no outgoing connection
-/// takes it in between, and never given twice by one test process. The port after it is left alone as well:
-/// OpenBao takes it for its cluster.
+/// Returns a port that was free a moment ago. The port is below the kernel's ephemeral range, so
+/// that no outgoing connection takes it in between, and is never returned twice in one process. The
+/// next port stays free as well: OpenBao uses it for its cluster.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 10_000;

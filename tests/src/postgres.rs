@@ -1,4 +1,4 @@
-//! A real PostgreSQL of its own for a test, from Debian's package, and the credentials that Vault makes in it.
+//! A real PostgreSQL for one test, from Debian's package, and the users that Vault creates there.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -16,7 +16,7 @@ use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
 
-/// PostgreSQL on a loopback port, run as a user without rights.
+/// PostgreSQL on a loopback port, run as an unprivileged user.
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
@@ -24,20 +24,20 @@ pub struct Postgres {
     dir: TempDir,
 }
 
-/// How long what a role of the database engine issues lives, as Vault writes it.
+/// The TTLs of a role of the database engine, as Vault writes them.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
-    /// Its `default_ttl`: what a renewal gives.
+pub struct LeaseTtls<'a> {
+    /// The `default_ttl`: what each renewal grants.
     pub ttl: &'a str,
-    /// Its `max_ttl`: where renewals end.
+    /// The `max_ttl`: where renewals end.
     pub max_ttl: &'a str,
 }
 
 impl Postgres {
-    /// Starts it.
+    /// Starts a server with an empty database.
     ///
     /// # Panics
-    /// When it is not installed (Debian's package `postgresql`) or does not come up.
+    /// If PostgreSQL is not installed (Debian's package `postgresql`) or does not become ready.
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         own(dir.path());
@@ -55,7 +55,7 @@ impl Postgres {
         postgres
     }
 
-    /// Lets Vault make users in it, at the mount `database`.
+    /// Mounts the database engine at `database`, connected to this server.
     pub async fn connect(&self, bao: &OpenBao) {
         bao.mount_engine("database", "database", json!({})).await;
         let url = format!(
@@ -72,8 +72,8 @@ impl Postgres {
         bao.admin(Method::POST, "database/config/pg", config).await;
     }
 
-    /// A role of the database engine: `database/creds/<name>` issues a user then.
-    pub async fn role(bao: &OpenBao, name: &str, terms: Terms<'_>) {
+    /// Writes a role of the database engine: `database/creds/<name>` then issues users.
+    pub async fn role(bao: &OpenBao, name: &str, terms: LeaseTtls<'_>) {
         let role = json!({
             "db_name": "pg",
             "creation_statements": [
@@ -85,28 +85,28 @@ impl Postgres {
         bao.admin(Method::POST, &format!("database/roles/{name}"), role).await;
     }
 
-    /// The users that Vault made for a role of the database engine and has not taken back.
+    /// Returns the users that Vault created for a role of the database engine and has not dropped.
     pub fn users(&self, role: &str) -> Vec<String> {
-        // Vault's names: v-<who>-<role, 8 characters>-<random>
+        // Vault's names: v-<display name>-<role, 8 characters>-<random>
         let role: String = role.chars().take(8).collect();
         let found = self.query(&format!("select rolname from pg_roles where rolname like 'v-%-{role}-%'"));
         found.expect("PostgreSQL answers").lines().map(str::to_owned).collect()
     }
 
-    /// Ends it at once; [`Self::start_again`] brings it back.
+    /// Kills the server; [`Self::start_again`] starts it again.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again with the data that it had.
+    /// Starts the server again with the same data.
     pub async fn start_again(&mut self) {
-        // a postmaster that was killed leaves its lock file
+        // a killed postmaster leaves its lock file
         let _ = fs::remove_file(self.dir.path().join("data/postmaster.pid"));
         self.process = launch(&self.dir.path().join("data"), self.dir.path(), self.port);
         until("PostgreSQL to be ready again", async || self.query("select 1")).await;
     }
 
-    /// Its log is shown when a test fails.
+    /// Returns the process, for its log.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -130,7 +130,7 @@ fn launch(data: &Path, dir: &Path, port: u16) -> Process {
     Process::start("PostgreSQL", &mut command, dir.join("postgres.log"))
 }
 
-/// A program of PostgreSQL's, which refuses to run as root.
+/// Returns a command that runs a program of PostgreSQL, which refuses to run as root.
 fn as_nobody(name: &str) -> Command {
     let mut command = Command::new(program(name));
     if let Some(user) = nobody() {
@@ -150,12 +150,12 @@ fn nobody() -> Option<User> {
     Uid::effective().is_root().then(nobody)
 }
 
-/// Whether the machine has it.
+/// Returns whether PostgreSQL is installed.
 pub fn postgres_is_installed() -> bool {
     find("postgres").is_some()
 }
 
-/// Debian keeps the servers out of the PATH, in a folder of their version.
+/// Debian installs the servers outside of PATH, in a folder named after their version.
 fn program(name: &str) -> PathBuf {
     find(name)
         .unwrap_or_else(|| panic!("no {name} in /usr/lib/postgresql: install Debian's package postgresql"))

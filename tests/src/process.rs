@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 
 use crate::wait::until;
 
-/// A running program whose output goes to a file. Killed by its own id when dropped; when the test is
-/// failing, its log is shown.
+/// A running program whose output goes to a file. Dropping the value kills the process by its id,
+/// and shows its log if the test is failing.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -24,7 +24,7 @@ impl Process {
     /// Starts `command` with both outputs in the file `log`.
     ///
     /// # Panics
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     pub fn start(name: &str, command: &mut Command, log: PathBuf) -> Self {
         let out = File::create(&log).expect("create the log file");
         let err = out.try_clone().expect("share the log file");
@@ -34,17 +34,17 @@ impl Process {
         Self { name: name.to_owned(), child, log }
     }
 
-    /// Everything that the process has printed so far.
+    /// Returns everything that the process has printed so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Its id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether the process has not ended.
+    /// Returns whether the process has not ended.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -52,32 +52,32 @@ impl Process {
     /// Sends SIGTERM.
     ///
     /// # Panics
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn terminate(&self) {
         kill(self.pid(), Signal::SIGTERM).expect("the process takes a signal");
     }
 
-    /// Stops it where it stands; [`Self::thaw`] lets it go on.
+    /// Suspends the process; [`Self::thaw`] resumes it.
     ///
     /// # Panics
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn freeze(&self) {
         kill(self.pid(), Signal::SIGSTOP).expect("the process takes a signal");
-        // Not before all of its threads stand.
+        // Returns only once all threads are stopped.
         waitpid(self.pid(), Some(WaitPidFlag::WUNTRACED)).expect("the process stops");
     }
 
-    /// Lets it go on after [`Self::freeze`].
+    /// Resumes the process after [`Self::freeze`].
     ///
     /// # Panics
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn thaw(&self) {
         kill(self.pid(), Signal::SIGCONT).expect("the process takes a signal");
     }
 
-    /// Ends it at once, whatever it is doing.
+    /// Kills the process.
     pub fn kill(&mut self) {
-        // Both fail only when the process has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -90,19 +90,19 @@ impl Process {
         tail.iter().rev().for_each(|line| eprintln!("{line}"));
     }
 
-    /// Waits for the end.
+    /// Waits for the process to end.
     ///
     /// # Panics
-    /// When it does not end.
+    /// If the process does not end.
     pub async fn wait(&mut self) -> ExitStatus {
         let what = format!("{} to end", self.name);
         until(&what, async || self.child.try_wait().expect("the process can be waited for")).await
     }
 
-    /// Resident memory in KiB.
+    /// Returns the resident memory in KiB.
     ///
     /// # Panics
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn resident_kib(&self) -> u64 {
         let status = self.proc_file("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -110,21 +110,21 @@ impl Process {
         number.and_then(|n| n.parse().ok()).expect("VmRSS in /proc")
     }
 
-    /// The kernel's limits on it, as `/proc/PID/limits` lists them.
+    /// Returns the kernel's limits for the process, as `/proc/PID/limits` lists them.
     ///
     /// # Panics
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn limits(&self) -> String {
         self.proc_file("limits")
     }
 
-    /// CPU time used so far, user and system, in the kernel's steps of 10 ms.
+    /// Returns the CPU time used so far, user and system, in the kernel's steps of 10 ms.
     ///
     /// # Panics
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn cpu_time(&self) -> Duration {
         let stat = self.proc_file("stat");
-        // The second field is the name in brackets and may hold spaces.
+        // The second field is the name in brackets and may contain spaces.
         let (_, fields) = stat.rsplit_once(") ").expect("a name in /proc/PID/stat");
         let ticks = fields.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks"));
         Duration::from_millis(ticks.sum::<u64>() * 10)
@@ -134,7 +134,7 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{name}", self.id())).expect("read /proc of a running process")
     }
 
-    /// Its id, as signals take it.
+    /// Returns the process id in the form that signals take.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.id().cast_signed())
     }

@@ -17,8 +17,8 @@ use tower::service_fn;
 
 use crate::binaries::coffer_binary;
 use crate::http::http_client;
-use crate::metrics::Metrics;
-use crate::mount::{MountCall, Mounted, Refusal, read_answer};
+use crate::metrics::ScrapedMetrics;
+use crate::mount::{MountCall, MountRefusal, Mounted, read_answer};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
@@ -26,7 +26,8 @@ use crate::wait::until;
 /// The HMAC key of every provider that a test starts.
 pub const HMAC_KEY: &[u8; 32] = b"an HMAC key for tests, 32 bytes.";
 
-/// A `coffer-csi` of its own: socket, health port, HMAC key, and nothing of this machine's environment.
+/// A running `coffer-csi` with its own socket, health port and HMAC key, and without this machine's
+/// environment variables.
 #[derive(Debug)]
 pub struct Csi {
     process: Process,
@@ -37,7 +38,7 @@ pub struct Csi {
     _dir: TempDir,
 }
 
-/// How to start it.
+/// The options to start `coffer-csi` with.
 #[derive(Clone, Debug, Default)]
 pub struct CsiOptions {
     flags: Vec<OsString>,
@@ -48,45 +49,45 @@ pub struct CsiOptions {
 }
 
 impl CsiOptions {
-    /// A flag, as it stands on the command line.
+    /// Adds a flag, as written on the command line.
     #[must_use]
     pub fn flag(mut self, flag: impl Into<OsString>) -> Self {
         self.flags.push(flag.into());
         self
     }
 
-    /// An environment variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
         self
     }
 
-    /// A socket elsewhere than in the provider's own directory.
+    /// Sets a socket outside of the provider's own directory.
     #[must_use]
     pub fn socket(mut self, socket: &Path) -> Self {
         self.socket = Some(socket.to_owned());
         self
     }
 
-    /// Another binary than the one built beside this test.
+    /// Sets another binary than the one built beside this test.
     #[must_use]
     pub fn binary(mut self, binary: &Path) -> Self {
         self.binary = Some(binary.to_owned());
         self
     }
 
-    /// The HMAC key from the cluster's Secret, as in production, and not from the test's file.
+    /// Reads the HMAC key from the cluster's Secret, as in production, not from a file of the test.
     #[must_use]
     pub fn key_in_cluster(mut self) -> Self {
         self.key_in_cluster = true;
         self
     }
 
-    /// Starts it and waits until the socket answers.
+    /// Starts the process and waits until it answers on the socket.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If the process does not become ready.
     pub async fn start(self) -> Csi {
         let mut csi = self.spawn();
         until("coffer-csi to answer Version", async || {
@@ -97,10 +98,10 @@ impl CsiOptions {
         csi
     }
 
-    /// Starts it and waits for nothing: for a start that must fail.
+    /// Starts the process without waiting, for a start that must fail.
     ///
     /// # Panics
-    /// When the program cannot be run at all.
+    /// If the program cannot be run.
     pub fn spawn(self) -> Csi {
         let Self { flags, environment, socket, binary, key_in_cluster } = self;
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -118,7 +119,7 @@ impl CsiOptions {
         if !key_in_cluster {
             command.arg(format!("-hmac-key-file={}", key.display()));
         }
-        // The test's own flags come last, so that they win.
+        // The test's own flags come last and so take precedence.
         command.args(flags);
         let process = Process::start("coffer-csi", &mut command, dir.path().join("coffer-csi.log"));
         let client = client(&socket);
@@ -127,19 +128,19 @@ impl CsiOptions {
 }
 
 impl Csi {
-    /// How to start one with other than the usual settings.
+    /// Returns the default options.
     pub fn options() -> CsiOptions {
         CsiOptions::default()
     }
 
-    /// One Mount call, over the channel that all calls of this value share.
+    /// Makes a Mount call, over the channel that all calls of this value share.
     ///
     /// # Errors
-    /// The provider's refusal.
+    /// The provider's error.
     ///
     /// # Panics
-    /// When the answer breaks the contract.
-    pub async fn mount(&self, call: &MountCall) -> Result<Mounted, Refusal> {
+    /// If the answer breaks the contract.
+    pub async fn mount(&self, call: &MountCall) -> Result<Mounted, MountRefusal> {
         let mut request = Request::new(call.request());
         if let Some(deadline) = call.deadline() {
             request.set_timeout(deadline);
@@ -148,48 +149,48 @@ impl Csi {
         read_answer(answer.map(tonic::Response::into_inner))
     }
 
-    /// The driver's health check.
+    /// Makes the driver's health check.
     ///
     /// # Errors
-    /// When it does not answer within the driver's 5 s.
+    /// If there is no answer within the driver's 5 s.
     pub async fn version(&self) -> Result<VersionResponse, Status> {
         let mut request = Request::new(VersionRequest { version: "v1alpha1".to_owned() });
         request.set_timeout(Duration::from_secs(5));
         Ok(self.client.clone().version(request).await?.into_inner())
     }
 
-    /// A client on the same channel, for load.
+    /// Returns a client on the same channel, for load.
     pub fn client(&self) -> CsiDriverProviderClient<Channel> {
         self.client.clone()
     }
 
-    /// What `/metrics` says now.
+    /// Scrapes `/metrics`.
     ///
     /// # Panics
-    /// When it does not answer 200.
-    pub async fn metrics(&self) -> Metrics {
+    /// If the status is not 200.
+    pub async fn metrics(&self) -> ScrapedMetrics {
         let (status, text) = self.get("/metrics").await.expect("the metrics answer");
         assert_eq!(status, 200, "{text}");
-        Metrics(text)
+        ScrapedMetrics(text)
     }
 
-    /// Whether `/health/ready` says yes.
+    /// Returns whether `/health/ready` answers 200.
     pub async fn ready(&self) -> bool {
         self.get("/health/ready").await.is_some_and(|(status, _)| status == 200)
     }
 
-    /// A page of the health port: status and text, or nothing where nobody listens.
+    /// Returns status and text of a page on the health port, or nothing if nobody listens.
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let answer = self.http.get(format!("{}{path}", self.health)).send().await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
-    /// Its socket.
+    /// Returns the path of the socket.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Everything that it has logged so far.
+    /// Returns everything logged so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -199,28 +200,29 @@ impl Csi {
         self.process.terminate();
     }
 
-    /// Ends it at once, which leaves its socket behind.
+    /// Kills the process, which leaves its socket file behind.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the process has not ended.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()
     }
 
-    /// Waits for its end.
+    /// Waits for the process to end.
     pub async fn wait(&mut self) -> ExitStatus {
         self.process.wait().await
     }
 
-    /// Its memory and CPU time.
+    /// Returns the process, for its memory and CPU time.
     pub fn process(&self) -> &Process {
         &self.process
     }
 }
 
-/// A client that dials when first used, and again after a loss, as the driver's does.
+/// Returns a client that dials at the first call, and again after a lost connection, as the driver
+/// does.
 fn client(socket: &Path) -> CsiDriverProviderClient<Channel> {
     let socket: Arc<Path> = socket.into();
     let dial = service_fn(move |_| {

@@ -1,5 +1,5 @@
-//! A relay in front of a server, which can keep answers to itself: a process is killed while it waits for one. Or the way
-//! to the server is gone, without a word to anyone.
+//! A TCP relay in front of a server. The relay can hold answers back, so that a test kills a
+//! process that waits for one, or drop all traffic without closing connections.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,36 +10,36 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The relay. It ends when dropped.
+/// A running relay. Dropping the value ends the relay.
 #[derive(Debug)]
 pub struct Relay {
     address: String,
-    way: watch::Sender<Way>,
+    way: watch::Sender<RelayMode>,
     held: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
-enum Way {
+enum RelayMode {
     Open,
-    /// Requests with this text get no answer.
+    /// Holds back answers to requests that contain this text.
     Holding(String),
-    /// Every connection ends at once.
+    /// Closes every connection at once.
     Refused,
     Gone,
 }
 
 impl Relay {
-    /// A relay to a server at `http://HOST:PORT` or `https://HOST:PORT`.
+    /// Starts a relay to a server at `http://HOST:PORT` or `https://HOST:PORT`.
     ///
     /// # Panics
-    /// When there is no port to listen on.
+    /// If there is no free port.
     pub async fn start(server: &str) -> Self {
         let (scheme, server) = server.split_once("://").expect("an address with a scheme");
         let server = server.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("{scheme}://{}", listener.local_addr().expect("an address"));
-        let way = watch::Sender::new(Way::Open);
+        let way = watch::Sender::new(RelayMode::Open);
         let shared = way.clone();
         let held = Arc::new(AtomicUsize::new(0));
         let holding = Arc::clone(&held);
@@ -57,34 +57,36 @@ impl Relay {
         Self { address, way, held, task }
     }
 
-    /// Where it listens.
+    /// Returns the relay's address with the server's scheme.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// From here on, requests with this text in them get no answer, though the server sees them.
+    /// Holds back the answers to requests that contain `text`, from now on. The server still gets
+    /// the requests.
     pub fn hold(&self, text: &str) {
-        self.way.send_replace(Way::Holding(text.to_owned()));
+        self.way.send_replace(RelayMode::Holding(text.to_owned()));
     }
 
-    /// How many answers it has held back so far.
+    /// Returns the number of answers held back so far.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::SeqCst)
     }
 
-    /// From here on, connections are cut, and new ones too: the server is down.
+    /// Closes all connections, and new ones as well, as if the server were down.
     pub fn refuse(&self) {
-        self.way.send_replace(Way::Refused);
+        self.way.send_replace(RelayMode::Refused);
     }
 
-    /// From here on, nothing passes, and nobody is told: connections that are open now stay so, dead for good.
+    /// Drops all traffic from now on. Open connections stay open, but dead for good.
     pub fn cut(&self) {
-        self.way.send_replace(Way::Gone);
+        self.way.send_replace(RelayMode::Gone);
     }
 
-    /// Passes on the answers that were held, and all to come; after [`Self::cut`], of new connections.
+    /// Forwards the held answers and all later ones; after [`Self::cut`], only those of new
+    /// connections.
     pub fn pass(&self) {
-        self.way.send_replace(Way::Open);
+        self.way.send_replace(RelayMode::Open);
     }
 }
 
@@ -94,7 +96,12 @@ impl Drop for Relay {
     }
 }
 
-async fn connection(client: TcpStream, server: String, way: watch::Receiver<Way>, held: Arc<AtomicUsize>) {
+async fn connection(
+    client: TcpStream,
+    server: String,
+    way: watch::Receiver<RelayMode>,
+    held: Arc<AtomicUsize>,
+) {
     let (mut gone, mut refused) = (way.clone(), way.clone());
     let mut relayed = pin!(async {
         if let Ok(server) = TcpStream::connect(&server).await {
@@ -103,15 +110,20 @@ async fn connection(client: TcpStream, server: String, way: watch::Receiver<Way>
     });
     tokio::select! {
         biased;
-        _ = gone.wait_for(|way| matches!(way, Way::Gone)) => {}
-        _ = refused.wait_for(|way| matches!(way, Way::Refused)) => return,
+        _ = gone.wait_for(|way| matches!(way, RelayMode::Gone)) => {}
+        _ = refused.wait_for(|way| matches!(way, RelayMode::Refused)) => return,
         () = &mut relayed => return,
     }
-    // it holds the connection, and moves nothing any more
+    // keeps the connection open and forwards nothing
     std::future::pending::<()>().await;
 }
 
-async fn relay(client: TcpStream, server: TcpStream, way: watch::Receiver<Way>, held: Arc<AtomicUsize>) {
+async fn relay(
+    client: TcpStream,
+    server: TcpStream,
+    way: watch::Receiver<RelayMode>,
+    held: Arc<AtomicUsize>,
+) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mute = Arc::new(AtomicBool::new(false));
@@ -120,7 +132,7 @@ async fn relay(client: TcpStream, server: TcpStream, way: watch::Receiver<Way>, 
         let mut buffer = vec![0; 64 << 10];
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
             let request = String::from_utf8_lossy(&buffer[..read]);
-            if matches!(&*way.borrow(), Way::Holding(text) if request.contains(text)) {
+            if matches!(&*way.borrow(), RelayMode::Holding(text) if request.contains(text)) {
                 mute.store(true, Ordering::SeqCst);
             }
             if to_server.write_all(&buffer[..read]).await.is_err() {
@@ -134,14 +146,14 @@ async fn relay(client: TcpStream, server: TcpStream, way: watch::Receiver<Way>, 
         while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
             if muted.swap(false, Ordering::SeqCst) {
                 held.fetch_add(1, Ordering::SeqCst);
-                let _ = passed.wait_for(|way| matches!(way, Way::Open)).await;
+                let _ = passed.wait_for(|way| matches!(way, RelayMode::Open)).await;
             }
             if to_client.write_all(&buffer[..read]).await.is_err() {
                 return;
             }
         }
     };
-    // a client that is gone stays so without the server's knowing: OpenBao stops the request of one, and may have made a user then
-    // for whom it has written no lease yet, which nobody can revoke
+    // The server must not see that a client is gone: OpenBao would abort that client's request, and
+    // might have created a user by then without a lease, which nobody can revoke.
     tokio::join!(up, down);
 }

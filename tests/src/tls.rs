@@ -15,25 +15,25 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::install_crypto;
 
-/// An authority whose certificate lies in a file, as `vaultCACertPath` wants it.
+/// A certificate authority with its certificate in a file, as `vaultCACertPath` requires.
 pub struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: TempDir,
 }
 
 /// A certificate and its key, in PEM.
-pub struct Issued {
+pub struct IssuedCertificate {
     /// The certificate.
     pub certificate: String,
-    /// Its key.
+    /// The private key.
     pub key: String,
 }
 
 impl TestCa {
-    /// A new authority.
+    /// Creates a new authority.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// If the certificate cannot be created.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,35 +45,35 @@ impl TestCa {
         ca
     }
 
-    /// Its certificate in PEM.
+    /// Returns the path of the authority's certificate, in PEM.
     pub fn certificate_file(&self) -> PathBuf {
         self.directory().join("ca.pem")
     }
 
-    /// The directory in which that file alone lies.
+    /// Returns the directory that contains only that file.
     pub fn directory(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Its certificate, in PEM.
+    /// Returns the authority's certificate, in PEM.
     pub fn certificate(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A certificate for a server of these names, or without any for a client.
+    /// Issues a certificate for a server with these names, or for a client if there are none.
     ///
     /// # Panics
-    /// When a name is none.
-    pub fn issue(&self, common_name: &str, names: &[&str]) -> Issued {
+    /// If a name is not valid.
+    pub fn issue(&self, common_name: &str, names: &[&str]) -> IssuedCertificate {
         self.issued(common_name, names, None)
     }
 
-    /// A client's certificate that is good until that moment.
-    pub fn issue_until(&self, common_name: &str, end: SystemTime) -> Issued {
+    /// Issues a client certificate that is valid until `end`.
+    pub fn issue_until(&self, common_name: &str, end: SystemTime) -> IssuedCertificate {
         self.issued(common_name, &[], Some(end))
     }
 
-    fn issued(&self, common_name: &str, names: &[&str], end: Option<SystemTime>) -> Issued {
+    fn issued(&self, common_name: &str, names: &[&str], end: Option<SystemTime>) -> IssuedCertificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names for a certificate");
         params.distinguished_name.push(DnType::CommonName, common_name);
@@ -85,10 +85,10 @@ impl TestCa {
         }
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        Issued { certificate: certificate.pem(), key: key.serialize_pem() }
+        IssuedCertificate { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// What accepts TLS as `127.0.0.1`.
+    /// Returns an acceptor of TLS connections with a certificate for `127.0.0.1`.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         install_crypto();
         let key = KeyPair::generate().expect("a key");

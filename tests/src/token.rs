@@ -1,4 +1,4 @@
-//! Service-account tokens, signed by a key of the test instead of a cluster's.
+//! Service account tokens, signed with a key of the test instead of the cluster's.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,22 +7,22 @@ use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 
-use crate::pod::Pod;
+use crate::pod::TestPod;
 
-/// Stands for the cluster's token issuer: signs with a P-256 key made for this test.
-pub struct Issuer {
+/// A token issuer in place of the cluster's: signs with a new P-256 key.
+pub struct TokenIssuer {
     key: EcdsaKeyPair,
     random: SystemRandom,
 }
 
-/// What a token shall say beside whom it is for.
+/// The audience and lifetime of a token.
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
     /// The audience.
     pub audience: String,
-    /// How long it lasts, from now.
+    /// The lifetime, from the time of issue.
     pub lasts: Duration,
-    /// How long ago it was issued.
+    /// How long ago the token was issued.
     pub age: Duration,
 }
 
@@ -32,11 +32,11 @@ impl Default for TokenRequest {
     }
 }
 
-impl Issuer {
-    /// A new key.
+impl TokenIssuer {
+    /// Creates an issuer with a new key.
     ///
     /// # Panics
-    /// When the system has no randomness.
+    /// If the system has no randomness.
     pub fn new() -> Self {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
@@ -45,16 +45,16 @@ impl Issuer {
         Self { key, random }
     }
 
-    /// The pod's token for audience `vault`, good for 15 minutes.
-    pub fn token(&self, pod: &Pod) -> String {
+    /// Issues the pod's token for audience `vault`, valid for 15 minutes.
+    pub fn token(&self, pod: &TestPod) -> String {
         self.token_with(pod, &TokenRequest::default())
     }
 
-    /// A token as asked for.
+    /// Issues a token with these options.
     ///
     /// # Panics
-    /// When the clock stands before 1970.
-    pub fn token_with(&self, pod: &Pod, request: &TokenRequest) -> String {
+    /// If the clock is before 1970.
+    pub fn token_with(&self, pod: &TestPod, request: &TokenRequest) -> String {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
         let issued = now.saturating_sub(request.age);
         self.sign(&json!({
@@ -73,9 +73,10 @@ impl Issuer {
         }))
     }
 
-    /// The public key, as Vault's `jwt_validation_pubkeys` takes it.
+    /// Returns the public key, in the form of Vault's `jwt_validation_pubkeys`.
     pub fn public_key_pem(&self) -> String {
-        /// The DER in front of an uncompressed P-256 point: SEQUENCE { { ecPublicKey, prime256v1 } BIT STRING }.
+        /// The DER prefix of an uncompressed P-256 point: SEQUENCE { { ecPublicKey, prime256v1 }
+        /// BIT STRING }.
         const SPKI: [u8; 26] = [
             0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
             0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -93,13 +94,13 @@ impl Issuer {
     }
 }
 
-impl Default for Issuer {
+impl Default for TokenIssuer {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl std::fmt::Debug for Issuer {
+impl std::fmt::Debug for TokenIssuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Issuer").finish_non_exhaustive()
     }

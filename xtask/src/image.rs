@@ -27,7 +27,8 @@ pub(crate) fn run() -> Result<(), String> {
     cargo::build("dev", &["coffer", "coffer-tests"])?;
     cargo::run_harness("debug", "coffer-image", &[place.as_os_str()])?;
     let mut test = cargo();
-    test.args(["test", "--package", "coffer-tests", "--test", "images"]).env("COFFER_IMAGE_BINARIES", &place);
+    test.args(["test", "--package", "coffer-tests", "--test", "install", "images::"])
+        .env("COFFER_IMAGE_BINARIES", &place);
     step::run("running the images", &mut test)
 }
 

@@ -109,7 +109,7 @@ impl Report {
     }
 }
 
-/// `     Running tests/mount.rs (target/…)` and `   Doc-tests coffer_proto` open a suite.
+/// `     Running tests/mount/main.rs (target/…)` and `   Doc-tests coffer_proto` open a suite.
 fn suite(line: &str) -> Option<String> {
     let line = line.trim_start();
     if let Some(name) = line.strip_prefix("Doc-tests ") {
@@ -152,8 +152,8 @@ mod tests {
     #[test]
     fn cargo_s_lines_are_understood() {
         assert_eq!(
-            suite("     Running tests/mount.rs (target/debug/deps/mount-1a2b)").as_deref(),
-            Some("tests/mount.rs")
+            suite("     Running tests/mount/main.rs (target/debug/deps/mount-1a2b)").as_deref(),
+            Some("tests/mount/main.rs")
         );
         let unit = "     Running unittests src/lib.rs (target/debug/deps/coffer_provider-1a2b)";
         assert_eq!(suite(unit).as_deref(), Some("units of coffer_provider"));

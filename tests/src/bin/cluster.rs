@@ -1,13 +1,14 @@
-//! What `cargo xtask cluster up` keeps running: the tests' cluster with a Vault and one node, until SIGTERM.
+//! Runs what `cargo xtask cluster up` offers until SIGTERM: the tests' cluster with a Vault and one
+//! node.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use coffer_tests::OpenBao;
-use coffer_tests::kubernetes::{Cluster, ClusterOptions, ClusterWithVault, Generation, Node};
+use coffer_tests::kubernetes::{Cluster, ClusterOptions, ClusterWithVault, CsiNode, DriverGeneration};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The one argument is the directory in which it tells about itself.
+/// The only argument is the directory for the file that describes the cluster.
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let state: PathBuf = std::env::args_os().nth(1).expect("the state directory").into();
@@ -20,22 +21,23 @@ async fn main() {
     }
 }
 
-/// Starts all, tells so, and stays. Dropped, it ends all.
+/// Starts all servers, writes the description, and never returns. Dropping the future ends all
+/// servers.
 async fn serve(state: &Path) {
     let options = ClusterOptions { controllers: true, ..ClusterOptions::default() };
     let (cluster, bao) = ClusterWithVault::without_nodes(options).await;
-    let node = Node::start(Generation::V1_6, &cluster, bao.address()).await;
+    let node = CsiNode::start(DriverGeneration::V1_6, &cluster, bao.address()).await;
     let kubeconfig = state.join("kubeconfig");
     cluster.api_server().admin().write(&kubeconfig);
 
     let text = what_runs_where(&kubeconfig, &cluster, &bao, &node);
-    // Renamed when whole: whoever waits for it reads it at once.
+    // Renamed when complete: whoever waits for the file reads it at once.
     fs::write(state.join("ready.part"), text).expect("write the state");
     fs::rename(state.join("ready.part"), state.join("ready")).expect("write the state");
     std::future::pending::<()>().await;
 }
 
-fn what_runs_where(kubeconfig: &Path, cluster: &Cluster, bao: &OpenBao, node: &Node) -> String {
+fn what_runs_where(kubeconfig: &Path, cluster: &Cluster, bao: &OpenBao, node: &CsiNode) -> String {
     let controllers = cluster.controllers().map_or(0, |controllers| controllers.process().id());
     let lines = [
         ("kube-apiserver", cluster.api_server().id(), cluster.api_server().admin().server),

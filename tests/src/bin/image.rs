@@ -1,11 +1,11 @@
-//! Builds the images of the static binaries in `target/image`, and writes them beside these as OCI archives:
-//! `cargo xtask image`.
+//! Builds the images from the static binaries in `target/image`, and writes them there as OCI
+//! archives: `cargo xtask image`.
 
 use std::path::PathBuf;
 
 use coffer_tests::{IMAGES, Images};
 
-/// What an image may have.
+/// The largest size of an image, in bytes.
 const MOST: u64 = 10_000_000;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! Writes the plain manifests in `deploy/` anew from the chart: `cargo xtask manifests`.
+//! Renders the plain manifests in `deploy/` from the chart: `cargo xtask manifests`.
 
 use std::fs;
 

@@ -1,43 +1,45 @@
 //! The aggregated API: coffer-api-server behind a real kube-apiserver.
 
 mod direct;
-mod printed;
+mod raw_connection;
 mod replica;
 mod tenant;
-mod wire;
+
+use std::ffi::OsStr;
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use super::cluster::{Cluster, ClusterOptions};
-use super::suite::Servers;
+use super::kubectl::KubectlOutput;
 use crate::binaries::workspace;
 use crate::openbao::OpenBao;
 use crate::provider::HMAC_KEY;
-use crate::wait::until;
+use crate::suite::Servers;
+use crate::wait::until_true;
 
-pub use direct::Direct;
-pub use printed::Printed;
+pub use direct::DirectClient;
+pub use raw_connection::{HttpVersion, RawConnection};
 pub use replica::Replica;
-pub use wire::{Speaks, Wire};
 
-/// The namespace of the API server, as the shipped manifests have it.
+/// The namespace of the API server in the shipped manifests.
 pub const API_NAMESPACE: &str = "coffer-api";
 
-/// The paths of the API.
+/// The path of the API group and version.
 pub const API: &str = "/apis/custom.secrets.k8s.io/v1alpha1";
 
-/// The annotation by which everyone who may get a class reads it as service account `app`.
+/// The annotation that lets every reader of a class read it as service account `app`.
 pub const READ_AS_APP: &str = "custom.secrets.k8s.io/service-account=app";
 
-/// The value that every namespace's secret `db` has at key `password`: it may be seen in no list, log or error.
+/// The value at key `password` of every namespace's secret `db`. It must not appear in a list, log
+/// or error.
 pub const PASSWORD: &str = "correct-horse-battery";
 
-/// The name that kube-apiserver verifies the API server's certificate for.
+/// The server name for which kube-apiserver verifies the API server's certificate.
 pub const HOST: &str = "coffer-api-server.coffer-api.svc";
 
-/// A cluster, a Vault that trusts it, and the API server between them, installed by the shipped manifests.
-pub struct AggregatedSite {
+/// A cluster, a Vault that trusts it, and coffer-api-server, installed by the shipped manifests.
+pub struct ApiSetup {
     /// The API server that kube-apiserver calls.
     pub server: Replica,
     /// The Vault.
@@ -47,18 +49,19 @@ pub struct AggregatedSite {
     dir: TempDir,
 }
 
-impl AggregatedSite {
-    /// Starts all of it; the API is available.
+impl ApiSetup {
+    /// Starts all servers, and waits until the API is available.
     pub async fn start(options: ClusterOptions) -> Self {
         let (cluster, bao) = tokio::join!(Cluster::start(options), OpenBao::start());
         bao.kubernetes_login("kubernetes", &cluster).await;
         Self::between(cluster, bao).await
     }
 
-    /// Starts the API server between a cluster and a Vault with a login for it; the API is available.
+    /// Starts the API server for a cluster and a Vault with a login for that cluster, and waits
+    /// until the API is available.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If the API does not become available.
     pub async fn between(cluster: Cluster, bao: OpenBao) -> Self {
         let kubectl = cluster.kubectl();
         kubectl.run(["create", "namespace", API_NAMESPACE]).await;
@@ -70,16 +73,21 @@ impl AggregatedSite {
         std::fs::write(dir.path().join("hmac-key"), HMAC_KEY).expect("write the HMAC key");
         let key = format!("--hmac-key-file={}", dir.path().join("hmac-key").display());
         let server = Replica::start(dir.path(), bao.address(), &[&key]);
-        let site = Self { server, dir, bao, cluster };
-        site.register().await;
-        site.available().await;
-        site
+        let setup = Self { server, dir, bao, cluster };
+        setup.register().await;
+        setup.available().await;
+        setup
     }
 
-    /// A further process with the same rights, which nobody calls but the test. The flags that are given count before
-    /// Vault's address.
+    /// Starts a further API server with the same rights, which only the test calls. The given flags
+    /// take precedence over Vault's address.
     pub fn replica(&self, flags: &[&str]) -> Replica {
         Replica::start(self.dir.path(), self.bao.address(), flags)
+    }
+
+    /// Runs the administrator's kubectl, which may fail.
+    pub async fn kubectl(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> KubectlOutput {
+        self.cluster.kubectl().try_run(arguments).await
     }
 
     /// Starts the API server again, on the same port.
@@ -88,23 +96,22 @@ impl AggregatedSite {
         self.available().await;
     }
 
-    /// Waits until kube-apiserver takes the API for available.
+    /// Waits until kube-apiserver reports the API as available.
     pub async fn available(&self) {
-        until("the APIService to be available", async || {
+        until_true("the APIService to be available", async || {
             assert!(
                 self.server.is_running(),
                 "coffer-api-server ended while starting: {}",
                 self.server.log()
             );
-            let path = "-o=jsonpath={.status.conditions[?(@.type=='Available')].status}";
-            let shown = self.kubectl(["get", "apiservice", "v1alpha1.custom.secrets.k8s.io", path]).await;
-            let listed = self.kubectl(["get", "--raw", &format!("{API}/secrets")]).await;
-            (shown.out == "True" && listed.status.success()).then_some(())
+            self.cluster.kubectl().api_is_available().await
+                && self.kubectl(["get", "--raw", &format!("{API}/secrets")]).await.status.success()
         })
         .await;
     }
 
-    /// The shipped Service and APIService, then led to this process: no network of pods runs here.
+    /// Applies the shipped Service and APIService, and points them at this process: there is no pod
+    /// network here.
     async fn register(&self) {
         install(&self.cluster, "deploy/api-server.yaml").await;
         let service = json!({ "spec": {
@@ -125,7 +132,7 @@ impl AggregatedSite {
     }
 }
 
-impl Servers for AggregatedSite {
+impl Servers for ApiSetup {
     fn show_logs(&self) {
         self.cluster.show_logs();
         self.bao.process().show_log();
@@ -133,7 +140,7 @@ impl Servers for AggregatedSite {
     }
 }
 
-/// Applies a shipped manifest as it stands, on the server's side: what the schema does not know is refused.
+/// Applies a shipped manifest as it is, on the server's side: unknown fields are refused.
 async fn install(cluster: &Cluster, manifest: &str) {
     let file = workspace().join(manifest);
     let file = file.to_str().expect("a path of text");

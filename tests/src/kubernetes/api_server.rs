@@ -12,18 +12,19 @@ use tempfile::TempDir;
 
 use super::etcd::Etcd;
 use super::kubeconfig::Kubeconfig;
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::tls::{Issued, TestCa};
+use crate::tls::{IssuedCertificate, TestCa};
 use crate::wait::until;
 
 const ADMIN_TOKEN: &str = "administrator-of-the-test";
 
-/// A kube-apiserver with RBAC, TokenRequest, TokenReview and aggregation, ready. It can go away and come back.
+/// A running kube-apiserver with RBAC, TokenRequest, TokenReview and aggregation. It can be stopped
+/// and started again.
 pub struct ApiServer {
     process: Mutex<Process>,
-    files: Files,
+    files: ApiServerFiles,
     etcd: String,
     port: u16,
     authority: TestCa,
@@ -33,15 +34,15 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Starts it over that etcd.
+    /// Starts kube-apiserver with that etcd.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If kube-apiserver does not become ready.
     pub async fn start(etcd: &Etcd) -> Self {
         let (authority, front_proxy) = (TestCa::new(), TestCa::new());
-        // An elliptic key does as well as the usual RSA one, and takes no time to make.
+        // An elliptic key works as well as the usual RSA key, and is created faster.
         let token_key = KeyPair::generate().expect("a key");
-        let files = Files::write(&authority, &front_proxy, &token_key);
+        let files = ApiServerFiles::write(&authority, &front_proxy, &token_key);
         let (etcd, port) = (etcd.address().to_owned(), free_port());
         let process = run(&files, &etcd, port);
         let client = admin(&authority, port).client().await;
@@ -59,57 +60,58 @@ impl ApiServer {
         server
     }
 
-    /// The process's id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.process().id()
     }
 
-    /// A client of the administrator.
+    /// Returns a client of the administrator.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The administrator's kubeconfig.
+    /// Returns the administrator's kubeconfig.
     pub fn admin(&self) -> Kubeconfig {
         admin(&self.authority, self.port)
     }
 
-    /// Issues users' certificates, and its own.
+    /// Returns the authority of user certificates and of the server's own.
     pub fn authority(&self) -> &TestCa {
         &self.authority
     }
 
-    /// Issues the certificate of the front proxy: of kube-apiserver where it calls aggregated servers.
+    /// Returns the authority of the front proxy's certificate, with which kube-apiserver calls
+    /// aggregated servers.
     pub fn front_proxy(&self) -> &TestCa {
         &self.front_proxy
     }
 
-    /// The public key of the tokens of its service accounts, in PEM.
+    /// Returns the public key of service account tokens, in PEM.
     pub fn token_public_key(&self) -> String {
         self.token_key.public_key_pem()
     }
 
-    /// Ends it at once: nobody listens on its port any more.
+    /// Kills the process: nobody listens on its port any more.
     pub fn kill(&self) {
         self.process().kill();
     }
 
-    /// Starts it again after [`Self::kill`], on the same port and the same store.
+    /// Starts the process again after [`Self::kill`], on the same port and the same store.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If kube-apiserver does not become ready.
     pub async fn start_again(&self) {
         let process = run(&self.files, &self.etcd, self.port);
         *self.process() = process;
         self.ready().await;
     }
 
-    /// Stops it where it stands: it takes connections and never answers.
+    /// Suspends the process: it accepts connections and never answers.
     pub fn freeze(&self) {
         self.process().freeze();
     }
 
-    /// Lets it go on after [`Self::freeze`].
+    /// Resumes the process after [`Self::freeze`].
     pub async fn thaw(&self) {
         self.process().thaw();
         self.ready().await;
@@ -123,7 +125,7 @@ impl ApiServer {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it serves, and has the namespaces that every cluster has.
+    /// Waits until the server is ready and has the standard namespaces.
     async fn ready(&self) {
         for path in ["/readyz", "/api/v1/namespaces/default", "/api/v1/namespaces/kube-system"] {
             until(&format!("kube-apiserver to answer {path}"), async || {
@@ -145,17 +147,17 @@ fn admin(authority: &TestCa, port: u16) -> Kubeconfig {
     }
 }
 
-/// The files that its command line names.
-struct Files {
+/// The files that the command line names.
+struct ApiServerFiles {
     dir: TempDir,
 }
 
-impl Files {
+impl ApiServerFiles {
     fn write(authority: &TestCa, front_proxy: &TestCa, token_key: &KeyPair) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let files = Self { dir };
         let write = |name: &str, text: &str| fs::write(files.path(name), text).expect("write a file");
-        let pair = |name: &str, Issued { certificate, key }: Issued| {
+        let pair = |name: &str, IssuedCertificate { certificate, key }: IssuedCertificate| {
             write(&format!("{name}.crt"), &certificate);
             write(&format!("{name}.key"), &key);
         };
@@ -179,8 +181,8 @@ impl Files {
     }
 }
 
-fn run(files: &Files, etcd: &str, port: u16) -> Process {
-    let mut command = Command::new(Program::ApiServer.path());
+fn run(files: &ApiServerFiles, etcd: &str, port: u16) -> Process {
+    let mut command = Command::new(ServerProgram::ApiServer.path());
     command
         .env_clear()
         .args(["--etcd-servers", etcd])
@@ -188,7 +190,7 @@ fn run(files: &Files, etcd: &str, port: u16) -> Process {
         .args(["--secure-port", &port.to_string()])
         .args(["--service-cluster-ip-range", "10.0.0.0/24", "--endpoint-reconciler-type", "none"])
         .args(["--authorization-mode", "RBAC"])
-        // Pods then need no token of a controller manager; each names its service account.
+        // Pods then need no controller manager for their service account; each pod names its own.
         .args(["--disable-admission-plugins", "ServiceAccount"])
         .args(["--service-account-issuer", "https://kubernetes.default.svc"])
         .args(["--requestheader-allowed-names", "front-proxy-client"])

@@ -1,4 +1,4 @@
-//! A cluster: kube-apiserver over etcd, with what the driver and Coffer need installed.
+//! A cluster: kube-apiserver over etcd, with everything installed that the driver and Coffer need.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,12 +18,12 @@ use super::helm::shipped_folder;
 use super::kubeconfig::Kubeconfig;
 use super::kubectl::Kubectl;
 use super::namespace::Namespace;
-use super::programs::Generation;
+use super::programs::DriverGeneration;
 use super::{COFFER_NAMESPACE, DRIVER_NAME};
-use crate::pod::Pod;
+use crate::pod::TestPod;
 
-/// A cluster with CRDs, RBAC and CSIDriver object of the driver, and the RBAC of Coffer as it is shipped. Its nodes
-/// are [`Node`](super::Node)s.
+/// A cluster with the driver's CRDs, RBAC and CSIDriver object, and the shipped RBAC of Coffer. Its
+/// nodes are [`CsiNode`](super::CsiNode)s.
 pub struct Cluster {
     controllers: Option<ControllerManager>,
     api_server: ApiServer,
@@ -33,39 +33,39 @@ pub struct Cluster {
     _dir: TempDir,
 }
 
-/// How pods' tokens come to the provider: what the CSIDriver object says.
+/// How the driver passes pods' tokens to the provider, as set in the CSIDriver object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tokens {
-    /// `tokenRequests` for audience `vault`: among the volume's attributes.
+pub enum TokenDelivery {
+    /// `tokenRequests` for audience `vault`: tokens are in the volume's attributes.
     #[default]
     InAttributes,
-    /// The same with `serviceAccountTokenInSecrets`: among its secrets.
+    /// `tokenRequests` with `serviceAccountTokenInSecrets`: tokens are in the volume's secrets.
     InSecrets,
-    /// No `tokenRequests`: as upstream ships the object.
+    /// No `tokenRequests`, as upstream ships the object.
     NotRequested,
 }
 
-/// How to start a cluster.
+/// The options to start a cluster with.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClusterOptions {
     /// What the CSIDriver object asks for.
-    pub tokens: Tokens,
-    /// With a controller manager, where a test needs its work.
+    pub tokens: TokenDelivery,
+    /// Whether to start a controller manager.
     pub controllers: bool,
 }
 
 impl Cluster {
-    /// Starts it.
+    /// Starts the cluster.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If a server does not become ready.
     pub async fn start(options: ClusterOptions) -> Self {
         let etcd = Etcd::start().await;
         let api_server = ApiServer::start(&etcd).await;
         let admin = api_server.admin();
         let kubectl = Kubectl::new(&admin);
         install(&kubectl, api_server.client(), options.tokens).await;
-        // After the CRDs: a kind that comes later it notices only at its next look, half a minute on.
+        // After the CRDs: it would notice a kind that is added later only after half a minute.
         let controllers = match options.controllers {
             true => Some(ControllerManager::start(&admin).await),
             false => None,
@@ -85,32 +85,32 @@ impl Cluster {
         cluster
     }
 
-    /// etcd.
+    /// Returns etcd.
     pub fn etcd(&self) -> &Etcd {
         &self.etcd
     }
 
-    /// The controller manager, where there is one.
+    /// Returns the controller manager, if there is one.
     pub fn controllers(&self) -> Option<&ControllerManager> {
         self.controllers.as_ref()
     }
 
-    /// kube-apiserver.
+    /// Returns kube-apiserver.
     pub fn api_server(&self) -> &ApiServer {
         &self.api_server
     }
 
-    /// A client of the administrator.
+    /// Returns a client of the administrator.
     pub fn client(&self) -> &Client {
         self.api_server.client()
     }
 
-    /// kubectl of the administrator.
+    /// Returns kubectl of the administrator.
     pub fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
 
-    /// A new namespace whose name begins so.
+    /// Creates a namespace with that name and a unique suffix.
     pub async fn namespace(&self, name: &str) -> Namespace {
         static MADE: AtomicU32 = AtomicU32::new(1);
         let name = format!("{name}-{}", MADE.fetch_add(1, Ordering::Relaxed));
@@ -118,19 +118,20 @@ impl Cluster {
         Namespace::existing(self.client(), &name)
     }
 
-    /// The kubeconfig of a service account.
+    /// Returns the kubeconfig of a service account.
     ///
     /// # Panics
-    /// When there is no such account.
+    /// If there is no such account.
     pub async fn account_kubeconfig(&self, namespace: &str, account: &str) -> Kubeconfig {
         self.kubeconfig(namespace, account, None).await
     }
 
-    /// The kubeconfig of a pod: of its service account, with a token that is bound to it, as kubelet makes it.
+    /// Returns the kubeconfig of a pod: its service account, with a token bound to the pod, as
+    /// kubelet requests it.
     ///
     /// # Panics
-    /// When there is no such account or pod.
-    pub async fn pod_kubeconfig(&self, pod: &Pod) -> Kubeconfig {
+    /// If there is no such account or pod.
+    pub async fn pod_kubeconfig(&self, pod: &TestPod) -> Kubeconfig {
         let bound = BoundObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Pod".to_owned()),
@@ -160,7 +161,7 @@ impl Cluster {
         self.api_server.admin().of(&token.expect("a token in the status"), namespace)
     }
 
-    /// The kubeconfig of coffer-csi, with the rights that are shipped and no more.
+    /// Returns the kubeconfig of coffer-csi, with only the shipped rights.
     pub async fn coffer_kubeconfig(&self) -> Kubeconfig {
         self.account_kubeconfig(COFFER_NAMESPACE, "coffer-csi").await
     }
@@ -179,14 +180,15 @@ impl Cluster {
     }
 }
 
-/// The RBAC manifest that Coffer ships for its node agent.
+/// Returns the path of the RBAC manifest that Coffer ships for coffer-csi.
 pub fn shipped_rbac() -> PathBuf {
     shipped_folder().join("csi-rbac.yaml")
 }
 
-async fn install(kubectl: &Kubectl, client: &Client, tokens: Tokens) {
-    // Both generations run as one account here; 1.5's manifests are 1.6's and two more for its own rotation.
-    let (old, new) = (Generation::V1_5.manifests(), Generation::V1_6.manifests());
+async fn install(kubectl: &Kubectl, client: &Client, tokens: TokenDelivery) {
+    // Both generations run as one account here; the manifests of 1.5 are those of 1.6 and two more
+    // for its own rotation.
+    let (old, new) = (DriverGeneration::V1_5.manifests(), DriverGeneration::V1_6.manifests());
     let manifests = [
         new.join("secrets-store.csi.x-k8s.io_secretproviderclasses.yaml"),
         new.join("secrets-store.csi.x-k8s.io_secretproviderclasspodstatuses.yaml"),
@@ -204,13 +206,13 @@ async fn install(kubectl: &Kubectl, client: &Client, tokens: Tokens) {
     kubectl.run(established).await;
 }
 
-async fn request_tokens(client: &Client, tokens: Tokens) {
-    if tokens == Tokens::NotRequested {
+async fn request_tokens(client: &Client, tokens: TokenDelivery) {
+    if tokens == TokenDelivery::NotRequested {
         return;
     }
     let spec = json!({
         "tokenRequests": [{ "audience": "vault" }],
-        "serviceAccountTokenInSecrets": tokens == Tokens::InSecrets,
+        "serviceAccountTokenInSecrets": tokens == TokenDelivery::InSecrets,
     });
     let patch: Patch<Value> = Patch::Merge(json!({ "spec": spec }));
     let drivers: Api<CSIDriver> = Api::all(client.clone());

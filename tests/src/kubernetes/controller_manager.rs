@@ -1,21 +1,22 @@
-//! kube-controller-manager: what makes pods of Deployments, and clears away what belonged to a pod that is gone.
+//! kube-controller-manager: creates pods of Deployments, and deletes what belonged to deleted
+//! objects.
 
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use super::kubeconfig::Kubeconfig;
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
 
-/// Those of its controllers that a cluster without nodes has a use for.
+/// The controllers that work in a cluster without real nodes.
 const CONTROLLERS: &str = "--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller,\
 namespace-controller,garbage-collector-controller,deployment-controller,replicaset-controller,\
 daemonset-controller,clusterrole-aggregation-controller";
 
-/// A kube-controller-manager, ready.
+/// A running kube-controller-manager.
 #[derive(Debug)]
 pub struct ControllerManager {
     process: Process,
@@ -23,24 +24,24 @@ pub struct ControllerManager {
 }
 
 impl ControllerManager {
-    /// Starts it for the cluster of that administrator.
+    /// Starts a controller manager as the administrator of a cluster.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If kube-controller-manager does not become ready.
     pub async fn start(admin: &Kubeconfig) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = |name: &str| dir.path().join(name);
         admin.write(&path("kubeconfig"));
         std::fs::write(path("ca.crt"), &admin.authority).expect("write the authority");
         let port = free_port();
-        let mut command = Command::new(Program::ControllerManager.path());
+        let mut command = Command::new(ServerProgram::ControllerManager.path());
         command
             .env_clear()
             .args(["--leader-elect=false", "--use-service-account-credentials", CONTROLLERS])
             .args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()])
             .arg("--root-ca-file")
             .arg(path("ca.crt"))
-            // Both would be made outside of the test's own directory.
+            // By default both would be created outside of the test's directory.
             .arg("--flex-volume-plugin-dir")
             .arg(path("flex"))
             .arg("--cert-dir")
@@ -51,10 +52,11 @@ impl ControllerManager {
         let mut process =
             Process::start("kube-controller-manager", &mut command, path("kube-controller-manager.log"));
 
-        // It serves under a certificate that it made for itself, so not its health is asked for but its work.
+        // Its serving certificate is self-signed, so the test waits for its work instead of its
+        // health.
         let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
             kube::Api::namespaced(admin.client().await, "default");
-        until("kube-controller-manager to make a service account", async || {
+        until("kube-controller-manager to create a service account", async || {
             assert!(process.is_running(), "kube-controller-manager ended while starting");
             accounts.get_opt("default").await.ok().flatten()
         })
@@ -62,7 +64,7 @@ impl ControllerManager {
         Self { process, _dir: dir }
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&self) -> &Process {
         &self.process
     }

@@ -1,5 +1,6 @@
-//! What kubelet says to a CSI driver: the few messages and fields of
-//! [csi.proto](https://github.com/container-storage-interface/spec/blob/v1.11.0/csi.proto) that are used, by hand.
+//! What kubelet sends to a CSI driver: the messages and fields of
+//! [csi.proto](https://github.com/container-storage-interface/spec/blob/v1.11.0/csi.proto) that are
+//! used here, written by hand.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,10 +17,10 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-/// As long as kubelet waits.
+/// Kubelet's own timeout.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A driver on its socket.
+/// A client of a driver's socket.
 #[derive(Clone, Debug)]
 pub(crate) struct CsiClient(Channel);
 
@@ -48,7 +49,7 @@ pub(crate) struct VolumeCapability {
 }
 
 impl VolumeCapability {
-    /// A file system for one node.
+    /// Returns the capability of a file system for one node.
     pub(crate) fn mount() -> Self {
         const SINGLE_NODE_WRITER: i32 = 1;
         Self { mount: Some(MountVolume {}), access_mode: Some(AccessMode { mode: SINGLE_NODE_WRITER }) }
@@ -72,12 +73,12 @@ pub(crate) struct NodeUnpublishVolumeRequest {
     pub(crate) target_path: String,
 }
 
-/// Every answer of which nothing is read, and every request without a field.
+/// A message without fields: requests without fields, and answers whose fields are not read.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Empty {}
 
 impl CsiClient {
-    /// Dials at the first call, and again after a loss.
+    /// Returns a client that dials at the first call, and again after a lost connection.
     pub(crate) fn new(socket: &Path) -> Self {
         let socket: Arc<Path> = socket.into();
         let dial = service_fn(move |_| {
@@ -87,7 +88,7 @@ impl CsiClient {
         Self(Endpoint::from_static("http://localhost").connect_with_connector_lazy(dial))
     }
 
-    /// Whether the driver is there.
+    /// Checks whether the driver answers.
     pub(crate) async fn probe(&self) -> Result<(), Status> {
         self.call("/csi.v1.Identity/Probe", Empty {}).await
     }

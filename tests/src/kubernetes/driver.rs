@@ -4,37 +4,43 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::csi::CsiClient;
-use super::programs::{Generation, Program};
+use super::programs::{DriverGeneration, ServerProgram};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::wait::until;
 
-/// A driver that serves one node, ready. It looks for providers in `providers/` of the node's directory.
+/// A running driver that serves one node. It looks for providers in `providers/` of the node's
+/// directory.
 #[derive(Debug)]
-pub struct Driver {
+pub struct DriverProcess {
     process: Process,
-    generation: Generation,
+    generation: DriverGeneration,
     socket: PathBuf,
     client: CsiClient,
 }
 
-impl Driver {
-    /// Starts it for the node of that name, its files in `dir`, as the user of that kubeconfig.
+impl DriverProcess {
+    /// Starts the driver for a node, with its files in `dir`, as the user of that kubeconfig.
     ///
     /// # Panics
-    /// When it does not come up.
-    pub(crate) async fn start(generation: Generation, node: &str, dir: &Path, kubeconfig: &Path) -> Self {
+    /// If the driver does not become ready.
+    pub(crate) async fn start(
+        generation: DriverGeneration,
+        node: &str,
+        dir: &Path,
+        kubeconfig: &Path,
+    ) -> Self {
         let socket = dir.join("csi.sock");
         let rotation = match generation {
-            // Its own loop.
-            Generation::V1_5 => "1s",
-            // How soon after a publish the next one is passed on; kubelet decides when that is.
-            Generation::V1_6 => "1ms",
+            // The interval of its own loop.
+            DriverGeneration::V1_5 => "1s",
+            // How soon after a publish the next one is passed on; kubelet decides when to publish.
+            DriverGeneration::V1_6 => "1ms",
         };
-        let mut command = Command::new(Program::Driver(generation).path());
+        let mut command = Command::new(ServerProgram::Driver(generation).path());
         command
             .env_clear()
-            // Where `mount` and `umount` lie.
+            // The folders of `mount` and `umount`.
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("KUBECONFIG", kubeconfig)
             .args(["--endpoint", &format!("unix://{}", socket.display()), "--nodeid", node])
@@ -55,17 +61,17 @@ impl Driver {
         Self { process, generation, socket, client }
     }
 
-    /// Where kubelet would call it.
+    /// Returns the socket on which kubelet calls the driver.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Which one it is.
-    pub fn generation(&self) -> Generation {
+    /// Returns the driver's generation.
+    pub fn generation(&self) -> DriverGeneration {
         self.generation
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&self) -> &Process {
         &self.process
     }
@@ -75,7 +81,7 @@ impl Driver {
     }
 }
 
-/// The directory of a node in which providers put their sockets.
+/// Returns the directory of a node in which providers create their sockets.
 pub(crate) fn providers(dir: &Path) -> PathBuf {
     dir.join("providers")
 }

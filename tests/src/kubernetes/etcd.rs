@@ -1,4 +1,4 @@
-//! etcd, where kube-apiserver keeps its objects.
+//! etcd, where kube-apiserver stores its objects.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,13 +6,13 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::http::http_client;
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::wait::until;
+use crate::wait::until_true;
 
-/// One etcd with an empty store, ready.
+/// A running etcd with an empty store.
 #[derive(Debug)]
 pub struct Etcd {
     process: Process,
@@ -21,15 +21,15 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// Starts it.
+    /// Starts etcd.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If etcd does not become ready.
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let address = format!("http://127.0.0.1:{}", free_port());
         let peers = format!("http://127.0.0.1:{}", free_port());
-        let mut command = Command::new(Program::Etcd.path());
+        let mut command = Command::new(ServerProgram::Etcd.path());
         command
             .env_clear()
             .arg("--data-dir")
@@ -42,24 +42,25 @@ impl Etcd {
         let mut process = Process::start("etcd", &mut command, dir.path().join("etcd.log"));
 
         let http = http_client();
-        until("etcd to be ready", async || {
+        until_true("etcd to be ready", async || {
             assert!(process.is_running(), "etcd ended while starting");
-            let answer = http.get(format!("{address}/readyz")).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let answer = http.get(format!("{address}/readyz")).send().await;
+            answer.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
         Self { process, address, dir }
     }
 
-    /// Where it serves.
+    /// Returns the server's address.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What lies in its files: everything that kube-apiserver stores, and its log of it.
+    /// Returns the contents of etcd's files: everything that kube-apiserver stores, and the
+    /// write-ahead log.
     ///
     /// # Panics
-    /// When they cannot be read.
+    /// If the files cannot be read.
     pub fn files(&self) -> Vec<Vec<u8>> {
         ["snap/db", "wal"]
             .map(|part| self.dir.path().join("data/member").join(part))
@@ -68,13 +69,13 @@ impl Etcd {
             .collect()
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&self) -> &Process {
         &self.process
     }
 }
 
-/// The contents of a file, or of every file in a folder.
+/// Returns the contents of a file, or of every file in a folder.
 fn read(path: &PathBuf) -> Vec<Vec<u8>> {
     if path.is_file() {
         return vec![fs::read(path).expect("read a file of etcd")];

@@ -1,4 +1,4 @@
-//! Events: what `kubectl describe pod` ends with.
+//! Events, which `kubectl describe pod` shows.
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -6,16 +6,17 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use tonic::Status;
 
-use super::kubelet::Volume;
-use crate::pod::Pod;
+use super::kubelet::PodVolume;
+use crate::pod::TestPod;
 
-/// Longest message that client-go lets through.
+/// The longest message that client-go sends.
 const LONGEST: usize = 1024;
 
-/// Records a failed mount as kubelet does. Without kube-apiserver nothing is recorded, here as there.
-pub(crate) async fn failed_mount(client: &Client, volume: &Volume, status: &Status) {
-    let Pod { namespace, name, uid, .. } = &volume.pod;
-    // How Go prints an error of gRPC.
+/// Records a failed mount as kubelet does. Nothing is recorded while kube-apiserver is down, as
+/// with kubelet.
+pub(crate) async fn failed_mount(client: &Client, volume: &PodVolume, status: &Status) {
+    let TestPod { namespace, name, uid, .. } = &volume.pod;
+    // The format in which Go prints gRPC errors.
     let mut message = format!(
         "MountVolume.SetUp failed for volume {:?} : rpc error: code = {:?} desc = {}",
         volume.name(),
@@ -44,8 +45,8 @@ pub(crate) async fn failed_mount(client: &Client, volume: &Volume, status: &Stat
     let _ = events.create(&PostParams::default(), &event).await;
 }
 
-/// The messages of a pod's events of that reason.
-pub(crate) async fn messages(client: &Client, pod: &Pod, reason: &str) -> Vec<String> {
+/// Returns the messages of a pod's events with that reason.
+pub(crate) async fn messages(client: &Client, pod: &TestPod, reason: &str) -> Vec<String> {
     let events: Api<Event> = Api::namespaced(client.clone(), &pod.namespace);
     let of_pod = ListParams::default().fields(&format!("involvedObject.uid={},reason={reason}", pod.uid));
     let found = events.list(&of_pod).await.expect("the pod's events");

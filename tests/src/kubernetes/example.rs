@@ -1,4 +1,4 @@
-//! The README's shop: its class, and what Vault has for it.
+//! The example of the README: its class, and its secret in Vault.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use super::vault_login::KubernetesRole;
 use crate::binaries::workspace;
 use crate::openbao::OpenBao;
 
-/// The class that the README shows.
+/// Returns the path of the class that the README shows.
 pub fn example_class() -> PathBuf {
     workspace().join("examples/secretproviderclass.yaml")
 }
 
-/// Makes the namespace `shop` with service account `shop`, and applies the class.
+/// Creates the namespace `shop` with service account `shop`, and applies the class.
 pub async fn example_namespace(cluster: &Cluster) -> Namespace {
     let kubectl = cluster.kubectl();
     kubectl.run(["create", "namespace", "shop"]).await;
@@ -25,7 +25,7 @@ pub async fn example_namespace(cluster: &Cluster) -> Namespace {
     shop
 }
 
-/// Writes the secret that the class names, and the role that its service account logs in with.
+/// Writes the secret that the class reads, and the role with which its service account logs in.
 pub async fn example_secret(bao: &OpenBao) {
     bao.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
     bao.policy("shop", r#"path "secret/data/shop/*" { capabilities = ["read"] }"#).await;

@@ -1,36 +1,38 @@
-//! Helm, the chart, and the plain manifests that are rendered from it.
+//! Helm, the chart, and the plain manifests that are rendered from the chart.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use anyhow::ensure;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::programs::Program;
+use super::programs::ServerProgram;
 use crate::binaries::workspace;
 
-/// The generations of Helm that are in use.
+/// The supported generations of Helm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Helm {
-    /// 3
+    /// Helm 3.
     V3,
-    /// 4: applies on the server's side.
+    /// Helm 4, which uses server-side apply.
     V4,
 }
 
 impl Helm {
-    /// Both.
+    /// All generations.
     pub const ALL: [Self; 2] = [Self::V3, Self::V4];
 
-    /// Runs it, as that kubeconfig's user where there is one; its own files lie in a directory of the call's.
+    /// Runs Helm, with that kubeconfig if there is one. Helm's own files are in a temporary
+    /// directory.
     ///
     /// # Panics
-    /// When it cannot be run at all.
+    /// If Helm cannot be run.
     pub fn run(self, arguments: &[&str], kubeconfig: Option<&Path>) -> Output {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let mut command = Command::new(Program::Helm(self).path());
+        let mut command = Command::new(ServerProgram::Helm(self).path());
         command.env_clear().env("HOME", home.path()).args(arguments);
         if let Some(kubeconfig) = kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
@@ -38,18 +40,19 @@ impl Helm {
         command.output().expect("helm runs")
     }
 
-    /// The chart with these values, in namespace `coffer`: the text that `helm template` prints.
+    /// Returns what `helm template` prints for the chart with these values, in namespace `coffer`.
     ///
     /// # Errors
-    /// What Helm says against it.
-    pub fn template(self, values: &[&str]) -> Result<String, String> {
+    /// What Helm prints when it refuses the values.
+    pub fn template(self, values: &[&str]) -> anyhow::Result<String> {
         let chart = chart().display().to_string();
-        // Helm 3 takes any cluster for an old one where it knows of none.
+        // Without a cluster, Helm 3 assumes an old one.
         let mut arguments = vec!["template", "coffer", &chart, "--namespace=coffer", "--kube-version=1.36.2"];
         arguments.extend(values);
         let output = self.run(&arguments, None);
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        ensure!(output.status.success(), text(&output.stderr));
+        Ok(text(&output.stdout))
     }
 }
 
@@ -62,15 +65,16 @@ impl fmt::Display for Helm {
     }
 }
 
-/// The chart's folder.
+/// Returns the chart's folder.
 pub fn chart() -> PathBuf {
     workspace().join("charts/coffer")
 }
 
-/// The sets of values that tests install: their names, and what Helm is told. `default` is empty, the others lie in `ci/`.
+/// Returns the value sets that tests install: each name with its arguments for Helm. `default` has
+/// none, the others are files in `ci/`.
 ///
 /// # Panics
-/// When they cannot be listed.
+/// If the folder cannot be read.
 pub fn value_sets() -> Vec<(String, Vec<String>)> {
     let mut sets = vec![("default".to_owned(), Vec::new())];
     for entry in std::fs::read_dir(chart().join("ci")).expect("the folder ci of the chart") {
@@ -82,15 +86,15 @@ pub fn value_sets() -> Vec<(String, Vec<String>)> {
     sets
 }
 
-/// The folder of the plain manifests.
+/// Returns the folder of the plain manifests.
 pub fn shipped_folder() -> PathBuf {
     workspace().join("deploy")
 }
 
-/// The plain manifests as they have to be: the chart's templates with the default values, by file name.
+/// Renders the plain manifests from the chart with its default values, by file name.
 ///
 /// # Panics
-/// When the chart cannot be rendered.
+/// If the chart cannot be rendered.
 pub fn render_manifests() -> BTreeMap<String, String> {
     const HEAD: &str = "# Rendered from charts/coffer by `cargo xtask manifests`.\n";
     let text = Helm::V4.template(&["--set=csi.createNamespace=true"]).expect("the chart");
@@ -107,15 +111,15 @@ pub fn render_manifests() -> BTreeMap<String, String> {
     files
 }
 
-/// The objects of a text of YAML documents.
+/// Parses a text of YAML documents into objects.
 ///
 /// # Panics
-/// When it is no YAML.
+/// If the text is not YAML.
 pub fn objects(yaml: &str) -> Vec<Value> {
-    // The front's `---` and templates that render nothing leave documents without an object.
-    let documents = serde_saphyr::from_multiple::<Option<Object>>(yaml).expect("YAML");
-    documents.into_iter().flatten().map(|Object(value)| value).collect()
+    // The leading `---` and templates that render nothing leave documents without an object.
+    let documents = serde_saphyr::from_multiple::<Option<YamlObject>>(yaml).expect("YAML");
+    documents.into_iter().flatten().map(|YamlObject(value)| value).collect()
 }
 
 #[derive(Deserialize)]
-struct Object(Value);
+struct YamlObject(Value);

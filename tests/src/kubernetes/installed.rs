@@ -1,5 +1,5 @@
-//! What an installation runs, played by processes of this host: their arguments, environment and service account are
-//! those of the Deployment or DaemonSet that is in the cluster.
+//! The programs of an installation, run as processes of this machine, with the arguments,
+//! environment and service account of the Deployment or DaemonSet in the cluster.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,29 +13,30 @@ use crate::ports::free_port;
 use crate::process::Process;
 use crate::provider::{Csi, CsiOptions};
 
-/// The one pod of the API server's Deployment. Its Service leads to this host.
+/// The API server's only pod. The installed Service points to this machine.
 #[derive(Debug)]
 pub struct InstalledApi {
     process: Process,
     _dir: TempDir,
 }
 
-/// How to run it.
+/// The arguments of the process.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
-    /// The Deployment's arguments, but for the port.
+pub struct RunArguments<'a> {
+    /// The Deployment's arguments, without the port.
     pub arguments: &'a [String],
-    /// The kubeconfig of its service account.
+    /// The kubeconfig of the Deployment's service account.
     pub kubeconfig: &'a Path,
 }
 
 impl InstalledApi {
-    /// Starts it for that Deployment and the Service of the same name; Vault is another one.
+    /// Starts the API server of a Deployment, with another Vault, and points the Service of the
+    /// same name to it.
     ///
     /// # Panics
-    /// When there is no such Deployment.
+    /// If there is no such Deployment.
     pub async fn start(cluster: &Cluster, namespace: &str, name: &str, vault: &str) -> Self {
-        let command = |run: Run<'_>| {
+        let command = |run: RunArguments<'_>| {
             let mut command = Command::new(coffer_binary("coffer-api-server"));
             command
                 .env_clear()
@@ -47,44 +48,44 @@ impl InstalledApi {
         Self::start_by(cluster, namespace, name, command).await
     }
 
-    /// The same, the process started by the caller.
+    /// Does the same as [`Self::start`], with a process that `start` starts.
     ///
     /// # Panics
-    /// When there is no such Deployment.
+    /// If there is no such Deployment.
     pub async fn start_by(
         cluster: &Cluster,
         namespace: &str,
         name: &str,
-        start: impl FnOnce(Run<'_>) -> Process,
+        start: impl FnOnce(RunArguments<'_>) -> Process,
     ) -> Self {
-        let container = Container::of(cluster, "deployment", namespace, name).await;
+        let container = WorkloadContainer::of(cluster, "deployment", namespace, name).await;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let kubeconfig = dir.path().join("kubeconfig");
         cluster.account_kubeconfig(namespace, &container.account).await.write(&kubeconfig);
         let port = free_port();
         let mut arguments = container.args_without(&["--listen"]);
         arguments.extend([format!("--listen=127.0.0.1:{port}"), "--shutdown-delay=0s".to_owned()]);
-        let process = start(Run { arguments: &arguments, kubeconfig: &kubeconfig });
+        let process = start(RunArguments { arguments: &arguments, kubeconfig: &kubeconfig });
         lead_here(cluster, namespace, name, port).await;
         Self { process, _dir: dir }
     }
 
-    /// Everything that it has logged so far.
+    /// Returns everything logged so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the process has not ended.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()
     }
 }
 
-/// How the one pod of coffer-csi's DaemonSet is started, its socket and state in that directory, which is on tmpfs; Vault
-/// is another one.
+/// Returns the options that start coffer-csi as the DaemonSet does, with its socket and state in
+/// `dir`, which is on tmpfs, and another Vault.
 ///
 /// # Panics
-/// When there is no such DaemonSet.
+/// If there is no such DaemonSet.
 pub async fn installed_csi(
     cluster: &Cluster,
     namespace: &str,
@@ -92,7 +93,7 @@ pub async fn installed_csi(
     dir: &Path,
     vault: &str,
 ) -> CsiOptions {
-    let container = Container::of(cluster, "daemonset", namespace, name).await;
+    let container = WorkloadContainer::of(cluster, "daemonset", namespace, name).await;
     let kubeconfig = dir.join("kubeconfig");
     cluster.account_kubeconfig(namespace, &container.account).await.write(&kubeconfig);
     let socket = container.arg("--endpoint=/provider/").expect("an endpoint");
@@ -111,12 +112,12 @@ pub async fn installed_csi(
 }
 
 /// The first container of a Deployment or DaemonSet.
-struct Container {
+struct WorkloadContainer {
     arguments: Vec<String>,
     account: String,
 }
 
-impl Container {
+impl WorkloadContainer {
     async fn of(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Self {
         let shown = cluster.kubectl().run(["get", kind, name, "-n", namespace, "-o", "json"]).await;
         let object: Value = serde_json::from_str(&shown).expect("an object");
@@ -126,19 +127,19 @@ impl Container {
         Self { arguments, account }
     }
 
-    /// What follows that beginning of an argument.
+    /// Returns the rest of the argument that begins with `beginning`.
     fn arg(&self, beginning: &str) -> Option<&str> {
         self.arguments.iter().find_map(|argument| argument.strip_prefix(beginning))
     }
 
-    /// The arguments but for those flags, which name places of the pod's own.
+    /// Returns the arguments without those flags, whose values are paths and ports of the pod.
     fn args_without(&self, flags: &[&str]) -> Vec<String> {
         let dropped = |argument: &str| flags.iter().any(|flag| argument.starts_with(&format!("{flag}=")));
         self.arguments.iter().filter(|argument| !dropped(argument)).cloned().collect()
     }
 }
 
-/// Makes the Service lead to a port of this host, and the APIService to that port: pods have no addresses here.
+/// Points the Service and the APIService to a port of this machine: pods have no addresses here.
 async fn lead_here(cluster: &Cluster, namespace: &str, name: &str, port: u16) {
     let kubectl = cluster.kubectl();
     let spec = json!({

@@ -1,4 +1,4 @@
-//! How a client finds kube-apiserver, and as whom.
+//! The kubeconfig of a client of kube-apiserver.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 
 use crate::http::install_crypto;
 
-/// One cluster, one user with a bearer token, one namespace.
+/// A kubeconfig with one cluster, one user with a bearer token, and one namespace.
 #[derive(Clone, Debug)]
 pub struct Kubeconfig {
     /// kube-apiserver's address.
     pub server: String,
-    /// The authority of its certificate, in PEM.
+    /// The CA of kube-apiserver's certificate, in PEM.
     pub authority: String,
     /// The user's token.
     pub token: String,
-    /// The namespace that the user works in.
+    /// The default namespace.
     pub namespace: String,
 }
 
 impl Kubeconfig {
-    /// The same cluster for another user.
+    /// Returns a kubeconfig for the same cluster and another user.
     #[must_use]
     pub fn of(&self, token: &str, namespace: &str) -> Self {
         Self { token: token.to_owned(), namespace: namespace.to_owned(), ..self.clone() }
@@ -32,7 +32,7 @@ impl Kubeconfig {
     /// Writes the file that `KUBECONFIG` names.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) {
         self.write_for(path, &self.user());
     }
@@ -40,7 +40,7 @@ impl Kubeconfig {
     /// [`Self::write`], with the token in a file beside it, as kubelet gives it to a pod.
     ///
     /// # Panics
-    /// When they cannot be written.
+    /// If a file cannot be written.
     pub fn write_as_in_pod(&self, path: &Path) {
         let token = path.with_extension("token");
         std::fs::write(&token, &self.token).expect("write the token");
@@ -55,22 +55,22 @@ impl Kubeconfig {
         json!({ "token": self.token })
     }
 
-    /// A client.
+    /// Returns a client.
     ///
     /// # Panics
-    /// When the configuration is not one.
+    /// If the configuration is not valid.
     pub async fn client(&self) -> Client {
         install_crypto();
         let document = self.document(&self.user());
         let kubeconfig = KubeKubeconfig::from_yaml(&document.to_string()).expect("the kubeconfig just made");
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let mut config = config.expect("a complete kubeconfig");
-        // Servers of a test are on this host, whatever proxy the machine uses.
+        // The test's servers are on this machine, whatever proxy it uses.
         config.proxy_url = None;
         Client::try_from(config).expect("a client")
     }
 
-    /// JSON, which is YAML too.
+    /// Returns the kubeconfig as JSON, which is also YAML.
     fn document(&self, user: &Value) -> Value {
         json!({
             "apiVersion": "v1",

@@ -1,4 +1,4 @@
-//! What kubelet does for a pod's CSI volume, and no more of it.
+//! What kubelet does for a pod's CSI volume, and nothing else.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,24 +17,24 @@ use tonic::Status;
 
 use super::csi::{CsiClient, NodePublishVolumeRequest, NodeUnpublishVolumeRequest, VolumeCapability};
 use super::{DRIVER_NAME, events};
-use crate::mount::{Refusal, refusal};
-use crate::pod::Pod;
+use crate::mount::{MountRefusal, refusal};
+use crate::pod::TestPod;
 use crate::wait::until;
 
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
-/// Kubelet's part on one node, over the driver of that node. Its volumes lie below its directory.
+/// Plays kubelet on one node, with the driver of that node. Volumes are below the node's directory.
 pub struct Kubelet {
     client: Client,
     driver: CsiClient,
     root: PathBuf,
 }
 
-/// A pod's volume: where it is mounted, and what kubelet tells the driver about it.
+/// A pod's volume: its mount point, and what kubelet tells the driver about it.
 #[derive(Clone, Debug)]
-pub struct Volume {
+pub struct PodVolume {
     /// The pod.
-    pub pod: Pod,
+    pub pod: TestPod,
     /// The volume's name in the pod.
     name: String,
     target: PathBuf,
@@ -47,18 +47,18 @@ impl Kubelet {
         Self { client, driver, root }
     }
 
-    /// The pod's volume, with tokens where the CSIDriver object asks for them. Kubelet keeps both: publishing needs
-    /// no kube-apiserver.
+    /// Returns the pod's volume, with tokens if the CSIDriver object asks for them. Publishing
+    /// needs no kube-apiserver, as with kubelet.
     ///
     /// # Panics
-    /// When the pod has none.
-    pub async fn volume(&self, pod: &Pod) -> Volume {
+    /// If the pod has no CSI volume.
+    pub async fn volume(&self, pod: &TestPod) -> PodVolume {
         let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
         let spec = pods.get(&pod.name).await.expect("the pod").spec.unwrap_or_default();
         let volumes = spec.volumes.unwrap_or_default();
         let csi = volumes.into_iter().find_map(|volume| Some((volume.name, volume.csi?)));
         let (name, csi) = csi.expect("a CSI volume in the pod");
-        let mut volume = Volume {
+        let mut volume = PodVolume {
             target: self.root.join(format!("pods/{}/volumes/kubernetes.io~csi/{name}/mount", pod.uid)),
             pod: pod.clone(),
             context: context(pod, csi),
@@ -72,8 +72,8 @@ impl Kubelet {
     /// Publishes a new pod's volume.
     ///
     /// # Panics
-    /// When the driver refuses.
-    pub async fn mount(&self, pod: &Pod) -> Volume {
+    /// If the driver refuses.
+    pub async fn mount(&self, pod: &TestPod) -> PodVolume {
         let volume = self.volume(pod).await;
         let mounted = self.publish(&volume).await;
         mounted.unwrap_or_else(|e| panic!("{} is not mounted: {e:?}", pod.name));
@@ -83,8 +83,8 @@ impl Kubelet {
     /// Publishes a new pod's volume, which the driver must refuse.
     ///
     /// # Panics
-    /// When it does not.
-    pub async fn refused(&self, pod: &Pod) -> Refusal {
+    /// If the driver does not refuse.
+    pub async fn refused(&self, pod: &TestPod) -> MountRefusal {
         let published = self.publish(&self.volume(pod).await).await;
         published.expect_err("the mount is refused")
     }
@@ -92,16 +92,16 @@ impl Kubelet {
     /// Publishes a volume, for the first time or again. A refusal becomes an event of the pod.
     ///
     /// # Errors
-    /// The driver's refusal.
+    /// The driver's error.
     ///
     /// # Panics
-    /// When it is one that kubelet takes for a mount that may still be going on.
-    pub async fn publish(&self, volume: &Volume) -> Result<(), Refusal> {
+    /// If kubelet would take the error for a mount that is still running.
+    pub async fn publish(&self, volume: &PodVolume) -> Result<(), MountRefusal> {
         let status = match self.publish_once_known(volume).await {
             Ok(()) => return Ok(()),
             Err(status) => status,
         };
-        // Empty it is when the driver unmounted it, as it does after a first mount that failed.
+        // The directory is empty if the driver unmounted it, as after a failed first mount.
         let _ = fs::remove_dir(&volume.target);
         events::failed_mount(&self.client, volume, &status).await;
         Err(refusal(&status))
@@ -110,8 +110,8 @@ impl Kubelet {
     /// Unpublishes a volume.
     ///
     /// # Panics
-    /// When the driver refuses.
-    pub async fn unmount(&self, volume: &Volume) {
+    /// If the driver refuses.
+    pub async fn unmount(&self, volume: &PodVolume) {
         let request = NodeUnpublishVolumeRequest {
             volume_id: volume.id(),
             target_path: volume.target.display().to_string(),
@@ -119,11 +119,11 @@ impl Kubelet {
         self.driver.unpublish(request).await.expect("the volume is unmounted");
     }
 
-    /// The pod's token for that audience, bound to it.
+    /// Requests the pod's token for an audience, bound to the pod.
     ///
     /// # Panics
-    /// When kube-apiserver gives none.
-    pub async fn token(&self, pod: &Pod, audience: &str) -> TokenRequestStatus {
+    /// If kube-apiserver refuses.
+    pub async fn token(&self, pod: &TestPod, audience: &str) -> TokenRequestStatus {
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
                 audiences: Some(vec![audience.to_owned()]),
@@ -143,8 +143,8 @@ impl Kubelet {
         answer.expect("a token").status.expect("a token's status")
     }
 
-    /// A class that was just made takes the driver's watch a moment to bring; kubelet tries again, too.
-    async fn publish_once_known(&self, volume: &Volume) -> Result<(), Status> {
+    /// The driver's watch delivers a new class only after a moment; kubelet retries as well.
+    async fn publish_once_known(&self, volume: &PodVolume) -> Result<(), Status> {
         let parent = volume.target.parent().expect("a target below a directory");
         fs::create_dir_all(parent).expect("make the volume's directory");
         let request = NodePublishVolumeRequest {
@@ -162,7 +162,7 @@ impl Kubelet {
         .await
     }
 
-    async fn add_tokens(&self, volume: &mut Volume) {
+    async fn add_tokens(&self, volume: &mut PodVolume) {
         let drivers: Api<CSIDriver> = Api::all(self.client.clone());
         let spec = drivers.get(DRIVER_NAME).await.expect("the CSIDriver object").spec;
         let mut tokens = Map::new();
@@ -183,40 +183,40 @@ impl Kubelet {
     }
 }
 
-impl Volume {
-    /// The name of the SecretProviderClass.
+impl PodVolume {
+    /// Returns the name of the SecretProviderClass.
     pub fn class(&self) -> &str {
         &self.context["secretProviderClass"]
     }
 
-    /// The volume's name in the pod.
+    /// Returns the volume's name in the pod.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// A file's contents, or nothing where there is no such file.
+    /// Returns a file's contents, or nothing if there is no such file.
     pub fn read(&self, file: &str) -> Option<String> {
         fs::read_to_string(self.target.join(file)).ok()
     }
 
-    /// A file's mode bits.
+    /// Returns a file's mode bits.
     ///
     /// # Panics
-    /// When there is no such file.
+    /// If there is no such file.
     pub fn mode(&self, file: &str) -> u32 {
         let found = fs::metadata(self.target.join(file)).expect("the file");
         found.permissions().mode() & 0o777
     }
 
-    /// Where a symbolic link of it points.
+    /// Returns the target of a symbolic link.
     ///
     /// # Panics
-    /// When it is none.
+    /// If the file is not a symbolic link.
     pub fn link(&self, file: &str) -> String {
         let target = fs::read_link(self.target.join(file)).expect("a symbolic link");
         target.display().to_string()
@@ -227,8 +227,8 @@ impl Volume {
     }
 }
 
-/// What the CSIDriver's `podInfoOnMount` asks for, and the volume's own attributes.
-fn context(pod: &Pod, csi: CSIVolumeSource) -> HashMap<String, String> {
+/// Returns what the CSIDriver's `podInfoOnMount` asks for, and the volume's own attributes.
+fn context(pod: &TestPod, csi: CSIVolumeSource) -> HashMap<String, String> {
     let mut context: HashMap<_, _> = csi.volume_attributes.unwrap_or_default().into_iter().collect();
     for (name, value) in [
         ("pod.name", pod.name.as_str()),

@@ -1,4 +1,4 @@
-//! A node whose agent keeps leases.
+//! A node whose agent manages leases.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use super::kubeconfig::Kubeconfig;
 use crate::binaries::coffer_binary;
 use crate::mount::{MountCall, Mounted};
 use crate::provider::{Csi, CsiOptions};
-use crate::wait::until;
+use crate::wait::until_true;
 
-/// A node whose agent keeps leases, with a place for its state and its socket.
+/// A node whose coffer-csi manages leases, with directories for its state and its socket.
 pub struct LeaseNode {
-    /// Its agent.
+    /// The running coffer-csi.
     pub csi: Csi,
     name: String,
     vault: String,
@@ -29,43 +29,43 @@ impl LeaseNode {
         Self { csi, name: name.to_owned(), vault: vault.to_owned(), dir }
     }
 
-    /// Its name.
+    /// Returns the node's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The directory where its agent keeps what outlives it.
+    /// Returns the agent's state directory.
     pub fn state(&self) -> PathBuf {
         state(self.dir.path())
     }
 
-    /// The files in it that are records of sessions.
+    /// Returns the files in the state directory that are stored sessions.
     ///
     /// # Panics
-    /// When there is no such directory.
+    /// If there is no such directory.
     pub fn records(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.state()).expect("a state directory").flatten();
         let is_record = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().contains('.');
         entries.filter(is_record).map(|entry| entry.path()).collect()
     }
 
-    /// How its agent is started.
+    /// Returns the options that the agent is started with.
     pub fn options(&self) -> CsiOptions {
         options(&self.name, &self.vault, self.dir.path())
     }
 
-    /// What `coffer status` prints.
+    /// Returns what `coffer status` prints.
     ///
     /// # Panics
-    /// When it fails.
+    /// If `coffer status` fails.
     pub async fn status(&self) -> String {
         self.status_as("text").await
     }
 
-    /// What `coffer status` prints in a format.
+    /// Returns what `coffer status` prints in a format.
     ///
     /// # Panics
-    /// When it fails.
+    /// If `coffer status` fails.
     pub async fn status_as(&self, format: &str) -> String {
         let mut command = Command::new(coffer_binary("coffer"));
         command.args(["status", "--output", format, "--state-dir"]).arg(self.state());
@@ -81,32 +81,32 @@ impl LeaseNode {
         self.csi = self.options().start().await;
     }
 
-    /// Ends the agent as a rolling update does and starts the next one.
+    /// Ends the agent with SIGTERM, as a rolling update does, and starts the next one.
     pub async fn restart(&mut self) {
         self.restart_with(self.options()).await;
     }
 
-    /// Ends the agent as a rolling update does and starts one with other options.
+    /// Ends the agent with SIGTERM and starts one with other options.
     pub async fn restart_with(&mut self, options: CsiOptions) {
         self.stop().await;
         self.csi = options.start().await;
     }
 
-    /// Ends the agent as a rolling update does.
+    /// Ends the agent with SIGTERM, as a rolling update does.
     pub async fn stop(&mut self) {
         self.csi.terminate();
         self.csi.wait().await;
     }
 
-    /// Waits until the agent has renewed tokens and leases so often since its start.
+    /// Waits until the agent has made that many renewals of tokens and leases since its start.
     pub async fn renewed(&self, times: u32) {
-        until("renewals", async || (self.renewals().await >= f64::from(times)).then_some(())).await;
+        until_true("renewals", async || self.renewals().await >= f64::from(times)).await;
     }
 
-    /// Waits until the agent has renewed twice from now on.
+    /// Waits for two more renewals.
     pub async fn renewed_again(&self) {
         let before = self.renewals().await;
-        until("more renewals", async || (self.renewals().await >= before + 2.0).then_some(())).await;
+        until_true("more renewals", async || self.renewals().await >= before + 2.0).await;
     }
 
     async fn renewals(&self) -> f64 {
@@ -114,7 +114,7 @@ impl LeaseNode {
         self.csi.metrics().await.sum("coffer_vault_requests_total", &renewed)
     }
 
-    /// How many tokens the agent has revoked since its start.
+    /// Returns the number of tokens that the agent has revoked since its start.
     pub async fn revoked(&self) -> usize {
         self.csi.metrics().await.sum("coffer_revocations_total", &["outcome=\"revoked\""]) as usize
     }
@@ -122,7 +122,7 @@ impl LeaseNode {
     /// Mounts, which must succeed.
     ///
     /// # Panics
-    /// When it fails.
+    /// If the mount fails.
     pub async fn mount(&self, call: &MountCall) -> Mounted {
         self.csi.mount(call).await.expect("the mount succeeds")
     }

@@ -1,4 +1,4 @@
-//! A namespace, and what a test puts into it and finds there.
+//! A namespace, and the objects in it.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::node::Node;
+use super::node::CsiNode;
 use super::{DRIVER_NAME, events};
-use crate::pod::Pod;
+use crate::pod::TestPod;
 use crate::wait::until;
 
-/// A test's namespace.
+/// A namespace of one test.
 #[derive(Clone)]
 pub struct Namespace {
     name: String,
@@ -23,28 +23,28 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// One that is there.
+    /// Returns a namespace that exists already.
     pub fn existing(client: &Client, name: &str) -> Self {
         Self { name: name.to_owned(), client: client.clone() }
     }
 
-    /// Its name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Makes a service account.
+    /// Creates a service account.
     pub async fn account(&self, name: &str) {
         let account = json!({ "metadata": { "name": name } });
         create(&self.api::<ServiceAccount>(), account).await;
     }
 
-    /// Makes a SecretProviderClass of provider `vault` with these parameters.
+    /// Creates a SecretProviderClass of provider `vault` with these parameters.
     pub async fn class(&self, name: &str, parameters: Value) {
         self.class_of(name, json!({ "provider": "vault", "parameters": parameters })).await;
     }
 
-    /// Makes a SecretProviderClass.
+    /// Creates a SecretProviderClass.
     pub async fn class_of(&self, name: &str, spec: Value) {
         let kind = class_kind();
         let class = json!({
@@ -57,7 +57,8 @@ impl Namespace {
         create(&classes, class).await;
     }
 
-    /// A class's `objects`: files with one key each of the secret `secret/NAMESPACE/<secret>`.
+    /// Returns a class's `objects`: files with one key each of the secret
+    /// `secret/NAMESPACE/<secret>`.
     pub fn objects(&self, secret: &str, files: &[(&str, &str)]) -> String {
         let object = |(file, key): &(&str, &str)| {
             json!({
@@ -66,22 +67,22 @@ impl Namespace {
                 "secretKey": key,
             })
         };
-        // JSON is YAML too.
+        // JSON is also YAML.
         Value::from_iter(files.iter().map(object)).to_string()
     }
 
-    /// Makes a pod of that service account on that node, with a volume `secrets` of that class.
-    pub async fn pod(&self, node: &Node, account: &str, class: &str) -> Pod {
+    /// Creates a pod of that service account on that node, with a volume `secrets` of that class.
+    pub async fn pod(&self, node: &CsiNode, account: &str, class: &str) -> TestPod {
         self.pod_on(node.name(), account, class).await
     }
 
-    /// The same on a node of that name, which may have no more than the name.
-    pub async fn pod_on(&self, node: &str, account: &str, class: &str) -> Pod {
-        self.make_pod(Pod::new(&self.name, account), node, class).await
+    /// Does the same as [`Self::pod`] for a node's name alone.
+    pub async fn pod_on(&self, node: &str, account: &str, class: &str) -> TestPod {
+        self.make_pod(TestPod::new(&self.name, account), node, class).await
     }
 
-    /// Makes a pod by its name; its uid is kube-apiserver's.
-    pub async fn make_pod(&self, pod: Pod, node: &str, class: &str) -> Pod {
+    /// Creates a pod of that name, whose uid kube-apiserver assigns.
+    pub async fn make_pod(&self, pod: TestPod, node: &str, class: &str) -> TestPod {
         let volume = json!({
             "name": "secrets",
             "csi": {
@@ -100,45 +101,46 @@ impl Namespace {
             },
         });
         let made: core::Pod = create(&self.api(), object).await;
-        Pod { uid: made.metadata.uid.expect("a uid"), ..pod }
+        TestPod { uid: made.metadata.uid.expect("a uid"), ..pod }
     }
 
     /// Deletes a pod at once.
     ///
     /// # Panics
-    /// When it is not there.
-    pub async fn delete_pod(&self, pod: &Pod) {
+    /// If there is no such pod.
+    pub async fn delete_pod(&self, pod: &TestPod) {
         let at_once = DeleteParams::default().grace_period(0);
         let deleted = self.api::<core::Pod>().delete(&pod.name, &at_once).await;
         deleted.expect("the pod is deleted");
     }
 
-    /// The versions in the pod's SecretProviderClassPodStatus, by object id; nothing where it has none.
+    /// Returns the versions in the pod's SecretProviderClassPodStatus, by object id; nothing if it
+    /// has none.
     ///
     /// # Panics
-    /// When they cannot be read.
-    pub async fn versions(&self, pod: &Pod, class: &str) -> Option<BTreeMap<String, String>> {
+    /// If the status cannot be read.
+    pub async fn versions(&self, pod: &TestPod, class: &str) -> Option<BTreeMap<String, String>> {
         let status = self.status(pod, class).await?;
         let objects = status.data["status"]["objects"].as_array().expect("objects");
         let text = |object: &Value, field: &str| object[field].as_str().expect("text").to_owned();
         Some(objects.iter().map(|object| (text(object, "id"), text(object, "version"))).collect())
     }
 
-    /// The pod's SecretProviderClassPodStatus, where it has one.
+    /// Returns the pod's SecretProviderClassPodStatus, if it has one.
     ///
     /// # Panics
-    /// When it cannot be read.
-    pub async fn status(&self, pod: &Pod, class: &str) -> Option<DynamicObject> {
+    /// If the status cannot be read.
+    pub async fn status(&self, pod: &TestPod, class: &str) -> Option<DynamicObject> {
         let kind = resource("SecretProviderClassPodStatus", "secretproviderclasspodstatuses");
         let statuses: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.name, &kind);
         let name = format!("{}-{}-{class}", pod.name, self.name);
         statuses.get_opt(&name).await.expect("kube-apiserver answers")
     }
 
-    /// A core Secret's values as text, where there is one.
+    /// Returns a core Secret's values as text, if there is one.
     ///
     /// # Panics
-    /// When it cannot be read.
+    /// If the Secret cannot be read.
     pub async fn secret(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let secret = self.api::<Secret>().get_opt(name).await.expect("kube-apiserver answers")?;
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
@@ -146,8 +148,8 @@ impl Namespace {
         Some(data.map(|(key, value)| (key, text(value.0))).collect())
     }
 
-    /// Waits for an event of that pod with that reason, and gives its message.
-    pub async fn event(&self, pod: &Pod, reason: &str) -> String {
+    /// Waits for an event of that pod with that reason, and returns its message.
+    pub async fn event(&self, pod: &TestPod, reason: &str) -> String {
         until(&format!("an event {reason} of {}", pod.name), async || {
             events::messages(&self.client, pod, reason).await.pop()
         })

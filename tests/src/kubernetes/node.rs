@@ -4,36 +4,37 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cluster::Cluster;
-use super::driver::{Driver, providers};
+use super::driver::{DriverProcess, providers};
 use super::kubelet::Kubelet;
 use super::mounts::MountDir;
-use super::programs::Generation;
+use super::programs::DriverGeneration;
 use crate::provider::{Csi, CsiOptions};
 
-/// A node of a cluster. Fields are dropped in this order: nobody mounts any more when the mounts are undone.
-pub struct Node {
-    /// What a test calls.
+/// A node of a cluster. Fields are dropped in this order: when the mounts are undone, nothing
+/// mounts any more.
+pub struct CsiNode {
+    /// The test's calls as kubelet.
     pub kubelet: Kubelet,
     /// The provider.
     pub csi: Csi,
-    driver: Driver,
+    driver: DriverProcess,
     name: String,
     dir: MountDir,
 }
 
-impl Node {
-    /// Starts one, its provider pointed at that Vault.
+impl CsiNode {
+    /// Starts a node whose provider uses that Vault.
     ///
     /// # Panics
-    /// When it does not come up.
-    pub async fn start(generation: Generation, cluster: &Cluster, vault: &str) -> Self {
+    /// If a server does not become ready.
+    pub async fn start(generation: DriverGeneration, cluster: &Cluster, vault: &str) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(1);
         let name = format!("node-{}", MADE.fetch_add(1, Ordering::Relaxed));
         let dir = MountDir::new();
         std::fs::create_dir(providers(dir.path())).expect("make the providers' directory");
         cluster.coffer_kubeconfig().await.write(&coffer_kubeconfig(dir.path()));
 
-        let driver = Driver::start(generation, &name, dir.path(), cluster.driver_kubeconfig());
+        let driver = DriverProcess::start(generation, &name, dir.path(), cluster.driver_kubeconfig());
         let csi = provider(dir.path(), vault).start();
         let (driver, csi) = tokio::join!(driver, csi);
         let client = driver.client().clone();
@@ -46,33 +47,34 @@ impl Node {
         }
     }
 
-    /// Its name.
+    /// Returns the node's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its driver.
-    pub fn driver(&self) -> &Driver {
+    /// Returns the node's driver.
+    pub fn driver(&self) -> &DriverProcess {
         &self.driver
     }
 
-    /// How its provider is started: at its socket, as its service account.
+    /// Returns the options that the node's provider is started with: its socket and its service
+    /// account.
     pub fn provider(&self, vault: &str) -> CsiOptions {
         provider(self.dir.path(), vault)
     }
 
-    /// Ends the provider as a rolling update does, and waits until it has ended.
+    /// Ends the provider with SIGTERM, as a rolling update does, and waits for its end.
     pub async fn end_provider(&mut self) {
         self.csi.terminate();
         self.csi.wait().await;
     }
 
-    /// Where a provider of that name has its socket.
+    /// Returns the path of a provider's socket on this node.
     pub fn socket(&self, provider: &str) -> PathBuf {
         providers(self.dir.path()).join(format!("{provider}.sock"))
     }
 
-    /// Prints the ends of its processes' logs.
+    /// Prints the ends of the processes' logs.
     pub fn show_logs(&self) {
         self.driver.process().show_log();
         self.csi.process().show_log();

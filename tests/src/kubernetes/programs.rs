@@ -1,4 +1,5 @@
-//! Where the servers' programs lie. `cargo xtask servers` builds them from the Go modules in `tests/servers/`.
+//! Finds the programs of the servers, which `cargo xtask servers` builds from the Go modules in
+//! `tests/servers/`.
 
 use std::env;
 use std::fmt;
@@ -7,17 +8,17 @@ use std::path::PathBuf;
 use super::helm::Helm;
 use crate::binaries::workspace;
 
-/// The two lines of the Secrets Store CSI driver that are in use, and differ in how they call a provider.
+/// The two generations of the Secrets Store CSI driver in use, which call providers differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Generation {
-    /// 1.5: rotates by itself, and names the socket's path as `:authority`.
+pub enum DriverGeneration {
+    /// 1.5: rotates by itself, and sends the socket's path as `:authority`.
     V1_5,
     /// 1.6: rotates when kubelet publishes again.
     V1_6,
 }
 
-impl Generation {
-    /// Both.
+impl DriverGeneration {
+    /// All generations.
     pub const ALL: [Self; 2] = [Self::V1_5, Self::V1_6];
 
     fn folder(self) -> &'static str {
@@ -27,13 +28,13 @@ impl Generation {
         }
     }
 
-    /// The manifests that the driver is deployed with, from its own module.
+    /// Returns the folder of the driver's manifests, from its own module.
     pub(crate) fn manifests(self) -> PathBuf {
         servers().join(self.folder()).join("deploy")
     }
 }
 
-impl fmt::Display for Generation {
+impl fmt::Display for DriverGeneration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::V1_5 => "1.5",
@@ -42,22 +43,22 @@ impl fmt::Display for Generation {
     }
 }
 
-/// A program that was built, or brought along by `KUBEBUILDER_ASSETS`.
+/// A program that was built, or that `KUBEBUILDER_ASSETS` provides.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Program {
+pub(crate) enum ServerProgram {
     Etcd,
     ApiServer,
     ControllerManager,
     Kubectl,
-    Driver(Generation),
+    Driver(DriverGeneration),
     Helm(Helm),
 }
 
-impl Program {
-    /// Its path.
+impl ServerProgram {
+    /// Returns the program's path.
     ///
     /// # Panics
-    /// When it is not there.
+    /// If the program is not built.
     pub(crate) fn path(self) -> PathBuf {
         let path = self.place();
         assert!(path.is_file(), "{} is not built: run `cargo xtask servers`", path.display());
@@ -83,12 +84,12 @@ impl Program {
     }
 }
 
-/// kubectl itself, for what [`super::Kubectl`] does not do.
+/// Returns the path of kubectl, for what [`super::Kubectl`] does not do.
 ///
 /// # Panics
-/// When it is not there.
+/// If kubectl is not built.
 pub fn kubectl_program() -> PathBuf {
-    Program::Kubectl.path()
+    ServerProgram::Kubectl.path()
 }
 
 fn servers() -> PathBuf {

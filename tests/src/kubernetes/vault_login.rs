@@ -1,4 +1,4 @@
-//! OpenBao's Kubernetes login, where it asks kube-apiserver about every token.
+//! OpenBao's Kubernetes auth method, which reviews every token at kube-apiserver.
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,28 +7,30 @@ use super::cluster::Cluster;
 use super::kubectl::Kubectl;
 use crate::openbao::OpenBao;
 
-/// A role of the Kubernetes login.
+/// A role of the Kubernetes auth method.
 #[derive(Clone, Debug)]
 pub struct KubernetesRole<'a> {
-    /// Its name.
+    /// The role's name.
     pub name: &'a str,
     /// The one service account that may log in.
     pub account: &'a str,
     /// The account's namespace.
     pub namespace: &'a str,
-    /// The audience that the token must be for; without one, kube-apiserver's own.
+    /// The audience that tokens must have; kube-apiserver's own if `None`.
     pub audience: Option<&'a str>,
-    /// What the login's token may do.
+    /// The policy of the tokens that Vault issues.
     pub policy: &'a str,
 }
 
 impl OpenBao {
-    /// Lets the cluster's service accounts log in at `auth/<mount>`, each token reviewed by kube-apiserver.
+    /// Enables logins of the cluster's service accounts at `auth/<mount>`, where kube-apiserver
+    /// reviews each token.
     pub async fn kubernetes_login(&self, mount: &str, cluster: &Cluster) {
         self.kubernetes_login_as(mount, cluster, "token-reviewer").await;
     }
 
-    /// The same, the review asked for by a new service account of that name.
+    /// Does the same as [`Self::kubernetes_login`], with a new service account of that name as
+    /// reviewer.
     pub async fn kubernetes_login_as(&self, mount: &str, cluster: &Cluster, reviewer: &str) {
         let reviewer = token_of_reviewer(cluster, reviewer).await;
         let admin = cluster.api_server().admin();
@@ -42,7 +44,7 @@ impl OpenBao {
         self.admin(Method::POST, &format!("auth/{mount}/config"), config).await;
     }
 
-    /// Writes a role of it.
+    /// Writes a role of the auth method.
     pub async fn kubernetes_role(&self, mount: &str, role: &KubernetesRole<'_>) {
         let body = json!({
             "bound_service_account_names": [role.account],
@@ -55,7 +57,8 @@ impl OpenBao {
     }
 }
 
-/// The token of an account that may review tokens, as Vault's documentation has it.
+/// Creates an account that may review tokens, as Vault's documentation describes, and returns its
+/// token.
 async fn token_of_reviewer(cluster: &Cluster, account: &str) -> String {
     let kubectl: &Kubectl = cluster.kubectl();
     kubectl.run(["create", "serviceaccount", account]).await;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use coffer_tests::kubernetes::aggregated::{API, AggregatedSite, Direct};
+use coffer_tests::kubernetes::aggregated::{API, ApiSetup, DirectClient};
 use coffer_tests::kubernetes::{Cluster, ClusterOptions, Namespace};
 use coffer_tests::{OpenBao, http_client, until};
 use futures_util::{StreamExt, stream};
@@ -22,7 +22,7 @@ pub(crate) async fn measure() {
     progress("etcd, kube-apiserver, OpenBao and coffer-api-server start");
     let (cluster, bao) = tokio::join!(Cluster::start(ClusterOptions::default()), OpenBao::start_unaudited());
     bao.kubernetes_login("kubernetes", &cluster).await;
-    let site = AggregatedSite::between(cluster, bao).await;
+    let site = ApiSetup::between(cluster, bao).await;
     let idle = site.server.resident_kib();
     let ns = site.annotated_namespace("bench").await;
     let loads = Loads::prepare(&site, &ns).await;
@@ -66,7 +66,7 @@ struct Loads {
 }
 
 impl Loads {
-    async fn prepare(site: &AggregatedSite, ns: &Namespace) -> Self {
+    async fn prepare(site: &ApiSetup, ns: &Namespace) -> Self {
         let name = ns.name();
         let token = json!({ "policies": [name] });
         let token = site.bao.admin(reqwest::Method::POST, "auth/token/create", token).await;
@@ -78,7 +78,7 @@ impl Loads {
         site.cluster.kubectl().run(core.into_iter().chain(values)).await;
         let (kube_apiserver, direct) = (site.through(), site.direct(None).await);
         let read = format!("{API}/namespaces/{name}/secrets/db");
-        let get = |client: &Direct, path: &str| {
+        let get = |client: &DirectClient, path: &str| {
             Gets::new(client.request("GET", path).header("Authorization", site.admin()))
         };
         Self {
@@ -100,7 +100,7 @@ struct Speeds {
 }
 
 impl Speeds {
-    async fn measure(site: &AggregatedSite, loads: &Loads, at_once: usize) -> Self {
+    async fn measure(site: &ApiSetup, loads: &Loads, at_once: usize) -> Self {
         let (vault, core) = (Series::default(), Series::default());
         let mut speeds = Self { at_once, vault, core, through: Series::default(), direct: Series::default() };
         for load in [&loads.vault, &loads.core, &loads.through, &loads.direct] {
@@ -138,7 +138,7 @@ impl Speeds {
 }
 
 /// Resident memory with many classes, after many reads.
-async fn memory(site: &AggregatedSite, ns: &Namespace, reads: &Gets) -> u64 {
+async fn memory(site: &ApiSetup, ns: &Namespace, reads: &Gets) -> u64 {
     let objects = ns.objects("db", &[("user", "user"), ("password", "password")]);
     let parameters = json!({ "roleName": ns.name(), "objects": objects });
     let made = stream::iter(0..CLASSES).map(|n| {
@@ -152,7 +152,7 @@ async fn memory(site: &AggregatedSite, ns: &Namespace, reads: &Gets) -> u64 {
 }
 
 /// Discovery and OpenAPI, asked for one by one around kube-apiserver while nothing else works.
-async fn discovery(site: &AggregatedSite) -> Round {
+async fn discovery(site: &ApiSetup) -> Round {
     let direct = site.direct(None).await;
     site.bao.process().freeze();
     let binding = "coffer-api-server:system:auth-delegator";

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use coffer_proto::v1alpha1::MountRequest;
-use coffer_tests::kubernetes::{LeaseNode, LeaseSite, Tenant};
-use coffer_tests::{Metrics, Pod, Postgres, Terms, until};
+use coffer_tests::kubernetes::{LeaseNode, LeaseSetup, Tenant};
+use coffer_tests::{LeaseTtls, Postgres, ScrapedMetrics, TestPod, until};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio::time::sleep_until;
@@ -16,18 +16,18 @@ const PODS: usize = 250;
 const AT_ONCE: usize = 10;
 
 /// Time is sped up: what is renewed every forty minutes of an hour's lease is renewed every forty seconds here.
-const TERMS: Terms<'static> = Terms { ttl: "60s", max_ttl: "24h" };
+const TERMS: LeaseTtls<'static> = LeaseTtls { ttl: "60s", max_ttl: "24h" };
 const REPUBLISH: Duration = Duration::from_secs(5);
 const REPUBLISHES: usize = 30;
 
 /// Measures, and prints the table.
 pub(crate) async fn measure() {
     progress("etcd, kube-apiserver, OpenBao, PostgreSQL and coffer-csi start");
-    let site = LeaseSite::start().await;
+    let site = LeaseSetup::start().await;
     let tenant = tenant(&site).await;
     let mut node = site.node("bench").await;
     progress("250 pods mount for the first time");
-    let pods: Vec<Pod> =
+    let pods: Vec<TestPod> =
         stream::iter(0..PODS).map(|_| tenant.pod(&node)).buffer_unordered(AT_ONCE).collect().await;
     mount_all(&node, &tenant, &pods).await;
     progress("they are republished for two and a half minutes");
@@ -70,7 +70,7 @@ struct Upkeep {
 }
 
 /// An account whose pods mount two users, each of a role of its own.
-async fn tenant(site: &LeaseSite) -> Tenant {
+async fn tenant(site: &LeaseSetup) -> Tenant {
     let mut tenant = site.tenant("one", TERMS, "24h").await;
     let one = tenant.namespace.name().to_owned();
     Postgres::role(&site.bao, "two", TERMS).await;
@@ -81,7 +81,7 @@ async fn tenant(site: &LeaseSite) -> Tenant {
     tenant
 }
 
-async fn mount_all(node: &LeaseNode, tenant: &Tenant, pods: &[Pod]) {
+async fn mount_all(node: &LeaseNode, tenant: &Tenant, pods: &[TestPod]) {
     let requests: Vec<MountRequest> = pods.iter().map(|pod| tenant.call(pod).request()).collect();
     let mounts = stream::iter(requests).map(|request| {
         let mut client = node.csi.client();
@@ -90,7 +90,7 @@ async fn mount_all(node: &LeaseNode, tenant: &Tenant, pods: &[Pod]) {
     mounts.buffer_unordered(AT_ONCE).for_each(async |_| {}).await;
 }
 
-async fn republish(site: &LeaseSite, node: &LeaseNode, tenant: &Tenant, pods: &[Pod]) -> Upkeep {
+async fn republish(site: &LeaseSetup, node: &LeaseNode, tenant: &Tenant, pods: &[TestPod]) -> Upkeep {
     let before = site.bao.requests().len();
     let begun = Instant::now();
     for n in 1..=u32::try_from(REPUBLISHES).expect("a few") {
@@ -103,7 +103,7 @@ async fn republish(site: &LeaseSite, node: &LeaseNode, tenant: &Tenant, pods: &[
 }
 
 /// CPU time of one, of ten thousand. The few renewals that fall into that time are counted along.
-async fn cpu_of_a_republish(node: &LeaseNode, tenant: &Tenant, pods: &[Pod]) -> f64 {
+async fn cpu_of_a_republish(node: &LeaseNode, tenant: &Tenant, pods: &[TestPod]) -> f64 {
     const TIMES: usize = 40;
     let before = node.csi.process().cpu_time();
     for _ in 0..TIMES {
@@ -121,7 +121,7 @@ async fn restart(node: &mut LeaseNode) -> Duration {
 }
 
 /// Deletes pods, and waits until PostgreSQL has none of their users any more.
-async fn end(site: &LeaseSite, tenant: &Tenant, pods: &[Pod]) -> Duration {
+async fn end(site: &LeaseSetup, tenant: &Tenant, pods: &[TestPod]) -> Duration {
     let left = users(site) - 2 * pods.len();
     let begun = Instant::now();
     stream::iter(pods).for_each_concurrent(AT_ONCE, |pod| tenant.namespace.delete_pod(pod)).await;
@@ -130,20 +130,20 @@ async fn end(site: &LeaseSite, tenant: &Tenant, pods: &[Pod]) -> Duration {
 }
 
 /// How often OpenBao was asked for a user, by its audit log.
-fn issued(site: &LeaseSite, tenant: &Tenant) -> usize {
+fn issued(site: &LeaseSetup, tenant: &Tenant) -> usize {
     let roles = [tenant.namespace.name(), "two"];
     roles.iter().map(|role| site.bao.requests_to(&format!("database/creds/{role}"))).sum()
 }
 
-fn users(site: &LeaseSite) -> usize {
+fn users(site: &LeaseSetup) -> usize {
     site.postgres.users("%").len()
 }
 
-fn requests(metrics: &Metrics) -> f64 {
+fn requests(metrics: &ScrapedMetrics) -> f64 {
     metrics.sum("coffer_vault_requests_total", &[])
 }
 
-fn logins_and_reads(metrics: &Metrics) -> f64 {
+fn logins_and_reads(metrics: &ScrapedMetrics) -> f64 {
     let of = |kind| metrics.sum("coffer_vault_requests_total", &[kind]);
     // a sum of nothing is -0
     (of("kind=\"login\"") + of("kind=\"read\"") + of("kind=\"issue\"")).abs()

@@ -5,12 +5,14 @@ mod leases;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use coffer_tests::kubernetes::aggregated::AggregatedSite;
+use coffer_tests::kubernetes::aggregated::ApiSetup;
 use coffer_tests::kubernetes::{
-    Cluster, ClusterOptions, ClusterWithVault, Generation, Namespace, Node, Volume, example_namespace,
-    example_secret, mounts_forbidden,
+    Cluster, ClusterOptions, ClusterWithVault, CsiNode, DriverGeneration, Namespace, PodVolume,
+    example_namespace, example_secret, mounts_forbidden,
 };
-use coffer_tests::{Csi, Issuer, OpenBao, Pod, Role, coffer_binary, postgres_is_installed, until};
+use coffer_tests::{
+    Csi, JwtRole, OpenBao, TestPod, TokenIssuer, coffer_binary, postgres_is_installed, until,
+};
 use serde_json::json;
 
 const CLASS: &str = "\
@@ -35,7 +37,7 @@ spec:
         secretPath: secret/data/shop/db
 ";
 
-/// Shows the part that its argument names: `node`, which needs OpenBao alone, or `cluster`.
+/// Shows the part that the argument names: `node`, which needs only OpenBao, or `cluster`.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
@@ -48,11 +50,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// coffer-csi, called as the driver would.
+/// Shows coffer-csi, called as the driver would call it.
 async fn node() -> ExitCode {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let pod = Pod::new("shop", "web");
-    let issuer = Issuer::new();
+    let pod = TestPod::new("shop", "web");
+    let issuer = TokenIssuer::new();
 
     say("OpenBao starts, with a secret at secret/shop/db and a login for service accounts");
     let bao = OpenBao::start().await;
@@ -83,7 +85,7 @@ async fn node() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The same on a real kube-apiserver, and credentials that live with their pod.
+/// Shows a real kube-apiserver, and credentials that live as long as their pod.
 async fn cluster() -> ExitCode {
     if postgres_is_installed() {
         leases::show().await;
@@ -95,7 +97,7 @@ async fn cluster() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// By a volume, where only kubelet's calls are ours, and by kubectl.
+/// Shows a volume, where the demo plays kubelet, and reads with kubectl.
 async fn with_kubernetes() {
     say("kube-apiserver and OpenBao start; kubectl applies examples/secretproviderclass.yaml");
     let (cluster, bao) = ClusterWithVault::without_nodes(ClusterOptions::default()).await;
@@ -107,8 +109,8 @@ async fn with_kubernetes() {
     }
 
     say("coffer-api-server starts behind kube-apiserver: the same class, read by kubectl");
-    let site = AggregatedSite::between(cluster, bao).await;
-    site.listed(&shop, "shop-db").await;
+    let setup = ApiSetup::between(cluster, bao).await;
+    setup.listed(&shop, "shop-db").await;
     for command in [
         "kubectl create rolebinding coffer-token-minter --namespace shop \\\n      \
          --clusterrole coffer-token-minter --serviceaccount coffer-api:coffer-api-server",
@@ -118,7 +120,7 @@ async fn with_kubernetes() {
     ] {
         println!("    $ {command}");
         let shown = until("the command to work", async || {
-            let printed = site.shell(command).await;
+            let printed = setup.cluster.kubectl().shell(command).await;
             printed.status.success().then_some(printed.out)
         })
         .await;
@@ -126,10 +128,10 @@ async fn with_kubernetes() {
     }
 }
 
-/// A pod mounts the class, and the mount follows the secret.
+/// Mounts the class for a pod, and again after the secret changed.
 async fn through_the_driver(cluster: &Cluster, bao: &OpenBao, shop: &Namespace) {
     say("The CSI driver 1.6 and coffer-csi start; kubelet mounts the class for a new pod");
-    let node = Node::start(Generation::V1_6, cluster, bao.address()).await;
+    let node = CsiNode::start(DriverGeneration::V1_6, cluster, bao.address()).await;
     let volume = node.kubelet.mount(&shop.pod(&node, "shop", "shop-db").await).await;
     show_volume(shop, &volume).await;
 
@@ -140,19 +142,19 @@ async fn through_the_driver(cluster: &Cluster, bao: &OpenBao, shop: &Namespace) 
     node.kubelet.unmount(&volume).await;
 }
 
-/// The files of the example's class, and what SecretProviderClassPodStatus says of them.
-async fn show_volume(namespace: &Namespace, volume: &Volume) {
+/// Prints the files of the example's class, and their versions in SecretProviderClassPodStatus.
+async fn show_volume(namespace: &Namespace, volume: &PodVolume) {
     let versions = namespace.versions(&volume.pod, volume.class()).await.unwrap_or_default();
     for (file, version) in versions {
         println!("    {file}: {} (version {version})", volume.read(&file).unwrap_or_default());
     }
 }
 
-async fn prepare(bao: &OpenBao, issuer: &Issuer, pod: &Pod) {
+async fn prepare(bao: &OpenBao, issuer: &TokenIssuer, pod: &TestPod) {
     bao.kv_put("shop/db", json!({ "username": "shop", "password": "correct-horse" })).await;
     bao.policy("shop", r#"path "secret/data/shop/*" { capabilities = ["read"] }"#).await;
     bao.jwt_login("kubernetes", issuer).await;
-    bao.role("kubernetes", &Role { subject: Some(pod.subject()), ..Role::new("web", "shop") }).await;
+    bao.role("kubernetes", &JwtRole { subject: Some(pod.subject()), ..JwtRole::new("web", "shop") }).await;
 }
 
 fn mount(csi: &Csi, class: &Path, token: &Path, target: &Path) -> bool {
@@ -163,7 +165,7 @@ fn mount(csi: &Csi, class: &Path, token: &Path, target: &Path) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// The folder as a pod sees it, without what `coffer` notes for itself.
+/// Prints the folder as a pod sees it, without `coffer`'s own files.
 fn show(target: &Path) {
     for file in files(target) {
         let name = file.strip_prefix(target).unwrap_or(&file).display();

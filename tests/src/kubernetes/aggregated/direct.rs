@@ -1,4 +1,4 @@
-//! Around kube-apiserver, straight to the API server.
+//! Requests to the API server that do not pass kube-apiserver.
 
 use std::net::SocketAddr;
 
@@ -6,27 +6,27 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use reqwest::{Certificate, Identity};
 
-use super::{API_NAMESPACE, AggregatedSite, HOST, Replica};
+use super::{API_NAMESPACE, ApiSetup, HOST, Replica};
 use crate::http::install_crypto;
-use crate::tls::Issued;
+use crate::tls::IssuedCertificate;
 
-/// A client that goes around kube-apiserver.
-pub struct Direct {
+/// A client that does not pass kube-apiserver.
+pub struct DirectClient {
     client: reqwest::Client,
     address: String,
 }
 
-impl Direct {
-    /// A request to a path.
+impl DirectClient {
+    /// Returns a request to a path.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         self.client.request(method, format!("{}{path}", self.address))
     }
 
-    /// A GET with headers: status, headers and text.
+    /// Makes a GET with headers, and returns status, headers and text.
     ///
     /// # Panics
-    /// When there is no answer.
+    /// If there is no answer.
     pub async fn get(
         &self,
         path: &str,
@@ -36,10 +36,10 @@ impl Direct {
         answer.unwrap_or_else(|e| panic!("no answer from {path}: {e:?}"))
     }
 
-    /// The same, where there may be no answer.
+    /// Makes a GET with headers, for a server that may not answer.
     ///
     /// # Errors
-    /// No connection, or none that can be trusted.
+    /// If there is no connection, or none that can be trusted.
     pub async fn try_get(
         &self,
         path: &str,
@@ -53,49 +53,49 @@ impl Direct {
     }
 }
 
-impl AggregatedSite {
-    /// An HTTP client that goes around kube-apiserver, with that client certificate or none. It verifies the server
-    /// as kube-apiserver does.
-    pub async fn direct(&self, identity: Option<&Issued>) -> Direct {
+impl ApiSetup {
+    /// Returns an HTTP client that does not pass kube-apiserver, with or without a client
+    /// certificate. It verifies the server as kube-apiserver does.
+    pub async fn direct(&self, identity: Option<&IssuedCertificate>) -> DirectClient {
         direct(self.server.port(), trusting(&self.serving_ca().await), identity)
     }
 
-    /// The same without a certificate, over HTTP/1.1.
-    pub async fn direct_http1(&self) -> Direct {
+    /// Returns a client without a certificate, over HTTP/1.1.
+    pub async fn direct_http1(&self) -> DirectClient {
         direct(self.server.port(), trusting(&self.serving_ca().await).http1_only(), None)
     }
 
-    /// The same to another replica, whose certificate is of the authorities in `bundle`. Every request makes a
-    /// connection of its own.
-    pub fn direct_to(&self, replica: &Replica, bundle: &[u8]) -> Direct {
+    /// Returns a client of another replica, whose certificate is from the CAs in `bundle`. Every
+    /// request opens a connection.
+    pub fn direct_to(&self, replica: &Replica, bundle: &[u8]) -> DirectClient {
         direct(replica.port(), trusting(bundle).pool_max_idle_per_host(0).http1_only(), None)
     }
 
-    /// The same to kube-apiserver, as any client that is not kubectl.
-    pub fn through(&self) -> Direct {
+    /// Returns a client of kube-apiserver, as any client other than kubectl.
+    pub fn through(&self) -> DirectClient {
         let kube_apiserver = self.cluster.api_server().admin();
         let client = trusting(kube_apiserver.authority.as_bytes()).build().expect("a client");
-        Direct { client, address: kube_apiserver.server }
+        DirectClient { client, address: kube_apiserver.server }
     }
 
-    /// The administrator's bearer token, as a header has it.
+    /// Returns the administrator's `Authorization` header.
     pub fn admin(&self) -> String {
         format!("Bearer {}", self.cluster.api_server().admin().token)
     }
 
-    /// The CAs of the server's certificate, in PEM.
+    /// Returns the CAs of the server's certificate, in PEM.
     ///
     /// # Panics
-    /// When the API server keeps none.
+    /// If there is no Secret with the certificate.
     pub async fn serving_ca(&self) -> Vec<u8> {
         let secret = self.serving_secret().await.expect("the Secret of the certificate");
         secret.data.expect("data")["ca.crt"].0.clone()
     }
 
-    /// The Secret of the server's certificate, where there is one.
+    /// Returns the Secret with the server's certificate, if there is one.
     ///
     /// # Panics
-    /// When it cannot be read.
+    /// If the Secret cannot be read.
     pub async fn serving_secret(&self) -> Option<Secret> {
         let secrets: Api<Secret> = Api::namespaced(self.cluster.client().clone(), API_NAMESPACE);
         secrets.get_opt("coffer-api-server-tls").await.expect("kube-apiserver answers")
@@ -109,14 +109,14 @@ fn trusting(bundle: &[u8]) -> reqwest::ClientBuilder {
         .no_proxy()
 }
 
-fn direct(port: u16, builder: reqwest::ClientBuilder, identity: Option<&Issued>) -> Direct {
+fn direct(port: u16, builder: reqwest::ClientBuilder, identity: Option<&IssuedCertificate>) -> DirectClient {
     let builder = builder.resolve(HOST, SocketAddr::from(([127, 0, 0, 1], port)));
     let builder = match identity {
-        Some(Issued { certificate, key }) => {
+        Some(IssuedCertificate { certificate, key }) => {
             let pem = format!("{certificate}{key}");
             builder.identity(Identity::from_pem(pem.as_bytes()).expect("an identity"))
         }
         None => builder,
     };
-    Direct { client: builder.build().expect("a client"), address: format!("https://{HOST}:{port}") }
+    DirectClient { client: builder.build().expect("a client"), address: format!("https://{HOST}:{port}") }
 }

@@ -10,7 +10,7 @@ use crate::binaries::coffer_binary;
 use crate::ports::free_port;
 use crate::process::Process;
 
-/// A process of coffer-api-server with the rights that are shipped. It can go away and come back.
+/// A running coffer-api-server with the shipped rights. It can be stopped and started again.
 pub struct Replica {
     process: Mutex<Process>,
     port: u16,
@@ -20,7 +20,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Starts it with the kubeconfig in `dir`; whoever needs it waits until it serves.
+    /// Starts the process with the kubeconfig in `dir`, without waiting until it serves.
     pub(super) fn start(dir: &Path, vault: &str, flags: &[&str]) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(1);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -33,23 +33,23 @@ impl Replica {
         Self { process, port, kubeconfig, log, flags }
     }
 
-    /// Starts it again, on the same port and with the same flags.
+    /// Starts the process again, on the same port and with the same flags.
     pub(super) fn start_again(&self) {
         let process = run(&self.kubeconfig, &self.log, self.port, &self.flags);
         *self.process() = process;
     }
 
-    /// Where it listens.
+    /// Returns the port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Everything that it has logged since it was started last.
+    /// Returns everything logged since the last start.
     pub fn log(&self) -> String {
         self.process().log()
     }
 
-    /// Prints the end of its log.
+    /// Prints the end of the log.
     pub fn show_log(&self) {
         self.process().show_log();
     }
@@ -59,22 +59,22 @@ impl Replica {
         self.process().terminate();
     }
 
-    /// Ends it at once.
+    /// Kills the process.
     pub fn kill(&self) {
         self.process().kill();
     }
 
-    /// Whether it has not ended.
+    /// Returns whether the process has not ended.
     pub fn is_running(&self) -> bool {
         self.process().is_running()
     }
 
-    /// CPU time used so far, in steps of 10 ms.
+    /// Returns the CPU time used so far, in steps of 10 ms.
     pub fn cpu_time(&self) -> Duration {
         self.process().cpu_time()
     }
 
-    /// Its memory in KiB.
+    /// Returns the resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
         self.process().resident_kib()
     }

@@ -1,15 +1,15 @@
-//! What tenants have: namespaces with secrets and classes, and rights.
+//! Namespaces of tenants, with secrets, classes and rights.
 
 use serde_json::json;
 
-use super::{API_NAMESPACE, AggregatedSite, PASSWORD, READ_AS_APP};
+use super::{API_NAMESPACE, ApiSetup, PASSWORD, READ_AS_APP};
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::vault_login::KubernetesRole;
-use crate::wait::until;
+use crate::wait::until_true;
 
-impl AggregatedSite {
-    /// A new namespace that opted in, with service account `app`, a secret `db` of `user` and `password` that
-    /// it may read as role NAMESPACE, and a class `db` of both.
+impl ApiSetup {
+    /// Creates a namespace that opted in, with service account `app`, a secret `db` of `user` and
+    /// `password` that the account may read as role NAMESPACE, and a class `db` of both.
     pub async fn namespace(&self, name: &str) -> Namespace {
         let namespace = self.cluster.namespace(name).await;
         namespace.account("app").await;
@@ -23,19 +23,19 @@ impl AggregatedSite {
         namespace
     }
 
-    /// The same, its class `db` read as `app` for everyone who may.
+    /// Creates a namespace whose class `db` is read as `app` by everyone who may.
     pub async fn annotated_namespace(&self, name: &str) -> Namespace {
         let namespace = self.namespace(name).await;
         self.annotate(&namespace, "db", READ_AS_APP).await;
-        until("the annotation to count", async || {
+        until_true("the annotation to become effective", async || {
             let read = self.kubectl(["get", "vaultsecret", "db", "-n", namespace.name(), "-o", "yaml"]).await;
-            read.status.success().then_some(())
+            read.status.success()
         })
         .await;
         namespace
     }
 
-    /// Lets the API server mint tokens in a namespace, as its owner would.
+    /// Lets the API server mint tokens in a namespace, as the namespace's owner would.
     pub async fn opt_in(&self, namespace: &Namespace) {
         let account = format!("--serviceaccount={API_NAMESPACE}:coffer-api-server");
         let role = "--clusterrole=coffer-token-minter";
@@ -44,7 +44,8 @@ impl AggregatedSite {
         self.cluster.kubectl().run(binding).await;
     }
 
-    /// Lets a service account read everything below `secret/NAMESPACE/` and what tests mount, as role NAMESPACE.
+    /// Lets a service account read everything below `secret/NAMESPACE/` and `transit/`, as role
+    /// NAMESPACE.
     pub async fn grant(&self, namespace: &Namespace, account: &str) {
         let name = namespace.name();
         let rules = format!(
@@ -63,7 +64,8 @@ impl AggregatedSite {
         self.cluster.kubectl().run(arguments).await;
     }
 
-    /// Gives a user the right to do that, as `kubectl create role` writes it, and waits until it counts.
+    /// Lets a user make requests with these verbs, for one class or all. The right may take a
+    /// moment to become effective.
     pub async fn allow(&self, namespace: &Namespace, user: &str, verbs: &[&str], name: Option<&str>) {
         let kubectl = self.cluster.kubectl();
         let role = format!("{user}-{}", name.unwrap_or("all"));
@@ -77,13 +79,13 @@ impl AggregatedSite {
         kubectl.run(["create", "rolebinding", &role, "-n", namespace.name(), &role_flag, &user_flag]).await;
     }
 
-    /// Waits until the API server knows of a class.
+    /// Waits until the API server knows a class.
     pub async fn listed(&self, namespace: &Namespace, class: &str) {
-        until(&format!("the API server to know class {class}"), async || {
+        until_true(&format!("the API server to know class {class}"), async || {
             let selector = format!("--field-selector=metadata.name={class}");
             let shown =
                 self.kubectl(["get", "vaultsecret", "-n", namespace.name(), "-o", "name", &selector]).await;
-            shown.out.contains(class).then_some(())
+            shown.out.contains(class)
         })
         .await;
     }

@@ -1,0 +1,20 @@
+//! The tool `coffer` against real servers. Tests that need no server are in `cli/tests/`.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod check_cluster;
+mod check_live;
+
+use std::process::ExitCode;
+
+use coffer_tests::kubernetes::{ClusterOptions, ClusterWithVault, TokenDelivery};
+use coffer_tests::{Suite, TestProgram};
+
+fn main() -> ExitCode {
+    let without_tokens = ClusterOptions { tokens: TokenDelivery::NotRequested, ..ClusterOptions::default() };
+    let cluster = Suite::new(move || ClusterWithVault::start(without_tokens));
+    TestProgram::new()
+        .suite(Suite::without_servers().module("check_live", check_live::tests))
+        .suite(cluster.module("check_cluster", check_cluster::tests))
+        .run()
+}

@@ -1,0 +1,291 @@
+//! The Helm chart and the plain manifests as text: both generations of Helm, no cluster.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use coffer_tests::kubernetes::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
+use coffer_tests::{Suite, coffer_binary};
+use serde_json::{Map, Value, json};
+
+pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
+    suite
+        .function("every_value_set_passes_helm_lint", every_value_set_passes_helm_lint)
+        .function("both_helms_render_the_same", both_helms_render_the_same)
+        .function("the_schema_refuses_what_is_misspelt", the_schema_refuses_what_is_misspelt)
+        .function(
+            "values_that_cannot_work_are_refused_with_the_reason",
+            values_that_cannot_work_are_refused_with_the_reason,
+        )
+        .function(
+            "every_value_has_a_comment_and_a_place_in_the_schema",
+            every_value_has_a_comment_and_a_place_in_the_schema,
+        )
+        .function("the_agent_has_everything_that_leases_need", the_agent_has_everything_that_leases_need)
+        .function("every_container_is_hardened", every_container_is_hardened)
+        .function("the_programs_accept_their_arguments", the_programs_accept_their_arguments)
+        .function("names_namespaces_and_ports_can_be_set", names_namespaces_and_ports_can_be_set)
+        .function(
+            "the_plain_manifests_are_what_the_chart_renders",
+            the_plain_manifests_are_what_the_chart_renders,
+        )
+}
+
+fn every_value_set_passes_helm_lint() {
+    for (name, values) in value_sets() {
+        for helm in Helm::ALL {
+            let chart = chart().display().to_string();
+            let mut arguments = vec!["lint", "--strict", &chart];
+            arguments.extend(values.iter().map(String::as_str));
+            let output = helm.run(&arguments, None);
+            assert!(output.status.success(), "Helm {helm}, {name}: {output:?}");
+        }
+    }
+}
+
+fn both_helms_render_the_same() {
+    for (name, _) in value_sets() {
+        let [old, new] = Helm::ALL.map(|helm| objects(&rendered(helm, &name)));
+        assert!(old.len() > 5, "{name}: {old:?}");
+        assert_eq!(old, new, "{name}");
+    }
+}
+
+/// Every map of the schema refuses unknown keys.
+fn the_schema_refuses_what_is_misspelt() {
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let mut paths = Vec::new();
+    let values = misspelt(&schema, &schema, "", &mut paths);
+    assert!(paths.len() > 12, "{paths:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("values.yaml");
+    fs::write(&file, values.to_string()).unwrap();
+    for helm in Helm::ALL {
+        let complaint = helm.template(&["--values", &file.display().to_string()]).unwrap_err().to_string();
+        for path in &paths {
+            let line = format!("at '{path}': additional properties 'mispelt' not allowed");
+            assert!(complaint.contains(&line), "Helm {helm}: no {line:?} in {complaint}");
+        }
+    }
+}
+
+fn values_that_cannot_work_are_refused_with_the_reason() {
+    for (set, reason) in [
+        ("csi.healthPort=http", "/csi/healthPort"),
+        ("csi.provider=a.b", "/csi/provider"),
+        ("apiServer.tls.source=self", "/apiServer/tls/source"),
+        ("vault.address=vault:8200", "/vault/address"),
+        ("image.pullPolicy=always", "/image/pullPolicy"),
+        ("apiServer.namespace=coffer", "must differ"),
+        ("apiServer.hostNetwork=true", "kubelet's"),
+        ("csi.updateStrategy.rollingUpdate.maxSurge=1", "needs csi.updateStrategy with maxSurge: 0"),
+        ("csi.updateStrategy.rollingUpdate.maxSurge=10%", "needs csi.updateStrategy with maxSurge: 0"),
+        ("vault.ca.pem=x,vault.ca.secret=y", "set one of"),
+        ("apiServer.tls.source=secret", "needs apiServer.tls.caBundle"),
+        ("apiServer.tls.caBundle=x", "belongs to apiServer.tls.source secret"),
+    ] {
+        for helm in Helm::ALL {
+            let refused = helm.template(&["--set", set]);
+            let complaint = refused.expect_err(set).to_string();
+            assert!(complaint.contains(reason), "Helm {helm}, {set}: {complaint}");
+        }
+    }
+}
+
+fn every_value_has_a_comment_and_a_place_in_the_schema() {
+    let text = read("values.yaml");
+    let mut before = "";
+    for line in text.lines() {
+        let is_key = line.trim_start().split(':').next().is_some_and(|key| {
+            line.contains(':') && !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric())
+        });
+        let commented = before.trim_start().starts_with('#');
+        assert!(!is_key || commented, "no comment above {line:?}");
+        before = line;
+    }
+
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let values = objects(&text).remove(0);
+    let mut listed = Vec::new();
+    properties(&schema, &schema, "", &mut listed);
+    for path in listed.iter().filter(|path| !["/global"].contains(&path.as_str())) {
+        // The fields of an issuer have no defaults.
+        let place = path.strip_suffix("/name").or(path.strip_suffix("/kind")).or(path.strip_suffix("/group"));
+        let is_issuer = place.is_some_and(|place| place.ends_with("/issuerRef"));
+        assert!(is_issuer || values.pointer(path).is_some(), "values.yaml lacks {path}");
+    }
+}
+
+/// Everything that leases require is there, or nothing of it.
+fn the_agent_has_everything_that_leases_need() {
+    let agent = |sets: &[&str]| {
+        let arguments: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let objects = objects(&Helm::V4.template(&arguments).unwrap());
+        let watches_pods = objects.iter().any(|object| {
+            object["kind"] == "ClusterRole"
+                && object["rules"]
+                    == json!([
+                        { "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] }
+                    ])
+        });
+        let agent = objects.into_iter().find(|object| object["kind"] == "DaemonSet").unwrap();
+        (agent, watches_pods)
+    };
+    let has = |list: &Value, item: &Value| list.as_array().unwrap().contains(item);
+    let node = json!({ "name": "NODE_NAME", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } });
+    let path = |agent: &Value, pointer: &str| agent.pointer(pointer).unwrap_or(&Value::Null).clone();
+    let pod = "/spec/template/spec";
+
+    let (with, watches_pods) = agent(&["csi.leases.revokeOnShutdown=true"]);
+    assert!(watches_pods);
+    assert_eq!(path(&with, "/spec/updateStrategy/rollingUpdate/maxSurge"), 0);
+    assert!(has(&path(&with, &format!("{pod}/containers/0/env")), &node));
+    let arguments = path(&with, &format!("{pod}/containers/0/args"));
+    assert!(has(&arguments, &json!("--state-dir=/state")) && has(&arguments, &json!("--revoke-on-shutdown")));
+    let mounts = path(&with, &format!("{pod}/containers/0/volumeMounts"));
+    let mount = mounts.as_array().unwrap().iter().find(|mount| mount["mountPath"] == "/state").unwrap();
+    let volumes = path(&with, &format!("{pod}/volumes"));
+    let volume = volumes.as_array().unwrap().iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+    assert_eq!(volume["hostPath"], json!({ "path": "/run/coffer", "type": "DirectoryOrCreate" }));
+
+    let (without, watches_pods) = agent(&[
+        "csi.leases.enabled=false",
+        "csi.updateStrategy.rollingUpdate.maxSurge=10%",
+        "csi.updateStrategy.rollingUpdate.maxUnavailable=0",
+    ]);
+    assert!(!watches_pods && !without.to_string().contains("/run/coffer"), "{without}");
+}
+
+/// No value gives the containers more rights.
+fn every_container_is_hardened() {
+    for (name, _) in value_sets() {
+        let workloads = workloads(&name);
+        assert!(!workloads.is_empty(), "{name}");
+        for workload in workloads {
+            let pod = &workload["spec"]["template"]["spec"];
+            let containers = pod["containers"].as_array().unwrap();
+            let [container] = containers.as_slice() else { panic!("{name}: one container") };
+            let context = &container["securityContext"];
+            assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
+            assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }), "{name}");
+            assert_eq!(context["privileged"], Value::Null, "{name}");
+            assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+            for probe in ["livenessProbe", "readinessProbe"] {
+                assert!(container[probe]["httpGet"]["path"].is_string(), "{name}: {probe}");
+            }
+            let requests = &container["resources"]["requests"];
+            match workload["kind"].as_str().unwrap() {
+                "DaemonSet" => {
+                    assert_eq!(*requests, json!({ "cpu": "10m", "memory": "16Mi" }));
+                    assert_eq!(container["resources"]["limits"], json!({ "memory": "64Mi" }));
+                }
+                _ => assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}"),
+            }
+        }
+    }
+}
+
+/// The binaries accept the flags that the templates write, with their values.
+fn the_programs_accept_their_arguments() {
+    for (name, _) in value_sets() {
+        for workload in workloads(&name) {
+            let container = &workload["spec"]["template"]["spec"]["containers"][0];
+            let arguments: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
+            let binary = container["name"].as_str().unwrap();
+            let output =
+                Command::new(coffer_binary(binary)).args(arguments).arg("--version").output().unwrap();
+            assert!(output.status.success(), "{name}, {binary}: {output:?}");
+        }
+    }
+}
+
+/// The API server's objects under other names, in a namespace of another name.
+fn names_namespaces_and_ports_can_be_set() {
+    let objects = objects(&rendered(Helm::V4, "custom-api.yaml"));
+    let find = |kind: &str| {
+        let found = objects
+            .iter()
+            .find(|object| object["kind"] == kind && object["metadata"]["name"] == "custom-api");
+        found.unwrap_or_else(|| panic!("no {kind}"))
+    };
+    let (deployment, service) = (find("Deployment"), find("Service"));
+    for object in [deployment, service] {
+        assert_eq!(object["metadata"]["namespace"], "custom-metrics");
+    }
+    let port = &service["spec"]["ports"][0];
+    assert_eq!(port["port"], 443);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["ports"][0], json!({ "name": port["targetPort"], "containerPort": 8443 }));
+    let arguments = container["args"].as_array().unwrap();
+    assert!(
+        arguments.contains(&json!("--listen=:8443")) && arguments.contains(&json!("--service=custom-api"))
+    );
+    for object in &objects {
+        let names = [&object["metadata"]["name"], &object["metadata"]["namespace"]];
+        assert!(names.iter().all(|name| **name != "coffer-api-server" && **name != "coffer-api"), "{object}");
+    }
+}
+
+fn the_plain_manifests_are_what_the_chart_renders() {
+    let mut shipped = BTreeMap::new();
+    for entry in fs::read_dir(shipped_folder()).unwrap() {
+        let entry = entry.unwrap();
+        shipped.insert(entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap());
+    }
+    let kustomization = objects(&shipped.remove("kustomization.yaml").unwrap()).remove(0);
+    let rendered = render_manifests();
+    assert_eq!(shipped, rendered, "run `cargo xtask manifests`");
+
+    let mut listed: Vec<String> = serde_json::from_value(kustomization["resources"].clone()).unwrap();
+    listed.sort();
+    assert_eq!(listed, rendered.into_keys().collect::<Vec<_>>());
+}
+
+fn read(file: &str) -> String {
+    let path: PathBuf = chart().join(file);
+    fs::read_to_string(path).unwrap()
+}
+
+fn rendered(helm: Helm, name: &str) -> String {
+    let values = value_sets().into_iter().find(|(other, _)| other == name).unwrap().1;
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    helm.template(&values).unwrap_or_else(|complaint| panic!("Helm {helm}, {name}: {complaint}"))
+}
+
+fn workloads(name: &str) -> Vec<Value> {
+    let objects = objects(&rendered(Helm::V4, name));
+    let works = |object: &Value| object["spec"]["template"]["spec"]["containers"].is_array();
+    objects.into_iter().filter(works).collect()
+}
+
+/// Resolves a `$ref`.
+fn resolved<'a>(schema: &'a Value, node: &'a Value) -> &'a Value {
+    let reference = node["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    reference.map_or(node, |pointer| schema.pointer(pointer).expect("a definition"))
+}
+
+/// Returns values with an unknown key in every map of the schema that has its own keys, and
+/// collects the paths of these maps.
+fn misspelt(schema: &Value, node: &Value, path: &str, paths: &mut Vec<String>) -> Value {
+    let mut values = Map::new();
+    for (name, child) in resolved(schema, node)["properties"].as_object().into_iter().flatten() {
+        let child = resolved(schema, child);
+        if child["properties"].is_object() {
+            values.insert(name.clone(), misspelt(schema, child, &format!("{path}/{name}"), paths));
+        }
+    }
+    values.insert("mispelt".to_owned(), json!(true));
+    paths.push(path.to_owned());
+    values.into()
+}
+
+/// Collects the paths of all properties in the schema.
+fn properties(schema: &Value, node: &Value, path: &str, listed: &mut Vec<String>) {
+    for (name, child) in resolved(schema, node)["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}/{name}");
+        properties(schema, child, &path, listed);
+        listed.push(path);
+    }
+}

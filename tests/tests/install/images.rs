@@ -1,0 +1,163 @@
+//! The images: each runs as its own user, without capabilities, on a read-only root.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use coffer_tests::kubernetes::{Cluster, ClusterOptions, InstalledApi, shipped_folder};
+use coffer_tests::{
+    HMAC_KEY, IMAGES, Images, OpenBaoSetup, Servers, Suite, TestPod, coffer_binary, images_forbidden,
+    until_true, workspace,
+};
+use serde_json::json;
+
+pub(crate) fn tests(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
+    suite
+        .skipped_where(images_forbidden())
+        .test("each_image_has_labels_version_and_help", each_image_has_labels_version_and_help)
+        .test("each_image_runs_as_its_user_on_a_read_only_root", each_runs_as_its_user)
+        .test("the_coffer_csi_image_mounts_a_secret", a_secret_is_mounted)
+        .test("the_coffer_api_server_image_serves_the_api", the_api_is_served)
+        .test("the_build_context_has_only_what_a_build_needs", nothing_needless_is_sent)
+}
+
+pub(crate) struct BuiltImages(Images);
+
+impl BuiltImages {
+    /// Builds the images from the static binaries that `cargo xtask image` passes; without it, from
+    /// the binaries under test.
+    pub(crate) async fn build() -> Self {
+        let binaries = std::env::var_os("COFFER_IMAGE_BINARIES").map(PathBuf::from);
+        Self(Images::build(binaries.as_deref()))
+    }
+}
+
+impl Servers for BuiltImages {
+    fn show_logs(&self) {}
+}
+
+async fn each_image_has_labels_version_and_help(images: Arc<BuiltImages>) {
+    for name in IMAGES {
+        let inspected = images.0.inspect(name);
+        let labels = &inspected["OCIv1"]["config"]["Labels"];
+        let label =
+            |label: &str| labels[format!("org.opencontainers.image.{label}")].as_str().unwrap_or_default();
+        assert_eq!(label("title"), name);
+        assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(label("licenses"), "Apache-2.0");
+        assert!(label("description").contains("OpenBao"));
+        let container = images.0.container(name);
+        for (argument, part) in [("--version", env!("CARGO_PKG_VERSION")), ("--help", "--vault-addr")] {
+            let output = container.output(&[argument]);
+            assert!(output.status.success(), "{name}: {output:?}");
+            assert!(String::from_utf8_lossy(&output.stdout).contains(part), "{name}: {output:?}");
+        }
+    }
+    // An image that is built without `cargo xtask image` has the same version.
+    let containerfile = fs::read_to_string(workspace().join("Containerfile")).unwrap();
+    let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(containerfile.matches(&version).count(), 2);
+}
+
+async fn each_runs_as_its_user(images: Arc<BuiltImages>) {
+    assert_eq!(images.0.container("coffer-csi").user, "0:0");
+    assert_eq!(images.0.container("coffer-api-server").user, "65532:65532");
+    // On the read-only root even root cannot create a socket.
+    let output = images.0.container("coffer-csi").output(&["--endpoint=/vault.sock", "--health-addr="]);
+    assert!(!output.status.success());
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("Read-only file system"), "{said}");
+}
+
+/// The container of coffer-csi with its socket in a directory of this machine, called by `coffer
+/// mount` in place of the driver.
+async fn a_secret_is_mounted(images: Arc<BuiltImages>) {
+    let (bao, issuer) = OpenBaoSetup::vault().await;
+    bao.kv_put("app", json!({ "password": "correct-horse" })).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir(path("providers")).unwrap();
+    fs::write(path("key"), HMAC_KEY).unwrap();
+    fs::write(path("token"), issuer.token(&TestPod::new("shop", "web"))).unwrap();
+    fs::set_permissions(path("token"), fs::Permissions::from_mode(0o600)).unwrap();
+    let class = json!({
+        "apiVersion": "secrets-store.csi.x-k8s.io/v1", "kind": "SecretProviderClass",
+        "metadata": { "name": "app", "namespace": "shop" },
+        "spec": { "provider": "vault", "parameters": {
+            "roleName": "web",
+            "objects": json!([{ "objectName": "password", "secretPath": "secret/data/app", "secretKey": "password" }]).to_string(),
+        } },
+    });
+    fs::write(path("class.yaml"), class.to_string()).unwrap();
+
+    let container = images.0.container("coffer-csi");
+    let container = container.mount(&path("providers"), "/provider", "rw").mount(&path("key"), "/key", "ro");
+    // By name, so that name resolution is tested in the image as well.
+    let address = bao.address().replace("127.0.0.1", "localhost");
+    let arguments = ["--endpoint=/provider/vault.sock", "--health-addr=", "--hmac-key-file=/key"];
+    let mut csi = container.start(&arguments, &[format!("VAULT_ADDR={address}")]);
+    let socket = path("providers").join("vault.sock");
+    until_true("the socket", async || {
+        assert!(csi.is_running(), "{}", csi.log());
+        socket.exists()
+    })
+    .await;
+
+    let mut mount = Command::new(coffer_binary("coffer"));
+    mount.arg("mount");
+    for (flag, value) in
+        [("--class", path("class.yaml")), ("--token-file", path("token")), ("--target", path("target"))]
+    {
+        mount.arg(flag).arg(value);
+    }
+    mount.args(["--namespace=shop", "--service-account=web", "--socket"]).arg(&socket);
+    let output = mount.output().unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", csi.log());
+    assert_eq!(fs::read_to_string(path("target").join("password")).unwrap(), "correct-horse");
+}
+
+/// The container of coffer-api-server behind a real kube-apiserver, run as its Deployment says.
+async fn the_api_is_served(images: Arc<BuiltImages>) {
+    let cluster = Cluster::start(ClusterOptions::default()).await;
+    let kubectl = cluster.kubectl();
+    kubectl.run(["apply", "-k", &shipped_folder().display().to_string()]).await;
+    let mut container = None;
+    let mut api = InstalledApi::start_by(&cluster, "coffer-api", "coffer-api-server", |run| {
+        // The container's user must be able to read the file, as with kubelet.
+        fs::set_permissions(run.kubeconfig, fs::Permissions::from_mode(0o644)).unwrap();
+        let made = images.0.container("coffer-api-server").mount(run.kubeconfig, "/kubeconfig", "ro");
+        let arguments: Vec<&str> = run.arguments.iter().map(String::as_str).collect();
+        let process = made.start(&arguments, &["KUBECONFIG=/kubeconfig".to_owned()]);
+        container = Some(made);
+        process
+    })
+    .await;
+    until_true("the APIService to be available", async || {
+        assert!(api.is_running(), "{}", api.log());
+        kubectl.api_is_available().await
+    })
+    .await;
+}
+
+/// `target` would make every build context huge, and `.git` would invalidate the cache at every
+/// commit.
+async fn nothing_needless_is_sent(images: Arc<BuiltImages>) {
+    let root = images.0.copied_context();
+    let there = |name: &str| Path::new(&root).join(name).exists();
+    for name in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "xtask/Cargo.toml",
+        "provider/src",
+        "tests/Cargo.toml",
+        ".cargo/config.toml",
+    ] {
+        assert!(there(name), "{name} is missing");
+    }
+    for name in ["target", ".git"] {
+        assert!(!there(name), "{name} is there");
+    }
+}

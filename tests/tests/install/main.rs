@@ -1,0 +1,29 @@
+//! What is shipped: the chart, the plain manifests, their RBAC, the images and the worked example.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chart;
+mod example;
+mod images;
+mod installation;
+mod rbac;
+
+use std::process::ExitCode;
+
+use coffer_tests::kubernetes::ClusterOptions;
+use coffer_tests::kubernetes::aggregated::ApiSetup;
+use coffer_tests::{Suite, TestProgram};
+
+fn main() -> ExitCode {
+    TestProgram::new()
+        .suite(Suite::without_servers().module("chart", chart::tests))
+        .suite(
+            Suite::new(installation::InstallationSetup::start)
+                .one_at_a_time()
+                .module("installation", installation::tests),
+        )
+        .suite(Suite::new(rbac::RbacSetup::start).one_at_a_time().module("rbac", rbac::tests))
+        .suite(Suite::new(images::BuiltImages::build).module("images", images::tests))
+        .suite(Suite::new(|| ApiSetup::start(ClusterOptions::default())).module("example", example::tests))
+        .run()
+}

@@ -1,0 +1,15 @@
+//! Mounts by `coffer-csi`, called as the CSI driver calls it, against an OpenBao or a fake Vault.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bytes;
+mod class_errors;
+mod concurrency;
+mod contents;
+mod metrics_and_health;
+mod old_drivers;
+mod secrets_in_output;
+mod settings;
+mod shutdown;
+mod socket;
+mod versions;

@@ -1,0 +1,16 @@
+//! The requests of `coffer-csi` to Vault, and how it handles the answers.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod deadlines;
+mod faults;
+mod redirects;
+mod requests;
+mod retries;
+mod test_servers;
+mod tls;
+mod tokens;
+
+/// The objects of a class that issues a certificate into file `f`.
+const ISSUE: &str =
+    "- {objectName: f, secretPath: pki/issue/web, secretKey: k, method: POST, secretArgs: {a: b}}";
