@@ -108,7 +108,42 @@ impl Provider {
     /// Reads every object of a class, or says why it cannot.
     ///
     /// # Errors
-    /// [`Error`] names what failed and where; it ends by the request's deadline.
+    /// [`Error`] names what failed and where. It comes before the request's deadline.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use std::time::Duration;
+    ///
+    /// use coffer_provider::class::ClassCache;
+    /// use coffer_provider::{Error, Identity, Issuing, Pod, Provider, ReadRequest};
+    /// use tokio::time::Instant;
+    ///
+    /// async fn print_files(
+    ///     provider: &Provider,
+    ///     classes: &ClassCache,
+    ///     parameters: &BTreeMap<String, String>,
+    /// ) -> Result<(), Error> {
+    ///     let request = ReadRequest {
+    ///         class: classes.class(parameters)?,
+    ///         identity: Identity {
+    ///             namespace: "shop".to_owned(),
+    ///             service_account: "shop".to_owned(),
+    ///             pod: Some(Pod { name: "shop-0".to_owned(), uid: "0d1f".to_owned() }),
+    ///         },
+    ///         volume: "/var/lib/kubelet/pods/0d1f/volumes/secrets/mount".to_owned(),
+    ///         tokens: BTreeMap::new(),
+    ///         default_mode: 0o644,
+    ///         issuing: Issuing::Allowed,
+    ///         max_bytes: 4 << 20,
+    ///         deadline: Instant::now() + Duration::from_secs(60),
+    ///     };
+    ///     for file in provider.read(&request).await?.files {
+    ///         println!("{} has version {}", file.path, file.version);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn read(&self, request: &ReadRequest) -> Result<Bundle, Error> {
         let began = self.clock.now();
         let target = self.targets.handle(&request.class.target)?;
