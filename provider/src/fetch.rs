@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use coffer_vault::{Answer, Failure, FailureKind, Grant, IssuedCertificate, LeaseGrant, Request};
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 
 use crate::class::Class;
 use crate::lease::LeaseStore;
@@ -119,11 +120,8 @@ impl<'a> Fetch<'a> {
                 wanted.held = self.held(wanted.planned);
             }
         }
-        let mut steps = Vec::with_capacity(wanted.len());
-        for wanted in &*wanted {
-            steps.push(self.read(wanted));
-        }
-        let steps: Vec<_> = stream::iter(steps).buffered(AT_ONCE).collect().await;
+        let turns = Semaphore::new(AT_ONCE);
+        let steps = join_all(wanted.iter().map(|wanted| self.read(wanted, &turns))).await;
         if let Some(failed) = first_failure(&steps) {
             let answered = |step| match step {
                 Ok(Step::Answered(answer)) => Some(answer),
@@ -131,11 +129,8 @@ impl<'a> Fetch<'a> {
             };
             return self.fall_back(wanted, steps.into_iter().map(answered), failed);
         }
-        let mut answers = Vec::with_capacity(wanted.len());
-        for (wanted, step) in wanted.iter().zip(steps.into_iter().flatten()) {
-            answers.push(self.issue(wanted, step));
-        }
-        let answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).collect().await;
+        let steps = wanted.iter().zip(steps.into_iter().flatten());
+        let answers = join_all(steps.map(|(wanted, step)| self.issue(wanted, step, &turns))).await;
         match first_failure(&answers) {
             Some(failed) => self.fall_back(wanted, answers.into_iter().map(Result::ok), failed),
             None => Ok(answers.into_iter().flatten().collect()),
@@ -143,19 +138,19 @@ impl<'a> Fetch<'a> {
     }
 
     /// The first phase: reads what is not held and issues nothing by its method.
-    async fn read(&self, wanted: &Wanted<'a>) -> Result<Step, Error> {
+    async fn read(&self, wanted: &Wanted<'a>, turns: &Semaphore) -> Result<Step, Error> {
         match &wanted.held {
             Some(answer) => Ok(Step::Answered(Arc::clone(answer))),
             None if wanted.planned.request.issues() => Ok(Step::Postponed),
-            None => self.ask_and_hold(wanted).await.map(Step::Answered),
+            None => self.ask_and_hold(wanted, turns).await.map(Step::Answered),
         }
     }
 
     /// The second phase: has issued what waited for the first.
-    async fn issue(&self, wanted: &Wanted<'a>, step: Step) -> Result<Arc<Answer>, Error> {
+    async fn issue(&self, wanted: &Wanted<'a>, step: Step, turns: &Semaphore) -> Result<Arc<Answer>, Error> {
         match step {
             Step::Answered(answer) => Ok(answer),
-            Step::Postponed => self.ask_and_hold(wanted).await,
+            Step::Postponed => self.ask_and_hold(wanted, turns).await,
         }
     }
 
@@ -180,12 +175,14 @@ impl<'a> Fetch<'a> {
         Ok(completed)
     }
 
-    async fn ask_and_hold(&self, wanted: &Wanted<'a>) -> Result<Arc<Answer>, Error> {
+    async fn ask_and_hold(&self, wanted: &Wanted<'a>, turns: &Semaphore) -> Result<Arc<Answer>, Error> {
+        let _turn = turns.acquire().await;
         let asked = self.now();
         let (answer, grant, token) = self.ask(&wanted.planned.request, Some(wanted)).await?;
-        if let Some(leases) = self.leases {
+        let issued = !matches!(grant, Grant::Nothing);
+        if let Some(leases) = self.leases.filter(|_| issued || wanted.may_issue) {
             let PlannedRequest { request, id } = wanted.planned;
-            leases.journal.note(&self.session.key, request, *id, !matches!(grant, Grant::Nothing));
+            leases.journal.note(&self.session.key, request, *id, issued);
         }
         Ok(self.hold(answer, grant, wanted, &token, asked))
     }
@@ -201,6 +198,7 @@ impl<'a> Fetch<'a> {
         if answer.as_ref().is_err_and(|failure| failure.classify().is_denial())
             && let Some(other) = self.session.logins.token_after_denial(&token, &self.login).await?
         {
+            self.save_changes();
             // Vault refused before it did anything, so even a request that issues may be made once more
             answer = self.send(request, &other, wanted).await;
             token = other;
@@ -227,10 +225,15 @@ impl<'a> Fetch<'a> {
         {
             token = logins.token(TokenNeed::Read, &self.login).await;
         }
-        if let Some(leases) = self.leases {
-            leases.save_changes(self.session);
-        }
+        self.save_changes();
         token
+    }
+
+    /// Stores a token that a login brought before it is used.
+    fn save_changes(&self) {
+        if let Some(leases) = self.leases.filter(|_| self.session.changes.are_pending()) {
+            leases.save(self.session);
+        }
     }
 
     /// Asks Vault. A request that may issue something is written to the journal before.
@@ -266,11 +269,13 @@ impl<'a> Fetch<'a> {
             Grant::Token | Grant::Nothing if self.refresh_interval.is_zero() => None,
             Grant::Token | Grant::Nothing => {
                 let about = self.answer_use(wanted);
+                self.session.issued.remove(*id);
                 return self.session.reads.put(*id, about, answer, asked, self.volume);
             }
         };
         match term.filter(|_| self.leases.is_some()) {
             Some(term) => {
+                self.session.reads.remove(*id);
                 self.session.issued.put(request, self.answer_use(wanted), answer, term, self.volume)
             }
             None => Arc::new(answer),

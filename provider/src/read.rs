@@ -12,7 +12,7 @@ use crate::class::{Class, Object};
 use crate::digest::digest;
 use crate::fetch::{FailedRequest, Fetch};
 use crate::issuing::Engines;
-use crate::lease::{Background, LeaseManager, Leases, PodEvents, StateStore};
+use crate::lease::{Background, LeaseManager, LeaseStore, Leases, PodEvents, StateStore};
 use crate::metrics::ReadMetrics;
 use crate::render::{Parsed, render};
 use crate::request::{Issuing, ReadRequest, TokenMinter};
@@ -150,15 +150,15 @@ impl Provider {
         let Ok(Ok(_turn)) = timeout_at(request.deadline, target.limits.reads.acquire()).await else {
             return Err(queued_out(&target));
         };
-        let session = self.session(request);
+        let leases = self.leases.active();
+        let session = self.session(request, leases.is_some());
         let key = self.version_key(&session, request).await?;
-        let fetch = self.fetch(request, &target, &session, began);
+        let fetch = self.fetch(request, &target, &session, leases, began);
         let answers = match timeout_at(request.deadline, self.answers(&fetch, request.issuing)).await {
             Ok(answers) => answers.map_err(|failed| name_object(failed, &request.class))?,
             Err(_) => return Err(took_too_long(&target)),
         };
         let files = files(request, &answers, &session, &key)?;
-        session.note_served();
         let requests: Vec<_> = request.class.plan.requests.iter().map(|planned| planned.id).collect();
         if session.note_mount(fetch.volume, &requests) {
             self.sessions.remove_volume_from_others(&session, fetch.volume);
@@ -173,7 +173,7 @@ impl Provider {
         fetch.answers().await
     }
 
-    fn session(&self, request: &ReadRequest) -> UsedSession {
+    fn session(&self, request: &ReadRequest, leases_kept: bool) -> UsedSession {
         let Class { target, namespace, auth_mount, role, audience, warnings, .. } = &*request.class;
         let key = SessionKey {
             target: target.clone(),
@@ -183,7 +183,7 @@ impl Provider {
             audience: audience.clone(),
             identity: request.identity.clone(),
         };
-        let found = self.sessions.session(key, self.leases.active().is_some());
+        let found = self.sessions.session(key, leases_kept);
         self.metrics.sessions(found.active);
         if let Some(store) = self.leases.store() {
             found.evicted.iter().for_each(|evicted| store.remove(evicted));
@@ -203,11 +203,12 @@ impl Provider {
         request: &'a ReadRequest,
         target: &'a TargetHandle,
         session: &'a Session,
+        leases: Option<&'a LeaseStore>,
         began: Instant,
     ) -> Fetch<'a> {
         let class = &*request.class;
         let has_pod = request.identity.pod.is_some();
-        let leases = self.leases.active().filter(|_| has_pod);
+        let leases = leases.filter(|_| has_pod);
         let deadline = request.deadline.checked_sub(ANSWER_TIME).unwrap_or(request.deadline);
         Fetch {
             class,

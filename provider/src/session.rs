@@ -109,14 +109,6 @@ impl Session {
         *self.lock_state()
     }
 
-    /// Notes that a read succeeded.
-    pub(crate) fn note_served(&self) {
-        let mut state = self.lock_state();
-        if *state == SessionState::New {
-            *state = SessionState::Served;
-        }
-    }
-
     /// Notes that the pod is gone.
     pub(crate) fn note_ended(&self) {
         *self.lock_state() = SessionState::Ended;
@@ -127,8 +119,14 @@ impl Session {
         self.created.is_some_and(|created| created >= moment)
     }
 
-    /// Notes which answers a volume takes its files from. Returns whether the volume is new to the session.
+    /// Notes that a read succeeded, and which answers a volume takes its files from. Returns whether the volume
+    /// is new to the session.
     pub(crate) fn note_mount(&self, volume: VolumeId, requests: &[RequestId]) -> bool {
+        let mut state = self.lock_state();
+        if *state == SessionState::New {
+            *state = SessionState::Served;
+        }
+        drop(state);
         self.reads.note_use(volume, requests);
         self.issued.note_use(volume, requests);
         let mut volumes = self.lock_volumes();
@@ -148,9 +146,9 @@ impl Session {
     }
 
     /// Returns whether a token of the session is needed, by what was issued to it or by the reads to come.
-    pub(crate) fn needs(&self, token: &Arc<Token>, newest: &Arc<Token>) -> bool {
+    pub(crate) fn needs(&self, token: &Arc<Token>, newest: &Arc<Token>, now: Instant) -> bool {
         let is_for_reads = Arc::ptr_eq(token, newest) && !self.lock_volumes().is_empty();
-        is_for_reads || self.issued.has_lease_of(token)
+        is_for_reads || self.issued.has_lease_of(token, now)
     }
 
     /// Returns the advice on a denial to a good token.

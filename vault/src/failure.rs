@@ -110,7 +110,8 @@ impl Refusal {
 /// (<https://developer.hashicorp.com/vault/docs/concepts/tokens#error-responses>).
 fn names_unknown_token(words: &str) -> bool {
     // several errors come as a list: "2 errors occurred: * permission denied * invalid token"
-    words == "permission denied" || words.split('*').any(|error| error.trim().ends_with("invalid token"))
+    words == "permission denied"
+        || words.split(['*', ';']).any(|error| error.trim().ends_with("invalid token"))
 }
 
 #[cfg(test)]

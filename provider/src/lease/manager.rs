@@ -91,7 +91,9 @@ impl LeaseManager {
         let _ = self.task.await;
         if let Some(store) = self.background.leases.active() {
             let sessions = self.background.sessions.all();
-            sessions.iter().filter(|session| session.pod().is_some()).for_each(|s| store.save_changes(s));
+            let is_unsaved =
+                |session: &&Arc<Session>| session.pod().is_some() && session.changes.are_pending();
+            sessions.iter().filter(is_unsaved).for_each(|session| store.save(session));
         }
         if let Some(time) = revoke_within {
             revoke::revoke_all(&self.background, time).await;
@@ -162,14 +164,15 @@ impl LeaseLoop {
         let now = background.clock.now();
         let mut next = now + LONGEST_WAIT;
         let mut leases = 0;
+        let store = background.leases.active();
         for session in background.sessions.all() {
             leases += session.issued.leases(now);
-            let Some(store) = background.leases.active().filter(|_| session.pod().is_some()) else {
-                continue;
-            };
-            store.save_changes(&session);
             if self.is_unlisted(&session) {
                 next = next.min(self.check_unlisted(&session, now));
+            }
+            let Some(store) = store.filter(|_| session.pod().is_some()) else { continue };
+            if session.changes.are_pending() {
+                store.save(&session);
             }
             let schedule = Schedule::of(&session, now);
             if !schedule.due.is_empty() {

@@ -3,44 +3,51 @@
 use std::sync::Arc;
 
 use coffer_vault::{Failure, FailureKind, TargetHandle, Vault, VaultNamespace};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::Background;
 use super::schedule::{DueRenewal, Renewable};
 use super::turn::turn;
-use crate::lifetime::Lifetime;
+use crate::lifetime::{Attempt, Lifetime};
 use crate::session::{Session, Token};
 use crate::vault_error::error_of;
 
-/// Makes the renewals of one session: tokens first, since leases die with them. Each waits for its turn, and none
-/// for another to be answered.
+/// Makes the renewals of one session. Each waits for its turn, and none for another to be answered; what failed
+/// before holds up no first try.
 pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, due: Vec<DueRenewal>) {
     let Ok(target) = background.targets.handle(&session.key.target) else {
         let now = background.clock.now();
-        due.iter().for_each(|renewal| renewal.change_lifetime(|lifetime| lifetime.retry_later(now)));
+        due.into_iter().for_each(|renewal| renewal.finish(|lifetime| lifetime.retry_later(now)));
         return;
     };
+    let (first, retries) = due.into_iter().partition(|renewal| renewal.attempt == Attempt::First);
+    join(renew_all(&background, &target, first), renew_all(&background, &target, retries)).await;
+}
+
+/// Makes renewals of one attempt: tokens first, since leases die with them.
+async fn renew_all(background: &Background, target: &TargetHandle, due: Vec<DueRenewal>) {
     let (tokens, leases): (Vec<_>, Vec<_>) =
         due.into_iter().partition(|renewal| matches!(renewal.what, Renewable::Token(_)));
     for due in [tokens, leases] {
-        join_all(due.into_iter().map(|renewal| renew_one(&background, &target, renewal))).await;
+        join_all(due.into_iter().map(|renewal| renew_one(background, target, renewal))).await;
     }
 }
 
 async fn renew_one(background: &Background, target: &TargetHandle, due: DueRenewal) {
-    let vault = VaultNamespace { target, namespace: due.session.key.namespace.as_deref() };
+    let session = Arc::clone(&due.session);
+    let vault = VaultNamespace { target, namespace: session.key.namespace.as_deref() };
     let turn = turn(due.attempt, &target.limits.renewals, vault).await;
-    match &due.what {
-        Renewable::Token(token) => renew_token(background, &due, token, &turn.vault).await,
-        Renewable::Lease { .. } => renew_lease(background, &due, &turn.vault).await,
+    match due.what.clone() {
+        Renewable::Token(token) => renew_token(background, due, &token, &turn.vault).await,
+        Renewable::Lease { id, token, .. } => renew_lease(background, due, &id, &token, &turn.vault).await,
     }
 }
 
-async fn renew_token(background: &Background, due: &DueRenewal, token: &Arc<Token>, vault: &Vault<'_>) {
+async fn renew_token(background: &Background, due: DueRenewal, token: &Arc<Token>, vault: &Vault<'_>) {
     let asked = background.clock.now();
     let failure = match vault.renew_token(token.secret()).await {
         Ok(login) => {
-            return due.change_lifetime(|lifetime| match login.ttl {
+            return due.finish(|lifetime| match login.ttl {
                 Some(ttl) => lifetime.renewed(asked, ttl, login.renewable),
                 None => lifetime.end_renewals(),
             });
@@ -53,25 +60,30 @@ async fn renew_token(background: &Background, due: &DueRenewal, token: &Arc<Toke
     }
     match kind {
         FailureKind::DeniedByPolicy | FailureKind::BadRequest => {
-            warn(due, "is renewed no further", failure, vault);
-            due.change_lifetime(Lifetime::end_renewals);
+            warn(&due, "is renewed no further", failure, vault);
+            due.finish(Lifetime::end_renewals);
         }
         _ => {
-            warn(due, "is not renewed yet", failure, vault);
-            due.change_lifetime(|lifetime| lifetime.retry_later(background.clock.now()));
+            warn(&due, "is not renewed yet", failure, vault);
+            due.finish(|lifetime| lifetime.retry_later(background.clock.now()));
         }
     }
 }
 
-async fn renew_lease(background: &Background, due: &DueRenewal, vault: &Vault<'_>) {
-    let Renewable::Lease { id, token, .. } = &due.what else { return };
+async fn renew_lease(
+    background: &Background,
+    due: DueRenewal,
+    id: &str,
+    token: &Arc<Token>,
+    vault: &Vault<'_>,
+) {
     if token.is_gone() {
         return;
     }
     let (asked, secret) = (background.clock.now(), token.secret());
     let failure = match vault.renew_lease(secret, id).await {
         Ok(lease) => {
-            return due.change_lifetime(|lifetime| lifetime.renewed(asked, lease.duration, lease.renewable));
+            return due.finish(|lifetime| lifetime.renewed(asked, lease.duration, lease.renewable));
         }
         Err(failure) => failure,
     };
@@ -80,23 +92,23 @@ async fn renew_lease(background: &Background, due: &DueRenewal, vault: &Vault<'_
         return lose_token(&due.session, token);
     }
     if kind == FailureKind::BadRequest && vault.has_lost_lease(secret, id).await {
-        warn(due, "is gone, the next mount has it issued anew", failure, vault);
+        warn(&due, "is gone, the next mount has it issued anew", failure, vault);
         return due.session.issued.remove_lease(id);
     }
     let now = background.clock.now();
     match kind {
         FailureKind::DeniedByPolicy => {
-            warn(due, "is renewed no further", failure, vault);
-            due.change_lifetime(Lifetime::end_renewals);
+            warn(&due, "is renewed no further", failure, vault);
+            due.finish(Lifetime::end_renewals);
         }
         // Vault has one status for the end of what an engine allows, and for an engine that failed
         FailureKind::BadRequest => {
-            warn(due, "is not renewed yet", failure, vault);
-            due.change_lifetime(|lifetime| lifetime.retry_refused(now));
+            warn(&due, "is not renewed yet", failure, vault);
+            due.finish(|lifetime| lifetime.retry_refused(now));
         }
         _ => {
-            warn(due, "is not renewed yet", failure, vault);
-            due.change_lifetime(|lifetime| lifetime.retry_later(now));
+            warn(&due, "is not renewed yet", failure, vault);
+            due.finish(|lifetime| lifetime.retry_later(now));
         }
     }
 }

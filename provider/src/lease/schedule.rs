@@ -16,14 +16,16 @@ pub(super) struct Schedule {
     pub(super) next: Option<Instant>,
 }
 
-/// A renewal that is due. Dropped without an answer of Vault, it is due again.
+/// A renewal that is due and claimed. Dropped before it is finished, it is due again.
 pub(super) struct DueRenewal {
     pub(super) session: Arc<Session>,
     pub(super) attempt: Attempt,
     pub(super) what: Renewable,
+    is_finished: bool,
 }
 
 /// What is renewed.
+#[derive(Clone)]
 pub(super) enum Renewable {
     /// A token.
     Token(Arc<Token>),
@@ -36,7 +38,8 @@ impl Schedule {
     pub(super) fn of(session: &Arc<Session>, now: Instant) -> Self {
         let mut schedule = Self { due: Vec::new(), next: None };
         let tokens = session.logins.living(now);
-        for token in tokens.iter().filter(|token| tokens.last().is_some_and(|new| session.needs(token, new)))
+        for token in
+            tokens.iter().filter(|token| tokens.last().is_some_and(|new| session.needs(token, new, now)))
         {
             token.change_lifetime(|lifetime| {
                 schedule.claim(session, lifetime, now, || Renewable::Token(Arc::clone(token)));
@@ -63,7 +66,12 @@ impl Schedule {
         what: impl FnOnce() -> Renewable,
     ) {
         if let Some(attempt) = lifetime.claim_renewal(now) {
-            self.due.push(DueRenewal { session: Arc::clone(session), attempt, what: what() });
+            self.due.push(DueRenewal {
+                session: Arc::clone(session),
+                attempt,
+                what: what(),
+                is_finished: false,
+            });
         } else if let Some(at) = lifetime.next_renewal() {
             self.next = Some(self.next.map_or(at, |next| next.min(at)));
         }
@@ -71,8 +79,13 @@ impl Schedule {
 }
 
 impl DueRenewal {
-    /// Changes the lifetime of what is renewed.
-    pub(super) fn change_lifetime(&self, change: impl FnOnce(&mut Lifetime)) {
+    /// Ends the claim with what came of the renewal.
+    pub(super) fn finish(mut self, outcome: impl FnOnce(&mut Lifetime)) {
+        self.change_lifetime(outcome);
+        self.is_finished = true;
+    }
+
+    fn change_lifetime(&self, change: impl FnOnce(&mut Lifetime)) {
         match &self.what {
             Renewable::Token(token) => token.change_lifetime(change),
             Renewable::Lease { request, id, .. } => self.session.issued.change_lease(*request, id, change),
@@ -82,7 +95,9 @@ impl DueRenewal {
 
 impl Drop for DueRenewal {
     fn drop(&mut self) {
-        self.change_lifetime(Lifetime::release_claim);
+        if !self.is_finished {
+            self.change_lifetime(Lifetime::release_claim);
+        }
         self.session.changes.note();
     }
 }

@@ -94,32 +94,21 @@ impl LeaseStore {
     /// Stores a session, or removes its record where it owns nothing that a restart should find. A store that
     /// fails is no reason to fail a mount: a restart costs more then, and the log says so.
     pub(crate) fn save(&self, session: &Session) {
-        let saved = match record::write(session, &*self.clock) {
-            Some(record) => self.port.save(&session.record_name, &record),
-            None => {
-                self.port.remove(&session.record_name);
-                Ok(())
-            }
-        };
-        if saved.is_ok() {
+        let Some(record) = record::write(session, &*self.clock) else {
             session.changes.clear();
-        }
-        match saved {
-            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => tracing::error!(
-                %error,
-                "leases and tokens are not stored, so that a restart of coffer-csi would lose them"
-            ),
-            Ok(()) if self.failing.swap(false, Ordering::Relaxed) => {
-                tracing::info!("leases and tokens are stored again");
+            return self.port.remove(&session.record_name);
+        };
+        match self.port.save(&session.record_name, &record) {
+            Ok(()) => {
+                session.changes.clear();
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("leases and tokens are stored again");
+                }
             }
-            _ => {}
-        }
-    }
-
-    /// Stores a session that changed since it was stored.
-    pub(crate) fn save_changes(&self, session: &Session) {
-        if session.changes.are_pending() {
-            self.save(session);
+            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => tracing::error!(
+                "leases and tokens are not stored, so that a restart of coffer-csi would lose them: {error}"
+            ),
+            Err(_) => {}
         }
     }
 

@@ -51,8 +51,9 @@ impl Provider {
         let began = self.clock.now();
         let class = &*request.class;
         let target = self.targets.handle(&class.target)?;
-        let session = self.session(request);
-        let fetch = self.fetch(request, &target, &session, began);
+        let leases = self.leases.active();
+        let session = self.session(request, leases.is_some());
+        let fetch = self.fetch(request, &target, &session, leases, began);
         let tried = timeout_at(request.deadline, self.try_all(&fetch));
         let tried = tried.await.map_err(|_| took_too_long(&target))??;
         let parsed: HashMap<usize, Parsed<'_>> = tried

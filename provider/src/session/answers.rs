@@ -72,6 +72,12 @@ impl<T> AnswerList<T> {
         self.0.push(held);
     }
 
+    /// Drops the answer to a request. Returns whether there was one.
+    pub(crate) fn remove(&mut self, request: RequestId) -> bool {
+        let at = self.0.iter().position(|held| held.request == request);
+        at.map(|at| self.0.swap_remove(at)).is_some()
+    }
+
     /// Drops the answers that a test does not pick.
     pub(crate) fn retain(&mut self, picked: impl Fn(&HeldAnswer<T>) -> bool) {
         self.0.retain(picked);

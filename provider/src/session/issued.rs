@@ -99,9 +99,9 @@ impl Issued {
         }
     }
 
-    /// Returns whether a lease belongs to the token.
-    pub(super) fn has_lease_of(&self, token: &Arc<Token>) -> bool {
-        self.lock().iter().any(|held| held.term.belongs_to(token))
+    /// Returns whether a lease that lives belongs to the token.
+    pub(super) fn has_lease_of(&self, token: &Arc<Token>, now: Instant) -> bool {
+        self.lock().iter().any(|held| held.term.belongs_to(token) && !held.term.is_over(now))
     }
 
     /// Returns whether an answer is good.
@@ -123,6 +123,13 @@ impl Issued {
             && id == lease
         {
             change(lifetime);
+        }
+    }
+
+    /// Drops the answer to a request: the request issues nothing any more.
+    pub(crate) fn remove(&self, request: RequestId) {
+        if self.lock().remove(request) {
+            self.changes.note();
         }
     }
 

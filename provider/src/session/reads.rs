@@ -49,6 +49,11 @@ impl Reads {
         answer
     }
 
+    /// Drops the answer to a request: the request issues something now.
+    pub(crate) fn remove(&self, request: RequestId) {
+        self.lock().remove(request);
+    }
+
     /// Notes which answers a volume takes its files from; the others are dropped.
     pub(super) fn note_use(&self, volume: VolumeId, requests: &[RequestId]) {
         self.lock().note_use(volume, requests);

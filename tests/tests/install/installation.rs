@@ -230,7 +230,8 @@ async fn an_overlay_sets_vault_and_images(setup: Arc<InstallationSetup>) {
         let container = &object["spec"]["template"]["spec"]["containers"][0];
         if let Some(image) = container["image"].as_str() {
             assert!(
-                image.starts_with("registry.example.com/coffer-") && image.ends_with(":0.1.0"),
+                image.starts_with("registry.example.com/coffer-")
+                    && image.ends_with(concat!(":", env!("CARGO_PKG_VERSION"))),
                 "{image}"
             );
             assert_eq!(

@@ -12,6 +12,7 @@ use super::{background, next_renewal, renew_due};
 use crate::Clock;
 use crate::fetch::Fetch;
 use crate::lease::StateStore;
+use crate::lifetime::Attempt;
 use crate::session::SessionKey;
 use crate::session::tests::bed::{
     Bed, MINUTE, answer, creds, issue_request, lease, lease_called, of_pod, of_pod_as,
@@ -150,6 +151,27 @@ async fn a_renewal_in_progress_is_not_made_twice_and_holds_up_no_other() {
     assert_eq!(bed.fake.renewals(), before + 1);
     drop(in_progress);
     assert_eq!(Schedule::of(&session, bed.clock.now()).due.len(), 1, "a claim that came to nothing is due");
+}
+
+#[tokio::test]
+async fn a_retry_that_waits_for_its_turn_holds_up_no_first_try() {
+    let (bed, _) = Bed::with_leases(10).await;
+    let session = bed.pod_session();
+    bed.fetch(&session).answered(&creds("r"), lease(60)).await;
+    session.note_mount(0, &[creds("r").id()]);
+    let token = bed.token(&session).await;
+    token.change_lifetime(|lifetime| lifetime.retry_later(bed.clock.now()));
+    bed.clock.advance(Duration::from_secs(41));
+    let due = Schedule::of(&session, bed.clock.now()).due;
+    let mut attempts: Vec<_> = due.iter().map(|renewal| renewal.attempt).collect();
+    attempts.sort_by_key(|attempt| *attempt == Attempt::Retry);
+    assert_eq!(attempts, [Attempt::First, Attempt::Retry]);
+    let limits = Arc::clone(&bed.handle.limits);
+    let _all = limits.retries.acquire_many(8).await.expect("every turn of the retries");
+    tokio::select! {
+        () = renew(background(&bed), Arc::clone(&session), due) => panic!("the token has no turn"),
+        () = async { while bed.fake.renewals() == 0 { sleep(Duration::from_millis(5)).await; } } => {}
+    }
 }
 
 #[tokio::test]

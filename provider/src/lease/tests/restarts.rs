@@ -23,7 +23,7 @@ async fn a_restart_takes_up_tokens_and_leases_with_the_time_that_passed() {
     let (bed, store) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     bed.fetch(&session).answered(&creds("r"), lease(600)).await;
-    bed.leases.store().expect("a store").save_changes(&session);
+    bed.leases.store().expect("a store").save(&session);
     drop(session);
     bed.clock.advance(Duration::from_secs(300));
 
@@ -50,7 +50,7 @@ async fn a_certificate_outlives_its_token_and_brings_none_back() {
     bed.fetch(&session).answered(&issue_request(), answer(&body)).await;
     let token = bed.token(&session).await;
     session.logins.remove_gone(&token);
-    bed.leases.store().expect("a store").save_changes(&session);
+    bed.leases.store().expect("a store").save(&session);
     drop((token, session));
 
     let bed = bed.restarted(&store);
