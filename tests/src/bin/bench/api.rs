@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::load::GetLoad;
 use crate::progress;
-use crate::rounds::{self, Load, Pace, Round};
+use crate::rounds::{self, Load, Round, RunSize};
 use crate::series::{Series, median, mib, milliseconds, p50};
 use crate::vault::login;
 
@@ -29,7 +29,7 @@ struct ApiFigures {
 }
 
 /// Measures, and prints the tables.
-pub(crate) async fn measure(pace: Pace) {
+pub(crate) async fn measure(size: RunSize) {
     progress("etcd, kube-apiserver, OpenBao and coffer-api-server start");
     let (cluster, bao) = tokio::join!(Cluster::start(ClusterOptions::default()), OpenBao::start_unaudited());
     bao.kubernetes_login("kubernetes", &cluster).await;
@@ -41,7 +41,7 @@ pub(crate) async fn measure(pace: Pace) {
     let mut speeds = Vec::new();
     for at_once in [1, 10] {
         progress(&format!("{at_once} at once: reads beside core Secrets and bare GETs"));
-        speeds.push(ApiSpeeds::measure(&site, &loads, at_once, pace).await);
+        speeds.push(ApiSpeeds::measure(&site, &loads, at_once, size).await);
     }
     progress("memory: 1,000 classes, 10,000 reads");
     let resident_after_kib = memory(&site, &ns, &loads.through).await;
@@ -122,13 +122,13 @@ struct ApiSpeeds {
 }
 
 impl ApiSpeeds {
-    async fn measure(site: &AggregatedSite, loads: &ApiLoads, at_once: usize, pace: Pace) -> Self {
+    async fn measure(site: &AggregatedSite, loads: &ApiLoads, at_once: usize, size: RunSize) -> Self {
         let (vault, core) = (Series::default(), Series::default());
         let mut speeds = Self { at_once, vault, core, through: Series::default(), direct: Series::default() };
         for load in [&loads.vault, &loads.core, &loads.through, &loads.direct] {
-            rounds::warm_up(at_once, pace, load).await;
+            rounds::warm_up(at_once, size, load).await;
         }
-        for _ in 0..pace.rounds {
+        for _ in 0..size.rounds {
             for (load, series) in [
                 (&loads.vault, &mut speeds.vault),
                 (&loads.core, &mut speeds.core),
@@ -136,7 +136,7 @@ impl ApiSpeeds {
                 (&loads.direct, &mut speeds.direct),
             ] {
                 let before = site.server.cpu_time();
-                let round = rounds::run(at_once, pace.length, load).await;
+                let round = rounds::run(at_once, size.round_length, load).await;
                 series.add((round, site.server.cpu_time() - before));
             }
         }

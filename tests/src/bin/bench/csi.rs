@@ -11,7 +11,7 @@ use coffer_tests::{Csi, coffer_binary};
 use self::speed::CsiSpeeds;
 use crate::load::MountLoad;
 use crate::progress;
-use crate::rounds::Pace;
+use crate::rounds::RunSize;
 use crate::vault::BenchVault;
 
 const CONCURRENCIES: [usize; 3] = [1, 10, 100];
@@ -19,7 +19,7 @@ const PODS: usize = 1000;
 
 /// Measures the built coffer-csi and, in the same rounds, the one `beside` if there is one. Prints
 /// the tables.
-pub(crate) async fn measure(pace: Pace, beside: Option<PathBuf>) {
+pub(crate) async fn measure(size: RunSize, beside: Option<PathBuf>) {
     let vault = BenchVault::start().await;
     let built = AgentBuild { name: "coffer-csi", binary: coffer_binary("coffer-csi") };
     let mut builds = vec![built];
@@ -33,7 +33,7 @@ pub(crate) async fn measure(pace: Pace, beside: Option<PathBuf>) {
     let mut speeds = Vec::new();
     for at_once in CONCURRENCIES {
         progress(&format!("{at_once} at once: bare GETs, the relay, known pods and new pods in turn"));
-        speeds.push(CsiSpeeds::measure(&vault, &builds, at_once, pace).await);
+        speeds.push(CsiSpeeds::measure(&vault, &builds, at_once, size).await);
     }
     tables::print(&builds, &footprints, &speeds);
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::sleep_until;
 
 use crate::progress;
-use crate::rounds::Pace;
+use crate::rounds::RunSize;
 use crate::series::{mib, milliseconds};
 
 const PODS: usize = 250;
@@ -44,7 +44,7 @@ struct RequestCounts {
 }
 
 /// Measures, and prints the table.
-pub(crate) async fn measure(pace: Pace) {
+pub(crate) async fn measure(size: RunSize) {
     progress("etcd, kube-apiserver, OpenBao, PostgreSQL and coffer-csi start");
     let site = LeaseSite::start().await;
     let tenant = tenant(&site).await;
@@ -53,8 +53,8 @@ pub(crate) async fn measure(pace: Pace) {
     let pods: Vec<Pod> =
         stream::iter(0..PODS).map(|_| tenant.pod(&node)).buffer_unordered(AT_ONCE).collect().await;
     mount_all(&node, &tenant, &pods).await;
-    progress(&format!("they are republished for {} s", (REPUBLISH * pace.republishes).as_secs()));
-    let requests = republish(&site, &node, &tenant, &pods, pace.republishes).await;
+    progress(&format!("they are republished for {} s", (REPUBLISH * size.republishes).as_secs()));
+    let requests = republish(&site, &node, &tenant, &pods, size.republishes).await;
     let issued = issued(&site, &tenant);
     let resident_kib = node.csi.process().resident_kib();
     progress("ten thousand more, for the CPU time");
@@ -65,7 +65,7 @@ pub(crate) async fn measure(pace: Pace) {
     mount_all(&node, &tenant, &pods).await;
     let republished = node.csi.metrics().await;
     let figures = LeaseFigures {
-        republishes: pace.republishes,
+        republishes: size.republishes,
         issued,
         requests,
         cpu,

@@ -20,21 +20,21 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use self::rounds::Pace;
+use self::rounds::RunSize;
 
 const USAGE: &str = "usage: coffer-bench csi|leases|api [--quick] [--beside COFFER-CSI]";
 
 /// Measures the part that the first argument names.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Some(BenchArguments { part, pace, beside }) = BenchArguments::parse(env::args_os().skip(1)) else {
+    let Some(BenchArguments { part, size, beside }) = BenchArguments::parse(env::args_os().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
     match part.to_str() {
-        Some("csi") => csi::measure(pace, beside).await,
-        Some("leases") => leases::measure(pace).await,
-        Some("api") => api::measure(pace).await,
+        Some("csi") => csi::measure(size, beside).await,
+        Some("leases") => leases::measure(size).await,
+        Some("api") => api::measure(size).await,
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::FAILURE;
@@ -45,17 +45,17 @@ async fn main() -> ExitCode {
 
 struct BenchArguments {
     part: OsString,
-    pace: Pace,
+    size: RunSize,
     /// Another `coffer-csi` to measure.
     beside: Option<PathBuf>,
 }
 
 impl BenchArguments {
     fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
-        let mut parsed = Self { part: arguments.next()?, pace: Pace::FULL, beside: None };
+        let mut parsed = Self { part: arguments.next()?, size: RunSize::FULL, beside: None };
         while let Some(argument) = arguments.next() {
             match argument.to_str() {
-                Some("--quick") => parsed.pace = Pace::QUICK,
+                Some("--quick") => parsed.size = RunSize::QUICK,
                 Some("--beside") => parsed.beside = Some(arguments.next()?.into()),
                 _ => return None,
             }

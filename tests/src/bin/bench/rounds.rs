@@ -7,19 +7,20 @@ use futures_util::future::join_all;
 
 /// How long the benchmark takes: how many rounds each load has, and how long a round is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RunSize {
     pub(crate) rounds: usize,
-    pub(crate) length: Duration,
+    pub(crate) round_length: Duration,
     /// How often pods with leases are republished.
     pub(crate) republishes: u32,
 }
 
-impl Pace {
+impl RunSize {
     /// For figures.
-    pub(crate) const FULL: Self = Self { rounds: 7, length: Duration::from_secs(2), republishes: 30 };
+    pub(crate) const FULL: Self = Self { rounds: 7, round_length: Duration::from_secs(2), republishes: 30 };
 
     /// For a look at whether the benchmark works.
-    pub(crate) const QUICK: Self = Self { rounds: 2, length: Duration::from_millis(300), republishes: 10 };
+    pub(crate) const QUICK: Self =
+        Self { rounds: 2, round_length: Duration::from_millis(300), republishes: 10 };
 }
 
 /// An operation that several workers repeat at once.
@@ -70,8 +71,8 @@ pub(crate) async fn run(workers: usize, length: Duration, load: &impl Load) -> R
 }
 
 /// Runs a round that is a process's first: it is slower than others, and its figures do not count.
-pub(crate) async fn warm_up(workers: usize, pace: Pace, load: &impl Load) {
-    run(workers, pace.length / 4, load).await;
+pub(crate) async fn warm_up(workers: usize, size: RunSize, load: &impl Load) {
+    run(workers, size.round_length / 4, load).await;
 }
 
 /// Adds the CPU time that a process used during a round.

@@ -1,4 +1,4 @@
-//! Credentials that live as long as their pod: kept, renewed, and revoked.
+//! Credentials that live as long as their pod: renewed, and revoked when the pod is deleted.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use coffer_tests::{Mounted, Terms, until};
 
 use crate::say;
 
-/// Shows a user of a real PostgreSQL, from its pod's first mount to its end.
+/// Shows a user of a real PostgreSQL, from its pod's first mount to the pod's deletion.
 pub(crate) async fn show() {
     say(
         "kube-apiserver, OpenBao and PostgreSQL start; OpenBao issues users that live 9 s, and longer when renewed",
@@ -28,7 +28,7 @@ pub(crate) async fn show() {
     let in_postgres = site.postgres.users(tenant.namespace.name());
     println!("    in PostgreSQL: {}", in_postgres.join(", "));
 
-    say("`coffer status` tells what the node holds");
+    say("`coffer status` lists the node's leases");
     node.status().await.lines().for_each(|line| println!("    {line}"));
 
     say("The pod is deleted");

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::AgentBuild;
 use crate::grpc_go::{VaultRelay, mount_load};
 use crate::load::{GetLoad, MountLoad};
-use crate::rounds::{self, Pace, with_cpu};
+use crate::rounds::{self, RunSize, with_cpu};
 use crate::series::Series;
 use crate::vault::BenchVault;
 
@@ -41,10 +41,10 @@ impl CsiSpeeds {
         vault: &BenchVault,
         builds: &[AgentBuild],
         at_once: usize,
-        pace: Pace,
+        size: RunSize,
     ) -> Self {
         let subjects = Subjects::start(vault, builds, at_once).await;
-        subjects.warm_up(at_once, pace).await;
+        subjects.warm_up(at_once, size).await;
         let mut speeds = Self {
             at_once,
             gets: Series::default(),
@@ -52,8 +52,8 @@ impl CsiSpeeds {
             relay_resident_kib: 0,
             agents: builds.iter().map(|_| AgentSpeeds::default()).collect(),
         };
-        for round in 0..pace.rounds {
-            speeds.add_round(&subjects, vault, pace.length, round).await;
+        for round in 0..size.rounds {
+            speeds.add_round(&subjects, vault, size.round_length, round).await;
         }
         speeds.relay_resident_kib = subjects.relay.process().resident_kib();
         for (speeds, agent) in speeds.agents.iter_mut().zip(&subjects.agents) {
@@ -122,12 +122,12 @@ impl Subjects {
         Self { gets, relay: VaultRelay::start(vault).await, agents }
     }
 
-    async fn warm_up(&self, at_once: usize, pace: Pace) {
-        rounds::warm_up(at_once, pace, &self.gets).await;
-        mount_load(self.relay.socket(), self.requests(), pace.length / 4).await;
+    async fn warm_up(&self, at_once: usize, size: RunSize) {
+        rounds::warm_up(at_once, size, &self.gets).await;
+        mount_load(self.relay.socket(), self.requests(), size.round_length / 4).await;
         for agent in &self.agents {
-            rounds::warm_up(at_once, pace, &agent.known).await;
-            mount_load(agent.for_known.socket(), &agent.requests, pace.length / 4).await;
+            rounds::warm_up(at_once, size, &agent.known).await;
+            mount_load(agent.for_known.socket(), &agent.requests, size.round_length / 4).await;
         }
     }
 
