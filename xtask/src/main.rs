@@ -27,17 +27,20 @@ use self::servers::Server;
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
-  test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
-  demo         mounts secrets from a real OpenBao, changes one, shows credentials that end with their pod, and kubectl
-  bench [WHAT] speed, CPU and memory of `csi` (mounts), `leases` (renewed and revoked) and `api` (reads through
-               kube-apiserver); all three without WHAT
-    --beside PATH  measures another `coffer-csi` too, in the same rounds: of an older commit, for instance
-    --quick        short rounds: shows that the benchmark works; the figures mean nothing
+  test [ARGS]  runs every test of the workspace, against real servers; ARGS go to `cargo test`
+  demo         mounts secrets from a real OpenBao and changes one; shows credentials that end with
+               their pod, and kubectl
+  bench [WHAT] measures speed, CPU and memory: WHAT is `csi` (mounts), `leases` (renewed and revoked)
+               or `api` (reads through kube-apiserver); all three without WHAT
+    --beside PATH  measures another `coffer-csi` in the same rounds, such as one of an older commit
+    --quick        takes short rounds: shows that the benchmark works, with figures that mean nothing
   image        builds the images into target/image with buildah, and runs them
   binaries DIR builds the images' binaries into DIR
   manifests    renders deploy/ from charts/coffer
-  servers      builds etcd, Kubernetes, the CSI driver and Helm with Go, which takes minutes once; `test` does so too
-  cluster up   starts a cluster with OpenBao and coffer-csi, and prints where each runs; `cluster down` ends it";
+  servers      builds the tests' servers with Go: etcd, Kubernetes, the CSI driver and Helm; this takes
+               minutes once, and `test` does so too
+  cluster up   starts a cluster with OpenBao and coffer-csi, and prints where each runs
+  cluster down ends the cluster";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);

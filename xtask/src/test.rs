@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_s_lines_are_understood() {
+    fn lines_of_cargo_are_parsed() {
         assert_eq!(
             suite("     Running tests/mount.rs (target/debug/deps/mount-1a2b)").as_deref(),
             Some("tests/mount.rs")
@@ -177,5 +177,6 @@ mod tests {
         assert_eq!(reason("test a_name ... ignored, why"), Some("why"));
         assert_eq!(reason("test a_name   ... ignored (why)"), Some("why"));
         assert_eq!(reason("test a_name ... ok"), None);
+        assert_eq!(reason("test src/lib.rs - a_name (line 14) ... ignored"), None, "a doctest");
     }
 }
