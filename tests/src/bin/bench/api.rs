@@ -1,5 +1,5 @@
-//! coffer-api-server under load: reads through kube-apiserver, beside reads of core Secrets and bare
-//! GETs of Vault.
+//! coffer-api-server under load: reads through kube-apiserver, beside reads of core Secrets and
+//! bare GETs of Vault.
 
 use std::time::Instant;
 

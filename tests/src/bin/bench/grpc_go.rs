@@ -41,7 +41,8 @@ pub(crate) async fn mount_load(socket: &Path, requests: &Path, length: Duration)
     }
 }
 
-/// A provider without any logic: it answers each Mount by one GET of the secret, with a pod's token.
+/// A provider without any logic: it answers each Mount by one GET of the secret, with the token of
+/// a pod's login.
 pub(crate) struct VaultRelay {
     process: Process,
     socket: PathBuf,

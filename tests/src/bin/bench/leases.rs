@@ -82,39 +82,27 @@ pub(crate) async fn measure(size: RunSize) {
 impl LeaseFigures {
     fn print(&self) {
         let RequestCounts { all, renewals } = self.requests;
-        let rows = [
-            (
-                format!("users issued for {PODS} pods x 2 objects, after {} republishes", self.republishes),
-                self.issued.to_string(),
-            ),
-            (
-                "Vault requests meanwhile, to the renewals among them".to_owned(),
-                format!("{:.3} x", all as f64 / renewals as f64),
-            ),
-            ("renewals meanwhile, each lease after 36 to 40 of its 60 s".to_owned(), renewals.to_string()),
-            ("CPU of a republish, nothing asked of Vault".to_owned(), format!("{:.3} ms", self.cpu)),
-            ("resident memory, 500 leases held".to_owned(), mib(self.resident_kib)),
-            ("restart: ready after".to_owned(), format!("{:.0} ms", milliseconds(self.ready))),
-            (
-                "restart: logins and issues, all republished".to_owned(),
-                format!("{:.0}", self.logins_and_reads_after_restart),
-            ),
-            (
-                "Vault requests between restart and that".to_owned(),
-                format!("{:.0}", self.requests_after_restart),
-            ),
-            (
-                "one pod deleted: its users gone after".to_owned(),
-                format!("{:.1} s", self.one_pod_revoked.as_secs_f64()),
-            ),
-            (
-                "249 pods deleted at once: all users gone after".to_owned(),
-                format!("{:.1} s", self.others_revoked.as_secs_f64()),
-            ),
-        ];
         println!("\n| what | |\n|---|---:|");
-        rows.iter().for_each(|(what, figure)| println!("| {what} | {figure} |"));
+        let issued =
+            format!("users issued for {PODS} pods x 2 objects, after {} republishes", self.republishes);
+        row(&issued, &self.issued.to_string());
+        let share = all as f64 / renewals as f64;
+        row("Vault requests meanwhile, to the renewals among them", &format!("{share:.3} x"));
+        row("renewals meanwhile, each lease after 36 to 40 of its 60 s", &renewals.to_string());
+        row("CPU of a republish, nothing asked of Vault", &format!("{:.3} ms", self.cpu));
+        row("resident memory, 500 leases held", &mib(self.resident_kib));
+        row("restart: ready after", &format!("{:.0} ms", milliseconds(self.ready)));
+        let after_restart = format!("{:.0}", self.logins_and_reads_after_restart);
+        row("restart: logins and issues, all republished", &after_restart);
+        row("Vault requests between restart and that", &format!("{:.0}", self.requests_after_restart));
+        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+        row("one pod deleted: its users gone after", &seconds(self.one_pod_revoked));
+        row("249 pods deleted at once: all users gone after", &seconds(self.others_revoked));
     }
+}
+
+fn row(what: &str, figure: &str) {
+    println!("| {what} | {figure} |");
 }
 
 /// Makes an account whose pods mount two users, each of its own database role.
