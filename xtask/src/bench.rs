@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{self, target_dir};
+use crate::cargo::{self, Binary, COFFER_API_SERVER, COFFER_CSI, harness, target_dir};
 use crate::servers::{self, Server};
 use crate::{openbao, packages};
 
@@ -76,10 +76,11 @@ pub(crate) fn run(options: &BenchOptions) -> Result<()> {
         }
         servers::bring(part.servers())?;
         // Alone, so that no other package's features get into what is shipped.
-        cargo::build("dist", &[part.package()])?;
-        cargo::build("release", &["coffer-tests"])?;
-        let mut harness = Command::new(target_dir().join("release/coffer-bench"));
-        cargo::run(harness.args(arguments).env("COFFER_BIN_DIR", target_dir().join("dist")))?;
+        cargo::build("dist", &[part.measured()])?;
+        let bench = harness("coffer-bench");
+        cargo::build("release", &[bench])?;
+        let mut command = Command::new(target_dir().join("release").join(bench.name));
+        cargo::run(command.args(arguments).env("COFFER_BIN_DIR", target_dir().join("dist")))?;
     }
     Ok(())
 }
@@ -93,11 +94,11 @@ impl BenchPart {
         }
     }
 
-    /// Returns the package that is measured.
-    fn package(self) -> &'static str {
+    /// Returns the binary that is measured.
+    fn measured(self) -> Binary {
         match self {
-            Self::Csi | Self::Leases => "coffer-daemonset",
-            Self::Api => "coffer-api-server",
+            Self::Csi | Self::Leases => COFFER_CSI,
+            Self::Api => COFFER_API_SERVER,
         }
     }
 

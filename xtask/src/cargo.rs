@@ -28,20 +28,37 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Builds the binaries of these packages.
-pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<()> {
-    let mut command = cargo();
-    command.args(["build", "--bins", "--profile", profile]);
-    packages.iter().for_each(|package| {
-        command.args(["--package", package]);
-    });
-    step::run(&format!("building {} (profile {profile})", packages.join(", ")), &mut command)
+/// A binary of the workspace.
+#[derive(Clone, Copy)]
+pub(crate) struct Binary {
+    pub(crate) package: &'static str,
+    pub(crate) name: &'static str,
 }
 
-/// Runs a binary of the harness from that folder of the target directory. Its output is shown as
-/// it comes.
-pub(crate) fn run_harness(folder: &str, binary: &str, arguments: &[OsString]) -> Result<()> {
-    let mut command = Command::new(target_dir().join(folder).join(binary));
+pub(crate) const COFFER_CSI: Binary = Binary { package: "coffer-daemonset", name: "coffer-csi" };
+pub(crate) const COFFER_API_SERVER: Binary =
+    Binary { package: "coffer-api-server", name: "coffer-api-server" };
+pub(crate) const COFFER: Binary = Binary { package: "coffer", name: "coffer" };
+
+/// Returns a binary of the test harness.
+pub(crate) const fn harness(name: &'static str) -> Binary {
+    Binary { package: "coffer-tests", name }
+}
+
+/// Builds these binaries.
+pub(crate) fn build(profile: &str, binaries: &[Binary]) -> Result<()> {
+    let mut command = cargo();
+    command.args(["build", "--profile", profile]);
+    for binary in binaries {
+        command.args(["--package", binary.package, "--bin", binary.name]);
+    }
+    let names: Vec<_> = binaries.iter().map(|binary| binary.name).collect();
+    step::run(&format!("building {} (profile {profile})", names.join(", ")), &mut command)
+}
+
+/// Runs a binary that was built with the profile `dev`. Its output is shown as it comes.
+pub(crate) fn run_built(binary: Binary, arguments: &[OsString]) -> Result<()> {
+    let mut command = Command::new(target_dir().join("debug").join(binary.name));
     run(command.args(arguments))
 }
 

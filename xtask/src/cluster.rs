@@ -16,7 +16,8 @@ use anyhow::{Context, Result, bail};
 use crate::cargo::{target_dir, workspace};
 use crate::leftovers::RunFolder;
 
-const PROGRAM: &str = "coffer-cluster";
+/// The binary of the harness that owns the servers.
+pub(crate) const PROGRAM: &str = "coffer-cluster";
 
 /// Starts the cluster, and prints where each server runs.
 pub(crate) fn up() -> Result<()> {

@@ -6,12 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{self, cargo, target_dir, workspace};
+use crate::cargo::{
+    self, Binary, COFFER, COFFER_API_SERVER, COFFER_CSI, cargo, harness, target_dir, workspace,
+};
 use crate::{openbao, packages, servers, step};
 
-/// The shipped binaries: package and binary.
-const BINARIES: [(&str, &str); 2] =
-    [("coffer-daemonset", "coffer-csi"), ("coffer-api-server", "coffer-api-server")];
+/// The binaries that are shipped in images.
+const BINARIES: [Binary; 2] = [COFFER_CSI, COFFER_API_SERVER];
 
 /// Static, with relocations in their short form, which makes a binary half a MB smaller.
 const RUSTFLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
@@ -27,8 +28,9 @@ pub(crate) fn run() -> Result<()> {
     servers::bring(&servers::CLUSTER)?;
     let place = workspace().join("target/image");
     binaries(&place.join("out"))?;
-    cargo::build("dev", &["coffer", "coffer-tests"])?;
-    cargo::run_harness("debug", "coffer-image", &[place.clone().into()])?;
+    let image = harness("coffer-image");
+    cargo::build("dev", &[COFFER, image])?;
+    cargo::run_built(image, &[place.clone().into()])?;
     let mut test = cargo();
     test.args(["test", "--package", "coffer-tests", "--test", "images"]).env("COFFER_IMAGE_BINARIES", &place);
     step::run("running the images", &mut test)
@@ -42,7 +44,7 @@ pub(crate) fn binaries(out: &Path) -> Result<()> {
     let mut build = cargo();
     build
         .args(["build", "--locked", "--profile", "dist", "--target", &target])
-        .args(BINARIES.iter().flat_map(|(package, _)| ["--package", package]))
+        .args(BINARIES.iter().flat_map(|binary| ["--package", binary.package]))
         // The user's own flags would replace these.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -50,8 +52,8 @@ pub(crate) fn binaries(out: &Path) -> Result<()> {
     step::run("building static binaries (profile dist)", &mut build)?;
 
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    for (_, binary) in BINARIES {
-        copy(&target_dir().join(&target).join("dist").join(binary), &out.join(binary))?;
+    for Binary { name, .. } in BINARIES {
+        copy(&target_dir().join(&target).join("dist").join(name), &out.join(name))?;
     }
     let authorities = AUTHORITIES.iter().map(Path::new).find(|path| path.is_file());
     let authorities =

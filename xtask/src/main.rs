@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use self::cargo::{COFFER, COFFER_API_SERVER, COFFER_CSI, harness};
 use self::servers::Server;
 
 const USAGE: &str = "\
@@ -74,26 +75,28 @@ fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
 }
 
 fn demo() -> Result<()> {
+    let demo = harness("coffer-demo");
     openbao::bring()?;
-    cargo::build("dev", &["coffer-daemonset", "coffer-api-server", "coffer", "coffer-tests"])?;
-    cargo::run_harness("debug", "coffer-demo", &["node".into()])?;
+    cargo::build("dev", &[COFFER_CSI, COFFER_API_SERVER, COFFER, demo])?;
+    cargo::run_built(demo, &["node".into()])?;
     // The second part takes longer to prepare, so it comes after the first result.
     if let Err(error) = packages::bring_postgres() {
         eprintln!("{error:#}");
     }
     servers::bring(&[&servers::CLUSTER[..], &[Server::Driver16]].concat())?;
-    cargo::run_harness("debug", "coffer-demo", &["cluster".into()])
+    cargo::run_built(demo, &["cluster".into()])
 }
 
 fn manifests() -> Result<()> {
+    let manifests = harness("coffer-manifests");
     servers::bring(&[Server::Helm4])?;
-    cargo::build("dev", &["coffer-tests"])?;
-    cargo::run_harness("debug", "coffer-manifests", &[])
+    cargo::build("dev", &[manifests])?;
+    cargo::run_built(manifests, &[])
 }
 
 fn cluster_up() -> Result<()> {
     openbao::bring()?;
     servers::bring(&[&servers::CLUSTER[..], &[Server::KubeControllerManager, Server::Driver16]].concat())?;
-    cargo::build("dev", &["coffer-daemonset", "coffer-tests"])?;
+    cargo::build("dev", &[COFFER_CSI, harness(cluster::PROGRAM)])?;
     cluster::up()
 }
