@@ -1,25 +1,28 @@
-//! That nothing is left behind: no process, and so no port, no mount and no file.
+//! Finds and removes what a run leaves behind: processes (and so ports), mounts and files.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
+
+use anyhow::{Context, Result};
 
 const PREFIX: &str = "coffer-";
 
-/// The temporary directory of one run. Whatever the run starts has the directory's name on its command line or in its
-/// environment, and mounts and writes below it: so all of it can be found again.
-pub(crate) struct Folder(PathBuf);
+/// The temporary directory of one run. Every process of the run has the directory's path in its
+/// arguments or environment, and mounts and writes below it, so that all of them can be found.
+pub(crate) struct RunFolder(PathBuf);
 
-impl Folder {
-    /// A new one. Its path is short: sockets below it may have no more than 108 bytes.
-    pub(crate) fn new(purpose: &str) -> Result<Self, String> {
-        let path = std::env::temp_dir().join(format!("{PREFIX}{purpose}-{}", std::process::id()));
-        fs::create_dir_all(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
+impl RunFolder {
+    /// Makes a directory. Its path is short, since a socket's path has at most 108 bytes.
+    pub(crate) fn new(purpose: &str) -> Result<Self> {
+        let path = env::temp_dir().join(format!("{PREFIX}{purpose}-{}", process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
 
-    /// One that another run of this program made; nothing of anyone else's.
+    /// Returns the directory of an earlier run, or `None` if `path` cannot be one.
     pub(crate) fn existing(path: PathBuf) -> Option<Self> {
         let ours = path.is_absolute() && path.file_name()?.to_string_lossy().starts_with(PREFIX);
         ours.then_some(Self(path))
@@ -29,7 +32,7 @@ impl Folder {
         &self.0
     }
 
-    /// Removes the directory and whatever was left behind in it, and tells what that was.
+    /// Removes the directory and what was left behind. Returns a line for each thing removed.
     pub(crate) fn clear(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (id, command) in self.processes() {
@@ -50,20 +53,22 @@ impl Folder {
         found
     }
 
-    /// The processes that know the directory: their ids and command lines.
+    /// Returns the processes with the directory's path in their arguments or environment: ids and
+    /// command lines.
     fn processes(&self) -> Vec<(String, String)> {
         let name = self.path().as_os_str().as_encoded_bytes();
-        let knows = |file: PathBuf| {
+        let names_it = |file: PathBuf| {
             let bytes = fs::read(file).unwrap_or_default();
             bytes.windows(name.len()).any(|window| window == name)
         };
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = entries.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok());
-        let ours = ids.filter(|id| knows(id.path().join("cmdline")) || knows(id.path().join("environ")));
+        let ours =
+            ids.filter(|id| names_it(id.path().join("cmdline")) || names_it(id.path().join("environ")));
         ours.map(|id| (id.file_name().to_string_lossy().into_owned(), command_line(&id.path()))).collect()
     }
 
-    /// The mount points below the directory, the innermost first.
+    /// Returns the mount points below the directory, the innermost first.
     fn mounts(&self) -> Vec<String> {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
@@ -80,7 +85,7 @@ fn command_line(process: &Path) -> String {
     words.take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// What fails here was gone already.
+/// Runs a command whose failure means that there was nothing left to remove.
 fn run(command: &mut Command) {
     let _ = command.status();
 }
@@ -93,10 +98,10 @@ mod tests {
 
     #[test]
     fn processes_and_files_are_found_and_removed() {
-        let folder = Folder::new("leftovers").expect("a directory");
+        let folder = RunFolder::new("leftovers").expect("a directory");
         assert_eq!(folder.clear(), Vec::<String>::new(), "nothing was left");
 
-        let folder = Folder::new("leftovers").expect("a directory");
+        let folder = RunFolder::new("leftovers").expect("a directory");
         fs::write(folder.path().join("forgotten"), "").expect("a file");
         let mut child = Command::new("sleep")
             .arg("600")
@@ -104,7 +109,7 @@ mod tests {
             .stdout(Stdio::null())
             .spawn()
             .expect("a process");
-        // until it has become the other program, it looks like this one
+        // Until the new process has executed `sleep`, its arguments are those of this one.
         let line = format!("/proc/{}/cmdline", child.id());
         while !fs::read(&line).is_ok_and(|line| line.starts_with(b"sleep")) {
             std::thread::yield_now();

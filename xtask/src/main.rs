@@ -1,8 +1,10 @@
 //! Coffer's build tasks: `cargo xtask test | demo | bench | image | manifests | servers | cluster`.
 //!
-//! Every command waits for this program to be built, so it uses std alone; what needs Coffer's own harness
-//! (the demo, the benchmark) is a binary of `tests/` that this one builds and runs.
+//! Every command waits until this program is built, so it has one small dependency. What needs the
+//! test harness (the demo, the benchmark) is a binary of `tests/`, which this program builds and
+//! runs.
 
+mod bench;
 mod cargo;
 mod cluster;
 mod image;
@@ -18,85 +20,83 @@ use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::{Result, bail};
+
+use self::cargo::{COFFER, COFFER_API_SERVER, COFFER_CSI, harness};
+use self::servers::Server;
+
 const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
-  test [ARGS]  every test of the workspace, against real servers; ARGS go to `cargo test`
-  demo         mounts secrets from a real OpenBao, shows a change of one, credentials that live with their pod, and kubectl
-  bench [WHAT] speed, CPU and memory of `csi` (mounts), `leases` (what is kept) and `api` (reads through kube-apiserver)
+  test [ARGS]  runs every test of the workspace, against real servers; ARGS go to `cargo test`
+  demo         mounts secrets from a real OpenBao and changes one; shows credentials that end with
+               their pod, and kubectl
+  bench [WHAT] measures speed, CPU and memory: WHAT is `csi` (mounts), `leases` (renewed and revoked)
+               or `api` (reads through kube-apiserver); all three without WHAT
+    --beside PATH  measures another `coffer-csi` in the same rounds, such as one of an older commit
+    --quick        takes short rounds: shows that the benchmark works, with figures that mean nothing
   image        builds the images into target/image with buildah, and runs them
-  binaries DIR builds what is in them
-  manifests    writes deploy/ anew from charts/coffer
-  servers      builds etcd, Kubernetes, the CSI driver and Helm with Go, which takes minutes once; `test` does it too
-  cluster up   starts them with OpenBao and coffer-csi, and tells what runs where; `cluster down` ends them";
-
-/// What the benchmark measures.
-const PARTS: [&str; 3] = ["csi", "leases", "api"];
+  binaries DIR builds the images' binaries into DIR
+  manifests    renders deploy/ from charts/coffer
+  servers      builds the tests' servers with Go: etcd, Kubernetes, the CSI driver and Helm; this takes
+               minutes once, and `test` does so too
+  cluster up   starts a cluster with OpenBao and coffer-csi, and prints where each runs
+  cluster down ends the cluster";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let command = arguments.next();
     let rest: Vec<String> = arguments.collect();
-    let done = match (command.as_deref(), rest.as_slice()) {
-        (Some("test"), arguments) => test::run(arguments),
-        (Some("demo"), []) => demo(),
-        (Some("bench"), []) => bench(&PARTS),
-        (Some("bench"), [what]) if PARTS.contains(&what.as_str()) => bench(&[what]),
-        (Some("image"), []) => image::run(),
-        (Some("binaries"), [out]) => image::binaries(Path::new(out)),
-        (Some("manifests"), []) => manifests(),
-        (Some("servers"), []) => servers::bring(),
-        (Some("cluster"), [action]) if action == "up" => cluster_up(),
-        (Some("cluster"), [action]) if action == "down" => cluster::down(),
-        _ => Err(USAGE.to_owned()),
-    };
-    match done {
+    match run(command.as_deref(), &rest) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
+        Err(error) => {
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn demo() -> Result<(), String> {
-    openbao::bring()?;
-    cargo::build("dev", &["coffer-daemonset", "coffer-api-server", "coffer", "coffer-tests"])?;
-    cargo::run_harness("debug", "coffer-demo", &["node".as_ref()])?;
-    // the rest wants more of a machine: it comes when something was seen already
-    if let Err(reason) = packages::bring_postgres() {
-        eprintln!("{reason}");
+fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
+    match (command, arguments) {
+        (Some("test"), arguments) => test::run(arguments),
+        (Some("demo"), []) => demo(),
+        (Some("bench"), arguments) => match bench::BenchOptions::parse(arguments) {
+            Some(options) => bench::run(&options),
+            None => bail!(USAGE),
+        },
+        (Some("image"), []) => image::run(),
+        (Some("binaries"), [out]) => image::binaries(Path::new(out)),
+        (Some("manifests"), []) => manifests(),
+        (Some("servers"), []) => servers::bring(&servers::TESTS),
+        (Some("cluster"), [action]) if action == "up" => cluster_up(),
+        (Some("cluster"), [action]) if action == "down" => cluster::down(),
+        _ => bail!(USAGE),
     }
-    servers::bring()?;
-    cargo::run_harness("debug", "coffer-demo", &["cluster".as_ref()])
 }
 
-fn bench(parts: &[&str]) -> Result<(), String> {
+fn demo() -> Result<()> {
+    let demo = harness("coffer-demo");
     openbao::bring()?;
-    for part in parts {
-        let package = if *part == "api" { "coffer-api-server" } else { "coffer-daemonset" };
-        if *part == "leases" {
-            packages::bring_postgres()?;
-        }
-        if *part != "csi" {
-            servers::bring()?;
-        }
-        // As it is shipped, and what makes the load along with it: most of the two builds is the same.
-        cargo::build("dist", &[package, "coffer-tests"])?;
-        cargo::run_harness("dist", "coffer-bench", &[part.as_ref()])?;
+    cargo::build("dev", &[COFFER_CSI, COFFER_API_SERVER, COFFER, demo])?;
+    cargo::run_built(demo, &["node".into()])?;
+    // The second part takes longer to prepare, so it comes after the first result.
+    if let Err(error) = packages::bring_postgres() {
+        eprintln!("{error:#}");
     }
-    Ok(())
+    servers::bring(&[&servers::CLUSTER[..], &[Server::Driver16]].concat())?;
+    cargo::run_built(demo, &["cluster".into()])
 }
 
-fn manifests() -> Result<(), String> {
-    servers::bring_one("helm-4")?;
-    cargo::build("dev", &["coffer-tests"])?;
-    cargo::run_harness("debug", "coffer-manifests", &[])
+fn manifests() -> Result<()> {
+    let manifests = harness("coffer-manifests");
+    servers::bring(&[Server::Helm4])?;
+    cargo::build("dev", &[manifests])?;
+    cargo::run_built(manifests, &[])
 }
 
-fn cluster_up() -> Result<(), String> {
+fn cluster_up() -> Result<()> {
     openbao::bring()?;
-    servers::bring()?;
-    cargo::build("dev", &["coffer-daemonset", "coffer-tests"])?;
+    servers::bring(&[&servers::CLUSTER[..], &[Server::KubeControllerManager, Server::Driver16]].concat())?;
+    cargo::build("dev", &[COFFER_CSI, harness(cluster::PROGRAM)])?;
     cluster::up()
 }

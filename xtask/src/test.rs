@@ -4,38 +4,48 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::thread;
 
+use anyhow::{Result, bail};
+
 use crate::cargo::cargo;
-use crate::leftovers::Folder;
+use crate::leftovers::RunFolder;
 use crate::openbao;
 use crate::packages;
 use crate::servers;
-use crate::step::{self, Event};
+use crate::step::{self, StepEvent};
 
-/// Runs `cargo test` over the workspace. Shown are its summary lines, and all about what failed.
-pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+/// Runs `cargo test` over the workspace, doctests included. Shows a summary line of each suite, and
+/// the whole output of a suite with failures.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
     openbao::bring()?;
     packages::bring_postgres()?;
     packages::bring_fake_time()?;
-    if let Err(reason) = packages::bring_container_tools() {
-        eprintln!("{reason}; the tests of the images are skipped");
+    if let Err(error) = packages::bring_container_tools() {
+        eprintln!("{error:#}; the tests of the images are skipped");
     }
-    servers::bring()?;
+    servers::bring(&servers::TESTS)?;
     let mut build = cargo();
     build.args(["build", "--workspace", "--bins"]);
     step::run("building the binaries", &mut build)?;
 
-    let folder = Folder::new("test")?;
+    let folder = RunFolder::new("test")?;
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).env("TMPDIR", folder.path());
-    let mut report = Report::default();
+    let mut report = TestReport::default();
     eprintln!("testing …");
     let status = step::watch(with_threads(&mut command), |event| report.take(&event));
     let left = folder.clear();
-    let tested = report.close(status?.success());
-    if left.is_empty() { tested } else { Err(format!("left behind, and removed now:\n{}", left.join("\n"))) }
+    let success = status?.success();
+    report.print(success);
+    if !left.is_empty() {
+        bail!("left behind, and removed now:\n{}", left.join("\n"));
+    }
+    if !success {
+        bail!("cargo test failed");
+    }
+    Ok(())
 }
 
-/// Most tests wait for a server most of their time: more of them than cores may run at once.
+/// Lets more tests run at once than there are cores: most of their time they wait for a server.
 fn with_threads(command: &mut Command) -> &mut Command {
     const NAME: &str = "RUST_TEST_THREADS";
     if std::env::var_os(NAME).is_none() {
@@ -45,28 +55,29 @@ fn with_threads(command: &mut Command) -> &mut Command {
     command
 }
 
-/// What is known of the run so far.
+/// The results of the run so far.
 #[derive(Default)]
-struct Report {
+struct TestReport {
+    /// The suite that runs now, and the lines that it printed.
     suite: String,
     lines: Vec<String>,
-    total: Counts,
-    /// Why tests were skipped, and how many for each reason.
+    total: TestCounts,
+    /// How many tests were skipped for each reason.
     reasons: BTreeMap<String, u32>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-struct Counts {
+struct TestCounts {
     passed: u32,
     failed: u32,
     ignored: u32,
 }
 
-impl Report {
-    fn take(&mut self, event: &Event<'_>) {
+impl TestReport {
+    fn take(&mut self, event: &StepEvent<'_>) {
         let line = match event {
-            Event::Line(line) => *line,
-            Event::Waiting(passed) => {
+            StepEvent::Line(line) => *line,
+            StepEvent::StillRunning(passed) => {
                 let what = if self.suite.is_empty() { "building the tests" } else { &self.suite };
                 return eprintln!("  still {what}, {} s", passed.as_secs());
             }
@@ -84,11 +95,11 @@ impl Report {
         }
     }
 
-    fn finish(&mut self, line: &str, counts: Counts) {
+    fn finish(&mut self, line: &str, counts: TestCounts) {
         if counts.failed > 0 {
             self.lines.iter().for_each(|line| println!("{line}"));
         }
-        if counts != Counts::default() {
+        if counts != TestCounts::default() {
             println!("{:>30} {line}", self.suite);
         }
         self.lines.clear();
@@ -97,19 +108,19 @@ impl Report {
         self.total.ignored += counts.ignored;
     }
 
-    fn close(&self, success: bool) -> Result<(), String> {
-        let Counts { passed, failed, ignored } = self.total;
+    fn print(&self, success: bool) {
+        let TestCounts { passed, failed, ignored } = self.total;
         if !success && failed == 0 {
-            // Not a test but the build, or a test program as a whole.
+            // The build failed, or a test program as a whole.
             self.lines.iter().for_each(|line| println!("{line}"));
         }
         self.reasons.iter().for_each(|(reason, number)| println!("{number} skipped: {reason}"));
         println!("{passed} passed, {failed} failed, {ignored} skipped");
-        if success { Ok(()) } else { Err("cargo test failed".to_owned()) }
     }
 }
 
-/// `     Running tests/mount/main.rs (target/…)` and `   Doc-tests coffer_proto` open a suite.
+/// Returns the suite that a line opens: `     Running tests/mount/main.rs (target/…)` or
+/// `   Doc-tests coffer_proto`.
 fn suite(line: &str) -> Option<String> {
     let line = line.trim_start();
     if let Some(name) = line.strip_prefix("Doc-tests ") {
@@ -119,21 +130,21 @@ fn suite(line: &str) -> Option<String> {
     let Some(source) = source.strip_prefix("unittests ") else {
         return Some(source.to_owned());
     };
-    // `…/deps/coffer_provider-0123456789abcdef)`: unit tests go by their crate.
+    // Unit tests are named by their crate: `…/deps/coffer_provider-0123456789abcdef)`.
     let program = program.rsplit('/').next().unwrap_or(source);
     Some(format!("units of {}", program.split('-').next().unwrap_or(program)))
 }
 
-/// Why a test was skipped: of `test a_name ... ignored, why`, or with the reason in brackets.
+/// Returns why a test was skipped: `test a_name ... ignored, why`, or with the reason in brackets.
 fn reason(line: &str) -> Option<&str> {
     let (_, reason) = line.strip_prefix("test ")?.split_once("... ignored")?;
     reason.strip_prefix(", ").or_else(|| reason.strip_prefix(" (")?.strip_suffix(')'))
 }
 
-/// The counts of `test result: ok. 5 passed; 0 failed; 1 ignored; …`.
-fn counts(line: &str) -> Option<Counts> {
+/// Returns the counts of `test result: ok. 5 passed; 0 failed; 1 ignored; …`.
+fn counts(line: &str) -> Option<TestCounts> {
     let (_, rest) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let mut counts = Counts::default();
+    let mut counts = TestCounts::default();
     for part in rest.split("; ") {
         match part.split_once(' ') {
             Some((number, "passed")) => counts.passed = number.parse().ok()?,
@@ -150,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_s_lines_are_understood() {
+    fn lines_of_cargo_are_parsed() {
         assert_eq!(
             suite("     Running tests/mount/main.rs (target/debug/deps/mount-1a2b)").as_deref(),
             Some("tests/mount/main.rs")
@@ -161,10 +172,11 @@ mod tests {
         assert_eq!(suite("running 5 tests"), None);
 
         let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.50s";
-        assert_eq!(counts(line), Some(Counts { passed: 5, failed: 2, ignored: 1 }));
+        assert_eq!(counts(line), Some(TestCounts { passed: 5, failed: 2, ignored: 1 }));
         assert_eq!(counts("test result"), None);
         assert_eq!(reason("test a_name ... ignored, why"), Some("why"));
         assert_eq!(reason("test a_name   ... ignored (why)"), Some("why"));
         assert_eq!(reason("test a_name ... ok"), None);
+        assert_eq!(reason("test src/lib.rs - a_name (line 14) ... ignored"), None, "a doctest");
     }
 }

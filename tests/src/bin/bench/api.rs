@@ -1,51 +1,67 @@
-//! coffer-api-server under load: reads through kube-apiserver beside core Secrets, and beside bare GETs of Vault.
+//! coffer-api-server under load: reads through kube-apiserver, beside reads of core Secrets and
+//! bare GETs of Vault.
 
 use std::time::Instant;
 
 use coffer_tests::kubernetes::aggregated::{API, ApiSetup, DirectClient};
 use coffer_tests::kubernetes::{Cluster, ClusterOptions, Namespace};
-use coffer_tests::{OpenBao, http_client, until};
+use coffer_tests::{OpenBao, http_client, until_true};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
-use crate::load::Gets;
-use crate::rounds::{self, Load, Round};
-use crate::series::{Series, median, mib, milliseconds};
-use crate::{ROUND, ROUNDS, progress};
+use crate::load::GetLoad;
+use crate::progress;
+use crate::rounds::{self, Load, Round, RunSize};
+use crate::series::{Series, median, mib, milliseconds, p50};
+use crate::vault::login;
 
 const CLASSES: usize = 1000;
 const READS: usize = 10_000;
 const DISCOVERIES: usize = 1000;
 
+/// Single figures.
+struct ApiFigures {
+    resident_idle_kib: u64,
+    /// With 1,000 classes, after 10,000 reads.
+    resident_after_kib: u64,
+    /// Only the answers with status 200.
+    discovery: Round,
+}
+
 /// Measures, and prints the tables.
-pub(crate) async fn measure() {
+pub(crate) async fn measure(size: RunSize) {
     progress("etcd, kube-apiserver, OpenBao and coffer-api-server start");
     let (cluster, bao) = tokio::join!(Cluster::start(ClusterOptions::default()), OpenBao::start_unaudited());
     bao.kubernetes_login("kubernetes", &cluster).await;
-    let site = ApiSetup::between(cluster, bao).await;
-    let idle = site.server.resident_kib();
-    let ns = site.annotated_namespace("bench").await;
-    let loads = Loads::prepare(&site, &ns).await;
+    let setup = ApiSetup::between(cluster, bao).await;
+    let resident_idle_kib = setup.server.resident_kib();
+    let ns = setup.annotated_namespace("bench").await;
+    let loads = ApiLoads::prepare(&setup, &ns).await;
 
     let mut speeds = Vec::new();
     for at_once in [1, 10] {
         progress(&format!("{at_once} at once: reads beside core Secrets and bare GETs"));
-        speeds.push(Speeds::measure(&site, &loads, at_once).await);
+        speeds.push(ApiSpeeds::measure(&setup, &loads, at_once, size).await);
     }
     progress("memory: 1,000 classes, 10,000 reads");
-    let loaded = memory(&site, &ns, &loads.through).await;
+    let resident_after_kib = memory(&setup, &ns, &loads.through).await;
     progress("discovery with Vault down and reviews failing");
-    let discovery = discovery(&site).await;
+    let discovery = discovery(&setup).await;
 
     Series::print_head();
-    speeds.iter().for_each(Speeds::print);
+    speeds.iter().for_each(ApiSpeeds::print);
+    print(&speeds[0], &ApiFigures { resident_idle_kib, resident_after_kib, discovery });
+}
+
+fn print(alone: &ApiSpeeds, figures: &ApiFigures) {
+    let ApiFigures { resident_idle_kib, resident_after_kib, discovery } = figures;
     println!("\n| what | |\n|---|---:|");
     println!(
         "| p50 of a read through kube-apiserver, to the aim (core Secret + 2 bare GETs) | {:.2} x |",
-        speeds[0].to_aim()
+        alone.to_aim()
     );
-    println!("| resident memory, idle | {} |", mib(idle));
-    println!("| resident memory, 1,000 classes and after 10,000 reads | {} |", mib(loaded));
+    println!("| resident memory, idle | {} |", mib(*resident_idle_kib));
+    println!("| resident memory, 1,000 classes and after 10,000 reads | {} |", mib(*resident_after_kib));
     println!(
         "| discovery, Vault down and reviews failing: answered | {} of {DISCOVERIES} |",
         discovery.count
@@ -57,32 +73,31 @@ pub(crate) async fn measure() {
     );
 }
 
-/// GETs of one secret: in Vault, in core, and read from Vault through kube-apiserver and around it.
-struct Loads {
-    vault: Gets,
-    core: Gets,
-    through: Gets,
-    direct: Gets,
+/// GETs of one secret: in Vault, in a core Secret, and read from Vault through kube-apiserver and
+/// around it.
+struct ApiLoads {
+    vault: GetLoad,
+    core: GetLoad,
+    through: GetLoad,
+    direct: GetLoad,
 }
 
-impl Loads {
-    async fn prepare(site: &ApiSetup, ns: &Namespace) -> Self {
+impl ApiLoads {
+    async fn prepare(setup: &ApiSetup, ns: &Namespace) -> Self {
         let name = ns.name();
-        let token = json!({ "policies": [name] });
-        let token = site.bao.admin(reqwest::Method::POST, "auth/token/create", token).await;
-        let token = token["auth"]["client_token"].as_str().expect("a token");
-        let vault = http_client().get(format!("{}/v1/secret/data/{name}/db", site.bao.address()));
+        let token = account_token(setup, ns).await;
+        let vault = http_client().get(format!("{}/v1/secret/data/{name}/db", setup.bao.address()));
 
         let values = ["--from-literal=user=jo", "--from-literal=password=correct-horse-battery"];
         let core = ["create", "secret", "generic", "db", "--namespace", name];
-        site.cluster.kubectl().run(core.into_iter().chain(values)).await;
-        let (kube_apiserver, direct) = (site.through(), site.direct(None).await);
+        setup.cluster.kubectl().run(core.into_iter().chain(values)).await;
+        let (kube_apiserver, direct) = (setup.through(), setup.direct(None).await);
         let read = format!("{API}/namespaces/{name}/secrets/db");
         let get = |client: &DirectClient, path: &str| {
-            Gets::new(client.request("GET", path).header("Authorization", site.admin()))
+            GetLoad::new(client.request("GET", path).header("Authorization", setup.admin()))
         };
         Self {
-            vault: Gets::new(vault.header("X-Vault-Token", token)),
+            vault: GetLoad::new(vault.header("X-Vault-Token", token)),
             core: get(&kube_apiserver, &format!("/api/v1/namespaces/{name}/secrets/db")),
             through: get(&kube_apiserver, &read),
             direct: get(&direct, &read),
@@ -90,8 +105,15 @@ impl Loads {
     }
 }
 
-/// How fast each load was at one concurrency; CPU time is that of coffer-api-server alone.
-struct Speeds {
+/// Logs in to Vault as the account that coffer-api-server reads as, and returns the token.
+async fn account_token(setup: &ApiSetup, ns: &Namespace) -> String {
+    let create = ["create", "token", "app", "--audience", "vault", "--namespace", ns.name()];
+    let jwt = setup.cluster.kubectl().run(create).await;
+    login(setup.bao.address(), ns.name(), jwt.trim()).await
+}
+
+/// The rounds at one concurrency; CPU time is that of coffer-api-server alone.
+struct ApiSpeeds {
     at_once: usize,
     vault: Series,
     core: Series,
@@ -99,24 +121,23 @@ struct Speeds {
     direct: Series,
 }
 
-impl Speeds {
-    async fn measure(site: &ApiSetup, loads: &Loads, at_once: usize) -> Self {
+impl ApiSpeeds {
+    async fn measure(setup: &ApiSetup, loads: &ApiLoads, at_once: usize, size: RunSize) -> Self {
         let (vault, core) = (Series::default(), Series::default());
         let mut speeds = Self { at_once, vault, core, through: Series::default(), direct: Series::default() };
         for load in [&loads.vault, &loads.core, &loads.through, &loads.direct] {
-            // what is first is slow for reasons of its own
-            rounds::run(at_once, ROUND / 4, load).await;
+            rounds::warm_up(at_once, size, load).await;
         }
-        for _ in 0..ROUNDS {
+        for _ in 0..size.rounds {
             for (load, series) in [
                 (&loads.vault, &mut speeds.vault),
                 (&loads.core, &mut speeds.core),
                 (&loads.through, &mut speeds.through),
                 (&loads.direct, &mut speeds.direct),
             ] {
-                let before = site.server.cpu_time();
-                let round = rounds::run(at_once, ROUND, load).await;
-                series.add(round, site.server.cpu_time() - before);
+                let before = setup.server.cpu_time();
+                let round = rounds::run(at_once, size.round_length, load).await;
+                series.add((round, setup.server.cpu_time() - before));
             }
         }
         speeds
@@ -129,16 +150,16 @@ impl Speeds {
         println!("{}", self.direct.row(self.at_once, "read around it", Some(&self.vault)));
     }
 
-    /// The p50 of a read through kube-apiserver, to that of a core Secret and two bare GETs in the same round.
+    /// Returns the p50 of a read through kube-apiserver, divided by that of a core Secret and two
+    /// bare GETs in the same round.
     fn to_aim(&self) -> f64 {
-        let p50 = |round: &Round| milliseconds(round.p50);
         let beside = self.through.rounds.iter().zip(&self.core.rounds).zip(&self.vault.rounds);
         median(beside.map(|((read, core), vault)| p50(read) / (p50(core) + 2.0 * p50(vault))))
     }
 }
 
-/// Resident memory with many classes, after many reads.
-async fn memory(site: &ApiSetup, ns: &Namespace, reads: &Gets) -> u64 {
+/// Returns resident memory with many classes, after many reads.
+async fn memory(setup: &ApiSetup, ns: &Namespace, reads: &GetLoad) -> u64 {
     let objects = ns.objects("db", &[("user", "user"), ("password", "password")]);
     let parameters = json!({ "roleName": ns.name(), "objects": objects });
     let made = stream::iter(0..CLASSES).map(|n| {
@@ -146,20 +167,20 @@ async fn memory(site: &ApiSetup, ns: &Namespace, reads: &Gets) -> u64 {
         async move { ns.class(&format!("class-{n}"), parameters).await }
     });
     made.buffer_unordered(10).collect::<()>().await;
-    site.listed(ns, &format!("class-{}", CLASSES - 1)).await;
+    setup.listed(ns, &format!("class-{}", CLASSES - 1)).await;
     stream::iter(0..READS).map(|worker| reads.once(worker)).buffer_unordered(10).collect::<()>().await;
-    site.server.resident_kib()
+    setup.server.resident_kib()
 }
 
-/// Discovery and OpenAPI, asked for one by one around kube-apiserver while nothing else works.
-async fn discovery(site: &ApiSetup) -> Round {
-    let direct = site.direct(None).await;
-    site.bao.process().freeze();
+/// Asks for discovery and OpenAPI one by one, around kube-apiserver, while nothing else works.
+async fn discovery(setup: &ApiSetup) -> Round {
+    let direct = setup.direct(None).await;
+    setup.bao.process().freeze();
     let binding = "coffer-api-server:system:auth-delegator";
-    site.cluster.kubectl().run(["delete", "clusterrolebinding", binding]).await;
+    setup.cluster.kubectl().run(["delete", "clusterrolebinding", binding]).await;
     let list = format!("{API}/secrets");
-    // what was denied a moment ago counts for ten seconds
-    until("reviews to fail", async || (direct.get(&list, &[]).await.0 == 500).then_some(())).await;
+    // The last answer of a review counts for ten seconds.
+    until_true("reviews to fail", async || direct.get(&list, &[]).await.0 == 500).await;
     let mut latencies = Vec::new();
     let begun = Instant::now();
     for path in ["/apis", API, "/openapi/v2", "/openapi/v3"].iter().cycle().take(DISCOVERIES) {

@@ -1,81 +1,117 @@
-//! coffer-csi and what Vault issues: 250 pods with two leased objects each, republished over and over.
+//! coffer-csi and leases: 250 pods with two leased objects each, republished again and again.
 
 use std::time::{Duration, Instant};
 
 use coffer_proto::v1alpha1::MountRequest;
 use coffer_tests::kubernetes::{LeaseNode, LeaseSetup, Tenant};
-use coffer_tests::{LeaseTtls, Postgres, ScrapedMetrics, TestPod, until};
+use coffer_tests::{LeaseTtls, Postgres, ScrapedMetrics, TestPod, until_true};
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio::time::sleep_until;
 
 use crate::progress;
+use crate::rounds::RunSize;
 use crate::series::{mib, milliseconds};
 
 const PODS: usize = 250;
 const AT_ONCE: usize = 10;
 
-/// Time is sped up: what is renewed every forty minutes of an hour's lease is renewed every forty seconds here.
+/// A lease of an hour is renewed every forty minutes, one of these every forty seconds.
 const TERMS: LeaseTtls<'static> = LeaseTtls { ttl: "60s", max_ttl: "24h" };
+
+/// The time between two republishes of a pod.
 const REPUBLISH: Duration = Duration::from_secs(5);
-const REPUBLISHES: usize = 30;
+
+/// What is printed.
+struct LeaseFigures {
+    republishes: u32,
+    issued: usize,
+    requests: RequestCounts,
+    /// CPU time of a republish, in milliseconds.
+    cpu: f64,
+    resident_kib: u64,
+    ready: Duration,
+    logins_and_reads_after_restart: f64,
+    requests_after_restart: f64,
+    one_pod_revoked: Duration,
+    others_revoked: Duration,
+}
+
+/// Requests that reached OpenBao while pods were republished, by its audit log.
+struct RequestCounts {
+    all: usize,
+    renewals: usize,
+}
 
 /// Measures, and prints the table.
-pub(crate) async fn measure() {
+pub(crate) async fn measure(size: RunSize) {
     progress("etcd, kube-apiserver, OpenBao, PostgreSQL and coffer-csi start");
-    let site = LeaseSetup::start().await;
-    let tenant = tenant(&site).await;
-    let mut node = site.node("bench").await;
+    let setup = LeaseSetup::start().await;
+    let tenant = tenant(&setup).await;
+    let mut node = setup.node("bench").await;
     progress("250 pods mount for the first time");
     let pods: Vec<TestPod> =
         stream::iter(0..PODS).map(|_| tenant.pod(&node)).buffer_unordered(AT_ONCE).collect().await;
     mount_all(&node, &tenant, &pods).await;
-    progress("they are republished for two and a half minutes");
-    let upkeep = republish(&site, &node, &tenant, &pods).await;
-    let issued = issued(&site, &tenant);
-    let resident = node.csi.process().resident_kib();
+    progress(&format!("they are republished for {} s", (REPUBLISH * size.republishes).as_secs()));
+    let requests = republish(&setup, &node, &tenant, &pods, size.republishes).await;
+    let issued = issued(&setup, &tenant);
+    let resident_kib = node.csi.process().resident_kib();
     progress("ten thousand more, for the CPU time");
     let cpu = cpu_of_a_republish(&node, &tenant, &pods).await;
     progress("a restart, and the ends of pods");
     let ready = restart(&mut node).await;
-    let after_restart = node.csi.metrics().await;
+    let restarted = node.csi.metrics().await;
     mount_all(&node, &tenant, &pods).await;
-    let again = node.csi.metrics().await;
-    let one = end(&site, &tenant, &pods[..1]).await;
-    let others = end(&site, &tenant, &pods[1..]).await;
-
-    println!("\n| what | |\n|---|---:|");
-    println!("| users issued for {PODS} pods x 2 objects, after {REPUBLISHES} republishes | {issued} |");
-    println!(
-        "| Vault requests meanwhile, to the renewals among them | {:.3} x |",
-        upkeep.requests as f64 / upkeep.renewals as f64
-    );
-    println!("| renewals meanwhile, each lease after 36 to 40 of its 60 s | {} |", upkeep.renewals);
-    println!("| CPU of a republish, nothing asked of Vault | {cpu:.3} ms |");
-    println!("| resident memory, 500 leases held | {} |", mib(resident));
-    println!("| restart: ready after | {:.0} ms |", milliseconds(ready));
-    println!("| restart: logins and issues, all republished | {:.0} |", logins_and_reads(&again));
-    println!(
-        "| Vault requests between restart and that | {:.0} |",
-        requests(&again) - requests(&after_restart)
-    );
-    println!("| one pod deleted: its users gone after | {:.1} s |", one.as_secs_f64());
-    println!("| 249 pods deleted at once: all users gone after | {:.1} s |", others.as_secs_f64());
+    let republished = node.csi.metrics().await;
+    let figures = LeaseFigures {
+        republishes: size.republishes,
+        issued,
+        requests,
+        cpu,
+        resident_kib,
+        ready,
+        logins_and_reads_after_restart: logins_and_reads(&republished),
+        requests_after_restart: vault_requests(&republished) - vault_requests(&restarted),
+        one_pod_revoked: delete(&setup, &tenant, &pods[..1]).await,
+        others_revoked: delete(&setup, &tenant, &pods[1..]).await,
+    };
+    figures.print();
 }
 
-/// Requests that came to OpenBao, by its audit log.
-struct Upkeep {
-    requests: usize,
-    renewals: usize,
+impl LeaseFigures {
+    fn print(&self) {
+        let RequestCounts { all, renewals } = self.requests;
+        println!("\n| what | |\n|---|---:|");
+        let issued =
+            format!("users issued for {PODS} pods x 2 objects, after {} republishes", self.republishes);
+        row(&issued, &self.issued.to_string());
+        let share = all as f64 / renewals as f64;
+        row("Vault requests meanwhile, to the renewals among them", &format!("{share:.3} x"));
+        row("renewals meanwhile, each lease after 36 to 40 of its 60 s", &renewals.to_string());
+        row("CPU of a republish, nothing asked of Vault", &format!("{:.3} ms", self.cpu));
+        row("resident memory, 500 leases held", &mib(self.resident_kib));
+        row("restart: ready after", &format!("{:.0} ms", milliseconds(self.ready)));
+        let after_restart = format!("{:.0}", self.logins_and_reads_after_restart);
+        row("restart: logins and issues, all republished", &after_restart);
+        row("Vault requests between restart and that", &format!("{:.0}", self.requests_after_restart));
+        let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+        row("one pod deleted: its users gone after", &seconds(self.one_pod_revoked));
+        row("249 pods deleted at once: all users gone after", &seconds(self.others_revoked));
+    }
 }
 
-/// An account whose pods mount two users, each of a role of its own.
-async fn tenant(site: &LeaseSetup) -> Tenant {
-    let mut tenant = site.tenant("one", TERMS, "24h").await;
+fn row(what: &str, figure: &str) {
+    println!("| {what} | {figure} |");
+}
+
+/// Makes an account whose pods mount two users, each of its own database role.
+async fn tenant(setup: &LeaseSetup) -> Tenant {
+    let mut tenant = setup.tenant("one", TERMS, "24h").await;
     let one = tenant.namespace.name().to_owned();
-    Postgres::role(&site.bao, "two", TERMS).await;
+    Postgres::role(&setup.bao, "two", TERMS).await;
     let allow = |role: &str| format!("path \"database/creds/{role}\" {{ capabilities = [\"read\"] }}\n");
-    site.bao.policy(&one, &(allow(&one) + &allow("two"))).await;
+    setup.bao.policy(&one, &(allow(&one) + &allow("two"))).await;
     let object = |name: &str, role: &str| json!({ "objectName": name, "secretPath": format!("database/creds/{role}") });
     tenant.objects = json!([object("one", &one), object("two", "two")]).to_string();
     tenant
@@ -90,19 +126,28 @@ async fn mount_all(node: &LeaseNode, tenant: &Tenant, pods: &[TestPod]) {
     mounts.buffer_unordered(AT_ONCE).for_each(async |_| {}).await;
 }
 
-async fn republish(site: &LeaseSetup, node: &LeaseNode, tenant: &Tenant, pods: &[TestPod]) -> Upkeep {
-    let before = site.bao.requests().len();
+/// Republishes all pods so many times, and counts the requests that OpenBao gets meanwhile.
+async fn republish(
+    setup: &LeaseSetup,
+    node: &LeaseNode,
+    tenant: &Tenant,
+    pods: &[TestPod],
+    times: u32,
+) -> RequestCounts {
+    let before = setup.bao.requests().len();
     let begun = Instant::now();
-    for n in 1..=u32::try_from(REPUBLISHES).expect("a few") {
+    for n in 1..=times {
         mount_all(node, tenant, pods).await;
         sleep_until((begun + REPUBLISH * n).into()).await;
     }
-    let made = site.bao.requests().split_off(before);
+    let requests = setup.bao.requests().split_off(before);
     let is_renewal = |path: &str| matches!(path, "sys/leases/renew" | "auth/token/renew-self");
-    Upkeep { requests: made.len(), renewals: made.iter().filter(|request| is_renewal(&request.path)).count() }
+    let renewals = requests.iter().filter(|request| is_renewal(&request.path)).count();
+    RequestCounts { all: requests.len(), renewals }
 }
 
-/// CPU time of one, of ten thousand. The few renewals that fall into that time are counted along.
+/// Returns the CPU time of one republish in milliseconds, the mean of ten thousand. The few
+/// renewals that fall into that time are counted too.
 async fn cpu_of_a_republish(node: &LeaseNode, tenant: &Tenant, pods: &[TestPod]) -> f64 {
     const TIMES: usize = 40;
     let before = node.csi.process().cpu_time();
@@ -112,6 +157,7 @@ async fn cpu_of_a_republish(node: &LeaseNode, tenant: &Tenant, pods: &[TestPod])
     milliseconds(node.csi.process().cpu_time() - before) / (TIMES * pods.len()) as f64
 }
 
+/// Restarts the agent, and returns how long its start takes.
 async fn restart(node: &mut LeaseNode) -> Duration {
     node.csi.terminate();
     node.csi.wait().await;
@@ -120,31 +166,31 @@ async fn restart(node: &mut LeaseNode) -> Duration {
     begun.elapsed()
 }
 
-/// Deletes pods, and waits until PostgreSQL has none of their users any more.
-async fn end(site: &LeaseSetup, tenant: &Tenant, pods: &[TestPod]) -> Duration {
-    let left = users(site) - 2 * pods.len();
+/// Deletes pods, and waits until_true PostgreSQL has none of their users any more.
+async fn delete(setup: &LeaseSetup, tenant: &Tenant, pods: &[TestPod]) -> Duration {
+    let left = users(setup) - 2 * pods.len();
     let begun = Instant::now();
     stream::iter(pods).for_each_concurrent(AT_ONCE, |pod| tenant.namespace.delete_pod(pod)).await;
-    until("the users to be gone", async || (users(site) == left).then_some(())).await;
+    until_true("the users to be gone", async || users(setup) == left).await;
     begun.elapsed()
 }
 
-/// How often OpenBao was asked for a user, by its audit log.
-fn issued(site: &LeaseSetup, tenant: &Tenant) -> usize {
+/// Returns how often OpenBao was asked for a user, by its audit log.
+fn issued(setup: &LeaseSetup, tenant: &Tenant) -> usize {
     let roles = [tenant.namespace.name(), "two"];
-    roles.iter().map(|role| site.bao.requests_to(&format!("database/creds/{role}"))).sum()
+    roles.iter().map(|role| setup.bao.requests_to(&format!("database/creds/{role}"))).sum()
 }
 
-fn users(site: &LeaseSetup) -> usize {
-    site.postgres.users("%").len()
+fn users(setup: &LeaseSetup) -> usize {
+    setup.postgres.users("%").len()
 }
 
-fn requests(metrics: &ScrapedMetrics) -> f64 {
+fn vault_requests(metrics: &ScrapedMetrics) -> f64 {
     metrics.sum("coffer_vault_requests_total", &[])
 }
 
 fn logins_and_reads(metrics: &ScrapedMetrics) -> f64 {
     let of = |kind| metrics.sum("coffer_vault_requests_total", &[kind]);
-    // a sum of nothing is -0
+    // A sum of nothing is -0.
     (of("kind=\"login\"") + of("kind=\"read\"") + of("kind=\"issue\"")).abs()
 }

@@ -1,24 +1,29 @@
-//! What is done over and over: a mount through the provider, or a bare GET.
+//! The operations that rounds repeat: a mount through the provider, or an HTTP GET.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use coffer_proto::v1alpha1::MountRequest;
 use coffer_proto::v1alpha1::csi_driver_provider_client::CsiDriverProviderClient;
 use futures_util::{StreamExt, stream};
+use prost::Message;
+use reqwest::RequestBuilder;
+use tonic::Request;
 use tonic::transport::Channel;
 
 use crate::rounds::{Load, Round};
-use crate::vault::Vault;
+use crate::vault::BenchVault;
 
-/// Mounts of so many pods, over one channel.
-pub(crate) struct Mounts {
+/// Mounts of some pods, one for each worker, over one channel.
+pub(crate) struct MountLoad {
     client: CsiDriverProviderClient<Channel>,
     requests: Vec<MountRequest>,
 }
 
-impl Mounts {
-    /// The pods are new: nobody has mounted for them yet.
-    pub(crate) fn new(client: CsiDriverProviderClient<Channel>, vault: &Vault, pods: usize) -> Self {
+impl MountLoad {
+    /// Makes the requests of new pods: nobody has mounted for them yet.
+    pub(crate) fn new(client: CsiDriverProviderClient<Channel>, vault: &BenchVault, pods: usize) -> Self {
         Self { client, requests: (0..pods).map(|_| vault.call().request()).collect() }
     }
 
@@ -33,26 +38,33 @@ impl Mounts {
         let latencies = mounts.buffer_unordered(at_once).collect().await;
         Round::new(latencies, begun.elapsed())
     }
+
+    /// Writes the requests into a file, each after its length, as the Go program reads them.
+    pub(crate) fn write(&self, file: &Path) {
+        let bytes: Vec<u8> =
+            self.requests.iter().flat_map(|request| request.encode_length_delimited_to_vec()).collect();
+        fs::write(file, bytes).expect("write the requests");
+    }
 }
 
-impl Load for Mounts {
+impl Load for MountLoad {
     async fn once(&self, worker: usize) {
-        let request = tonic::Request::new(self.requests[worker].clone());
+        let request = Request::new(self.requests[worker].clone());
         let answer = self.client.clone().mount(request).await.expect("a mount");
         assert_eq!(answer.get_ref().files.len(), 2);
     }
 }
 
 /// GETs over connections that are kept.
-pub(crate) struct Gets(reqwest::RequestBuilder);
+pub(crate) struct GetLoad(RequestBuilder);
 
-impl Gets {
-    pub(crate) fn new(request: reqwest::RequestBuilder) -> Self {
+impl GetLoad {
+    pub(crate) fn new(request: RequestBuilder) -> Self {
         Self(request)
     }
 }
 
-impl Load for Gets {
+impl Load for GetLoad {
     async fn once(&self, _worker: usize) {
         let request = self.0.try_clone().expect("no body");
         let answer = request.send().await.expect("an answer");

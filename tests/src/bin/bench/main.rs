@@ -1,36 +1,66 @@
-//! `cargo xtask bench`: the figures of docs/benchmarks.md, each from one run against one OpenBao.
+//! `cargo xtask bench`: the figures of docs/benchmarks.md, each part from one run against one
+//! OpenBao.
 //!
-//! It lives with the harness, whose servers and calls it uses, and not in xtask, whose build every command
-//! waits for. The load comes from one thread over kept connections, as the driver's does; bare GETs of the same
-//! secret take turns with it in short rounds, so that whatever else the machine does hits both.
+//! The benchmark is part of the harness, whose servers and calls it uses, and not of xtask, whose
+//! build every command waits for. The load comes over kept connections, as the driver's does.
+//! What is compared takes turns in short rounds, so that other work of the machine affects all of
+//! it alike.
 
 mod api;
 mod csi;
+mod grpc_go;
 mod leases;
 mod load;
-mod report;
 mod rounds;
 mod series;
 mod vault;
 
-use std::time::Duration;
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_secs(2);
+use self::rounds::RunSize;
 
-/// Measures what its argument names: `csi`, `leases`, `api`, or all without one.
+const USAGE: &str = "usage: coffer-bench csi|leases|api [--quick] [--beside COFFER-CSI]";
+
+/// Measures the part that the first argument names.
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
-    let asked = std::env::args().nth(1);
-    let asked = |name: &str| asked.as_deref().is_none_or(|asked| asked == name);
-    if asked("csi") {
-        csi::measure().await;
+async fn main() -> ExitCode {
+    let Some(BenchArguments { part, size, beside }) = BenchArguments::parse(env::args_os().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::FAILURE;
+    };
+    match part.to_str() {
+        Some("csi") => csi::measure(size, beside).await,
+        Some("leases") => leases::measure(size).await,
+        Some("api") => api::measure(size).await,
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
     }
-    if asked("leases") {
-        leases::measure().await;
-    }
-    if asked("api") {
-        api::measure().await;
+    ExitCode::SUCCESS
+}
+
+struct BenchArguments {
+    part: OsString,
+    size: RunSize,
+    /// Another `coffer-csi` to measure.
+    beside: Option<PathBuf>,
+}
+
+impl BenchArguments {
+    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut parsed = Self { part: arguments.next()?, size: RunSize::FULL, beside: None };
+        while let Some(argument) = arguments.next() {
+            match argument.to_str() {
+                Some("--quick") => parsed.size = RunSize::QUICK,
+                Some("--beside") => parsed.beside = Some(arguments.next()?.into()),
+                _ => return None,
+            }
+        }
+        Some(parsed)
     }
 }
 

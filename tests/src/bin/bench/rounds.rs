@@ -1,10 +1,29 @@
-//! A round: some workers do one thing again and again for a while.
+//! A round: some workers repeat one operation for a while.
 
 use std::time::{Duration, Instant};
 
+use coffer_tests::Process;
 use futures_util::future::join_all;
 
-/// Something that can be done again and again by several workers.
+/// How long the benchmark takes: how many rounds each load has, and how long a round is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunSize {
+    pub(crate) rounds: usize,
+    pub(crate) round_length: Duration,
+    /// How often pods with leases are republished.
+    pub(crate) republishes: u32,
+}
+
+impl RunSize {
+    /// For figures.
+    pub(crate) const FULL: Self = Self { rounds: 7, round_length: Duration::from_secs(2), republishes: 30 };
+
+    /// For a look at whether the benchmark works.
+    pub(crate) const QUICK: Self =
+        Self { rounds: 2, round_length: Duration::from_millis(300), republishes: 10 };
+}
+
+/// An operation that several workers repeat at once.
 pub(crate) trait Load {
     async fn once(&self, worker: usize);
 }
@@ -12,6 +31,7 @@ pub(crate) trait Load {
 /// What a round measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
+    /// How many operations there were.
     pub(crate) count: usize,
     pub(crate) per_second: f64,
     pub(crate) p50: Duration,
@@ -34,7 +54,7 @@ impl Round {
     }
 }
 
-/// Runs one.
+/// Runs a round.
 pub(crate) async fn run(workers: usize, length: Duration, load: &impl Load) -> Round {
     let begun = Instant::now();
     let work = |worker| async move {
@@ -48,4 +68,16 @@ pub(crate) async fn run(workers: usize, length: Duration, load: &impl Load) -> R
     };
     let latencies = join_all((0..workers).map(work)).await.concat();
     Round::new(latencies, begun.elapsed())
+}
+
+/// Runs a round that is a process's first: it is slower than others, and its figures do not count.
+pub(crate) async fn warm_up(workers: usize, size: RunSize, load: &impl Load) {
+    run(workers, size.round_length / 4, load).await;
+}
+
+/// Adds the CPU time that a process used during a round.
+pub(crate) async fn with_cpu(process: &Process, round: impl Future<Output = Round>) -> (Round, Duration) {
+    let before = process.cpu_time();
+    let round = round.await;
+    (round, process.cpu_time() - before)
 }

@@ -1,10 +1,13 @@
 //! The OpenBao under load: one secret, one role, and a count of its requests.
 
-use coffer_tests::{MountCall, OpenBao, OpenBaoSetup, TestPod, TokenIssuer, call_as_web, http_client};
+use coffer_tests::{
+    MountCall, OpenBao, OpenBaoSetup, ScrapedMetrics, TestPod, TokenIssuer, call_as_web, http_client,
+};
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 /// An OpenBao with the secret that everything in the benchmark reads.
-pub(crate) struct Vault {
+pub(crate) struct BenchVault {
     bao: OpenBao,
     issuer: TokenIssuer,
 }
@@ -14,8 +17,10 @@ const OBJECTS: &str = "\
 - {objectName: password, secretPath: secret/data/app, secretKey: password}
 ";
 
-impl Vault {
-    pub(crate) async fn prepare(bao: OpenBao) -> Self {
+impl BenchVault {
+    /// Starts OpenBao, and writes the secret, its policy and the role.
+    pub(crate) async fn start() -> Self {
+        let bao = OpenBao::start_unaudited().await;
         let issuer = TokenIssuer::new();
         OpenBaoSetup::prepare(&bao, &issuer).await;
         bao.kv_put("app", json!({ "username": "ada", "password": "correct-horse-battery-staple" })).await;
@@ -26,31 +31,43 @@ impl Vault {
         self.bao.address()
     }
 
-    /// A new pod's call.
+    /// Returns the URL of the secret.
+    pub(crate) fn secret_url(&self) -> String {
+        format!("{}/v1/secret/data/app", self.address())
+    }
+
+    /// Returns a new pod's call.
     pub(crate) fn call(&self) -> MountCall {
         call_as_web(&self.issuer, &TestPod::new("shop", "web"), OBJECTS)
     }
 
-    /// A GET of the same secret, with a pod's token.
-    pub(crate) async fn get(&self, client: &reqwest::Client) -> reqwest::RequestBuilder {
-        let body = json!({ "role": "web", "jwt": self.issuer.token(&TestPod::new("shop", "web")) });
-        let login =
-            client.post(format!("{}/v1/auth/kubernetes/login", self.address())).body(body.to_string());
-        let answer = login.send().await.expect("a login").bytes().await.expect("its answer");
-        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
-        let token = answer["auth"]["client_token"].as_str().expect("a token");
-        let get = client.get(format!("{}/v1/secret/data/app", self.address()));
-        get.header("X-Vault-Token", token)
+    /// Logs in as a new pod, and returns the token.
+    pub(crate) async fn pod_token(&self) -> String {
+        login(self.address(), "web", &self.issuer.token(&TestPod::new("shop", "web"))).await
     }
 
-    /// How many requests and logins OpenBao has handled, by its own count.
+    /// Returns a GET of the secret with a pod's token.
+    pub(crate) async fn get(&self) -> RequestBuilder {
+        http_client().get(self.secret_url()).header("X-Vault-Token", self.pod_token().await)
+    }
+
+    /// Returns how many requests and logins OpenBao has handled, by its own count.
     pub(crate) async fn requests(&self) -> f64 {
-        // Its metrics are sampled now and then; the counts of a kind rise at once.
+        // OpenBao samples its gauges from time to time; its counters rise at once.
         let url = format!("{}/v1/sys/metrics?format=prometheus", self.address());
         let answer = http_client().get(url).header("X-Vault-Token", OpenBao::ROOT_TOKEN).send().await;
-        let text = answer.expect("the metrics").text().await.expect("their text");
-        let metrics = coffer_tests::ScrapedMetrics(text);
+        let metrics = ScrapedMetrics(answer.expect("the metrics").text().await.expect("their text"));
         let names = ["vault_core_handle_request_count", "vault_core_handle_login_request_count"];
         names.iter().map(|name| metrics.sum(name, &[])).sum()
     }
+}
+
+/// Logs in at `auth/kubernetes`, and returns the token. Everything that is compared reads with a
+/// token of a login: the root token skips policies and identity, and makes a read twice as fast.
+pub(crate) async fn login(vault: &str, role: &str, jwt: &str) -> String {
+    let body = json!({ "role": role, "jwt": jwt });
+    let login = http_client().post(format!("{vault}/v1/auth/kubernetes/login")).body(body.to_string());
+    let answer = login.send().await.expect("a login").bytes().await.expect("its answer");
+    let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+    answer["auth"]["client_token"].as_str().expect("a token").to_owned()
 }

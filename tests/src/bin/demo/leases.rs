@@ -1,4 +1,4 @@
-//! Shows credentials that live as long as their pod: renewed, then revoked.
+//! Credentials that live as long as their pod: renewed, and revoked when the pod is deleted.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use coffer_tests::{LeaseTtls, Mounted, until_true};
 
 use crate::say;
 
-/// Shows a user of a real PostgreSQL, from the pod's first mount to the pod's end.
+/// Shows a user of a real PostgreSQL, from its pod's first mount to the pod's deletion.
 pub(crate) async fn show() {
     say(
         "kube-apiserver, OpenBao and PostgreSQL start; OpenBao issues users that live 9 s, and longer when renewed",
@@ -28,7 +28,7 @@ pub(crate) async fn show() {
     let in_postgres = setup.postgres.users(tenant.namespace.name());
     println!("    in PostgreSQL: {}", in_postgres.join(", "));
 
-    say("`coffer status` shows the leases of the node");
+    say("`coffer status` lists the node's leases");
     node.status().await.lines().for_each(|line| println!("    {line}"));
 
     say("The pod is deleted");
