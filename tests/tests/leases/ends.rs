@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::{Kubeconfig, LeaseNode, LeaseSetup, user};
 use coffer_tests::{CEILING, LeaseTtls, Relay, Suite, TestPod, until_true, until_true_within};
-use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::{LONG, SHORT};
@@ -14,7 +13,6 @@ pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
         .test("a_pod_deleted_during_its_first_mount_leaves_nothing", deleted_during_its_first_mount)
         .test("a_succeeded_pod_counts_as_deleted", finished)
         .test("a_new_pod_with_an_old_name_gets_its_own_lease", a_new_pod_of_an_old_name)
-        .test("five_hundred_pods_are_deleted_at_once", five_hundred_pods)
         .test("revoke_on_shutdown_leaves_no_users", revoke_on_shutdown)
         .test("leases_survive_an_outage_of_kube_apiserver", |_| kube_apiserver_away())
         .test("leases_survive_a_silent_network_cut_to_kube_apiserver", cut_off)
@@ -81,23 +79,6 @@ async fn a_new_pod_of_an_old_name(setup: Arc<LeaseSetup>) {
     })
     .await;
     setup.end(&tenant, &node, &[&new]).await;
-}
-
-async fn five_hundred_pods(setup: Arc<LeaseSetup>) {
-    let tenant = setup.tenant("many", LONG, "1h").await;
-    let node = setup.node("many").await;
-    let pods: Vec<TestPod> =
-        stream::iter(0..500).map(|_| tenant.pod(&node)).buffer_unordered(10).collect().await;
-    stream::iter(&pods)
-        .for_each_concurrent(10, async |pod| {
-            node.mount(&tenant.call(pod)).await;
-        })
-        .await;
-    assert_eq!(setup.postgres.users(tenant.namespace.name()).len(), 500);
-    stream::iter(&pods).for_each_concurrent(10, |pod| tenant.namespace.delete_pod(pod)).await;
-    setup.nobody_left(&tenant).await;
-    assert_eq!(node.revoked().await, 500);
-    until_true("the state directory to be empty", async || node.records().is_empty()).await;
 }
 
 async fn revoke_on_shutdown(setup: Arc<LeaseSetup>) {

@@ -5,6 +5,7 @@
 mod ends;
 mod faults;
 mod lifecycle;
+mod many_pods;
 mod restarts;
 mod state_directory;
 
@@ -21,11 +22,12 @@ const LONG: LeaseTtls<'static> = LeaseTtls { ttl: "1h", max_ttl: "24h" };
 
 fn main() -> ExitCode {
     // Tests that take servers away start their own.
-    let suite = Suite::new(LeaseSetup::start)
+    let beside_each_other = Suite::new(LeaseSetup::start)
         .module("ends", ends::tests)
         .module("faults", faults::tests)
         .module("lifecycle", lifecycle::tests)
         .module("restarts", restarts::tests)
         .module("state_directory", state_directory::tests);
-    TestProgram::new().suite(suite).run()
+    let alone = Suite::new(LeaseSetup::start).module("many_pods", many_pods::tests);
+    TestProgram::new().suite(beside_each_other).suite(alone).run()
 }

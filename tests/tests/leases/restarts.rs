@@ -220,7 +220,7 @@ async fn gives_up(setup: Arc<LeaseSetup>) {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut second = node.options().socket(&elsewhere.path().join("vault.sock")).start().await;
     let log = second.log();
-    assert!(log.contains("leases are not first") && log.contains("another coffer-csi on this node"), "{log}");
+    assert!(log.contains("leases are not kept") && log.contains("another coffer-csi on this node"), "{log}");
     let others = [second.mount(&call).await.unwrap(), second.mount(&call).await.unwrap()];
     assert_ne!(user(&others[0]), user(&others[1]), "the second agent issues at every mount");
     assert_eq!(user(&node.mount(&call).await), user(&first));
