@@ -1,4 +1,5 @@
-//! Renewal of tokens and leases. Nothing is issued here, and nobody logs in: only a mount reaches the pod.
+//! Renewal of tokens and leases. The lease manager never logs in and never issues, since only a
+//! mount can write files into the pod.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::lifetime::Lifetime;
 use crate::session::{Session, Token};
 use crate::vault_error::error_of;
 
-/// Makes the renewals of one session: tokens first, since leases die with them. Each waits for its turn, and none
-/// for another to be answered.
+/// Runs the renewals of one session. Tokens are renewed first, since leases end with their token.
+/// The tokens are renewed in parallel, and so are the leases.
 pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, due: Vec<DueRenewal>) {
     let Ok(target) = background.targets.handle(&session.key.target) else {
         let now = background.clock.now();
@@ -89,7 +90,7 @@ async fn renew_lease(background: &Background, due: &DueRenewal, vault: &Vault<'_
             warn(due, "is renewed no further", failure, vault);
             due.change_lifetime(Lifetime::end_renewals);
         }
-        // Vault has one status for the end of what an engine allows, and for an engine that failed
+        // Vault answers with HTTP 400 both at the maximum TTL and if the engine failed
         FailureKind::BadRequest => {
             warn(due, "is not renewed yet", failure, vault);
             due.change_lifetime(|lifetime| lifetime.retry_refused(now));
@@ -101,6 +102,7 @@ async fn renew_lease(background: &Background, due: &DueRenewal, vault: &Vault<'_
     }
 }
 
+/// Removes a token that Vault does not know, and everything that was issued to the token.
 fn lose_token(session: &Session, token: &Arc<Token>) {
     if token.is_gone() {
         return;
@@ -113,6 +115,7 @@ fn lose_token(session: &Session, token: &Arc<Token>) {
     session.logins.remove_gone(token);
 }
 
+/// Logs a failed renewal.
 fn warn(due: &DueRenewal, outcome: &str, failure: Failure, vault: &Vault<'_>) {
     let session = &due.session;
     let what = match &due.what {
