@@ -16,7 +16,7 @@ use thiserror::Error;
 use self::answer::{AnswerError, MountAnswer};
 use self::attributes::{MountPod, attributes, audience};
 use self::provider_client::ProviderCallError;
-use self::target::{TargetDirectory, TargetError};
+use self::target::{TargetDirectory, TargetDirectoryError};
 use crate::args::{MountArgs, OutputFormat};
 use crate::manifest::class::ClassManifest;
 use crate::manifest::{self, ManifestError};
@@ -40,7 +40,7 @@ pub(crate) enum MountError {
     },
     /// The target directory cannot be filled.
     #[error(transparent)]
-    Target(#[from] TargetError),
+    Target(#[from] TargetDirectoryError),
     /// The path of the target directory is not Unicode.
     #[error("the target's path is no text")]
     TargetNotUnicode,

@@ -12,40 +12,42 @@ use tokio::time::sleep;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::status_socket;
 
-/// How long revocation at shutdown may take; a pod has 30 s to end by default, and mounts are drained first.
+/// Maximum time of revocation at shutdown. By default a pod has 30 s to end, and mounts are drained
+/// first.
 const REVOCATION: Duration = Duration::from_secs(15);
 
-/// How often a directory that another agent holds is looked at.
+/// Interval at which the agent checks whether another agent has released the directory.
 const POLL_HELD_DIRECTORY: Duration = Duration::from_secs(2);
 
-/// Where leases are kept, and for the pods of which node.
+/// The configuration of the lease manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeaseConfig {
-    /// A directory on tmpfs.
+    /// The state directory, on tmpfs.
     pub(crate) state_dir: PathBuf,
     /// The name of this node.
     pub(crate) node: String,
-    /// Whether everything is revoked when the process ends.
+    /// Whether all tokens are revoked when the process ends.
     pub(crate) revoke_on_shutdown: bool,
 }
 
 impl LeaseConfig {
-    /// Opens the state directory. Returns none where another agent holds it: mounts go on without leases.
+    /// Opens the state directory. Returns none if another agent has locked the directory; mounts
+    /// then work without lease management.
     ///
     /// # Errors
-    /// Where secrets must not lie there, or the system refuses.
+    /// [`StateDirError`], if the directory is not fit for secrets or the operating system refuses.
     pub(crate) async fn open(&self) -> Result<Option<Arc<StateDir>>, StateDirError> {
         match StateDir::open(&self.state_dir).await {
             Ok(directory) => Ok(Some(Arc::new(directory))),
             Err(error @ StateDirError::Held(_)) => {
-                tracing::error!("leases are not kept, renewed or revoked: {error}");
+                tracing::error!(%error, "leases are not kept, renewed or revoked");
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Waits until no agent holds the directory.
+    /// Waits until no agent has locked the state directory.
     pub(crate) async fn until_free(&self) {
         while !StateDir::is_free(&self.state_dir) {
             sleep(POLL_HELD_DIRECTORY).await;
@@ -53,7 +55,7 @@ impl LeaseConfig {
     }
 }
 
-/// The lease manager of this node, with its watch on pods and the socket of `coffer status`.
+/// The lease manager of this node, with the pod watch and the socket of `coffer status`.
 pub(crate) struct NodeLeases {
     manager: LeaseManager,
     status: Option<JoinHandle<()>>,
@@ -62,7 +64,7 @@ pub(crate) struct NodeLeases {
 }
 
 impl NodeLeases {
-    /// Restores what is stored, and starts to keep leases.
+    /// Starts the pod watch, the lease manager with the stored sessions, and the status socket.
     pub(crate) fn start(config: &LeaseConfig, directory: &Arc<StateDir>, provider: &Provider) -> Self {
         let (watch, pods) = PodWatch::start(&config.node);
         let store = Arc::clone(directory) as Arc<dyn StateStore>;
@@ -71,14 +73,15 @@ impl NodeLeases {
         let status = match status_socket::listen(&path) {
             Ok(listener) => Some(tokio::spawn(status_socket::serve(listener, manager.inventory_source()))),
             Err(error) => {
-                tracing::error!("coffer status is not answered at {}: {error}", path.display());
+                tracing::error!(%error, path = %path.display(), "cannot listen for coffer status");
                 None
             }
         };
         Self { manager, status, _watch: watch, revoke_on_shutdown: config.revoke_on_shutdown }
     }
 
-    /// Stops: everything is stored for the next start, or revoked.
+    /// Stops the lease manager. Sessions are stored for the next start, or their tokens are
+    /// revoked.
     pub(crate) async fn stop(self) {
         if let Some(status) = self.status {
             status.abort();

@@ -1,5 +1,7 @@
-//! The directory on tmpfs where tokens and leases outlive the process. Each file is one record, complete or not there:
-//! a line with format and checksum, then the record.
+//! The state directory on tmpfs, in which tokens and leases survive a restart of the process.
+//!
+//! Each file is one record: a line with format and checksum, then the record. A file is either
+//! complete or absent.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -17,47 +19,49 @@ use nix::unistd::geteuid;
 use ring::digest;
 use tokio::time::{Instant, sleep};
 
-/// Name and version of the format.
+/// Name of the format.
 const FORMAT: &str = "coffer-state";
+
+/// Version of the format.
 const VERSION: &str = "1";
 
 /// Length of a record's name: 16 bytes in hexadecimal.
 const NAME_LENGTH: usize = 32;
 
-/// Largest record, in bytes; the byte budgets of all sessions are less.
+/// Maximum size of a record, in bytes, more than the byte budgets of all sessions.
 const MAX_RECORD: u64 = 64 << 20;
 
-/// How long an agent that is shutting down may hold the directory.
+/// Maximum wait for the lock, which an agent that shuts down still holds.
 const LOCK_WAIT: Duration = Duration::from_secs(20);
 
-/// A state directory that no other agent uses while this value lives.
+/// A state directory, locked against other agents while this value lives.
 pub(crate) struct StateDir {
     path: PathBuf,
     _lock: Flock<File>,
 }
 
-/// Why a directory cannot be used.
+/// Why a directory cannot be the state directory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateDirError {
-    /// It is one where secrets must not lie.
+    /// The directory is not fit for secrets.
     #[error("-state-dir {}: {reason}", path.display())]
     Unfit {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it, and what would be right.
+        /// The reason, and what to do.
         reason: &'static str,
     },
-    /// The system refused.
+    /// The operating system refused an action.
     #[error("-state-dir {}: cannot {action}: {source}", path.display())]
     System {
         /// The directory.
         path: PathBuf,
-        /// What was being done.
+        /// The action.
         action: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Another agent holds it.
+    /// Another agent has locked the directory.
     #[error(
         "-state-dir {}: another coffer-csi on this node holds it. Give each its own, and update with maxSurge 0",
         .0.display()
@@ -66,17 +70,19 @@ pub(crate) enum StateDirError {
 }
 
 impl StateDir {
-    /// Opens the directory, created where it is missing, and locks it.
+    /// Creates the directory if there is none, checks it, and locks it.
     ///
     /// # Errors
-    /// Where it is not on tmpfs or not ours, the system refuses, or another agent does not let it go in time.
+    /// [`StateDirError`], if the directory is not on tmpfs or belongs to another user, the
+    /// operating system refuses, or another agent does not release the lock in time.
     pub(crate) async fn open(path: &Path) -> Result<Self, StateDirError> {
         prepare(path)?;
         let lock = lock(path).await?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Returns whether no agent holds the directory. The directory is locked for a moment to find out.
+    /// Returns whether no agent has locked the directory. The test itself locks the directory for a
+    /// moment.
     pub(crate) fn is_free(path: &Path) -> bool {
         lock_file(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok())
     }
@@ -86,6 +92,7 @@ impl StateDir {
         self.path.join(name)
     }
 
+    /// Reads a record, and checks owner, format and checksum.
     fn read(&self, name: &str) -> Result<Secret, Damage> {
         let file =
             OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.file(name))?;
@@ -115,7 +122,7 @@ impl StateStore for StateDir {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(error) => {
-                tracing::error!("the stored sessions cannot be read: {}: {error}", self.path.display());
+                tracing::error!(%error, path = %self.path.display(), "the stored sessions cannot be read");
                 return Vec::new();
             }
         };
@@ -123,7 +130,7 @@ impl StateStore for StateDir {
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(".tmp") {
-                // a write that the process did not live to end
+                // the process ended during this write
                 let _ = fs::remove_file(entry.path());
             } else if !name.contains('.') {
                 match self.read(&name) {
@@ -161,7 +168,7 @@ impl StateStore for StateDir {
         if let Err(error) = fs::remove_file(self.file(name))
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("a stored session cannot be removed: {}: {error}", self.path.display());
+            tracing::warn!(%error, path = %self.path.display(), "a stored session cannot be removed");
         }
     }
 
@@ -176,7 +183,7 @@ impl StateStore for StateDir {
     }
 }
 
-/// Why a file is no record.
+/// Why a file is not a record.
 #[derive(Debug, thiserror::Error)]
 enum Damage {
     #[error("{0}")]
@@ -189,33 +196,36 @@ enum Damage {
     Foreign,
 }
 
+/// Returns whether a file has the name of a record.
 fn is_record(name: &str) -> bool {
     name.len() == NAME_LENGTH && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
+/// Returns the first line of a record's file.
 fn header(record: &[u8]) -> String {
     format!("{FORMAT} {VERSION} {}\n", HEXLOWER.encode(digest::digest(&digest::SHA256, record).as_ref()))
 }
 
-/// Creates the directory where it is missing, and refuses it where secrets must not lie.
+/// Creates the directory if there is none, checks that it is fit for secrets, and sets its mode to
+/// 0700.
 fn prepare(path: &Path) -> Result<(), StateDirError> {
     let failed = |action| {
         let path = path.to_owned();
         move |source| StateDirError::System { path, action, source }
     };
     let unfit = |reason| StateDirError::Unfit { path: path.to_owned(), reason };
-    let made = match fs::DirBuilder::new().mode(0o700).create(path) {
+    let created = match fs::DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(error) => return Err(failed("make it")(error)),
+        Err(error) => return Err(failed("create it")(error)),
     };
-    let metadata = fs::symlink_metadata(path).map_err(failed("look at it"))?;
+    let metadata = fs::symlink_metadata(path).map_err(failed("read its metadata"))?;
     if !metadata.is_dir() {
         return Err(unfit("is no directory"));
     }
-    let file_system = statfs(path).map_err(|error| failed("tell its file system")(error.into()))?;
+    let file_system = statfs(path).map_err(|error| failed("determine its file system")(error.into()))?;
     if file_system.filesystem_type() != TMPFS_MAGIC {
-        if made {
+        if created {
             let _ = fs::remove_dir(path);
         }
         return Err(unfit(
@@ -225,13 +235,14 @@ fn prepare(path: &Path) -> Result<(), StateDirError> {
     if metadata.uid() != geteuid().as_raw() {
         return Err(unfit("belongs to another user"));
     }
-    // kubelet makes the directories of a hostPath with mode 0755
+    // kubelet creates the directory of a hostPath volume with mode 0755
     fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|error| match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => unfit("is mounted read-only: mount it writable"),
-        _ => failed("close it to others")(error),
+        _ => failed("set its mode to 0700")(error),
     })
 }
 
+/// Locks the directory, and waits if another agent still holds the lock.
 async fn lock(path: &Path) -> Result<Flock<File>, StateDirError> {
     let failed = |source| StateDirError::System { path: path.to_owned(), action: "lock it", source };
     let mut file = lock_file(path).map_err(failed)?;

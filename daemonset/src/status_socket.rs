@@ -1,4 +1,5 @@
-//! The socket of `coffer status`: root of this node connects, and gets the inventory as one JSON document.
+//! The socket of `coffer status`. Root of this node connects, and gets the inventory as one JSON
+//! document.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -11,16 +12,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
-/// The socket's name in the state directory, which only root may enter.
+/// The file name of the socket in the state directory, which only root may enter.
 pub(crate) const NAME: &str = "status.sock";
 
-/// How long a client may take to read.
+/// Timeout of an answer, and wait after a failed `accept`.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Listens at the path, in place of the socket of an agent that is gone.
+/// Listens at a path. The socket of an earlier agent at that path is removed.
 ///
 /// # Errors
-/// What the system said.
+/// The error of the operating system.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -36,7 +37,7 @@ pub(crate) async fn serve(listener: UnixListener, source: InventorySource) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // a client that does not read is left, and the next one served
+                // after the timeout a client that does not read is dropped
                 let _ = timeout(TIMEOUT, answer(stream, &source)).await;
             }
             Err(_) => sleep(TIMEOUT).await,

@@ -1,4 +1,4 @@
-//! A SecretProviderClass, parsed and checked: a class with a mistake goes no further than this.
+//! SecretProviderClasses, parsed and checked. A class with a mistake is refused here.
 
 mod cache;
 mod file_path;
@@ -65,7 +65,7 @@ pub struct Examined {
 }
 
 impl Class {
-    /// Parses a class's parameters; the process's settings hold for what the class does not set.
+    /// Parses the parameters of a class. The process's settings apply where the class sets nothing.
     ///
     /// # Errors
     /// `InvalidClass` for the first mistake. The message names the parameter, and for a mistake in
@@ -80,7 +80,7 @@ impl Class {
         Ok(Self { warnings: warnings.iter().map(ToString::to_string).collect(), ..class })
     }
 
-    /// Finds every mistake in a class's parameters, for those who correct the class.
+    /// Finds every mistake in the parameters of a class, for the author of the class.
     #[must_use]
     pub fn examine(parameters: &BTreeMap<String, String>, settings: &Settings) -> Examined {
         examine(parameters, settings, usize::MAX)

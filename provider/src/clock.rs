@@ -1,22 +1,24 @@
-//! Time, as a port: expiry is tested without waiting.
+//! The clock as a port, so that expiry is tested without waiting.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Tells the time that the life of tokens is measured by.
+/// Returns the time, by which the lifetimes of tokens and leases are measured.
 pub trait Clock: Send + Sync {
-    /// Now, on a clock that never steps.
+    /// Returns the current time of a clock that never steps.
     fn now(&self) -> Instant;
 
-    /// The time of day, which may step: good for a date that Vault tells, at the moment that it does.
+    /// Returns the time of day, which may step. Use this time only to convert a date of Vault at
+    /// the moment when the date arrives.
     fn time_of_day(&self) -> SystemTime;
 
-    /// Time since the machine started, the time that it slept included: it goes on over a restart of the process.
+    /// Returns the time since the machine booted, with the time in suspend. This clock continues
+    /// over a restart of the process.
     fn since_boot(&self) -> Duration;
 }
 
-/// The machine's monotonic clock.
+/// The clocks of the operating system.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct MonotonicClock;
 
@@ -39,7 +41,7 @@ pub(crate) mod manual {
     use std::sync::Mutex;
     use std::time::{Duration, Instant, SystemTime};
 
-    /// A clock that stands still until it is moved.
+    /// A clock that moves only when a test advances it.
     pub(crate) struct ManualClock {
         made: Instant,
         now: Mutex<Instant>,

@@ -1,18 +1,19 @@
-//! SHA-256, for what has to be told apart and is not kept itself.
+//! SHA-256 digests, by which values are compared that must not be stored.
 
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
-/// A digest.
+/// A SHA-256 digest.
 pub(crate) type Digest = [u8; SHA256_OUTPUT_LEN];
 
-/// The digest of bytes.
+/// Returns the digest of bytes.
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
     let mut context = Context::new(&SHA256);
     context.update(bytes);
     finish(context)
 }
 
-/// The digest of parts, where it counts which byte is of which.
+/// Returns the digest of a list of parts. The lengths count too: "ab" + "c" differs from "a" +
+/// "bc".
 pub(crate) fn digest_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Digest {
     let mut context = Context::new(&SHA256);
     for part in parts {

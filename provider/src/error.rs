@@ -1,93 +1,94 @@
-//! The one error of a read, mapped to each door's protocol by that door.
+//! The error of a read. Each door maps [`ErrorKind`] to its protocol.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// What went wrong, as far as a caller can act on it.
+/// The kind of an error, as far as a caller can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The request itself is malformed: not the class's author's fault, nor Vault's.
+    /// The request of the driver or API client is malformed.
     InvalidRequest,
     /// The SecretProviderClass is wrong; the message names parameter, object and line.
     InvalidClass,
-    /// The process's own configuration is wrong: its operator's to mend, whatever the class.
+    /// The configuration of the process is wrong, and the operator has to correct it.
     Misconfigured,
-    /// No service account token could be had to log in with.
+    /// There is no service account token for the login.
     NoToken,
     /// Vault refused the login.
     LoginRefused,
-    /// Vault denied the read to a token that is good.
+    /// Vault knows the token, and denied the read.
     Denied,
-    /// Vault would issue something, and the reader did not allow that.
+    /// Vault would issue something, and the read does not allow that.
     Issues,
-    /// Nothing lies at the path, or the version was deleted, or the key is not there.
+    /// The path has no secret, the version was deleted, or the secret has no such key.
     NotFound,
     /// Vault answered with something that cannot be used.
     BadAnswer,
-    /// Vault is out of reach, sealed, overloaded, or failed by itself.
+    /// Vault cannot be reached, is sealed or overloaded, or failed.
     Unavailable,
-    /// Time ran out.
+    /// The deadline passed.
     TimedOut,
-    /// An answer, or all of them together, are larger than allowed.
+    /// An answer, or all files together, are larger than allowed.
     TooLarge,
-    /// The key for the versions is not to be had.
+    /// The key of the versions cannot be read.
     NoVersionKey,
-    /// A fault of Coffer's own.
+    /// An error in Coffer.
     Internal,
 }
 
-/// A failed read: what failed, where, in Vault's own words where it spoke, and what to do.
+/// A failed read: object, path, message, Vault's own words, and advice.
 ///
-/// It never holds a secret byte and reads the same for the same fault, since it ends in Pod events.
+/// An error never holds a secret byte. The same fault gives the same text, since errors end in Pod
+/// events, which Kubernetes counts by their text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// The kind, for the door's protocol.
     pub kind: ErrorKind,
-    /// `objectName` of the object concerned.
+    /// The `objectName` of the object that failed.
     pub object: Option<String>,
-    /// Vault's path concerned, without `/v1/`.
+    /// The path in Vault, without `/v1/`.
     pub path: Option<String>,
-    /// What failed.
+    /// The message.
     pub message: String,
-    /// Vault's own words.
+    /// Vault's own error text.
     pub vault: Option<String>,
-    /// What to do.
+    /// The advice what to do.
     pub advice: Option<String>,
 }
 
 impl Error {
-    /// An error of this kind; the rest is added by the `with_` functions.
+    /// Returns an error with kind and message only.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, object: None, path: None, message: message.into(), vault: None, advice: None }
     }
 
-    /// A mistake in the SecretProviderClass.
+    /// Returns the error for a mistake in the SecretProviderClass.
     pub fn class(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidClass, message)
     }
 
-    /// Names the object, unless one is named already.
+    /// Sets the object, unless the error already names an object.
     #[must_use]
     pub fn with_object(mut self, object: &str) -> Self {
         self.object.get_or_insert_with(|| object.to_owned());
         self
     }
 
-    /// Names the path in Vault, unless one is named already.
+    /// Sets the path in Vault, unless the error already names a path.
     #[must_use]
     pub fn with_path(mut self, path: &str) -> Self {
         self.path.get_or_insert_with(|| path.to_owned());
         self
     }
 
-    /// Adds Vault's own words.
+    /// Sets Vault's own error text.
     #[must_use]
     pub fn with_vault(mut self, words: Option<String>) -> Self {
         self.vault = words;
         self
     }
 
-    /// Adds what to do.
+    /// Sets the advice what to do.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
@@ -121,7 +122,7 @@ mod tests {
     use super::{Error, ErrorKind};
 
     #[test]
-    fn says_what_where_why_and_what_to_do() {
+    fn the_text_has_object_path_message_vaults_words_and_advice() {
         let error = Error::new(ErrorKind::Denied, "Vault denied the read (HTTP 403)")
             .with_object("db")
             .with_path("secret/data/db")

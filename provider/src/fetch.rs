@@ -1,9 +1,9 @@
-//! The requests of a plan, made in parallel; those that issue something last.
+//! Sends the requests of a plan in parallel; requests that issue something come last.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use coffer_vault::{Answer, Failure, FailureKind, Grant, IssuedCertificate, LeaseGrant, Request};
+use coffer_vault::{Answer, CertificateGrant, Failure, FailureKind, Grant, LeaseGrant, Request};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
@@ -15,22 +15,22 @@ use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenN
 use crate::vault_error::error_of;
 use crate::{Error, ErrorKind};
 
-/// Requests in progress of one read.
+/// Maximum number of requests in progress of one read.
 const AT_ONCE: usize = 8;
 
-/// Longest life of a certificate that is believed, so that its end is a valid [`Instant`].
+/// Maximum lifetime of a certificate, so that the end is a valid [`Instant`]. A longer one is cut.
 const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// One read in progress: gets the answers that a class's plan needs, for one session.
+/// A read in progress, which gets the answers to all requests of a class's plan for one session.
 pub(crate) struct Fetch<'a> {
     pub(crate) class: &'a Class,
     pub(crate) session: &'a Session,
-    /// What a login needs, and Vault itself.
+    /// The client for Vault, and the parameters of a login.
     pub(crate) login: LoginContext<'a>,
-    /// Where the session's leases are kept; none where they are not, during the whole read.
+    /// The lease store; none if no leases are stored and renewed. The same for the whole read.
     pub(crate) leases: Option<&'a LeaseStore>,
     pub(crate) volume: VolumeId,
-    /// How old a cached answer may be.
+    /// Maximum age of a cached answer.
     pub(crate) refresh_interval: Duration,
 }
 
@@ -41,32 +41,34 @@ pub(crate) struct FailedRequest {
     pub(crate) error: Error,
 }
 
-/// A request of the plan, and what is known of it for the length of a read.
+/// The state of one request of the plan during a read.
 struct Wanted<'a> {
     index: usize,
     planned: &'a PlannedRequest,
-    /// Whether Vault may issue something at the request that is kept then.
+    /// Whether Vault may issue something at the request, and leases are stored and renewed.
     may_issue: bool,
+    /// The answer that the session holds, which spares the request.
     held: Option<Arc<Answer>>,
 }
 
-/// What the first phase of a read makes of a request.
+/// The result of the first phase of a read, for one request.
 enum Step {
     Answered(Arc<Answer>),
-    /// The request issues something: it waits for all others.
+    /// The request issues something, and is sent after all others have succeeded.
     Postponed,
 }
 
 impl<'a> Fetch<'a> {
-    /// Returns the answer of every request of the plan, in its order: from what the session holds, else from
-    /// Vault.
+    /// Returns the answers to all requests, in the order of the plan: those that the session holds,
+    /// and the others from Vault.
     ///
-    /// Nothing is issued unless everything else was read, and all requests that were begun are waited for, so
-    /// that the error is the same one each time: that of the first object. What was issued before and is good
-    /// stands in where Vault gives no replacement.
+    /// Nothing is issued before all other requests have succeeded. All requests that were started
+    /// are awaited, so that a repeated read returns the same error: that of the first object. If
+    /// Vault issues no replacement, the issued answer of before is used while its lease or
+    /// certificate is valid.
     ///
     /// # Errors
-    /// The first request that failed.
+    /// [`FailedRequest`], for the first request of the plan that failed.
     pub(crate) async fn answers(&self) -> Result<Vec<Arc<Answer>>, FailedRequest> {
         let requests = self.class.plan.requests.iter().enumerate();
         let mut wanted: Vec<Wanted<'_>> =
@@ -76,14 +78,14 @@ impl<'a> Fetch<'a> {
         if !was_held.contains(&true) || !was_held.contains(&false) {
             return Ok(answers);
         }
-        // a request of this read may have found that Vault lost the token of an answer that was held
+        // a request of this read may have shown that Vault lost the token of a held answer
         for (wanted, (answer, was_held)) in wanted.iter_mut().zip(answers.into_iter().zip(was_held)) {
             wanted.held = if was_held { self.held(wanted.planned) } else { Some(answer) };
         }
         self.complete(&mut wanted).await
     }
 
-    /// Makes one request whose answer is not held: a question beside the class.
+    /// Sends a request that is not part of the class, and whose answer is not held.
     pub(crate) async fn ask_beside(&self, request: &Request) -> Result<Answer, Error> {
         self.ask(request, None).await.map(|(answer, ..)| answer)
     }
@@ -95,7 +97,7 @@ impl<'a> Fetch<'a> {
         Wanted { index, planned, may_issue, held: self.held(planned) }
     }
 
-    /// Returns the held answer to a request.
+    /// Returns the answer to a request that the session holds, if no new one is due.
     fn held(&self, planned: &PlannedRequest) -> Option<Arc<Answer>> {
         let now = self.now();
         let issued = self.leases.and_then(|_| self.session.issued.current(planned.id, now));
@@ -105,17 +107,17 @@ impl<'a> Fetch<'a> {
         })
     }
 
-    /// Returns what was issued at a request before and is good, should Vault give no replacement.
+    /// Returns the fallback of a request: the issued answer that is still valid.
     fn fallback(&self, planned: &PlannedRequest) -> Option<Arc<Answer>> {
         self.leases.and_then(|_| self.session.issued.fallback(planned.id, self.now()))
     }
 
-    /// Returns all answers: whole, with what is good of before, or not at all.
+    /// Returns all answers, by requests to Vault and fallbacks, or an error.
     async fn complete(&self, wanted: &mut [Wanted<'a>]) -> Result<Vec<Arc<Answer>>, FailedRequest> {
         let may_issue = wanted.iter().any(|wanted| wanted.held.is_none() && wanted.may_issue);
         let _turn = if may_issue { Some(self.session.issued.turn().await) } else { None };
         if may_issue {
-            // another mount may have got it in the meantime
+            // another mount may have had it issued while this one waited
             for wanted in wanted.iter_mut().filter(|wanted| wanted.held.is_none()) {
                 wanted.held = self.held(wanted.planned);
             }
@@ -137,7 +139,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The first phase: reads what is not held and issues nothing by its method.
+    /// Runs the first phase for one request: sends a GET or LIST whose answer is not held.
     async fn read(&self, wanted: &Wanted<'a>, turns: &Semaphore) -> Result<Step, Error> {
         match &wanted.held {
             Some(answer) => Ok(Step::Answered(Arc::clone(answer))),
@@ -146,7 +148,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The second phase: has issued what waited for the first.
+    /// Runs the second phase for one request: sends a POST or PUT.
     async fn issue(&self, wanted: &Wanted<'a>, step: Step, turns: &Semaphore) -> Result<Arc<Answer>, Error> {
         match step {
             Step::Answered(answer) => Ok(answer),
@@ -154,7 +156,10 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Completes answers by what was issued before.
+    /// Replaces missing answers by fallbacks.
+    ///
+    /// # Errors
+    /// `failed`, if a missing answer has no fallback.
     fn fall_back(
         &self,
         wanted: &[Wanted<'a>],
@@ -166,11 +171,11 @@ impl<'a> Fetch<'a> {
         });
         let completed = completed.collect::<Result<Vec<_>, _>>()?;
         tracing::warn!(
+            error = %failed.error,
             namespace = self.session.key.identity.namespace,
             pod = self.session.pod_name(),
             path = wanted[failed.index].planned.request.path,
-            "what was issued before stays mounted while it lasts: {}",
-            failed.error
+            "what was issued before stays mounted while it lasts"
         );
         Ok(completed)
     }
@@ -187,7 +192,7 @@ impl<'a> Fetch<'a> {
         Ok(self.hold(answer, grant, wanted, &token, asked))
     }
 
-    /// Makes one request, with another token where the first one is denied and the second may do better.
+    /// Sends a request, and once more with another token if Vault denied the first token.
     async fn ask(
         &self,
         request: &Request,
@@ -199,12 +204,13 @@ impl<'a> Fetch<'a> {
             && let Some(other) = self.session.logins.token_after_denial(&token, &self.login).await?
         {
             self.save_changes();
-            // Vault refused before it did anything, so even a request that issues may be made once more
+            // Vault refused before it did anything, so even a request that issues may be made once
+            // more
             answer = self.send(request, &other, wanted).await;
             token = other;
         }
         let answer = answer.map_err(|failure| self.error(failure, request))?;
-        // once: an answer may be megabytes long
+        // parsed only once, since an answer may be megabytes long
         let grant = answer.grant(request.issues());
         if matches!(grant, Grant::Lease(_) | Grant::Token) {
             token.note_lease();
@@ -212,8 +218,10 @@ impl<'a> Fetch<'a> {
         Ok((answer, grant, token))
     }
 
-    /// Returns the token for a request, stored before it is used. A read that merely may issue something is made
-    /// with a token near its end where there is no other token and nothing to fall back on.
+    /// Returns the token for a request. The token is stored before it is used.
+    ///
+    /// A GET or LIST that may issue something uses a token near its end only if the login fails and
+    /// there is no fallback.
     async fn token(&self, wanted: Option<&Wanted<'a>>) -> Result<UsedToken, Error> {
         let logins = &self.session.logins;
         let may_issue = wanted.is_some_and(|wanted| wanted.may_issue);
@@ -236,7 +244,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Asks Vault. A request that may issue something is written to the journal before.
+    /// Sends a request to Vault. A request that may issue something is written to the journal
+    /// first.
     async fn send(
         &self,
         request: &Request,
@@ -253,7 +262,8 @@ impl<'a> Fetch<'a> {
         answer
     }
 
-    /// Holds an answer as long as its grant or the class says, and not at all where every read asks again.
+    /// Stores an answer in the session, for the term of the grant or the class's `refreshInterval`.
+    /// Without either, the answer is not stored.
     fn hold(
         &self,
         answer: Answer,
@@ -282,7 +292,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn certificate_term(&self, certificate: &IssuedCertificate, asked: Instant) -> Option<IssuedTerm> {
+    fn certificate_term(&self, certificate: &CertificateGrant, asked: Instant) -> Option<IssuedTerm> {
         let end = UNIX_EPOCH.checked_add(Duration::from_secs(certificate.expiration))?;
         let life = end.duration_since(self.login.clock.time_of_day()).ok()?.min(LONGEST_LIFE);
         Some(IssuedTerm::Certificate { replaced_from: asked + life * 2 / 3, until: asked + life })
@@ -307,7 +317,7 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// Returns the term of a lease. A token that is good for one read only takes its leases along.
+/// Returns the term of a lease; none if the token has a use limit and so serves only one read.
 fn lease_term(lease: LeaseGrant, token: &Arc<Token>, asked: Instant) -> Option<IssuedTerm> {
     let lifetime = Lifetime::new(asked, lease.duration, lease.renewable);
     let token = Arc::clone(token);
@@ -320,7 +330,7 @@ fn first_failure<T>(results: &[Result<T, Error>]) -> Option<FailedRequest> {
     failures.map(|(index, error)| FailedRequest { index, error: error.clone() }).next()
 }
 
-/// What tests of sessions and leases do with a read.
+/// Parts of a read for the tests of sessions and leases.
 #[cfg(test)]
 pub(crate) mod testing {
     use std::sync::Arc;
@@ -336,7 +346,7 @@ pub(crate) mod testing {
     }
 
     impl Fetch<'_> {
-        /// Asks as a read does; `issued` is what Vault is said to have answered.
+        /// Handles `issued` as Vault's answer to a request of this read.
         pub(crate) async fn answered(&self, request: &Request, issued: Answer) {
             let asked = self.now();
             let token = self.token(None).await.expect("a token");
@@ -374,7 +384,7 @@ pub(crate) mod testing {
             self.session.logins.token(need, &self.login).await.expect("a token")
         }
 
-        /// What another token after a denial is.
+        /// Returns the token to try after Vault denied `denied`.
         pub(crate) async fn after_denial(&self, denied: &UsedToken) -> Option<UsedToken> {
             self.session.logins.token_after_denial(denied, &self.login).await.expect("no failure")
         }

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest() {
+    fn refuses_other_texts() {
         for text in ["", "-1s", "5 s", "s", "1d", "1s2", "..s", "1e9h"] {
             assert_eq!(parse(text), None, "{text:?}");
         }

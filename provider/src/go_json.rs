@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_has_an_end() {
+    fn nesting_is_limited() {
         let deep = format!("{}1{}", "[".repeat(80), "]".repeat(80));
         assert_eq!(rewritten(&deep), Err(BadJson));
     }
@@ -166,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keeps_the_meaning(text in ".*", number in any::<i64>()) {
+        fn rewriting_preserves_the_value(text in ".*", number in any::<i64>()) {
             let value = serde_json::json!({ "k": [text.clone(), number, { text: true }] });
             let again = rewritten(&value.to_string()).expect("JSON");
             prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&again).expect("JSON"), &value);

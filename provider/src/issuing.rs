@@ -1,7 +1,8 @@
-//! Which requests make Vault issue something, for readers who must not do so by surprise.
+//! Decides whether a request would make Vault issue something, for reads that must not do so.
 //!
-//! A POST or PUT says so itself; a GET of `database/creds/x` does not. Vault tells the type of the engine behind a
-//! path (`sys/internal/ui/mounts/<path>`), and only a few types are known to hold and not to make.
+//! A POST or PUT always counts as issuing. For a GET such as `database/creds/x`, Vault is asked for
+//! the type of the engine behind the path (`sys/internal/ui/mounts/<path>`). Only a few types are
+//! known to issue nothing at a read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,43 +14,43 @@ use coffer_vault::{Answer, Method, Request, Target};
 use crate::fetch::{FailedRequest, Fetch};
 use crate::{Error, ErrorKind};
 
-/// Engines whose reads issue nothing.
-const HOLDING: [&str; 3] = ["cubbyhole", "identity", "kv"];
+/// The engine types whose reads issue nothing.
+const STORING_ENGINES: [&str; 3] = ["cubbyhole", "identity", "kv"];
 
-/// What the paths of a KV version 2 engine begin with.
+/// The first path segments of a KV version 2 engine's API.
 const VERSIONED_PARTS: [&str; 4] = ["config", "data", "metadata", "subkeys"];
 
-/// How long an engine's type is trusted.
+/// How long the type of an engine is cached.
 const TRUSTED_FOR: Duration = Duration::from_secs(600);
 
-/// Engines remembered for one target and namespace.
+/// Maximum number of cached engines per target and namespace.
 const MAX_ENGINES: usize = 256;
 
-/// The types of the engines that were asked for, by target and namespace.
+/// A cache of engine types, by target and namespace.
 #[derive(Default)]
 pub(crate) struct Engines {
     known: Mutex<HashMap<NamespaceKey, Vec<Engine>>>,
 }
 
-/// A Vault server and a namespace of it.
+/// A target and a Vault namespace.
 type NamespaceKey = (Target, Option<String>);
 
 #[derive(Clone)]
 struct Engine {
-    /// Where it is mounted, with a slash at the end.
+    /// The path of the engine's mount, with a slash at the end.
     mount: String,
-    /// Its type; none where Vault did not tell.
+    /// The type of the engine; none if Vault does not tell.
     kind: Option<String>,
-    /// Whether it is a KV engine that keeps versions.
+    /// Whether the engine is KV version 2.
     versioned: bool,
     asked: Instant,
 }
 
 impl Engines {
-    /// Refuses a plan that would make Vault issue something, before anything of it was sent.
+    /// Refuses a plan that would make Vault issue something, before a request of the plan is sent.
     ///
     /// # Errors
-    /// `Issues`, with the index of the request.
+    /// [`ErrorKind::Issues`], with the index of the request.
     pub(crate) async fn refuse_issuing(&self, fetch: &Fetch<'_>) -> Result<(), FailedRequest> {
         for (index, planned) in fetch.class.plan.requests.iter().enumerate() {
             let reason = self.reason_to_refuse(&planned.request, fetch).await;
@@ -62,7 +63,7 @@ impl Engines {
         Ok(())
     }
 
-    /// Why a request is not made by who must not make Vault issue something; none where it only reads.
+    /// Returns why a request may make Vault issue something; none if the request only reads.
     pub(crate) async fn reason_to_refuse(
         &self,
         request: &Request,
@@ -74,7 +75,8 @@ impl Engines {
         Ok(self.engine(request, fetch).await?.reason())
     }
 
-    /// What a path of a KV version 2 engine should be, where it is one of version 1.
+    /// Returns the correct path of a request to a KV version 2 engine, if the path has the form of
+    /// version 1.
     pub(crate) async fn unversioned_path(
         &self,
         request: &Request,
@@ -94,7 +96,7 @@ impl Engines {
         let question = Request::get(format!("sys/internal/ui/mounts/{}", request.path));
         let engine = match fetch.ask_beside(&question).await {
             Ok(answer) => Engine::parse(&answer),
-            // no answer for us is no answer at all: what is not known to hold may issue
+            // an engine of unknown type may issue something
             Err(error)
                 if matches!(error.kind, ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::BadAnswer) =>
             {
@@ -123,7 +125,7 @@ impl Engines {
 }
 
 impl Engine {
-    /// Returns the engine that Vault's answer describes.
+    /// Parses Vault's answer about a mount.
     fn parse(answer: &Answer) -> Option<Self> {
         let data = object(answer.envelope().field("data")?)?;
         let text = |name: &str| string(data.get(name)?)?.expose_str().map(ToOwned::to_owned);
@@ -143,7 +145,8 @@ impl Engine {
         Self { mount: path.to_owned(), kind: None, versioned: false, asked: Instant::now() }
     }
 
-    /// The path as a KV version 2 engine has it, where it lacks that form.
+    /// Returns the path in the form of KV version 2; none if the engine is another one, or the path
+    /// has that form.
     fn versioned(&self, request: &Request) -> Option<String> {
         let below = request.path.strip_prefix(&self.mount).filter(|_| self.versioned)?;
         let (first, _) = below.split_once('/').unwrap_or((below, ""));
@@ -152,9 +155,10 @@ impl Engine {
         (!VERSIONED_PARTS.contains(&first)).then(|| format!("{}{part}/{below}", self.mount))
     }
 
+    /// Returns why a read from the engine may issue something; none if such a read issues nothing.
     fn reason(&self) -> Option<String> {
         match &self.kind {
-            Some(kind) if HOLDING.contains(&kind.as_str()) => None,
+            Some(kind) if STORING_ENGINES.contains(&kind.as_str()) => None,
             Some(kind) => {
                 Some(format!("a read from an engine of type {kind:?} may make Vault issue something"))
             }
@@ -177,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_engines_that_hold_are_read_from() {
+    fn only_engines_that_issue_nothing_are_read_from() {
         for (kind, allowed) in
             [("kv", true), ("cubbyhole", true), ("identity", true), ("database", false), ("generic", false)]
         {
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_a_versioned_engine_does_not_have_is_told() {
+    fn a_path_of_kv_version_1_is_corrected_for_kv_version_2() {
         let v2 =
             engine(r#"{"data":{"path":"s/","type":"kv","options":{"version":"2"}}}"#).expect("an engine");
         let v1 =
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_names_no_mount_tells_nothing() {
+    fn an_answer_without_a_mount_path_is_no_engine() {
         for body in [
             "{}",
             r#"{"data":{"type":"kv"}}"#,

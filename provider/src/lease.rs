@@ -1,7 +1,9 @@
-//! Leases that live as long as the pod: stored over a restart, renewed in time, revoked when the pod is gone.
+//! Leases that live as long as the pod: stored over a restart, renewed, and revoked when the pod is
+//! gone.
 //!
-//! [`LeaseManager`] is the background loop. What it shares with reads is [`Leases`]: whether leases are kept at
-//! this moment, and the journal of requests that may issue something.
+//! [`LeaseManager`] runs the background loop. [`Leases`] is shared with the read path, and says
+//! whether leases are managed now. [`LeaseStore`] stores sessions, with the journal of requests
+//! that may issue something.
 
 mod boot_time;
 mod inventory;

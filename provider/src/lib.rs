@@ -1,17 +1,20 @@
-//! Reads what a SecretProviderClass names from Vault: the one read path of Coffer.
+//! Reads the objects of a SecretProviderClass from Vault: the only read path of Coffer.
 //!
-//! Data goes down one list, once:
-//! - [`class`]: parameters, parsed; every mistake named with its parameter and line
-//! - [`plan`]: objects become distinct requests, each made once a read
-//! - `session`: identity and Vault target become a token, by one login at a time
-//! - `fetch`: requests in parallel; those that issue something last
-//! - `render`: select, decode, format: a file's bytes
-//! - [`version`]: a keyed hash of the file's content
+//! The steps of a read, in order:
+//! - [`class`]: parses the parameters; every mistake is reported with its parameter and line
+//! - [`plan`]: turns the objects into distinct requests, each sent once per read
+//! - `session`: provides the Vault token of the identity at the target, by one login at a time
+//! - `fetch`: sends the requests in parallel; those that issue something come last
+//! - `render`: selects the key, decodes the value and writes the file's bytes
+//! - [`version`]: computes a keyed hash of the file's content
 //!
-//! [`Provider::read`] runs it, [`Provider::probe`] tries it for who checks a class. [`LeaseManager`] keeps what
-//! Vault issued for as long as the pod lives. This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or
-//! the node: what comes from outside enters by [`TokenMinter`], [`VersionKey`], [`Clock`] and [`StateStore`]. A
-//! binary that uses it installs rustls's crypto provider first.
+//! [`Provider::read`] runs all steps. [`Provider::probe`] checks a class without issuing anything.
+//! [`LeaseManager`] renews what Vault issued while the pod lives, and revokes the tokens when the
+//! pod is gone.
+//!
+//! This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or the node. A process provides
+//! [`TokenMinter`], [`VersionKey`], [`Clock`] and [`StateStore`], and installs rustls's crypto
+//! provider before it uses this crate.
 
 pub mod class;
 mod clock;

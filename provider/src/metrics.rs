@@ -1,4 +1,4 @@
-//! Metrics of the read path. No label is made from what a tenant writes.
+//! Metrics of the read path. No label has a value that a tenant can choose.
 
 use coffer_vault::{RequestKind, RequestObserver};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Metrics of the read path, to be registered with the process's registry.
+/// Metrics of the read path. [`Self::register`] adds the metrics to the process's registry.
 #[derive(Debug, Default)]
 pub struct ReadMetrics {
     requests: Family<RequestLabels, Counter>,
@@ -18,7 +18,8 @@ pub struct ReadMetrics {
     revocations: Family<RevocationLabels, Counter>,
 }
 
-/// HTTP statuses that have a label of their own: a server that a tenant names may answer any.
+/// HTTP statuses with a label value of their own; all others count as `other`. A server that a
+/// tenant names may answer with any status.
 const NAMED_STATUSES: [u16; 14] = [200, 204, 301, 302, 307, 400, 403, 404, 405, 412, 429, 500, 502, 503];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,7 +43,7 @@ struct RevocationLabels {
     outcome: &'static str,
 }
 
-/// How the revocation of a token ended, whose pod is gone.
+/// How the revocation of a token ended after the pod was gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Revocation {
     Revoked,
@@ -59,7 +60,7 @@ impl Revocation {
     }
 }
 
-/// Where a read's token came from.
+/// The source of the token that a read uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenSource {
     Kept,
@@ -77,39 +78,43 @@ impl ReadMetrics {
         registry.register("logins", "Logins at Vault by outcome", self.logins.clone());
         registry.register(
             "tokens",
-            "Vault tokens used by reads: kept from before, or of a login",
+            "Vault tokens used by reads: of an earlier login (kept), or of a new login",
             self.tokens.clone(),
         );
         registry.register("sessions", "Identities whose Vault token is kept", self.sessions.clone());
     }
 
-    /// Adds the metrics of leases to a registry, where leases are kept.
+    /// Adds the metrics of leases to a registry, for a process with a lease manager.
     pub fn register_leases(&self, registry: &mut Registry) {
-        // there from the start: an alert on the first one given up needs the zero before it
+        // both counters start at zero, so that an alert on an increase sees the first one
         for outcome in [Revocation::Revoked, Revocation::GivenUp] {
             drop(self.revocations.get_or_create(&outcome.labels()));
         }
         registry.register("leases", "Leases that are held and renewed", self.leases.clone());
         registry.register(
             "revocations",
-            "Tokens of pods that are gone, by what became of them",
+            "Revocations of the tokens of pods that are gone, by outcome",
             self.revocations.clone(),
         );
     }
 
+    /// Sets the number of leases.
     pub(crate) fn leases(&self, held: usize) {
         self.leases.set(i64::try_from(held).unwrap_or(i64::MAX));
     }
 
+    /// Counts a revocation.
     pub(crate) fn revoked(&self, outcome: Revocation) {
         self.revocations.get_or_create(&outcome.labels()).inc();
     }
 
+    /// Counts a login.
     pub(crate) fn login(&self, success: bool) {
         let outcome = if success { "success" } else { "failure" };
         self.logins.get_or_create(&LoginLabels { outcome }).inc();
     }
 
+    /// Counts the use of a token by a read.
     pub(crate) fn token(&self, source: TokenSource) {
         let source = match source {
             TokenSource::Kept => "kept",
@@ -118,6 +123,7 @@ impl ReadMetrics {
         self.tokens.get_or_create(&TokenLabels { source }).inc();
     }
 
+    /// Sets the number of active sessions.
     pub(crate) fn sessions(&self, kept: usize) {
         self.sessions.set(i64::try_from(kept).unwrap_or(i64::MAX));
     }

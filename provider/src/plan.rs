@@ -1,4 +1,4 @@
-//! Objects become requests to Vault, each distinct one made once a read.
+//! Plans: the distinct requests to Vault that the objects of a class need.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use coffer_vault::{Request, RequestId};
 
 use crate::class::Object;
 
-/// The requests that a class needs, and which of them each object takes its file from.
+/// The distinct requests of a class, and for each object the request whose answer has the file.
 #[derive(Debug)]
 pub struct Plan {
     /// The distinct requests, in the order of the objects.
     pub requests: Vec<PlannedRequest>,
-    /// For each object the index of its request.
+    /// For each object the index of the request.
     pub request_of: Vec<usize>,
 }
 
@@ -25,7 +25,8 @@ pub struct PlannedRequest {
 }
 
 impl Plan {
-    /// Plans the requests of a class's objects. Objects with equal requests share one afterwards.
+    /// Returns the plan for the objects of a class. Objects with equal requests share the request
+    /// afterwards.
     #[must_use]
     pub fn new(objects: &mut [Object]) -> Self {
         let mut plan = Self { requests: Vec::new(), request_of: Vec::with_capacity(objects.len()) };
@@ -42,7 +43,7 @@ impl Plan {
         plan
     }
 
-    /// Returns the indexes of the objects that take their file from a request.
+    /// Returns the indexes of the objects whose files come from the request with this index.
     pub(crate) fn objects_of(&self, request: usize) -> impl Iterator<Item = usize> {
         self.request_of.iter().enumerate().filter(move |(_, n)| **n == request).map(|(at, _)| at)
     }

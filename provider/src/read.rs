@@ -1,4 +1,4 @@
-//! The one read path, from a class to files.
+//! The read path, from a class to files.
 
 mod probe;
 
@@ -23,9 +23,9 @@ use crate::{Clock, Error, ErrorKind};
 
 pub use probe::{Outcome, Probed};
 
-/// Reads what classes name. One for the whole process; it keeps connections and tokens.
+/// The read path. A process has one [`Provider`], which holds connections, tokens and answers.
 pub struct Provider {
-    /// Audience of the tokens that a driver sends along, where the class names none.
+    /// Audience of the service account tokens that a driver sends along, if the class names none.
     default_audience: String,
     targets: Arc<Targets>,
     sessions: Arc<Sessions>,
@@ -37,43 +37,45 @@ pub struct Provider {
     metrics: Arc<ReadMetrics>,
 }
 
-/// What the process lends to the read path.
+/// The interfaces that a process provides to the read path.
 pub struct Ports {
     /// Mints service account tokens.
     pub minter: Arc<dyn TokenMinter>,
-    /// Holds the key of the versions.
+    /// Provides the key of the versions.
     pub version_key: Arc<dyn VersionKey>,
-    /// Tells the time.
+    /// Returns the time.
     pub clock: Arc<dyn Clock>,
-    /// Counts.
+    /// The metrics of the read path.
     pub metrics: Arc<ReadMetrics>,
 }
 
-/// The files of a class: all of them, never some.
+/// The files of a class. A bundle is always complete.
 #[derive(Debug)]
 pub struct Bundle {
-    /// One file an object, in the class's order.
+    /// One file per object, in the order of the class.
     pub files: Vec<File>,
 }
 
-/// One file.
+/// A file of a bundle.
 #[derive(Debug)]
 pub struct File {
-    /// Path below the mount; also the id of the version.
+    /// The path below the mount path, which also identifies the version.
     pub path: String,
-    /// Mode bits, 0 to 0777.
+    /// The mode, from 0 to 0777.
     pub mode: u32,
-    /// The bytes.
+    /// The content.
     pub contents: Secret,
-    /// Changes when the contents do, and only then; never empty.
+    /// The version, never empty. The version changes when the content changes, and only then.
     pub version: String,
 }
 
-/// How long before a read's deadline its requests end: what hangs is then named by its own step.
+/// Time between the deadline of the requests to Vault and the deadline of the read. A request that
+/// hangs then fails with an error that names the request.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 impl Provider {
-    /// Returns a provider with the process's settings. It keeps no leases unless a lease manager is started.
+    /// Returns a provider with the process's settings. No leases are stored and renewed before
+    /// [`Self::start_lease_manager`] is called.
     #[must_use]
     pub fn new(settings: Settings, ports: Ports) -> Self {
         let Ports { minter, version_key, clock, metrics } = ports;
@@ -90,9 +92,11 @@ impl Provider {
         }
     }
 
-    /// Starts to keep the leases of this node's pods: what `store` holds is restored, and from now on tokens and
-    /// leases are stored, renewed, and revoked when `pods` says that a pod is gone. Call it before the first
-    /// read, on a tokio runtime.
+    /// Starts the lease manager for the pods of this node, on the current tokio runtime. Call this
+    /// function before the first read.
+    ///
+    /// The sessions in `store` are restored. From now on tokens and leases are stored and renewed,
+    /// and tokens are revoked when `pods` reports that a pod is gone.
     #[must_use]
     pub fn start_lease_manager(&self, store: Arc<dyn StateStore>, pods: PodEvents) -> LeaseManager {
         let background = Background {
@@ -105,10 +109,10 @@ impl Provider {
         LeaseManager::start(Arc::new(background), store, pods)
     }
 
-    /// Reads every object of a class, or says why it cannot.
+    /// Reads every object of a class.
     ///
     /// # Errors
-    /// [`Error`] names what failed and where. It comes before the request's deadline.
+    /// [`Error`], for the first object that failed, before the deadline of the request.
     ///
     /// # Examples
     /// ```
@@ -148,7 +152,7 @@ impl Provider {
         let began = self.clock.now();
         let target = self.targets.handle(&request.class.target)?;
         let Ok(Ok(_turn)) = timeout_at(request.deadline, target.limits.reads.acquire()).await else {
-            return Err(queued_out(&target));
+            return Err(waited_too_long(&target));
         };
         let leases = self.leases.active();
         let session = self.session(request, leases.is_some());
@@ -192,7 +196,7 @@ impl Provider {
             let namespace = &request.identity.namespace;
             let pod = request.identity.pod.as_ref().map(|pod| pod.name.as_str());
             for warning in warnings {
-                tracing::warn!(namespace, pod, "SecretProviderClass: {warning}");
+                tracing::warn!(%warning, namespace, pod, "the SecretProviderClass may have a mistake");
             }
         }
         found.session
@@ -226,7 +230,7 @@ impl Provider {
             },
             leases,
             volume: volume_id(&request.volume),
-            // a service account that reads without a pod asks for what is there now
+            // a service account that reads without a pod always gets the current value
             refresh_interval: if has_pod { class.refresh_interval } else { Duration::ZERO },
         }
     }
@@ -238,14 +242,14 @@ impl Provider {
     }
 }
 
-/// Returns a digest of the path that a driver mounts at.
+/// Returns the ID of the volume with this mount path.
 fn volume_id(path: &str) -> VolumeId {
     let mut first = [0; 8];
     first.copy_from_slice(&digest(path.as_bytes())[..8]);
     u64::from_be_bytes(first)
 }
 
-/// Renders the files of a class from the answers of its plan.
+/// Renders the files of a class from the answers to the requests of its plan.
 fn files(
     request: &ReadRequest,
     answers: &[Arc<Answer>],
@@ -283,6 +287,7 @@ fn file(
     })
 }
 
+/// Returns the error with the first object that needs the failed request.
 fn name_object(failed: FailedRequest, class: &Class) -> Error {
     match class.plan.objects_of(failed.index).next() {
         Some(first) => failed.error.with_object(class.objects[first].file.as_str()),
@@ -290,7 +295,7 @@ fn name_object(failed: FailedRequest, class: &Class) -> Error {
     }
 }
 
-fn queued_out(target: &TargetHandle) -> Error {
+fn waited_too_long(target: &TargetHandle) -> Error {
     Error::new(
         ErrorKind::TimedOut,
         format!(

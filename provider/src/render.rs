@@ -1,4 +1,5 @@
-//! A response becomes a file: select the key, write it as Go would, decode.
+//! Renders a file from an answer: selects the key, writes the value as Go does, and decodes the
+//! value.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -13,18 +14,20 @@ use crate::digest::{Digest, digest};
 use crate::go_json::{self, BadJson};
 use crate::{Error, ErrorKind};
 
-/// A file's bytes, and which of them its version is made from.
+/// The content of a file.
 pub(crate) struct Rendered {
     pub(crate) contents: Secret,
+    /// The range of `contents` from which the version is computed.
     pub(crate) hashed: Range<usize>,
 }
 
-/// An answer, taken apart once for all objects that share it.
+/// An answer, parsed once for all objects with the same request.
 pub(crate) struct Parsed<'a> {
     envelope: Envelope<'a>,
     data: Option<&'a RawValue>,
-    /// The members of `data`, and of a map in it that is called `data` too.
+    /// The members of `data`.
     outer: RawObject<'a>,
+    /// The members of the map `data` in `data`, if there is one.
     inner: Option<RawObject<'a>>,
 }
 
@@ -37,14 +40,15 @@ impl<'a> Parsed<'a> {
         Self { envelope, data, outer, inner }
     }
 
-    /// Finds a key: in the inner data of a KV v2 answer, else in the data itself, and only then in a map that happens to
-    /// be called `data`.
+    /// Returns the value of a key. In a KV v2 answer the key is in the inner `data`. In other
+    /// answers the key is in the outer `data`, else in a map there that is also called `data`.
     fn select(&self, key: &str) -> Option<&'a RawValue> {
         let inner = || self.inner.as_ref()?.get(key).copied();
         if self.is_kv_v2() { inner() } else { self.outer.get(key).copied().or_else(inner) }
     }
 
-    /// KV v2 answers `data` and `metadata` with the version in it, and nothing else.
+    /// Returns whether the answer is of KV v2, which has `data`, `metadata` with a version, and no
+    /// other member.
     fn is_kv_v2(&self) -> bool {
         let metadata = self.outer.get("metadata").copied().and_then(json::object);
         self.outer.len() == 2
@@ -53,10 +57,11 @@ impl<'a> Parsed<'a> {
     }
 }
 
-/// Renders an object's file. `frames` holds what the same objects were rendered from before.
+/// Renders the file of an object. `frames` are those of the session.
 ///
 /// # Errors
-/// `NotFound` where the key is not in the response, `BadAnswer` where its value does not decode.
+/// [`ErrorKind::NotFound`], if the answer has no such key; [`ErrorKind::BadAnswer`], if the value
+/// cannot be decoded.
 pub(crate) fn render(object: &Object, parsed: &Parsed<'_>, frames: &Frames) -> Result<Rendered, Error> {
     let rendered = match (parsed.data, &object.key) {
         (None, _) => Err(Error::new(ErrorKind::NotFound, "Vault's answer holds no data")),
@@ -68,7 +73,7 @@ pub(crate) fn render(object: &Object, parsed: &Parsed<'_>, frames: &Frames) -> R
     rendered.map_err(|error| error.with_object(object.file.as_str()).with_path(&object.request.path))
 }
 
-/// The value at `key`, a string plainly, anything else as JSON.
+/// Returns the value of `key`: a string as its text, any other value as JSON.
 fn value(parsed: &Parsed<'_>, key: &str) -> Result<Secret, Error> {
     let raw = parsed.select(key).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("the secret has no key {key:?}"))
@@ -84,7 +89,7 @@ fn value(parsed: &Parsed<'_>, key: &str) -> Result<Secret, Error> {
     }
 }
 
-/// Decodes a value as the incumbent does: Go's decoders, the base64 one of which skips line breaks.
+/// Decodes a value as Go does for the incumbent. Go's base64 decoder skips line breaks.
 fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error> {
     let decoded = match encoding {
         Encoding::Utf8 => return Ok(value),
@@ -106,7 +111,8 @@ fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error> {
     })
 }
 
-/// The whole response in the order of the Vault client's `Secret`, `data` in the middle.
+/// Renders a whole response, with the fields of the struct `Secret` of Vault's Go client in their
+/// order.
 fn whole(object: &Object, parsed: &Parsed<'_>, data: &RawValue, frames: &Frames) -> Result<Rendered, Error> {
     let mut text = Secret::default();
     go_json::write(&mut text, data).map_err(unreadable)?;
@@ -124,14 +130,15 @@ fn unreadable(error: BadJson) -> Error {
     Error::new(ErrorKind::BadAnswer, format!("Vault's answer is {error}"))
 }
 
-/// What stands around the `data` of a whole response; it changes with every request.
+/// The JSON before and after the `data` of a whole response, such as the request ID. Every answer
+/// has another one.
 #[derive(Clone)]
 struct Frame {
     before: Secret,
     after: Secret,
 }
 
-/// Fields of an answer, with what Go writes where they are not set.
+/// The names of fields, each with the JSON that Go writes if the field is not set.
 type Fields = &'static [(&'static str, &'static str)];
 
 const BEFORE_DATA: Fields =
@@ -207,8 +214,8 @@ fn write_fields<'a>(
     Ok(())
 }
 
-/// The frames that the whole responses of one session had last, so that a file keeps its bytes while its data
-/// does not change. No data is held, only a digest.
+/// The last frame of each whole response of one session, so that a file has the same bytes while
+/// its data does not change. The data itself is not stored, only a digest.
 #[derive(Default)]
 pub(crate) struct Frames(Mutex<Vec<Framed>>);
 
@@ -218,11 +225,14 @@ struct Framed {
     frame: Frame,
 }
 
-/// Frames kept for one identity, far above what a pod mounts, and the size up to which one is, in bytes.
+/// Maximum number of frames of one session, far more than a pod mounts.
 const MAX_FRAMES: usize = 128;
+
+/// Maximum size of a stored frame, in bytes.
 const MAX_FRAME: usize = 4096;
 
 impl Frames {
+    /// Returns the last frame of an object if the data is the same, else that of the new answer.
     fn frame(&self, object: &Object, data: &Secret, envelope: &Envelope<'_>) -> Result<Frame, Error> {
         let (object, data) = (digest(object.fingerprint.expose()), digest(data.expose()));
         let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +244,7 @@ impl Frames {
         if let Some(at) = last {
             frames.swap_remove(at);
         }
-        // a token or a wrapping is new with every answer, and must be the new one
+        // a Vault token or a wrapping token in the answer must always be the new one
         let issues = envelope.field("auth").is_some() || envelope.field("wrap_info").is_some();
         if !issues && frame.before.len() + frame.after.len() <= MAX_FRAME && frames.len() < MAX_FRAMES {
             frames.push(Framed { object, data, frame: frame.clone() });

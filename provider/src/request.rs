@@ -1,4 +1,4 @@
-//! What a door asks for: one read of one class as one identity.
+//! Read requests: what a door asks the read path for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,50 +11,52 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::class::Class;
 
-/// One read: a SecretProviderClass, and who reads it.
+/// A read of one SecretProviderClass by one identity.
 pub struct ReadRequest {
-    /// The class, parsed. Where a driver calls, a volume's attributes are laid over its parameters.
+    /// The parsed class. In a request of the driver, attributes of the volume override parameters
+    /// of the class.
     pub class: Arc<Class>,
-    /// Who reads.
+    /// The identity that reads.
     pub identity: Identity,
-    /// Which of the identity's mounts this is, a pod's volume; empty where there is one only.
+    /// The mount path of the pod's volume; empty if the identity has no volumes.
     pub volume: String,
-    /// Service account tokens sent along, by audience; `""` is the API server's default audience.
+    /// Service account tokens that the driver sent along, by audience; `""` is the API server's
+    /// default audience.
     pub tokens: BTreeMap<String, Secret>,
-    /// Mode of a file whose object names none.
+    /// The mode of files whose object sets no mode.
     pub default_mode: u32,
     /// Whether objects that make Vault issue something are read.
     pub issuing: Issuing,
-    /// Contents of all files together, at most, in bytes.
+    /// Maximum size of all files together, in bytes.
     pub max_bytes: usize,
-    /// When the read must have ended, with an answer or an error.
+    /// The deadline of the read. The answer or the error comes before.
     pub deadline: Instant,
 }
 
-/// What a read does about objects that make Vault issue something: credentials, certificates, leases.
+/// Whether a read may make Vault issue something: credentials, certificates, leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Issuing {
-    /// They are read as all others.
+    /// Objects that issue something are read as all others.
     Allowed,
-    /// They are refused, and so is what Vault does not tell about.
+    /// Objects that issue something, or whose engine has an unknown type, are refused.
     Refused,
 }
 
-/// Who reads: a service account, and the pod that it reads for.
+/// The identity that reads: a service account, and the pod that it reads for.
 ///
-/// Everything that Vault can tell apart in a service account token is in here, since tokens and answers
-/// are kept by it.
+/// Tokens and answers are stored by identity. An identity therefore has everything that Vault can
+/// distinguish in a service account token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// Namespace of pod and service account.
     pub namespace: String,
     /// Name of the service account.
     pub service_account: String,
-    /// The pod; none where a service account reads by itself.
+    /// The pod; none if a service account reads without a pod.
     pub pod: Option<Pod>,
 }
 
-/// A pod, by name and uid: a new pod of an old name is someone else.
+/// A pod by name and uid. A new pod with an old name is another identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pod {
     /// `metadata.name`
@@ -63,11 +65,15 @@ pub struct Pod {
     pub uid: String,
 }
 
-/// Port: mints a service account token where none was sent along
-/// (TokenRequest, <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>).
+/// Port: mints a service account token if the driver sent none, by a TokenRequest.
+///
+/// <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>
 pub trait TokenMinter: Send + Sync {
-    /// A token of `identity`'s service account, bound to its pod, for `audience`; without one, for the API
-    /// server's default audience. The error's kind is `NoToken` and says what is missing.
+    /// Returns a token of the identity's service account, bound to the identity's pod, for
+    /// `audience`; without an audience, for the API server's default audience.
+    ///
+    /// # Errors
+    /// An error of kind [`NoToken`](crate::ErrorKind::NoToken), which names what is missing.
     fn mint<'a>(
         &'a self,
         identity: &'a Identity,

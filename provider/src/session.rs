@@ -1,4 +1,5 @@
-//! A session: one identity at one Vault target, its tokens, and the answers held between its reads.
+//! Sessions: one identity at one Vault target, with its tokens and the answers that are held
+//! between reads.
 
 mod answers;
 mod budget;
@@ -29,7 +30,8 @@ pub(crate) use table::Sessions;
 pub(crate) use token::{Token, UsedToken};
 use users::{UserGuard, Users};
 
-/// Everything that Vault could have decided on. What is not in here cannot have influenced an answer.
+/// The key of a session: everything on which Vault's answers may depend. Two reads with equal keys
+/// may share tokens and answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct SessionKey {
     pub(crate) target: Target,
@@ -40,7 +42,7 @@ pub(crate) struct SessionKey {
     pub(crate) identity: Identity,
 }
 
-/// One identity at one Vault target.
+/// The tokens and answers of one identity at one Vault target.
 pub(crate) struct Session {
     pub(crate) key: SessionKey,
     /// The name of the session's record in the state store.
@@ -50,15 +52,16 @@ pub(crate) struct Session {
     pub(crate) issued: Issued,
     pub(crate) frames: Frames,
     pub(crate) changes: Arc<Changes>,
-    /// When the session was created; none where it was restored, and so is older than this process.
+    /// When the session was created; none if the session was restored, and so is older than this
+    /// process.
     created: Option<Instant>,
     state: Mutex<SessionState>,
-    /// The volumes that read through the session, as far as this process saw them.
+    /// The volumes that this process mounted with the session.
     volumes: Mutex<Vec<VolumeId>>,
     users: Users,
 }
 
-/// Where a session is in its life.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionState {
     /// No read succeeded yet in this process.
@@ -69,13 +72,13 @@ pub(crate) enum SessionState {
     Ended,
 }
 
-/// A session in use: it is neither evicted nor revoked until this is dropped.
+/// A session in use, which is neither evicted nor revoked until this guard is dropped.
 pub(crate) struct UsedSession {
     session: Arc<Session>,
     _user: UserGuard,
 }
 
-/// What a session is made of, new or restored.
+/// The parts of a new or restored session.
 pub(crate) struct SessionParts {
     pub(crate) key: SessionKey,
     pub(crate) record_name: String,
@@ -86,12 +89,12 @@ pub(crate) struct SessionParts {
 }
 
 impl Session {
-    /// Enters the session as one of its users.
+    /// Returns a guard that marks the session as in use.
     pub(crate) fn enter(self: &Arc<Self>) -> UsedSession {
         UsedSession { _user: self.users.enter(), session: Arc::clone(self) }
     }
 
-    /// Waits until nobody uses the session.
+    /// Waits until the session is not in use.
     pub(crate) async fn wait_until_unused(&self) {
         self.users.wait_for_none().await;
     }
@@ -100,7 +103,7 @@ impl Session {
         self.key.identity.pod.as_ref()
     }
 
-    /// Returns the pod's name, for the log.
+    /// Returns the name of the pod for the log; empty if there is no pod.
     pub(crate) fn pod_name(&self) -> &str {
         self.pod().map_or("", |pod| &pod.name)
     }
@@ -114,13 +117,13 @@ impl Session {
         *self.lock_state() = SessionState::Ended;
     }
 
-    /// Returns whether this process created the session, at or after a moment.
+    /// Returns whether this process created the session, at or after this time.
     pub(crate) fn is_created_since(&self, moment: Instant) -> bool {
         self.created.is_some_and(|created| created >= moment)
     }
 
-    /// Notes that a read succeeded, and which answers a volume takes its files from. Returns whether the volume
-    /// is new to the session.
+    /// Notes that a read succeeded, and which answers a volume uses. Returns whether the volume is
+    /// new to the session.
     pub(crate) fn note_mount(&self, volume: VolumeId, requests: &[RequestId]) -> bool {
         let mut state = self.lock_state();
         if *state == SessionState::New {
@@ -137,7 +140,7 @@ impl Session {
         is_new
     }
 
-    /// Notes that a volume reads through another session now, and needs nothing that is held here.
+    /// Notes that a volume uses another session now, and no answer of this one.
     pub(crate) fn remove_volume(&self, volume: VolumeId) {
         self.lock_volumes().retain(|other| *other != volume);
         self.reads.note_use(volume, &[]);
@@ -145,29 +148,33 @@ impl Session {
         self.changes.note();
     }
 
-    /// Returns whether a token of the session is needed, by what was issued to it or by the reads to come.
+    /// Returns whether a token must be renewed: the token has a lease, or is the newest one and a
+    /// volume uses the session.
     pub(crate) fn needs(&self, token: &Arc<Token>, newest: &Arc<Token>, now: Instant) -> bool {
         let is_for_reads = Arc::ptr_eq(token, newest) && !self.lock_volumes().is_empty();
         is_for_reads || self.issued.has_lease_of(token, now)
     }
 
-    /// Returns the advice on a denial to a good token.
+    /// Returns the advice for a request that the token's policies deny.
     pub(crate) fn advice_on_denial(&self, request: &Request) -> String {
         let (role, Request { path, method, .. }) = (&self.key.role, request);
         let capability = Method::capability(*method);
         format!("Add to a policy of role {role:?}: path {path:?} {{ capabilities = [{capability:?}] }}")
     }
 
-    /// Returns whether the session may be evicted: nobody uses it, and no pod loses a credential by it.
-    /// `leases_kept` says whether leases are kept at this moment. Leases that were kept before count always.
+    /// Returns whether the session may be evicted: the session is not in use, and no pod loses a
+    /// credential.
+    ///
+    /// `leases_kept` is whether leases are managed now. If not, existing leases still prevent the
+    /// eviction.
     fn may_be_evicted(&self, now: Instant, leases_kept: bool) -> bool {
         let is_kept = leases_kept && self.pod().is_some();
         let is_needed = if is_kept { self.owns_anything(now) } else { self.issued.leases(now) > 0 };
         self.users.count() == 0 && !is_needed
     }
 
-    /// Returns what sessions are evicted in the order of: those that own something last, and of the others
-    /// those first whose token expired.
+    /// Returns the sort key for evictions. Sessions without leases and certificates come first, and
+    /// of these the sessions whose token expired.
     fn eviction_order(&self, used: Instant, now: Instant) -> (bool, bool, Instant) {
         let owns = self.owns_anything(now);
         match self.logins.newest_end() {
@@ -176,6 +183,7 @@ impl Session {
         }
     }
 
+    /// Returns whether the session has a lease or a certificate that is still valid.
     fn owns_anything(&self, now: Instant) -> bool {
         self.logins.own_leases(now) || self.issued.has_any(now)
     }

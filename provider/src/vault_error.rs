@@ -1,10 +1,10 @@
-//! Failures of Vault, and of the way to it, as the error of a read.
+//! Converts failures of requests to Vault into errors of a read.
 
 use coffer_vault::{Address, Failure, MAX_BODY, Refusal, TargetError, TlsFileError};
 
 use crate::{Error, ErrorKind};
 
-/// Returns the error of a request to `server` that failed, as far as the failure itself says it.
+/// Returns the error for a failed request to `server`, without object and path.
 pub(crate) fn error_of(failure: Failure, server: &Address) -> Error {
     match failure {
         Failure::Refused(refusal) => error_of_refusal(refusal, server),

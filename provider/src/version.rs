@@ -1,4 +1,5 @@
-//! A file's version: a keyed hash, since anyone who may read SecretProviderClassPodStatus sees it.
+//! Versions of files: a keyed hash, since everybody who may read SecretProviderClassPodStatus sees
+//! the version.
 
 use std::sync::Arc;
 
@@ -11,31 +12,36 @@ use crate::Error;
 /// The key of the versions.
 pub struct Key(hmac::Key);
 
-/// Port: where the key comes from. Nodes must have the same one, or versions differ between them.
+/// Port: provides the key of the versions. All nodes must have the same key, or versions differ
+/// between nodes.
 pub trait VersionKey: Send + Sync {
-    /// The key. For a pod that was not seen before it must not be older than a few seconds; an error's kind
-    /// is `NoVersionKey`.
+    /// Returns the key. For a new pod, the key must have been read a few seconds ago at most.
+    ///
+    /// # Errors
+    /// An error of kind [`NoVersionKey`](crate::ErrorKind::NoVersionKey).
     fn key(&self, pod: PodSeen) -> BoxFuture<'_, Result<Arc<Key>, Error>>;
 }
 
-/// Whether the pod was served before.
+/// Whether a read of the pod succeeded before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodSeen {
-    /// Its first read.
+    /// No read succeeded yet in this process.
     New,
-    /// A later one.
+    /// A read succeeded.
     Before,
 }
 
 impl Key {
-    /// A key from its bytes, 32 of them with the incumbent.
+    /// Returns a key with these bytes. The incumbent's key has 32 bytes.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
-    /// The version of content that an object says: the incumbent's own formula, for tools restart pods when a
-    /// version changes.
+    /// Returns the version of a file, by the incumbent's formula: tools restart pods when a version
+    /// changes.
+    ///
+    /// `fingerprint` is that of the object, `content` the part of the file that counts.
     #[must_use]
     pub fn version(&self, fingerprint: &[u8], content: &[u8]) -> String {
         let mut context = hmac::Context::with_key(&self.0);

@@ -1,4 +1,4 @@
-//! Where a Vault server listens.
+//! Addresses of Vault servers.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-/// Address of a Vault server: an http(s) URL, or a unix socket that speaks HTTP.
+/// The address of a Vault server: an HTTP(S) URL, or a unix socket that speaks HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Address {
@@ -16,7 +16,7 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Why a text is no address.
+/// A text that is not an address of a Vault server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no Vault address: write https://HOST[:PORT], http://HOST[:PORT] or unix:///PATH")]
 pub struct BadAddress(String);
@@ -25,8 +25,8 @@ impl Address {
     /// Parses an address.
     ///
     /// # Errors
-    /// [`BadAddress`] for other schemes, for a query, and for a user name or password in it (which the
-    /// error does not repeat).
+    /// [`BadAddress`], if the scheme is another one, or the URL has a query, a fragment, a user
+    /// name or a password. The error never repeats a password.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
         let text = text.trim();
         if let Some(path) = text.strip_prefix("unix://") {
@@ -37,19 +37,20 @@ impl Address {
                 Err(BadAddress(text.into()))
             };
         }
-        let mut url = Url::parse(text).map_err(|_| BadAddress(shown(text)))?;
+        let mut url = Url::parse(text).map_err(|_| BadAddress(without_credentials(text)))?;
         let plain = url.username().is_empty()
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
-            return Err(BadAddress(shown(text)));
+            return Err(BadAddress(without_credentials(text)));
         }
         url.set_path(url.path().trim_end_matches('/').to_owned().as_str());
         Ok(Self::Url(url))
     }
 
-    /// Returns what Vault's paths are appended to: the URL up to and with `/v1`.
+    /// Returns the base URL of Vault's HTTP API, which ends in `/v1`. Paths are appended to the
+    /// base.
     pub(crate) fn base(&self) -> String {
         match self {
             Self::Url(url) => format!("{}/v1", url.as_str().trim_end_matches('/')),
@@ -72,8 +73,8 @@ impl From<Address> for String {
     }
 }
 
-/// Returns the text without what may be a password.
-fn shown(text: &str) -> String {
+/// Returns the text for an error message, without a user name and password.
+fn without_credentials(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((_, host)) => format!("…@{host}"),
         None => text.to_owned(),
@@ -94,7 +95,7 @@ mod tests {
     use super::Address;
 
     #[test]
-    fn urls_and_sockets() {
+    fn urls_and_sockets_are_parsed() {
         let base = |text| Address::parse(text).expect(text).base();
         assert_eq!(base("https://vault:8200/"), "https://vault:8200/v1");
         assert_eq!(base("http://127.0.0.1:8200"), "http://127.0.0.1:8200/v1");
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_without_its_password() {
+    fn other_addresses_are_refused_without_repeating_a_password() {
         for text in
             ["vault:8200", "", "ftp://h", "https://", "https://h?x=1", "unix://relative", "https://u:pw@h"]
         {

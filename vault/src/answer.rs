@@ -1,4 +1,5 @@
-//! What Vault answers: the envelope that all its answers share, read without copying a secret.
+//! Vault's answers, and the JSON envelope that all answers share. Reading an answer copies no
+//! secret.
 
 use std::time::Duration;
 
@@ -12,14 +13,18 @@ use crate::failure::{Failure, Refusal};
 use crate::json::{self, RawObject};
 use crate::{Secret, is_header_text};
 
-/// Longest text of Vault's own words in an error.
+/// Maximum length of Vault's own words in an error, in characters.
 const MAX_WORDS: usize = 400;
 
-/// How much of what Vault says is looked at, in characters, and for how many secrets: a server that is no Vault may say much.
-const MAX_SAID: usize = 4096;
+/// Maximum length of the error text that is searched for secrets, in characters. A server that is
+/// not Vault may send much more.
+const MAX_SEARCHED: usize = 4096;
+
+/// Maximum number of secrets that the error text is searched for.
 const MAX_SECRETS: usize = 256;
 
-/// A successful answer: the body, and the memory that it takes of what bodies may take.
+/// A successful answer: a JSON body, and the part of the memory limit for bodies that the body
+/// takes.
 #[derive(Debug)]
 pub struct Answer {
     body: Secret,
@@ -31,27 +36,27 @@ pub struct Envelope<'a> {
     fields: RawObject<'a>,
 }
 
-/// The token of a login or of a token's renewal.
+/// The token that a login or a token's renewal returned.
 #[derive(Debug)]
 pub struct Login {
     /// The token.
     pub token: Secret,
-    /// How long the token lives; none where it does not end.
+    /// The token's TTL; none if the token does not end.
     pub ttl: Option<Duration>,
-    /// How many requests the token is good for; 0 is any number.
+    /// The number of requests that Vault accepts the token for; 0 is no limit.
     pub uses: u64,
     /// Whether Vault renews the token.
     pub renewable: bool,
 }
 
-/// What an answer granted beside its data.
+/// What Vault granted with an answer, besides the data.
 #[derive(Debug)]
 pub enum Grant {
     /// A lease.
     Lease(LeaseGrant),
     /// A certificate without a lease.
-    Certificate(IssuedCertificate),
-    /// A token of Vault's own.
+    Certificate(CertificateGrant),
+    /// A Vault token.
     Token,
     /// Nothing was issued.
     Nothing,
@@ -60,23 +65,24 @@ pub enum Grant {
 /// A lease that was granted: Vault revokes what was issued when the lease ends.
 #[derive(Debug)]
 pub struct LeaseGrant {
-    /// The lease's id, `lease_id`.
+    /// The lease ID, `lease_id`.
     pub id: String,
-    /// How long the lease lives.
+    /// The lease's TTL.
     pub duration: Duration,
     /// Whether Vault renews the lease.
     pub renewable: bool,
 }
 
-/// A certificate that was issued, which has an end and no lease.
+/// A certificate that Vault issued without a lease.
 #[derive(Debug)]
-pub struct IssuedCertificate {
+pub struct CertificateGrant {
     /// The end of its validity, in seconds since 1970.
     pub expiration: u64,
 }
 
 impl Answer {
-    /// Returns the answer of a success, or the failure. `secrets` are cut from Vault's words.
+    /// Returns the answer of a response with a success status, else the failure. The values of
+    /// `secrets` are removed from Vault's error text.
     pub(crate) fn new(
         status: u16,
         headers: &HeaderMap,
@@ -100,8 +106,7 @@ impl Answer {
         }
     }
 
-    /// Returns an answer of a body whose memory is counted elsewhere. The body is one that an answer had
-    /// before.
+    /// Returns the answer that had this body before. The caller counts the memory of the body.
     #[must_use]
     pub fn from_body(body: Secret) -> Self {
         Self { body, _bytes: BodyBytes::default() }
@@ -113,13 +118,14 @@ impl Answer {
         &self.body
     }
 
-    /// Returns the body, and gives back its memory.
+    /// Returns the body, and releases the memory that was counted for the body.
     #[must_use]
     pub fn into_body(self) -> Secret {
         self.body
     }
 
-    /// Returns what the answer granted. A certificate is looked for only where the request may have `issued` one.
+    /// Returns what Vault granted with the answer. A certificate counts only if `issued`: the
+    /// request was a POST or PUT.
     #[must_use]
     pub fn grant(&self, issued: bool) -> Grant {
         let envelope = self.envelope();
@@ -146,13 +152,14 @@ impl Answer {
 }
 
 impl<'a> Envelope<'a> {
-    /// Returns a field that is there and not null.
+    /// Returns a field; none if the field is missing or null.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a RawValue> {
         self.fields.get(name).copied().filter(|value| value.get() != "null")
     }
 
-    /// Returns the lease that the answer brought. A KV v1 answer has a `lease_duration`, but no `lease_id`.
+    /// Returns the lease that came with the answer. A KV v1 answer has a `lease_duration`, but no
+    /// `lease_id`, and so no lease.
     #[must_use]
     pub fn lease(&self) -> Option<LeaseGrant> {
         let id: String = serde_json::from_str(self.field("lease_id")?.get()).ok()?;
@@ -163,18 +170,18 @@ impl<'a> Envelope<'a> {
 
     /// Returns the certificate in the answer of a PKI engine's `issue` or `sign`
     /// (<https://developer.hashicorp.com/vault/api-docs/secret/pki#generate-certificate-and-key>).
-    fn certificate(&self) -> Option<IssuedCertificate> {
+    fn certificate(&self) -> Option<CertificateGrant> {
         let data = json::object(self.field("data")?)?;
         let has = |name: &str| data.get(name).is_some_and(|raw| raw.get().starts_with("\""));
         let expiration = data.get("expiration")?.get().parse().ok()?;
-        (has("certificate") && has("serial_number")).then_some(IssuedCertificate { expiration })
+        (has("certificate") && has("serial_number")).then_some(CertificateGrant { expiration })
     }
 
-    /// Returns the login in an answer; nothing where it holds no token.
+    /// Returns the login in the answer's `auth`; none if the answer has no usable token.
     #[must_use]
     pub fn login(&self) -> Option<Login> {
         #[derive(Deserialize)]
-        struct Lifetime {
+        struct LoginFields {
             #[serde(default)]
             lease_duration: u64,
             #[serde(default)]
@@ -185,7 +192,7 @@ impl<'a> Envelope<'a> {
 
         let auth = self.field("auth")?;
         let token = json::string(json::object(auth)?.get("client_token")?)?;
-        let lifetime: Lifetime = serde_json::from_str(auth.get()).ok()?;
+        let lifetime: LoginFields = serde_json::from_str(auth.get()).ok()?;
         let ttl = Some(Duration::from_secs(lifetime.lease_duration)).filter(|ttl| !ttl.is_zero());
         let usable = token.expose_str().is_some_and(is_header_text);
         usable.then_some(Login { token, ttl, uses: lifetime.num_uses, renewable: lifetime.renewable })
@@ -203,10 +210,10 @@ fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[Secret]) 
     }
 }
 
-/// Vault's `errors`, on one line, shortened, without any of `secrets`.
+/// Returns Vault's `errors` on one line, shortened, without the values of `secrets`.
 fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
     let errors: Vec<String> = serde_json::from_str(fields.get("errors")?.get()).ok()?;
-    let said: String = errors.join("; ").chars().take(MAX_SAID).collect();
+    let said: String = errors.join("; ").chars().take(MAX_SEARCHED).collect();
     if secrets.len() > MAX_SECRETS {
         return Some("(left out: too many arguments to look for in it)".to_owned());
     }
@@ -214,7 +221,7 @@ fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
     let words = secrets.fold(said, |words, secret| {
         let cut = words.len();
         let mut without = words.replace(secret, "[redacted]");
-        // no longer than before: a secret may be a part of the mark itself
+        // a secret that is part of "[redacted]" must not make the text longer and longer
         while without.len() > cut {
             without.pop();
         }
@@ -226,10 +233,11 @@ fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
     Some(short).filter(|words| !words.is_empty())
 }
 
-/// KV v2 answers 404 for a deleted or destroyed version, with metadata in place of the data.
+/// Returns what happened to a version that was deleted or destroyed. KV v2 answers with HTTP 404
+/// then, and with metadata in place of the data.
 fn deleted(fields: &RawObject<'_>) -> Option<String> {
     #[derive(Deserialize)]
-    struct Metadata {
+    struct VersionMetadata {
         version: u64,
         #[serde(default)]
         deletion_time: String,
@@ -238,7 +246,7 @@ fn deleted(fields: &RawObject<'_>) -> Option<String> {
     }
 
     let data = json::object(fields.get("data")?)?;
-    let metadata: Metadata = serde_json::from_str(data.get("metadata")?.get()).ok()?;
+    let metadata: VersionMetadata = serde_json::from_str(data.get("metadata")?.get()).ok()?;
     let version = metadata.version;
     if metadata.destroyed {
         return Some(format!("version {version} was destroyed"));
@@ -269,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_needs_a_token() {
+    fn an_answer_without_a_usable_token_is_no_login() {
         let login = |body| answer(200, body).expect("an answer").envelope().login();
         let full =
             login(r#"{"auth":{"client_token":"t","lease_duration":60,"num_uses":2}}"#).expect("a login");
@@ -287,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn vaults_words_come_on_one_line_without_the_token() {
+    fn vaults_error_text_is_on_one_line_without_the_token() {
         let Err(Failure::Refused(refusal)) =
             answer(400, r#"{"errors":["1 error occurred:\n\t* bad hvs.token\n\n"]}"#)
         else {
@@ -297,9 +305,9 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_vault_does_not_know_is_told_from_one_that_may_not() {
+    fn an_unknown_token_and_a_denial_by_policy_are_distinguished() {
         let kind = |status, body| answer(status, body).expect_err("a refusal").classify();
-        // OpenBao, and Vault before 1.17; then Vault since
+        // the first is of OpenBao and Vault before 1.17, the second of later versions of Vault
         for unknown in [
             r#"{"errors":["permission denied"]}"#,
             r#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#,
@@ -309,11 +317,11 @@ mod tests {
         let policy = r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#;
         assert_eq!(kind(403, policy), FailureKind::DeniedByPolicy);
         assert_eq!(kind(403, "RBAC: access denied"), FailureKind::DeniedByProxy);
-        assert_eq!(kind(400, "<html>"), FailureKind::Final, "nor is that Vault's word");
+        assert_eq!(kind(400, "<html>"), FailureKind::Final, "HTML is not from Vault");
     }
 
     #[test]
-    fn many_secrets_in_many_words_cost_little() {
+    fn removing_many_secrets_from_a_long_text_is_bounded() {
         let secrets = vec![Secret::from("reda"); 200];
         let body = Secret::new(format!(r#"{{"errors":["{}"]}}"#, "reda".repeat(100_000)));
         let answer = Answer::new(400, &HeaderMap::new(), body, BodyBytes::default(), &secrets);
@@ -322,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_version_is_told_from_a_path_with_nothing() {
+    fn a_deleted_version_and_an_empty_path_are_distinguished() {
         let deleted = |body: &str| match answer(404, body) {
             Err(Failure::Refused(refusal)) => refusal.deleted,
             other => panic!("a refusal, not {other:?}"),
@@ -335,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_of_vaults_is_said_to_be_none() {
+    fn a_body_that_vault_would_not_send_is_a_failure() {
         assert_eq!(answer(204, "").expect_err("empty"), Failure::Empty(204));
         assert_eq!(answer(200, " ").expect_err("empty"), Failure::Empty(200));
         for body in ["<html>", "[]", "\"x\"", "{", "null"] {

@@ -1,4 +1,5 @@
-//! The requests that Coffer makes of Vault, repeated only where nothing can be issued twice.
+//! The requests that Coffer sends to Vault. A request is sent again only if Vault cannot issue
+//! something twice.
 
 use std::slice;
 use std::time::Duration;
@@ -16,27 +17,29 @@ use zeroize::Zeroize;
 use crate::answer::{Answer, LeaseGrant, Login};
 use crate::{Failure, FailureKind, Method, Refusal, Request, Secret, TargetHandle, json};
 
-/// Waits between tries, doubled each time and spread at random.
+/// Wait before the first retry. The wait doubles with each retry, with jitter.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Maximum wait before a retry.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// A Vault server and one of its namespaces.
+/// A namespace of a Vault server.
 #[derive(Clone, Copy)]
 pub struct VaultNamespace<'a> {
     /// The server.
     pub target: &'a TargetHandle,
-    /// The namespace; none for the root namespace.
+    /// The namespace; none is the root namespace.
     pub namespace: Option<&'a str>,
 }
 
-/// A Vault server and one of its namespaces, for requests that end by a deadline.
+/// A namespace of a Vault server, for requests that end by a deadline.
 #[derive(Clone, Copy)]
 pub struct Vault<'a> {
     at: VaultNamespace<'a>,
     deadline: Instant,
 }
 
-/// What a request to Vault is for.
+/// The purpose of a request to Vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
     /// A login.
@@ -45,7 +48,7 @@ pub enum RequestKind {
     Read,
     /// A POST or PUT of a class.
     Issue,
-    /// A question about a token or a lease.
+    /// A lookup of a token or a lease.
     Lookup,
     /// A renewal of a token or a lease.
     Renew,
@@ -53,14 +56,14 @@ pub enum RequestKind {
     Revoke,
 }
 
-/// Sees every request to Vault, for metrics.
+/// Observes every request to Vault, for metrics.
 pub trait RequestObserver: Send + Sync {
-    /// A request ended with this HTTP status; none where no complete answer came.
+    /// Notes that a request ended with this HTTP status; none if no complete answer came.
     fn request_ended(&self, kind: RequestKind, status: Option<u16>);
 }
 
 impl<'a> VaultNamespace<'a> {
-    /// Returns Vault for requests that end by `deadline`.
+    /// Returns a client for requests that end by `deadline`.
     #[must_use]
     pub fn until(self, deadline: Instant) -> Vault<'a> {
         Vault { at: self, deadline }
@@ -68,22 +71,22 @@ impl<'a> VaultNamespace<'a> {
 }
 
 impl<'a> Vault<'a> {
-    /// Returns the connections that the requests go over.
+    /// Returns the connections to the server.
     #[must_use]
     pub fn target(&self) -> &'a TargetHandle {
         self.at.target
     }
 
-    /// Returns the namespace; none for the root namespace.
+    /// Returns the namespace; none is the root namespace.
     #[must_use]
     pub fn namespace(&self) -> Option<&'a str> {
         self.at.namespace
     }
 
-    /// Makes a request of a class.
+    /// Sends a request of a class, and retries it where nothing can be issued twice.
     ///
     /// # Errors
-    /// [`Failure`], in whose words of Vault neither token nor arguments of the request appear.
+    /// [`Failure`], without the token and without the arguments of the request.
     pub async fn read(&self, request: &Request, token: &Secret) -> Result<Answer, Failure> {
         let kind = if request.issues() { RequestKind::Issue } else { RequestKind::Read };
         let mut secrets = request.body.as_ref().map(json::strings).unwrap_or_default();
@@ -107,17 +110,19 @@ impl<'a> Vault<'a> {
         answer.envelope().login().ok_or_else(|| Failure::NotVault("a login that holds no token".to_owned()))
     }
 
-    /// Asks Vault whether it knows the token. Anything but Vault's clear no counts as a yes.
+    /// Returns whether Vault knows the token. Only an answer that the token is unknown counts as a
+    /// no.
     pub async fn knows_token(&self, token: &Secret) -> bool {
         let request = Request::get("auth/token/lookup-self");
         let answer = self.send_once(RequestKind::Lookup, &request, token).await;
         !matches!(answer, Err(failure) if failure.classify() == FailureKind::TokenUnknown)
     }
 
-    /// Renews the token (<https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self>).
+    /// Renews a token
+    /// (<https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self>).
     ///
     /// # Errors
-    /// [`Failure`], also where the answer holds no token.
+    /// [`Failure`], also if the answer has no token.
     pub async fn renew_token(&self, token: &Secret) -> Result<Login, Failure> {
         let request = Request { method: Method::Post, ..Request::get("auth/token/renew-self") };
         let answer = self.send_once(RequestKind::Renew, &request, token).await?;
@@ -127,24 +132,25 @@ impl<'a> Vault<'a> {
     /// Renews a lease (<https://developer.hashicorp.com/vault/api-docs/system/leases#renew-lease>).
     ///
     /// # Errors
-    /// [`Failure`], also where the answer holds no lease.
+    /// [`Failure`], also if the answer has no lease.
     pub async fn renew_lease(&self, token: &Secret, id: &str) -> Result<LeaseGrant, Failure> {
         let answer =
             self.send_once(RequestKind::Renew, &lease_request("sys/leases/renew", id), token).await?;
         answer.envelope().lease().ok_or_else(|| Failure::NotVault("a renewal that holds no lease".to_owned()))
     }
 
-    /// Asks Vault whether it has lost the lease. Anything but Vault's clear word of that counts as a no.
+    /// Returns whether Vault has lost a lease. Only an answer with HTTP 400 and Vault's own words
+    /// counts as a yes.
     pub async fn has_lost_lease(&self, token: &Secret, id: &str) -> bool {
         let answer =
             self.send_once(RequestKind::Lookup, &lease_request("sys/leases/lookup", id), token).await;
         matches!(answer, Err(failure) if failure.classify() == FailureKind::BadRequest)
     }
 
-    /// Revokes the token, and what was issued to it.
+    /// Revokes a token, and everything that was issued to the token.
     ///
     /// # Errors
-    /// [`Failure`]; the token may live on.
+    /// [`Failure`]; the token may still be valid.
     pub async fn revoke_token(&self, token: &Secret) -> Result<(), Failure> {
         let request = Request { method: Method::Post, ..Request::get("auth/token/revoke-self") };
         match self.send_once(RequestKind::Revoke, &request, token).await {
@@ -153,8 +159,8 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// Sends a request: a GET or LIST again after a failure that may pass, a POST or PUT again only where no
-    /// connection was made.
+    /// Sends a request with retries: a GET or LIST after a temporary failure, a POST or PUT only if
+    /// no connection was made.
     async fn send_with_retries(
         &self,
         kind: RequestKind,
@@ -179,7 +185,7 @@ impl<'a> Vault<'a> {
             .await
     }
 
-    /// Returns how long to wait before the next try; nothing where the deadline comes first.
+    /// Returns how long to wait before the next retry; none if the deadline comes first.
     fn wait_before_retry(&self, failure: &Failure, wait: Option<Duration>) -> Option<Duration> {
         let asked = match failure {
             Failure::Refused(Refusal { retry_after, .. }) => *retry_after,
@@ -216,7 +222,7 @@ impl<'a> Vault<'a> {
     fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<reqwest::Request, Failure> {
         let mut middleware = EndpointMiddleware {
             token: token.and_then(Secret::expose_str).unwrap_or_default().to_owned(),
-            // the target's base ends in /v1
+            // the base URL of the target ends in /v1 already
             version: String::new(),
             wrap: None,
             namespace: self.at.namespace.map(ToOwned::to_owned),
@@ -242,8 +248,10 @@ fn lease_request(path: &str, id: &str) -> Request {
     Request::with_body(Method::Put, path, body)
 }
 
-/// Any request to Vault, as `vaultrs` wants it. Its own typed requests fail on answers that Vault does send,
-/// and print what they hold.
+/// Any request to Vault as an endpoint of `vaultrs`.
+///
+/// The typed requests of `vaultrs` are not used: they fail on valid answers of Vault, and their
+/// `Debug` output contains secrets.
 struct VaultEndpoint<'a>(&'a Request);
 
 impl Endpoint for VaultEndpoint<'_> {

@@ -1,89 +1,92 @@
-//! Why a target cannot be reached at all: its settings are wrong, or there are too many targets.
+//! Errors before any request: the settings of a target are wrong, or there are too many targets.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use crate::tls::{MAX_FILE_BYTES, MAX_FILES};
 use crate::{Address, TlsFile};
 
-/// Why there are no connections to a target.
+/// Why connections to a target cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// A file that its TLS settings name.
+    /// A file that the TLS settings name cannot be used.
     #[error(transparent)]
     File(#[from] TlsFileError),
     /// `VAULT_CACERT_BYTES` holds no certificate.
     #[error("environment variable VAULT_CACERT_BYTES holds no PEM certificate")]
     NoPem,
-    /// The settings fit no TLS client.
+    /// The TLS client cannot be built from the settings.
     #[error("cannot set up TLS for {address}: {}", root_cause(source))]
     Setup {
         /// The server.
         address: Address,
-        /// What the HTTP client says.
+        /// The error of the HTTP client.
         source: reqwest::Error,
     },
-    /// The proxy is no URL.
+    /// The proxy is not a URL.
     #[error("the proxy of the environment (VAULT_PROXY_ADDR, HTTPS_PROXY…) is no URL")]
     Proxy(#[source] reqwest::Error),
     /// The TLS server name is an IP address.
     #[error("the TLS server name {0:?} is an IP address: use it as vaultAddress")]
     ServerNameIsAddress(String),
-    /// The TLS server name is no host name.
+    /// The TLS server name is not a host name.
     #[error("the TLS server name {0:?} is no host name")]
     ServerNameInvalid(String),
-    /// All places for targets are in use.
+    /// The maximum number of targets is in use.
     #[error("{0} Vault addresses are in use at once on this node; the mount is tried again")]
     TooMany(usize),
 }
 
 /// Why a file cannot be used for TLS.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{} cannot be used: {problem}", named(file), file.path.display())]
 pub struct TlsFileError {
-    /// The file, and the class's parameter that names it.
+    /// The file, and the parameter of the class that names the file.
     pub file: TlsFile,
-    /// What is wrong.
+    /// The problem of the file.
     #[source]
     pub problem: FileProblem,
 }
 
-/// What is wrong with a file.
+/// The problem of a file that cannot be used for TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum FileProblem {
-    /// The system refuses to read it.
+    /// The operating system refuses to read the file.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// A class must not name it.
+    /// The file lies in a directory whose files a class must not name.
     #[error("it lies in a directory of the node agent's own")]
     Protected,
-    /// It is a device, a directory or too large.
+    /// The file is a device, a directory or too large.
     #[error("it is no regular file of at most {} MiB", MAX_FILE_BYTES >> 20)]
     NotRegular,
-    /// It holds no certificate.
+    /// The file holds no certificate.
     #[error("it holds no PEM certificate")]
     NoCertificate,
-    /// It is a directory of too many files.
+    /// The directory holds too many files.
     #[error("it holds more than {MAX_FILES} files")]
     TooManyFiles,
-    /// Certificate and key do not make a client certificate.
+    /// The certificate or the key is not PEM, or the key belongs to another certificate.
     #[error("it is no PEM certificate, or {} no key of it", key.display())]
     NoIdentity {
-        /// The key's file.
+        /// The file of the key.
         key: PathBuf,
     },
 }
 
-/// How a message begins: with the class's parameter that names the file, where one does.
-fn named(file: &TlsFile) -> String {
-    match &file.parameter {
-        Some(parameter) => format!("parameter {parameter:?}: "),
-        None => "TLS file ".to_owned(),
+impl fmt::Display for TlsFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, problem) = (self.file.path.display(), &self.problem);
+        match &self.file.parameter {
+            Some(parameter) => write!(f, "parameter {parameter:?}: {path} cannot be used: {problem}"),
+            None => write!(f, "TLS file {path} cannot be used: {problem}"),
+        }
     }
 }
 
-/// Returns the innermost cause of a library's error: what the operating system or TLS said, without URLs.
+/// Returns the text of an error's innermost source: what the operating system or TLS reports,
+/// without URLs.
 #[must_use]
 pub fn root_cause(error: &dyn StdError) -> String {
     let mut cause = error;

@@ -1,4 +1,5 @@
-//! One exchange over HTTP: limits, one redirect, a body with an end.
+//! One HTTP request and its response, with limits: time, at most one redirect, and bytes of the
+//! body.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,16 +13,18 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{Failure, Secret, TargetHandle, root_cause};
 
-/// Largest body of one answer, in bytes: twice what a driver takes, since JSON is longer than its values.
+/// Maximum size of an answer's body, in bytes: twice what a driver accepts, since JSON is longer
+/// than the values in it.
 pub const MAX_BODY: usize = 8 << 20;
 
-/// How long an answer waits for memory that other answers take.
+/// Maximum wait for memory that the bodies of other answers take.
 const MEMORY_WAIT: Duration = Duration::from_secs(10);
 
-/// Bytes of each body that are not counted: a small answer never waits behind large ones.
+/// Size up to which a body is not counted, in bytes, so that a small answer never waits behind
+/// large ones.
 const FREE_BYTES: usize = 16 << 10;
 
-/// How long a body may take after its headers.
+/// Maximum time between the headers of an answer and the end of its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Status, headers and body of an answer.
@@ -33,7 +36,7 @@ pub(crate) struct Exchange {
 }
 
 impl TargetHandle {
-    /// Sends a request and reads the whole answer, all before `deadline`.
+    /// Sends a request and reads the whole answer before `deadline`.
     pub(crate) async fn exchange(
         &self,
         mut request: Request,
@@ -97,8 +100,8 @@ impl TargetHandle {
         })
     }
 
-    /// Reads the body. Its whole length counts against this server's memory, and what has come of it against
-    /// the memory of all servers.
+    /// Reads the body of an answer. The announced length counts against the memory limit of this
+    /// server, the bytes that have arrived against the limit of all servers.
     async fn read(&self, mut response: Response) -> Result<Exchange, Failure> {
         let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced.is_some_and(|length| length > MAX_BODY) {
@@ -128,7 +131,7 @@ impl TargetHandle {
     }
 }
 
-/// The memory that a body takes of what bodies may take, given back when dropped.
+/// The part of the memory limits that a body takes, released when dropped.
 #[derive(Debug, Default)]
 pub struct BodyBytes {
     own: Option<OwnedSemaphorePermit>,
@@ -136,7 +139,8 @@ pub struct BodyBytes {
 }
 
 impl BodyBytes {
-    /// Takes memory of the server's own, once and whole: bodies that each had a part would wait for each other.
+    /// Takes memory from the limit of the server, once and for the whole body. Bodies that each had
+    /// a part could wait for each other forever.
     async fn reserve(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
         if self.own.is_none() {
             self.own = Some(take(&target.limits.bytes, bytes).await?);
@@ -144,7 +148,7 @@ impl BodyBytes {
         Ok(())
     }
 
-    /// Raises the part of all servers' memory to what has come.
+    /// Raises the part of the limit of all servers to the bytes that have arrived.
     async fn cover(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
         let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let more = take(&target.all_bytes, bytes.saturating_sub(held)).await?;
@@ -155,7 +159,7 @@ impl BodyBytes {
         Ok(())
     }
 
-    /// Gives back what was reserved and did not come.
+    /// Releases the bytes that were reserved and did not arrive.
     fn settle(&mut self, bytes: usize) {
         if let Some(own) = &mut self.own {
             drop(own.split(own.num_permits().saturating_sub(bytes)));
@@ -174,7 +178,10 @@ async fn take(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePer
 /// A redirect without a usable address.
 struct Nowhere;
 
-/// Returns where a redirect leads; nothing where the answer is no redirect, `Err` where it leads nowhere.
+/// Returns the target of a redirect; none if the response is no redirect.
+///
+/// # Errors
+/// [`Nowhere`], inside the option, if the redirect has no usable address.
 fn redirect(response: &Response) -> Option<Result<Url, Nowhere>> {
     if !matches!(
         response.status(),

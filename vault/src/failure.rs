@@ -1,14 +1,14 @@
-//! A request to Vault that brought no usable answer, before it is known for which object it was made.
+//! Failures of requests to Vault, and what each failure means for the next step.
 
 use std::time::Duration;
 
-/// Why a request failed. It holds no byte of a body but Vault's own error words.
+/// Why a request failed. The only part of a body in a failure is Vault's own error text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No connection was made; nothing was sent.
     #[error("no connection: {0}")]
     Unreachable(String),
-    /// Address and path make no URL.
+    /// Address and path do not make a URL.
     #[error("address and path make no URL")]
     NoRequest,
     /// The connection broke after the request was sent.
@@ -23,13 +23,13 @@ pub enum Failure {
     /// The answer is larger than [`MAX_BODY`](crate::MAX_BODY).
     #[error("the answer is too large")]
     TooLarge,
-    /// The bodies of other answers take all the memory that bodies may take.
+    /// The bodies of other answers take all memory that is allowed for bodies.
     #[error("too many bytes of other answers are in memory")]
     OutOfMemory,
     /// A success with an empty body.
     #[error("HTTP {0} with an empty body")]
     Empty(u16),
-    /// A success whose body no Vault would send.
+    /// A success with a body that Vault does not send, with a description of the body.
     #[error("not an answer of Vault: {0}")]
     NotVault(String),
     /// A redirect that must not be followed, with the reason.
@@ -42,37 +42,38 @@ pub enum Failure {
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// Vault's own words, on one line, without any secret of the request.
+    /// Vault's own error text, on one line, without secrets of the request.
     pub words: Option<String>,
     /// How long Vault asks to wait.
     pub retry_after: Option<Duration>,
-    /// A version of a KV v2 secret that was deleted, and when.
+    /// The version of a KV v2 secret that was deleted or destroyed, as a text.
     pub deleted: Option<String>,
 }
 
-/// What a failure means for what is done next.
+/// What a failure means for the next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// Nothing was sent: any request may be made again.
+    /// Nothing was sent: any request may be sent again.
     NotSent,
-    /// Vault may have done what it was asked for, and nobody has its answer.
+    /// The answer was lost, and Vault may have executed the request.
     AnswerLost,
-    /// 412, 429 or 5xx: a GET may be made again.
+    /// HTTP 412, 429 or 5xx: a GET or LIST may be sent again.
     Temporary,
-    /// 403: Vault says that it does not know the token.
+    /// HTTP 403: Vault does not know the token.
     TokenUnknown,
-    /// 403: Vault knows the token, and its policies deny the request.
+    /// HTTP 403: Vault knows the token, and the token's policies deny the request.
     DeniedByPolicy,
-    /// 403 without Vault's words, as a proxy answers: it says nothing about the token.
+    /// HTTP 403 without Vault's words, as a proxy answers. The token may still be valid.
     DeniedByProxy,
-    /// 400 in Vault's words. Of a lease: Vault does not know it, renews it no further, or its engine failed.
+    /// HTTP 400 with Vault's words. For a lease: Vault does not know the lease, renews the lease no
+    /// further, or the engine failed.
     BadRequest,
-    /// Anything else; the same request would fail again.
+    /// Any other failure: the same request would fail again.
     Final,
 }
 
 impl Failure {
-    /// Returns what the failure means: the one place where that is decided.
+    /// Returns what the failure means for the next step. No other code decides this.
     #[must_use]
     pub fn classify(&self) -> FailureKind {
         match self {
@@ -85,7 +86,7 @@ impl Failure {
 }
 
 impl FailureKind {
-    /// Returns whether another token may do better.
+    /// Returns whether the same request with another token may succeed (HTTP 403).
     #[must_use]
     pub fn is_denial(self) -> bool {
         matches!(self, Self::TokenUnknown | Self::DeniedByPolicy | Self::DeniedByProxy)
@@ -105,11 +106,14 @@ impl Refusal {
     }
 }
 
-/// Returns whether these are Vault's words for a token that it does not know. OpenBao, and Vault before 1.17,
-/// say it in bare words that no policy's denial has; later versions name the token. Vault gives no other sign
+/// Returns whether Vault's words mean that the token is unknown, and not a denial by a policy.
+///
+/// OpenBao, and Vault before 1.17, answer with "permission denied" alone, which a denial by a
+/// policy never is. Later versions of Vault add "invalid token". The answer has no other sign
 /// (<https://developer.hashicorp.com/vault/docs/concepts/tokens#error-responses>).
 fn names_unknown_token(words: &str) -> bool {
-    // several errors come as a list: "2 errors occurred: * permission denied * invalid token"
+    // Vault sends several errors as a list: "2 errors occurred: * permission denied * invalid
+    // token"
     words == "permission denied"
         || words.split(['*', ';']).any(|error| error.trim().ends_with("invalid token"))
 }
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn only_vaults_own_words_say_what_a_denial_means() {
+    fn denials_are_classified_by_vaults_own_words() {
         let policy = "1 error occurred:\n\t* permission denied\n\n";
         assert_eq!(kind(403, Some("permission denied")), FailureKind::TokenUnknown);
         assert_eq!(
@@ -138,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_that_may_pass_are_told_from_those_that_do_not() {
+    fn temporary_statuses_and_final_ones_are_distinguished() {
         for status in [412, 429, 500, 503, 599] {
             assert_eq!(kind(status, Some("sealed")), FailureKind::Temporary, "{status}");
         }
@@ -148,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_nobody_has_may_have_had_an_effect() {
+    fn a_lost_answer_and_a_request_that_was_not_sent_are_distinguished() {
         for failure in
             [Failure::Broken(String::new()), Failure::TimedOut, Failure::TooLarge, Failure::OutOfMemory]
         {

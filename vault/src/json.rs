@@ -1,4 +1,5 @@
-//! JSON that is read without leaving a copy of a secret behind, and strings written into it.
+//! JSON that may hold secrets: read without a copy that is not wiped, and written as Go writes
+//! strings.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,19 +9,21 @@ use serde_json::value::RawValue;
 
 use crate::Secret;
 
-/// How deep [`strings`] looks into a text.
+/// Maximum nesting depth at which [`strings`] finds strings.
 const MAX_DEPTH: usize = 64;
 
-/// Shortest string that [`strings`] gives, in bytes: shorter ones are in every other sentence.
+/// Minimum length of the strings that [`strings`] returns, in bytes. Shorter strings occur in many
+/// error texts by chance.
 const SHORTEST: usize = 4;
 
-/// A JSON object whose values are still text: borrowed, so that no copy of a secret is left behind.
+/// The members of a JSON object, each value as unparsed JSON. All text is borrowed, so that no
+/// secret is copied.
 pub type RawObject<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-/// Returns the members of a JSON object; nothing where the text is other JSON or none.
+/// Returns the members of a JSON object; none if the value is not an object.
 #[must_use]
 pub fn object(raw: &RawValue) -> Option<RawObject<'_>> {
-    // serde's Cow<str> owns its text when it is a map's key; this wrapper borrows the text
+    // serde copies a Cow<str> that is a key of a map; this wrapper borrows the text
     #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
     #[serde(transparent)]
     struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -32,7 +35,7 @@ pub fn object(raw: &RawValue) -> Option<RawObject<'_>> {
     Some(map.into_iter().map(|(BorrowedKey(key), value)| (key, value)).collect())
 }
 
-/// Returns a JSON string, unescaped; nothing where the value is something else.
+/// Returns the unescaped text of a JSON string; none if the value is not a string.
 #[must_use]
 pub fn string(raw: &RawValue) -> Option<Secret> {
     if !raw.get().starts_with('"') {
@@ -42,7 +45,8 @@ pub fn string(raw: &RawValue) -> Option<Secret> {
     Some(Secret::new(text))
 }
 
-/// Returns the strings in a JSON text that have at least four bytes: what an error must not repeat.
+/// Returns the strings in a JSON text that have at least four bytes. An error must not repeat these
+/// strings.
 #[must_use]
 pub fn strings(json: &Secret) -> Vec<Secret> {
     fn collect(raw: &RawValue, depth: usize, found: &mut Vec<Secret>) {
@@ -63,7 +67,8 @@ pub fn strings(json: &Secret) -> Vec<Secret> {
     found
 }
 
-/// Appends a JSON string with the escapes of Go's `encoding/json`: `<`, `>` and `&` are escaped too.
+/// Appends a JSON string with the escapes of Go's `encoding/json`, which also escapes `<`, `>` and
+/// `&`.
 pub fn write_string(out: &mut Secret, text: &str) {
     out.push(b"\"");
     let mut plain = 0;
@@ -101,7 +106,7 @@ mod tests {
     use crate::Secret;
 
     #[test]
-    fn finds_the_strings_that_must_not_be_repeated() {
+    fn strings_of_at_least_four_bytes_are_found() {
         let found =
             strings(&Secret::from(r#"{"a":"hunter2","b":[{"c":"d\u0065ep"},1,"x"],"longer key":null}"#));
         assert_eq!(found, [Secret::from("hunter2"), Secret::from("deep")]);

@@ -1,10 +1,12 @@
 //! HashiCorp Vault and OpenBao over HTTP: connections, requests, answers, failures.
 //!
-//! A [`Target`] is a server and the TLS settings towards it. [`Targets`] keeps a connection pool and limits for
-//! each. A [`VaultNamespace`] is a target and a namespace of it; with a deadline it becomes a [`Vault`], which
-//! makes [`Request`]s and gives an [`Answer`] or a [`Failure`]. This crate knows nothing of Kubernetes, of
-//! SecretProviderClasses or of leases that are kept. A binary that uses it installs rustls's crypto provider
-//! first.
+//! A [`Target`] is a server and the TLS settings for connections to the server. [`Targets`] has a
+//! connection pool and limits for each target. A [`VaultNamespace`] is a target and one of its
+//! namespaces. With a deadline, a [`VaultNamespace`] becomes a [`Vault`], which sends a [`Request`]
+//! and returns an [`Answer`] or a [`Failure`].
+//!
+//! This crate knows nothing of Kubernetes, of SecretProviderClasses, or of the lease manager. A
+//! binary installs rustls's crypto provider before it uses this crate.
 
 mod address;
 mod answer;
@@ -22,7 +24,7 @@ mod target;
 mod tls;
 
 pub use address::{Address, BadAddress};
-pub use answer::{Answer, Envelope, Grant, IssuedCertificate, LeaseGrant, Login};
+pub use answer::{Answer, CertificateGrant, Envelope, Grant, LeaseGrant, Login};
 pub use client::{RequestKind, RequestObserver, Vault, VaultNamespace};
 pub use error::{FileProblem, TargetError, TlsFileError, root_cause};
 pub use exchange::{BodyBytes, MAX_BODY};
@@ -33,7 +35,9 @@ pub use settings::{ConnectionSettings, Proxy, RateLimit};
 pub use target::{Limits, Target, TargetHandle, Targets};
 pub use tls::{Authorities, ClientCertificate, Tls, TlsFile};
 
-/// Returns whether a text can be an HTTP header's value: a newline in one would be a way to add headers.
+/// Returns whether a text can be the value of an HTTP header: not empty, and printable ASCII only.
+///
+/// A line break in a value could add headers to a request.
 #[must_use]
 pub fn is_header_text(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| (0x20..0x7f).contains(&b))

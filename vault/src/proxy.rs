@@ -1,18 +1,18 @@
-//! The HTTP proxies in front of Vault.
+//! HTTP proxies for requests to Vault.
 
 use reqwest::{NoProxy, Proxy};
 
 use crate::{TargetError, settings};
 
-/// Returns the proxies that the settings name.
+/// Returns the HTTP client's proxies for the settings.
 ///
 /// # Errors
-/// [`TargetError::Proxy`] where a proxy is no URL.
+/// [`TargetError::Proxy`], if a proxy is not a URL.
 pub(crate) fn proxies(settings: Option<&settings::Proxy>) -> Result<Vec<Proxy>, TargetError> {
     let Some(settings::Proxy { http, https, except }) = settings else {
         return Ok(Vec::new());
     };
-    // as in Go, this host is never reached by a proxy that is for everything
+    // as in Go, the general proxy is never used for localhost
     let except = except
         .as_ref()
         .and_then(|except| NoProxy::from_string(&format!("{except},localhost,127.0.0.0/8,::1")));

@@ -1,4 +1,4 @@
-//! `VAULT_RATE_LIMIT`: a token bucket, as Vault's own client has one.
+//! `VAULT_RATE_LIMIT`: a token bucket, as in Vault's own client.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use crate::RateLimit;
 
-/// Hands out turns at a steady rate, with a burst allowed after rest.
+/// A token bucket that allows requests at a steady rate, and a burst after a time without requests.
 pub(crate) struct RateLimiter {
     interval: Duration,
     burst: u32,
-    /// When the bucket would be full again.
+    /// When the bucket is full again if no request is made.
     full_at: Mutex<Instant>,
 }
 
@@ -21,7 +21,8 @@ impl RateLimiter {
         Self { interval, burst: limit.burst, full_at: Mutex::new(Instant::now()) }
     }
 
-    /// Waits for the next turn. Returns false at once, and takes none, where it comes after the deadline.
+    /// Waits until the next request is allowed. Returns false at once, and takes no turn, if that
+    /// is after the deadline.
     pub(crate) async fn turn_before(&self, deadline: Instant) -> bool {
         let Some(at) = self.reserve(Instant::now(), deadline) else { return false };
         tokio::time::sleep_until(at).await;
@@ -50,7 +51,7 @@ mod tests {
     use crate::RateLimit;
 
     #[test]
-    fn a_burst_then_a_steady_rate_and_rest_refills() {
+    fn a_burst_is_followed_by_a_steady_rate_and_a_pause_refills_the_bucket() {
         let limiter = RateLimiter::new(RateLimit { per_second: 10.0, burst: 2 });
         let start = Instant::now() + Duration::from_secs(1);
         let late = start + Duration::from_secs(60);
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_wait_takes_no_turn() {
+    fn a_request_that_would_miss_its_deadline_takes_no_turn() {
         let limiter = RateLimiter::new(RateLimit { per_second: 1.0, burst: 1 });
         let start = Instant::now() + Duration::from_secs(1);
         let soon = start + Duration::from_millis(500);

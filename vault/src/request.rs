@@ -1,10 +1,10 @@
-//! A request to Vault, and what tells two requests apart.
+//! Requests to Vault, and digests by which requests are compared.
 
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
 use crate::Secret;
 
-/// One request to Vault. Two requests are equal only where everything that Vault sees is equal.
+/// A request to Vault. Two requests are equal if method, path, query and body are equal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// HTTP method.
@@ -17,21 +17,22 @@ pub struct Request {
     pub body: Option<Secret>,
 }
 
-/// The methods that a SecretProviderClass may use. DELETE and PATCH are left out: a mount is repeated again
-/// and again.
+/// The methods that a SecretProviderClass may use. DELETE and PATCH are not allowed, since a mount
+/// is repeated many times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// Reads; the default.
     Get,
     /// Lists keys.
     List,
-    /// Issues something.
+    /// Sends arguments in a body; Vault may issue something.
     Post,
-    /// Issues something.
+    /// Same as [`Method::Post`] for Vault.
     Put,
 }
 
-/// A digest of everything that Vault sees of a request: it can be kept where the request itself must not be.
+/// A SHA-256 digest of method, path, query and body. The digest may be stored where the request,
+/// which may hold secrets, must not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(pub [u8; SHA256_OUTPUT_LEN]);
 
@@ -46,7 +47,7 @@ impl Request {
         Self { method, path: path.into(), query: Vec::new(), body: Some(body) }
     }
 
-    /// Returns the digest of everything that Vault sees of the request.
+    /// Returns the digest of method, path, query and body.
     #[must_use]
     pub fn id(&self) -> RequestId {
         let arguments = self.query.len().to_be_bytes();
@@ -55,7 +56,7 @@ impl Request {
         let body = self.body.iter().map(Secret::expose);
         let mut context = Context::new(&SHA256);
         for part in parts.into_iter().chain(query).chain(body) {
-            // with its length, so that it counts which byte is of which part
+            // the length before each part makes "ab" + "c" differ from "a" + "bc"
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
@@ -64,7 +65,8 @@ impl Request {
         RequestId(id)
     }
 
-    /// Returns whether Vault makes something new at this request, so that it must not be repeated.
+    /// Returns whether Vault issues something at this request by its method: a POST or PUT, which
+    /// must not be repeated.
     #[must_use]
     pub fn issues(&self) -> bool {
         self.method.has_body()
@@ -72,7 +74,8 @@ impl Request {
 }
 
 impl Method {
-    /// Parses a class's `method`, in any case; an empty one is GET.
+    /// Parses the field `method` of a class, in upper or lower case; an empty text is GET. Returns
+    /// `None` for other methods.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text.to_ascii_uppercase().as_str() {
@@ -84,13 +87,13 @@ impl Method {
         })
     }
 
-    /// Returns whether arguments are sent with the method, as a JSON body.
+    /// Returns whether the method sends arguments as a JSON body.
     #[must_use]
     pub fn has_body(self) -> bool {
         matches!(self, Self::Post | Self::Put)
     }
 
-    /// Returns the capability that a policy has to grant for the method.
+    /// Returns the capability that a policy must grant for the method.
     #[must_use]
     pub fn capability(self) -> &'static str {
         match self {
@@ -115,21 +118,21 @@ impl Method {
 /// Why a path is refused before it is sent to Vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPath {
-    /// The path has no characters.
+    /// The path is empty.
     #[error("is empty")]
     Empty,
-    /// A control character could add a line to a request.
+    /// The path has a control character, which could add a line to a request.
     #[error("holds a control character")]
     ControlCharacter,
-    /// Such a segment could lead to another path.
+    /// The path has an empty, `.` or `..` segment, which could lead to another path.
     #[error("has an empty, \".\" or \"..\" segment")]
     Segment,
 }
 
-/// Checks a path whose segments go to Vault as they are.
+/// Checks that a path can be sent to Vault unchanged.
 ///
 /// # Errors
-/// [`BadPath`] says what is wrong with it.
+/// [`BadPath`] names the rule that the path breaks.
 pub fn check_segments(path: &str) -> Result<(), BadPath> {
     if path.is_empty() {
         return Err(BadPath::Empty);
@@ -149,7 +152,7 @@ mod tests {
     use crate::Secret;
 
     #[test]
-    fn requests_have_one_id_only_where_vault_sees_the_same() {
+    fn requests_have_the_same_id_only_if_they_are_equal() {
         let one = Request::get("a/b");
         let query = vec![("k".to_owned(), "v".to_owned())];
         let others = [

@@ -1,35 +1,35 @@
-//! The one type that holds secret bytes.
+//! The type for secret bytes.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Bytes that must not be seen: a secret's value, a token, a request body that may hold one.
+/// Bytes that must not be seen: a secret value, a token, or a body that may hold secrets.
 ///
-/// The bytes are wiped when dropped, print as `[redacted]`, and have no serialisation. Buffers of libraries
-/// on the way (HTTP, gRPC) are not wiped.
+/// The bytes are wiped when dropped, print as `[redacted]`, and have no serialization. Buffers of
+/// HTTP and gRPC libraries are not wiped.
 #[derive(Clone, Default)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Returns a secret of these bytes, taken over without a copy.
+    /// Returns a secret with these bytes. A vector or string is taken over without a copy.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(Zeroizing::new(bytes.into()))
     }
 
-    /// Returns the bytes, for the place that must use them.
+    /// Returns the secret bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// Returns the bytes as text, where they are UTF-8.
+    /// Returns the bytes as text; none if the bytes are not UTF-8.
     #[must_use]
     pub fn expose_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// Returns the bytes to a caller that sends them on; they are no longer wiped.
+    /// Returns the bytes as a vector, which is not wiped when dropped.
     #[must_use]
     pub fn into_bytes(mut self) -> Vec<u8> {
         std::mem::take(&mut *self.0)
@@ -47,7 +47,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Appends bytes. A buffer that has to grow is copied, and the old one is wiped.
+    /// Appends bytes. If the buffer has to grow, the bytes are copied and the old buffer is wiped.
     pub fn push(&mut self, more: &[u8]) {
         let needed = self.0.len() + more.len();
         if needed > self.0.capacity() {
@@ -84,13 +84,13 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn prints_nothing_of_its_bytes() {
+    fn debug_output_is_redacted() {
         assert_eq!(format!("{:?}", Secret::from("hunter2")), "[redacted]");
         assert_eq!(format!("{:#?}", Some(Secret::from("hunter2"))), "Some(\n    [redacted],\n)");
     }
 
     #[test]
-    fn grows_by_push() {
+    fn push_appends_bytes() {
         let mut secret = Secret::default();
         for part in ["ab", "", "cdefghijklmnop", "q"] {
             secret.push(part.as_bytes());

@@ -1,45 +1,47 @@
-//! What holds for the connections to every Vault server.
+//! Settings that apply to the connections to all Vault servers.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Address;
 
-/// Settings of the connections to Vault servers.
+/// Settings of the connections to all Vault servers.
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
-    /// The operator's own Vault. It always has a place among the targets, whatever addresses classes name.
+    /// The address of the operator's own Vault. This target is never refused, however many
+    /// addresses classes name.
     pub own_address: Address,
-    /// The time for one request.
+    /// Timeout of one request.
     pub request_timeout: Duration,
-    /// How often a GET or LIST is tried again.
+    /// Maximum number of retries of a failed request.
     pub max_retries: usize,
-    /// Requests a second to one target.
+    /// Limit of the requests to one target; none is no limit.
     pub rate_limit: Option<RateLimit>,
-    /// Whether Vault's redirects are followed.
+    /// Whether redirects by Vault are followed.
     pub follow_redirects: bool,
-    /// HTTP proxy in front of Vault.
+    /// HTTP proxy for requests to Vault.
     pub proxy: Option<Proxy>,
-    /// Directories whose files only the operator's TLS settings may name.
+    /// Directories whose files a class's TLS parameters must not name.
     pub protected_directories: Vec<PathBuf>,
 }
 
-/// A token bucket: `per_second` requests, at most `burst` at once.
+/// A rate limit by a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateLimit {
-    /// Requests a second.
+    /// Requests per second.
     pub per_second: f64,
-    /// Requests at once.
+    /// Maximum number of requests at once.
     pub burst: u32,
 }
 
-/// An HTTP proxy, and the hosts that are reached without it.
+/// HTTP proxies, and the hosts that are reached without a proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// The proxy for `http://` addresses.
     pub http: Option<String>,
     /// The proxy for `https://` addresses.
     pub https: Option<String>,
-    /// `NO_PROXY`, to which this host is added; none where the proxy is for Vault alone.
+    /// Hosts without a proxy, as in `NO_PROXY`; localhost is added. None if the proxy is for Vault
+    /// only.
     pub except: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! A Vault server with the TLS settings towards it, and the connections to it.
+//! Vault targets (a server with TLS settings), their connections and their limits.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,61 +16,61 @@ use crate::rate::RateLimiter;
 use crate::tls::Stamp;
 use crate::{Address, ConnectionSettings, RequestObserver, TargetError, Tls};
 
-/// A Vault server, and how it is trusted. Two classes of one target share connections.
+/// A Vault server with TLS settings. Classes with the same target share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The server.
     pub address: Address,
-    /// TLS towards the server.
+    /// TLS settings for connections to the server.
     pub tls: Tls,
 }
 
-/// Reads in progress against one server; more wait. This bounds memory, and each server has its own.
+/// Maximum number of reads in progress at one server, which bounds memory. Further reads wait.
 const READS_AT_ONCE: usize = 32;
 
-/// Renewals in progress at one server, as many that failed before, and as many revocations: few, for reads
-/// go first.
+/// Maximum number of renewals in progress at one server; the same for revocations and for retries
+/// of both. The number is low, since reads have priority.
 const BACKGROUND_AT_ONCE: usize = 8;
 
-/// Requests in progress at one server; more wait.
+/// Maximum number of requests in progress at one server. Further requests wait.
 const REQUESTS_AT_ONCE: usize = 32;
 
-/// Connections kept open between requests.
+/// Maximum number of idle connections to one server.
 const IDLE_CONNECTIONS: usize = 16;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Bytes of bodies in memory at once, over all servers.
+/// Maximum bytes of bodies in memory, for all servers together.
 const BYTES_OF_ALL: usize = 32 << 20;
 
-/// Bytes of bodies in memory at once, of one server. A Vault that announces much and sends little, or sends
-/// without end, takes only its own.
+/// Maximum bytes of bodies in memory, for one server. A server that announces long bodies, or sends
+/// without end, cannot take the memory of the others.
 const BYTES_OF_ONE: usize = 12 << 20;
 
-/// Targets that are kept; classes may name any address.
+/// Maximum number of targets with connections. Classes may name any address.
 const MAX_TARGETS: usize = 128;
 
-/// The connections to one target, and its limits.
+/// The connections to one target, and the limits of the server.
 pub struct TargetHandle {
     /// The target.
     pub target: Target,
-    /// The limits of its server.
+    /// The limits of the target's server.
     pub limits: Arc<Limits>,
     pub(crate) client: Client,
     pub(crate) base: String,
-    /// The `Host` to send where the URL's host is another name, the one that TLS is verified for.
+    /// The `Host` header, if the host in the URL is the TLS server name and not the real host.
     pub(crate) host: Option<HeaderValue>,
     pub(crate) follow_redirects: bool,
     pub(crate) max_retries: usize,
     pub(crate) request_timeout: Duration,
     pub(crate) rate: Option<RateLimiter>,
     pub(crate) observer: Arc<dyn RequestObserver>,
-    /// Memory for the bodies of all servers.
+    /// Bytes for the bodies of all servers.
     pub(crate) all_bytes: Arc<Semaphore>,
     stamp: Stamp,
 }
 
-/// What one server is limited to, whatever the TLS settings towards it.
+/// The limits of one server, shared by all targets with its address.
 pub struct Limits {
     /// Reads of classes.
     pub reads: Semaphore,
@@ -78,10 +78,10 @@ pub struct Limits {
     pub renewals: Semaphore,
     /// Revocations of tokens.
     pub revocations: Semaphore,
-    /// Renewals and revocations that failed before: an engine that hangs holds up no other.
+    /// Retries of renewals and revocations. These may hang, and must not delay first tries.
     pub retries: Semaphore,
     pub(crate) requests: Semaphore,
-    /// Memory for bodies.
+    /// Bytes for bodies.
     pub(crate) bytes: Arc<Semaphore>,
 }
 
@@ -99,7 +99,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Returns whether nothing is in progress at the server.
+    /// Returns whether no request is in progress at the server.
     fn are_unused(&self) -> bool {
         let background = [&self.renewals, &self.revocations, &self.retries];
         self.reads.available_permits() == READS_AT_ONCE
@@ -108,7 +108,7 @@ impl Limits {
     }
 }
 
-/// All targets in use.
+/// The targets in use, each with its connections.
 pub struct Targets {
     settings: ConnectionSettings,
     observer: Arc<dyn RequestObserver>,
@@ -117,18 +117,18 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Returns no targets yet; `observer` sees every request to them.
+    /// Returns an empty set of targets. `observer` observes every request.
     #[must_use]
     pub fn new(settings: ConnectionSettings, observer: Arc<dyn RequestObserver>) -> Self {
         let bytes = Arc::new(Semaphore::new(BYTES_OF_ALL));
         Self { settings, observer, bytes, known: Mutex::default() }
     }
 
-    /// Returns the connections to `target`: made at first use, and made anew when a file behind its TLS
-    /// settings changed.
+    /// Returns the connections to `target`. The connections are set up at first use, and again
+    /// after a file that the TLS settings name changed.
     ///
     /// # Errors
-    /// [`TargetError`] where the settings are wrong, or all places are in use.
+    /// [`TargetError`], if the settings are wrong or too many targets are in use.
     pub fn handle(&self, target: &Target) -> Result<Arc<TargetHandle>, TargetError> {
         let stamp = target.tls.stamp();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +138,7 @@ impl Targets {
             *used = Instant::now();
             return Ok(Arc::clone(handle));
         }
-        // the operator's own Vault always has a place, whatever addresses classes name
+        // the operator's own Vault is never refused, however many addresses classes name
         if known.len() >= MAX_TARGETS && target.address != self.settings.own_address {
             evict_unused(&mut known)?;
         }
@@ -167,7 +167,7 @@ impl Targets {
                     let (real, renamed) = renamed(url, name)?;
                     base = Address::Url(renamed).base();
                     host = HeaderValue::from_str(&authority(url)).ok();
-                    // HTTP/2 takes the authority from the URL; HTTP/1.1 lets the header say it
+                    // HTTP/2 takes the authority from the URL, HTTP/1.1 from the Host header
                     builder = builder
                         .dns_resolver(Arc::new(Alias { name: name.to_lowercase(), real }))
                         .http1_only();
@@ -178,7 +178,7 @@ impl Targets {
             }
         }
         if !base.starts_with("https") {
-            // no need to read the system's authorities
+            // without TLS there is no need to load the system's authorities
             builder = builder.tls_certs_only([]);
         }
         let setup = |source| TargetError::Setup { address: target.address.clone(), source };
@@ -209,7 +209,7 @@ fn client() -> ClientBuilder {
         .no_proxy()
 }
 
-/// Evicts the target that was used longest ago, of those at whose server nothing is in progress.
+/// Removes the least recently used target, of those whose server has no request in progress.
 fn evict_unused(known: &mut HashMap<Target, (Arc<TargetHandle>, Instant)>) -> Result<(), TargetError> {
     let unused = known.iter().filter(|(_, (handle, _))| handle.limits.are_unused());
     let oldest = unused.min_by_key(|(_, (_, used))| *used).map(|(target, _)| target.clone());
@@ -218,12 +218,12 @@ fn evict_unused(known: &mut HashMap<Target, (Arc<TargetHandle>, Instant)>) -> Re
     Ok(())
 }
 
-/// Returns whether the certificate is to be verified for another name than the URL's host.
+/// Returns whether the certificate is verified for another name than the URL's host.
 fn needs_alias(url: &Url, name: &str) -> bool {
     url.scheme() == "https" && url.host_str().is_none_or(|host| !host.eq_ignore_ascii_case(name))
 }
 
-/// Returns the real host to connect to, and the URL with the name to verify as its host.
+/// Returns the real host to connect to, and the URL with the TLS server name as host.
 fn renamed(url: &Url, name: &str) -> Result<(String, Url), TargetError> {
     let real = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     if name.parse::<IpAddr>().is_ok() {
@@ -239,7 +239,7 @@ fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Resolves the name that TLS is verified for to the real host's addresses, every other name as usual.
+/// Resolves the TLS server name to the addresses of the real host, and every other name as usual.
 struct Alias {
     name: String,
     real: String,

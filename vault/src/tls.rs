@@ -1,4 +1,4 @@
-//! TLS towards a Vault server: which authorities to trust, which certificate to show.
+//! TLS settings of a Vault target: authorities, client certificate, server name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,31 +13,32 @@ use crate::error::{FileProblem, TargetError, TlsFileError};
 /// TLS settings of one Vault target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tls {
-    /// Certificate authorities to trust; without any, the system's.
+    /// Certificate authorities to trust.
     pub authorities: Authorities,
-    /// Name to verify the certificate for, and to send as SNI, in place of the address's host.
+    /// The name to verify the server certificate for, and to send as SNI; none is the host of the
+    /// address.
     pub server_name: Option<String>,
     /// Client certificate and key.
     pub client: Option<ClientCertificate>,
-    /// Whether any certificate is accepted. Never a good idea.
+    /// Whether every server certificate is accepted, which is insecure.
     pub skip_verify: bool,
 }
 
-/// Where certificate authorities come from.
+/// The source of the trusted certificate authorities.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Authorities {
-    /// The system's.
+    /// The system's authorities.
     #[default]
     System,
     /// A file of PEM certificates.
     File(TlsFile),
-    /// PEM text itself (`VAULT_CACERT_BYTES`).
+    /// PEM text (`VAULT_CACERT_BYTES`).
     Pem(String),
     /// A directory whose files are PEM certificates.
     Directory(TlsFile),
 }
 
-/// A client certificate and its key, PEM files both.
+/// The PEM files of a client certificate and its private key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientCertificate {
     /// The certificate, with its chain.
@@ -46,29 +47,30 @@ pub struct ClientCertificate {
     pub key: TlsFile,
 }
 
-/// A file that TLS settings name, and the parameter of the class that named it.
+/// A file that TLS settings name, and the parameter of the class that names the file.
 ///
-/// Who writes a class is not who runs the node: a class must not reach files that only the node agent may
-/// read, such as its own service account token.
+/// A class is written by a tenant. The class must not use files that only the node agent may read,
+/// such as the service account token of the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TlsFile {
-    /// The path as it was written.
+    /// The path as written in the settings or the class.
     pub path: PathBuf,
-    /// The class's parameter that names it; none where the operator did.
+    /// The parameter of the class that names the file; none if the operator named the file.
     pub parameter: Option<String>,
 }
 
-/// Largest file of certificates or keys, in bytes.
+/// Maximum size of a file of certificates or keys, in bytes.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Files in a directory of authorities; a system's own holds some 150.
+/// Maximum number of files in a directory of authorities. A system's own directory has about 150.
 pub(crate) const MAX_FILES: usize = 1000;
 
-/// When the files behind [`Tls`] were last changed; another stamp means they must be read again.
+/// Modification time and size of each file that [`Tls`] names. If a stamp differs, the files must
+/// be read again.
 pub(crate) type Stamp = Vec<Option<(SystemTime, u64)>>;
 
 impl Tls {
-    /// Returns the stamp of the files as they are now. A few `stat` calls; none where no file is named.
+    /// Returns the current stamp of the files, by one `stat` call per file.
     pub(crate) fn stamp(&self) -> Stamp {
         let authorities = match &self.authorities {
             Authorities::File(file) | Authorities::Directory(file) => Some(file),
@@ -82,10 +84,11 @@ impl Tls {
         authorities.into_iter().chain(client).map(stat).collect()
     }
 
-    /// Puts these settings into a client; `protected` are the directories closed to classes.
+    /// Adds the TLS settings to a client. `protected` are the directories whose files a class must
+    /// not name.
     ///
     /// # Errors
-    /// [`TargetError`] where a class names a protected file, a file cannot be read, or holds no PEM.
+    /// [`TargetError`], if a class names a protected file, or a file cannot be read or is not PEM.
     pub(crate) fn apply(
         &self,
         builder: ClientBuilder,
@@ -119,7 +122,7 @@ fn read_identity(client: &ClientCertificate, protected: &[PathBuf]) -> Result<Id
     pem.push(b"\n");
     pem.push(read(&client.key, protected)?.expose());
     Identity::from_pem(pem.expose()).map_err(|_| {
-        // the library's error may quote the key
+        // the library's error is dropped, since the text may quote the key
         client.certificate.refused(FileProblem::NoIdentity { key: client.key.path.clone() })
     })
 }
@@ -154,7 +157,7 @@ fn certificates(pem: &[u8]) -> Option<Vec<Certificate>> {
     Certificate::from_pem_bundle(pem).ok().filter(|certificates| !certificates.is_empty())
 }
 
-/// Reads a regular file of sane size: a class could name a device that never ends.
+/// Reads a regular file up to the maximum size. A class could name a device that never ends.
 fn read(file: &TlsFile, protected: &[PathBuf]) -> Result<Secret, TlsFileError> {
     let path = resolve(file, protected)?;
     let metadata = fs::metadata(&path).map_err(|error| file.refused(error))?;
@@ -164,7 +167,8 @@ fn read(file: &TlsFile, protected: &[PathBuf]) -> Result<Secret, TlsFileError> {
     fs::read(&path).map(Secret::new).map_err(|error| file.refused(error))
 }
 
-/// Returns the file behind all links, which a class may name only outside the protected directories.
+/// Returns the path with all symbolic links resolved. A class may use only files outside the
+/// protected directories.
 fn resolve(file: &TlsFile, protected: &[PathBuf]) -> Result<PathBuf, TlsFileError> {
     let is_protected = |path: &Path| {
         let lies_in = |directory: &PathBuf| {
@@ -173,7 +177,8 @@ fn resolve(file: &TlsFile, protected: &[PathBuf]) -> Result<PathBuf, TlsFileErro
         };
         file.parameter.is_some() && protected.iter().any(lies_in)
     };
-    // asked before the file is looked at, so that the answer does not say what exists there
+    // checked before the file is accessed, so that the error does not reveal whether the file
+    // exists
     if is_protected(&file.path) {
         return Err(file.refused(FileProblem::Protected));
     }
@@ -186,7 +191,7 @@ mod tests {
     use super::{TlsFile, read, resolve};
 
     #[test]
-    fn a_class_cannot_reach_protected_files_by_any_way() {
+    fn a_class_cannot_use_protected_files_even_by_links_and_dots() {
         let root = tempfile::tempdir().expect("a directory");
         let own = root.path().join("own");
         std::fs::create_dir(&own).expect("a directory");

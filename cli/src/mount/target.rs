@@ -23,7 +23,7 @@ pub(crate) struct TargetDirectory {
 
 /// Why a directory cannot be filled.
 #[derive(Debug, Error)]
-pub(crate) enum TargetError {
+pub(crate) enum TargetDirectoryError {
     /// The directory has a file that no mount wrote.
     #[error("the target {} is not ours to replace: it has {found:?}, which no earlier mount wrote", directory.display())]
     Foreign {
@@ -52,16 +52,16 @@ pub(crate) enum TargetError {
 
 impl TargetDirectory {
     /// Accepts a directory that is absent, empty, or has only files of an earlier mount.
-    pub(crate) fn open(path: &Path) -> Result<Self, TargetError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, TargetDirectoryError> {
         let directory = resolve(path)?;
         let parent = match directory.parent() {
             Some(parent) if directory.is_dir() || !directory.exists() => parent.to_owned(),
-            _ => return Err(TargetError::Irreplaceable(directory)),
+            _ => return Err(TargetDirectoryError::Irreplaceable(directory)),
         };
         let ours = written(&directory)?;
         let found = files_in(&directory)?;
         if let Some(found) = found.iter().find(|file| !ours.contains(*file)) {
-            return Err(TargetError::Foreign { directory, found: found.clone() });
+            return Err(TargetDirectoryError::Foreign { directory, found: found.clone() });
         }
         Ok(Self { directory, parent, mounted: !found.is_empty() })
     }
@@ -72,7 +72,7 @@ impl TargetDirectory {
     }
 
     /// Writes all files to a new directory beside this one, which then takes this one's place.
-    pub(crate) fn write(&self, files: &[File]) -> Result<(), TargetError> {
+    pub(crate) fn write(&self, files: &[File]) -> Result<(), TargetDirectoryError> {
         // time passed while the provider was asked: look again before anything is removed
         let Self { directory, parent, mounted } = Self::open(&self.directory)?;
         let staging = tempfile::Builder::new()
@@ -99,21 +99,21 @@ impl TargetDirectory {
 
 /// Returns a directory's absolute path without symbolic links. The directory may be absent, its
 /// parent may not.
-fn resolve(path: &Path) -> Result<PathBuf, TargetError> {
+fn resolve(path: &Path) -> Result<PathBuf, TargetDirectoryError> {
     match fs::canonicalize(path) {
         Ok(directory) => return Ok(directory),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(failed("find", path)(error)),
     }
     let Some(name) = path.file_name() else {
-        return Err(TargetError::Irreplaceable(path.to_owned()));
+        return Err(TargetDirectoryError::Irreplaceable(path.to_owned()));
     };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(fs::canonicalize(parent).map_err(failed("find", parent))?.join(name))
 }
 
 /// Returns the files that an earlier mount wrote to a directory, with the marker.
-fn written(directory: &Path) -> Result<BTreeSet<PathBuf>, TargetError> {
+fn written(directory: &Path) -> Result<BTreeSet<PathBuf>, TargetDirectoryError> {
     let marker = directory.join(MARKER);
     let list = match fs::read(&marker) {
         Ok(list) => list,
@@ -127,7 +127,7 @@ fn written(directory: &Path) -> Result<BTreeSet<PathBuf>, TargetError> {
 }
 
 /// Returns every file in a directory and in the directories below, as relative paths.
-fn files_in(directory: &Path) -> Result<Vec<PathBuf>, TargetError> {
+fn files_in(directory: &Path) -> Result<Vec<PathBuf>, TargetDirectoryError> {
     let mut files = Vec::new();
     let mut open = vec![PathBuf::new()];
     while let Some(inside) = open.pop() {
@@ -145,9 +145,9 @@ fn files_in(directory: &Path) -> Result<Vec<PathBuf>, TargetError> {
     Ok(files)
 }
 
-fn write_file(directory: &Path, file: &File) -> Result<(), TargetError> {
+fn write_file(directory: &Path, file: &File) -> Result<(), TargetDirectoryError> {
     if file.path == MARKER {
-        return Err(TargetError::Reserved);
+        return Err(TargetDirectoryError::Reserved);
     }
     let path = directory.join(&file.path);
     if let Some(parent) = path.parent() {
@@ -159,25 +159,25 @@ fn write_file(directory: &Path, file: &File) -> Result<(), TargetError> {
     fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(failed("set the mode of", &path))
 }
 
-fn write_marker(directory: &Path, files: &[File]) -> Result<(), TargetError> {
+fn write_marker(directory: &Path, files: &[File]) -> Result<(), TargetDirectoryError> {
     let path = directory.join(MARKER);
     let list: Vec<_> = files.iter().map(|file| &file.path).collect();
     let list = serde_json::to_vec(&list).map_err(|error| failed("write", &path)(error.into()))?;
     create(&path, &list)
 }
 
-fn create(path: &Path, contents: &[u8]) -> Result<(), TargetError> {
+fn create(path: &Path, contents: &[u8]) -> Result<(), TargetDirectoryError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(contents)).map_err(failed("write", path))
 }
 
-fn make_directory(path: &Path) -> Result<(), TargetError> {
+fn make_directory(path: &Path) -> Result<(), TargetDirectoryError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("make", path))
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TargetError {
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TargetDirectoryError {
     let path = path.to_owned();
-    move |source| TargetError::System { action, path, source }
+    move |source| TargetDirectoryError::System { action, path, source }
 }
 
 #[cfg(test)]

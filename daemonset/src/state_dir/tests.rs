@@ -22,7 +22,7 @@ fn names(directory: &StateDir) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_record_outlives_the_process() {
+async fn a_record_is_loaded_after_a_restart() {
     let place = tmpfs();
     let path = place.path().join("state");
     let directory = open(&path).await;
@@ -36,7 +36,7 @@ async fn a_record_outlives_the_process() {
 }
 
 #[tokio::test]
-async fn only_its_owner_may_enter() {
+async fn only_the_owner_may_read_directory_and_records() {
     let place = tmpfs();
     let path = place.path().join("state");
     fs::create_dir(&path).expect("a directory");
@@ -48,7 +48,7 @@ async fn only_its_owner_may_enter() {
 }
 
 #[tokio::test]
-async fn what_is_damaged_is_set_aside() {
+async fn damaged_files_are_set_aside() {
     let place = tmpfs();
     let directory = open(place.path()).await;
     let file = directory.file(NAME);
@@ -69,7 +69,7 @@ async fn what_is_damaged_is_set_aside() {
 }
 
 #[tokio::test]
-async fn a_link_is_not_followed() {
+async fn symbolic_links_are_not_followed() {
     let place = tmpfs();
     let directory = open(place.path()).await;
     let elsewhere = tmpfs();
@@ -83,12 +83,12 @@ async fn a_link_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_place_where_secrets_must_not_lie_is_refused() {
+async fn a_directory_that_is_not_fit_for_secrets_is_refused() {
     let disk = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("a directory on disk");
     let path = disk.path().join("state");
     let refused = StateDir::open(&path).await.err().expect("a refusal");
     assert!(matches!(refused, StateDirError::Unfit { .. }) && refused.to_string().contains("tmpfs"));
-    assert!(!path.exists(), "it leaves nothing behind");
+    assert!(!path.exists(), "the created directory is removed again");
 
     let place = tmpfs();
     let file = place.path().join("file");
@@ -104,11 +104,11 @@ async fn a_place_where_secrets_must_not_lie_is_refused() {
 }
 
 #[tokio::test]
-async fn one_agent_holds_it_at_a_time() {
+async fn the_second_agent_waits_for_the_lock() {
     let place = tmpfs();
     let first = open(place.path()).await;
     let mut second = Box::pin(StateDir::open(place.path()));
     assert!(futures_util::poll!(second.as_mut()).is_pending());
     drop(first);
-    assert!(second.await.is_ok(), "it waits for the other to end");
+    assert!(second.await.is_ok(), "the first agent released the lock");
 }

@@ -1,4 +1,4 @@
-//! Classes that were parsed before: the same parameters come with every mount of every pod.
+//! The class cache: parsed classes by their parameters, which are the same for all pods of a class.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,13 @@ use crate::Error;
 use crate::digest::{Digest, digest_of_parts};
 use crate::settings::Settings;
 
-/// Classes that are cached, at most.
+/// Maximum number of cached classes.
 const MAX_CLASSES: usize = 256;
 
-/// Longest parameters of a cached class, in bytes: a larger class is parsed each time.
+/// Maximum size of the parameters of a cached class, in bytes. A larger class is parsed each time.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Parses classes over the process's settings, and remembers what it parsed.
+/// Parses classes with the process's settings, and caches the parsed classes.
 pub struct ClassCache {
     settings: Settings,
     /// Parsed classes by a digest of their parameters.
@@ -23,14 +23,14 @@ pub struct ClassCache {
 }
 
 impl ClassCache {
-    /// Returns an empty cache for classes over these settings.
+    /// Returns an empty cache for classes with these settings.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self { settings, parsed: Mutex::default() }
     }
 
-    /// Returns the class of these parameters, parsed unless it is cached. Attributes of the pod that a
-    /// driver adds to the parameters make no difference.
+    /// Returns the class of these parameters, from the cache or parsed now. Attributes of the pod
+    /// that a driver adds to the parameters make no difference.
     ///
     /// # Errors
     /// Those of [`Class::parse`].
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn the_cache_is_bounded_in_classes_and_bytes() {
         let cache = ClassCache::new(Settings::default());
         for n in 0..=MAX_CLASSES {
             cache.class(&parameters(&[("audience", &n.to_string())])).expect("a class");

@@ -89,7 +89,7 @@ impl FilePath {
         &self.0
     }
 
-    /// Tells whether `other` can exist only if this path is a directory.
+    /// Returns whether `other` can exist only if this path is a directory.
     #[must_use]
     pub fn is_above(&self, other: &Self) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_above_what_would_need_it_as_a_directory() {
+    fn a_path_is_above_paths_that_need_it_as_a_directory() {
         let path = |name| FilePath::parse(name).expect(name);
         assert!(path("a").is_above(&path("a/b")));
         assert!(!path("a").is_above(&path("ab")));

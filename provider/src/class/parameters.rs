@@ -167,7 +167,7 @@ impl<'a> Parameters<'a> {
         Ok(Some(file))
     }
 
-    /// Returns a warning for each parameter that nobody reads.
+    /// Returns a warning for each parameter with an unknown name.
     pub(super) fn unknown(&self) -> impl Iterator<Item = Finding> {
         let known = known_names();
         let unknown = self.0.keys().filter(|name| !is_known(name));
@@ -216,7 +216,7 @@ mod tests {
     use super::{PREFIXES, known_names};
     use crate::class::objects::fields::FIELDS;
 
-    /// The names in the first column of a section's table.
+    /// Returns the names in the first column of a section's table, sorted.
     fn listed(heading: &str) -> Vec<&'static str> {
         let (_, section) =
             include_str!("../../../docs/reference.md").split_once(heading).expect("the section");

@@ -28,7 +28,7 @@ fn refusal(pairs: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn settings_hold_where_the_class_says_nothing() {
+fn settings_apply_where_the_class_sets_nothing() {
     let class = class(&[]).expect("a class");
     assert_eq!(class.target.address, Settings::default().address);
     assert_eq!((class.auth_mount.as_str(), class.role.as_str()), ("kubernetes", "app"));
@@ -37,7 +37,7 @@ fn settings_hold_where_the_class_says_nothing() {
 }
 
 #[test]
-fn openbaos_names_are_taken_and_the_first_prefix_counts() {
+fn openbaos_names_are_accepted_and_the_first_prefix_counts() {
     let class = class(&[
         ("vaultAddress", "http://vault:1"),
         ("baoAddress", "http://bao:1"),
@@ -63,7 +63,7 @@ fn a_class_can_undo_a_global_skip_of_verification() {
 }
 
 #[test]
-fn a_prefix_is_neither_left_out_nor_added() {
+fn names_with_a_missing_or_needless_prefix_are_unknown() {
     let class = class(&[("Address", "http://v:1"), ("vaultobjects", "[]")]).expect("a class");
     assert_eq!(class.target.address, Settings::default().address);
     assert_eq!(class.warnings.len(), 2, "{:?}", class.warnings);
@@ -109,7 +109,7 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
 }
 
 #[test]
-fn scalars_are_text_where_text_is_wanted_as_in_go() {
+fn scalars_are_read_as_text_as_in_go() {
     let class = objects("[{objectName: 12, secretPath: true, secretKey: 1.50}]").expect("a class");
     let object = &class.objects[0];
     assert_eq!((object.file.as_str(), object.request.path.as_str()), ("12", "true"));
@@ -150,7 +150,7 @@ fn mistakes_in_objects_name_the_object_and_the_line() {
 }
 
 #[test]
-fn every_mistake_is_found_and_has_its_place() {
+fn every_mistake_is_found_with_its_position() {
     let objects = "- objectName: a\n  secretPath: p/../q\n  method: DELETE\n  secretArgs: [1]\n\
                    - secretPath: q\n  encoding: rot13\n\
                    - {objectName: a/b, secretPath: q, filepermission: 1}\n\
@@ -198,7 +198,7 @@ fn every_mistake_is_found_and_has_its_place() {
 }
 
 #[test]
-fn a_class_of_warnings_logs_a_few_and_shows_all() {
+fn parsing_returns_ten_warnings_and_examining_returns_all() {
     let fields: String = (0..50).map(|n| format!("  field{n}: x\n")).collect();
     let pairs = [("objects", &*format!("{OBJECTS}{fields}"))];
     assert_eq!(class(&pairs).expect("a class").warnings.len(), 10);
@@ -238,7 +238,7 @@ fn alias_bombs_are_refused() {
 }
 
 #[test]
-fn unknown_names_are_warned_about_with_the_nearest_known() {
+fn warnings_about_unknown_names_suggest_the_nearest_known_name() {
     let class = class(&[
         ("vaultAdress", "http://v"),
         ("somethingElse", "x"),
@@ -258,7 +258,7 @@ fn unknown_names_are_warned_about_with_the_nearest_known() {
 }
 
 #[test]
-fn the_fingerprint_is_the_incumbents_struct_as_go_prints_it() {
+fn the_fingerprint_is_the_incumbents_struct_as_go_writes_it() {
     let class = objects(
         "- {objectName: a, secretPath: 'p?x=<1>', secretKey: k, secretArgs: {b: 1.0, a: [~, true]}, filePermission: 0644}\n\
          - {objectName: b, secretPath: /v1/q, method: get}",
@@ -277,7 +277,7 @@ fn the_fingerprint_is_the_incumbents_struct_as_go_prints_it() {
 }
 
 #[test]
-fn objects_share_a_request_only_where_vault_could_not_tell_them_apart() {
+fn objects_share_a_request_only_if_the_requests_are_equal() {
     let class = objects(
         "- {objectName: user, secretPath: database/creds/r, secretKey: username}\n\
          - {objectName: password, secretPath: /v1/database/creds/r, secretKey: password}\n\

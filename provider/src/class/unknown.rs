@@ -1,6 +1,6 @@
-//! Warnings about names that nobody reads, with the name that was probably intended.
+//! Warnings about unknown parameters and fields, with the name that was probably intended.
 
-/// Characters of a name that are shown.
+/// Maximum length of a name in a warning, in characters.
 const MAX_SHOWN: usize = 64;
 
 /// Returns the warning that `unknown` is ignored, with the known name that is nearest. `what` is

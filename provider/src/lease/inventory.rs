@@ -1,4 +1,5 @@
-//! What is held, for people: no value, no token, no accessor.
+//! The inventory of tokens and answers for `coffer status`. An inventory has no secret value, no
+//! token and no accessor.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,21 +10,22 @@ use super::Background;
 use crate::lifetime::{Lifetime, Renewal};
 use crate::session::{AnswerUse, IssuedTerm, Session, SessionState};
 
-/// Tokens and answers that are held at this moment.
+/// The tokens and answers that the process holds now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
-    /// Whether leases are kept and renewed at this moment.
+    /// Whether leases are stored and renewed now.
     pub kept: bool,
-    /// Tokens and answers, sorted by pod, then path. A token comes before what was issued to it.
+    /// The entries, sorted by namespace, pod, service account, kind and path. Tokens come before
+    /// leases.
     pub entries: Vec<Entry>,
 }
 
-/// A token, a lease, a certificate, or a cached read.
+/// One entry of an [`Inventory`]: a token, a lease, a certificate, or a cached read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Namespace of pod and service account.
+    /// Namespace of the pod and the service account.
     pub namespace: String,
-    /// The pod's name; empty where a service account reads by itself.
+    /// The name of the pod; empty if a service account reads without a pod.
     pub pod: String,
     /// The service account.
     pub service_account: String,
@@ -33,13 +35,13 @@ pub struct Entry {
     pub class: String,
     /// `objectName` of each file that comes from the answer.
     pub objects: Vec<String>,
-    /// Vault's path that was asked.
+    /// The path in Vault of the request.
     pub path: String,
-    /// Seconds until the next renewal; none where Vault renews no further.
+    /// Seconds until the next renewal; none if there is no further renewal.
     pub renewal_in: Option<u64>,
-    /// Seconds until the end; none where there is no end.
+    /// Seconds until the end; none if there is no end.
     pub ends_in: Option<u64>,
-    /// Whether the pod is gone, and the token is revoked as soon as Vault does so.
+    /// Whether the pod is gone, and the token is not revoked yet.
     pub revoking: bool,
 }
 
@@ -49,20 +51,20 @@ pub struct Entry {
 pub enum Kind {
     /// A Vault token.
     Token,
-    /// An answer that Vault revokes when its lease ends.
+    /// An issued answer with a lease.
     Lease,
     /// A certificate without a lease.
     Certificate,
-    /// An answer that was read and is not read again yet.
+    /// A cached read, which is used again within the class's `refreshInterval`.
     Secret,
 }
 
-/// Tells what is held, as often as it is asked.
+/// Returns the inventory at any time while the process runs.
 #[derive(Clone)]
 pub struct InventorySource(pub(super) Arc<Background>);
 
 impl InventorySource {
-    /// Returns what is held at this moment.
+    /// Returns the current inventory.
     #[must_use]
     pub fn inventory(&self) -> Inventory {
         let Background { clock, sessions, leases, .. } = &*self.0;
@@ -128,7 +130,7 @@ fn with_lifetime(entry: Entry, lifetime: Option<Lifetime>, now: Instant) -> Entr
     }
 }
 
-/// Returns whole seconds, rounded up: what is there for a moment more does not show as over.
+/// Returns whole seconds, rounded up, so that 0 means the end has come.
 fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

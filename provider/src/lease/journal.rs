@@ -1,4 +1,5 @@
-//! Requests at which Vault may issue something, written down before they are made.
+//! The journal of requests at which Vault may issue something. An entry is stored before the
+//! request is sent.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,31 +10,34 @@ use coffer_vault::{Request, RequestId};
 use super::LeaseStore;
 use crate::session::{Session, SessionKey};
 
-/// Lease-free paths that are remembered.
+/// Maximum number of lease-free requests that are remembered.
 const MAX_LEASE_FREE: usize = 10_000;
 
-/// What is known of requests: which of them issued nothing the last time.
+/// Decides which requests need an entry, by what earlier requests issued.
 #[derive(Default)]
 pub(crate) struct Journal {
-    /// Hashes of lease-free requests: there is nothing to write down before the next one.
+    /// Hashes of GET and LIST requests that issued nothing the last time. Such a request needs no
+    /// entry.
     lease_free: Mutex<HashSet<u64>>,
 }
 
-/// A request in progress at which Vault may issue something, stored with its session.
+/// An entry for a request in progress, stored with the session. When dropped, the entry is removed,
+/// and a warning is logged unless the entry was settled.
 pub(crate) struct JournalEntry<'a> {
     session: &'a Session,
     path: &'a str,
+    /// Whether it is known that no answer was lost.
     settled: bool,
 }
 
 impl Journal {
-    /// Returns whether Vault may issue something at a request: at every POST and PUT, and at a GET or LIST
-    /// unless it issued nothing the last time.
+    /// Returns whether Vault may issue something at a request: at every POST and PUT, and at a GET
+    /// or LIST that is not known to be lease-free.
     pub(crate) fn may_issue(&self, key: &SessionKey, request: &Request, id: RequestId) -> bool {
         request.issues() || !self.lease_free().contains(&hash(key, id))
     }
 
-    /// Notes whether a GET or LIST brought something that was issued.
+    /// Notes whether Vault issued something at a GET or LIST.
     pub(crate) fn note(&self, key: &SessionKey, request: &Request, id: RequestId, issued: bool) {
         if request.issues() {
             return;
@@ -55,8 +59,8 @@ impl Journal {
 }
 
 impl LeaseStore {
-    /// Writes down that a request is about to be made at which Vault may issue something. Should the process be
-    /// killed before the answer is stored, the next one says what may have been lost.
+    /// Stores the entry for a request that is sent next. If the process is killed before the answer
+    /// is stored, the next process logs a warning with the path.
     pub(crate) fn begin<'a>(&self, session: &'a Session, path: &'a str) -> JournalEntry<'a> {
         session.issued.in_progress().push(path.to_owned());
         self.save(session);
@@ -65,7 +69,7 @@ impl LeaseStore {
 }
 
 impl JournalEntry<'_> {
-    /// Notes that nothing was lost: the request was answered, or never made.
+    /// Notes that no answer was lost: Vault answered, or the request was not sent.
     pub(crate) fn settle(mut self) {
         self.settled = true;
     }
@@ -84,7 +88,7 @@ impl Drop for JournalEntry<'_> {
     }
 }
 
-/// Logs that the answer to a request was lost at which Vault may have issued something.
+/// Logs that an answer was lost, and that Vault may have issued something at the request.
 pub(super) fn warn_of_lost_answer(session: &Session, path: &str) {
     tracing::warn!(
         namespace = session.key.identity.namespace,
@@ -95,6 +99,7 @@ pub(super) fn warn_of_lost_answer(session: &Session, path: &str) {
     );
 }
 
+/// Returns the hash of a request at a target and Vault namespace.
 fn hash(key: &SessionKey, id: RequestId) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&key.target, &key.namespace, id).hash(&mut hasher);

@@ -1,5 +1,5 @@
-//! The background loop: stores sessions that changed, has tokens and leases renewed in time, and has them
-//! revoked when their pod is gone.
+//! The lease manager: a background loop that stores changed sessions, renews tokens and leases, and
+//! revokes tokens when the pod is gone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,34 +19,35 @@ use crate::Clock;
 use crate::metrics::ReadMetrics;
 use crate::session::{Session, Sessions};
 
-/// What a watch on this node's pods says. Silence of the watch says nothing.
+/// An event of the pod watch. A missing event is no evidence that a pod is gone.
 #[derive(Debug)]
 pub enum PodEvent {
-    /// The uids of all pods that have not finished, by a list that began at this moment.
+    /// The uids of all pods of the node that have not finished, and the time when the list was
+    /// requested.
     Listed(HashSet<String>, Instant),
-    /// A pod is there.
+    /// The pod with this uid exists.
     Appeared(String),
-    /// A pod was deleted, or has finished for good.
+    /// The pod with this uid was deleted, or has finished for good.
     Gone(String),
-    /// The end of a pod would go unnoticed until the next list, for this reason.
+    /// The watch cannot report the end of pods until the next list, for this reason.
     Unwatchable(String),
 }
 
-/// The watch on this node's pods, as the lease manager uses it.
+/// The connection of the lease manager to the pod watch.
 pub struct PodEvents {
-    /// What the watch says.
+    /// The events of the watch.
     pub events: mpsc::Receiver<PodEvent>,
     /// Makes the watch list all pods again.
     pub list: Arc<Notify>,
 }
 
-/// Keeps leases from its start to its stop.
+/// Manages the leases of this node's pods until [`Self::stop`].
 pub struct LeaseManager {
     background: Arc<Background>,
     task: JoinHandle<()>,
 }
 
-/// What the lease manager works on, shared with the read path.
+/// The state that the lease manager shares with the read path.
 pub(crate) struct Background {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) targets: Arc<Targets>,
@@ -55,16 +56,19 @@ pub(crate) struct Background {
     pub(crate) metrics: Arc<ReadMetrics>,
 }
 
-/// How long the watch may take to show a pod that mounts already. A pod that no list shows by then was deleted
-/// meanwhile.
+/// Maximum delay of the watch for the pod of a new session. A pod that is not listed after that
+/// time was probably deleted, and the watch lists all pods again.
 const UNLISTED_GRACE: Duration = Duration::from_secs(30);
 
-/// Shortest and longest wait between two looks at all sessions.
+/// Minimum wait between two checks of all sessions.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Maximum wait between two checks of all sessions.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl LeaseManager {
-    /// Restores what is stored, and starts to keep leases. Call it before the first read.
+    /// Restores the stored sessions, and starts the background loop. Call this function before the
+    /// first read.
     pub(crate) fn start(background: Arc<Background>, store: Arc<dyn StateStore>, pods: PodEvents) -> Self {
         background.leases.start(store, Arc::clone(&background.clock));
         background.restore();
@@ -78,14 +82,14 @@ impl LeaseManager {
         Self { task: tokio::spawn(lease_loop.run(pods.events)), background }
     }
 
-    /// Returns what tells the inventory.
+    /// Returns the source of the inventory.
     #[must_use]
     pub fn inventory_source(&self) -> InventorySource {
         InventorySource(Arc::clone(&self.background))
     }
 
-    /// Stops: everything is stored for the next start. With a time given, everything is revoked too, as far as
-    /// that time allows.
+    /// Stops the lease manager, and stores all sessions for the next start. If `revoke_within` is
+    /// set, all tokens are revoked too, as far as that time allows.
     pub async fn stop(self, revoke_within: Option<Duration>) {
         self.task.abort();
         let _ = self.task.await;
@@ -116,7 +120,7 @@ impl Background {
         }
     }
 
-    /// Restores every stored session.
+    /// Restores every stored session. A record that cannot be used is set aside.
     fn restore(&self) {
         let Some(store) = self.leases.store() else { return };
         let mut sessions = 0;
@@ -126,18 +130,20 @@ impl Background {
                 Err(reason) => store.set_aside(&name, &reason),
             }
         }
-        tracing::info!(sessions, "took up the stored tokens and leases");
+        tracing::info!(sessions, "restored the stored tokens and leases");
     }
 }
 
+/// The background loop.
 struct LeaseLoop {
     background: Arc<Background>,
-    /// Uids of the node's pods; none before the first list.
+    /// Uids of the node's pods; none before the first event.
     pods: Option<HashSet<String>>,
     /// Makes the watch list all pods again.
     relist: Arc<Notify>,
-    /// When a list was last asked for.
+    /// When the watch was last asked for a list.
     relist_asked: Instant,
+    /// Renewals and revocations in progress.
     tasks: JoinSet<()>,
 }
 
@@ -148,7 +154,7 @@ impl LeaseLoop {
         }
         let wake = Arc::clone(&self.background.sessions.wake);
         loop {
-            let wait = self.look();
+            let wait = self.check_sessions();
             tokio::select! {
                 Some(event) = events.recv() => self.handle_pod_event(event),
                 () = wake.notified() => {}
@@ -158,8 +164,9 @@ impl LeaseLoop {
         }
     }
 
-    /// Stores what changed and starts what is due. Returns how long nothing will be due.
-    fn look(&mut self) -> Duration {
+    /// Stores changed sessions and starts the renewals that are due. Returns the wait until the
+    /// next check.
+    fn check_sessions(&mut self) -> Duration {
         let background = Arc::clone(&self.background);
         let now = background.clock.now();
         let mut next = now + LONGEST_WAIT;
@@ -188,8 +195,8 @@ impl LeaseLoop {
         self.pods.as_ref().is_some_and(|pods| !is_listed(pods, session))
     }
 
-    /// Has all pods listed again, once the watch had its time to show this session's pod. Returns when to check
-    /// again.
+    /// Asks the watch for a list of all pods, if the pod of this session is not listed after
+    /// [`UNLISTED_GRACE`]. Returns when to check again.
     fn check_unlisted(&mut self, session: &Session, now: Instant) -> Instant {
         if session.is_created_since(now.checked_sub(UNLISTED_GRACE).unwrap_or(now)) {
             return now + UNLISTED_GRACE;
@@ -231,6 +238,7 @@ impl LeaseLoop {
         }
     }
 
+    /// Ends sessions, stores their end, and starts the revocation of their tokens.
     fn end_sessions(&mut self, is_gone: impl Fn(&Session) -> bool) {
         for session in self.background.sessions.end(is_gone) {
             self.background.save(&session);

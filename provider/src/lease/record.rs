@@ -1,4 +1,5 @@
-//! A session as it is stored: JSON, whose format the next process and the one before can read.
+//! The record of a session: JSON that is stored over a restart. The release before and the next one
+//! read the same format.
 
 use std::io;
 use std::sync::Arc;
@@ -17,12 +18,13 @@ use crate::session::{
     Sessions, Token, VolumeId,
 };
 
+/// A stored session.
 #[derive(Serialize, Deserialize)]
 struct Record {
     key: SessionKey,
     tokens: Vec<TokenRecord>,
     answers: Vec<AnswerRecord>,
-    /// Paths of requests in progress.
+    /// Journal: the paths of requests in progress at which Vault may issue something.
     issuing: Vec<String>,
     /// Whether the pod is gone, and the tokens are to be revoked.
     ended: bool,
@@ -32,13 +34,16 @@ struct Record {
 struct TokenRecord {
     #[serde(with = "exposed")]
     secret: Secret,
+    /// When the token was requested, in milliseconds since boot.
     since: u64,
     lifetime: Option<LifetimeRecord>,
+    /// Whether the token owns leases.
     owns: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 struct AnswerRecord {
+    /// The request's digest in hexadecimal.
     request: String,
     about: AnswerUse,
     #[serde(with = "exposed")]
@@ -50,18 +55,13 @@ struct AnswerRecord {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum TermRecord {
-    /// With the index of the token that the lease belongs to.
-    Lease {
-        id: String,
-        lifetime: LifetimeRecord,
-        token: usize,
-    },
-    Certificate {
-        replaced_from: u64,
-        until: u64,
-    },
+    /// `token` is the index of the token that the lease belongs to.
+    Lease { id: String, lifetime: LifetimeRecord, token: usize },
+    /// Times in milliseconds since boot.
+    Certificate { replaced_from: u64, until: u64 },
 }
 
+/// A lifetime: TTLs in milliseconds, times in milliseconds since boot.
 #[derive(Serialize, Deserialize)]
 struct LifetimeRecord {
     granted: u64,
@@ -71,14 +71,14 @@ struct LifetimeRecord {
     renewal: Option<u64>,
 }
 
-/// A record that makes no session. The text of the record is not repeated.
+/// A record that cannot be parsed. The error never repeats the text of the record.
 #[derive(Debug, thiserror::Error)]
-#[error("it is no record of a session (line {line})")]
+#[error("the record cannot be parsed (line {line})")]
 pub(super) struct RecordError {
     line: usize,
 }
 
-/// Returns the record of a session; nothing where a restart would have no use for it.
+/// Returns the record of a session; none if the session has neither tokens nor issued answers.
 pub(super) fn write(session: &Session, clock: &dyn Clock) -> Option<Secret> {
     let now = clock.now();
     let tokens = session.logins.living(now);
@@ -99,11 +99,11 @@ pub(super) fn write(session: &Session, clock: &dyn Clock) -> Option<Secret> {
     Some(written.0)
 }
 
-/// Restores a stored session among the others, and logs which answers may have been lost when the process
-/// ended.
+/// Adds a stored session to the sessions. Logs a warning for each request in the journal, whose
+/// answer may have been lost when the process ended.
 ///
 /// # Errors
-/// [`RecordError`] where the record makes no session.
+/// [`RecordError`], if the record cannot be parsed.
 pub(super) fn restore(
     name: String,
     record: &Secret,
@@ -115,7 +115,8 @@ pub(super) fn restore(
     let boot_time = BootTime::now(clock);
     let tokens: Vec<Arc<Token>> =
         record.tokens.into_iter().map(|token| Arc::new(token.restored(&boot_time))).collect();
-    // an answer for which no bytes are left ends by itself, or with its token, which is kept
+    // an answer beyond the byte budget is dropped: its lease ends by itself, or with the restored
+    // token
     let budget = &sessions.issued_budget;
     let issued = record
         .answers
@@ -149,7 +150,7 @@ impl TokenRecord {
 
     fn restored(self, boot_time: &BootTime) -> Token {
         let lifetime = self.lifetime.map(|lifetime| lifetime.restored(boot_time));
-        Token::restored(self.secret, boot_time.from_millis(self.since), lifetime, self.owns)
+        Token::restored(self.secret, boot_time.to_instant(self.since), lifetime, self.owns)
     }
 }
 
@@ -205,8 +206,8 @@ impl TermRecord {
                 token: Arc::clone(tokens.get(token)?),
             },
             Self::Certificate { replaced_from, until } => IssuedTerm::Certificate {
-                replaced_from: boot_time.from_millis(replaced_from),
-                until: boot_time.from_millis(until),
+                replaced_from: boot_time.to_instant(replaced_from),
+                until: boot_time.to_instant(until),
             },
         })
     }
@@ -230,14 +231,14 @@ impl LifetimeRecord {
         Lifetime {
             granted: Duration::from_millis(self.granted),
             full_ttl: Duration::from_millis(self.full_ttl),
-            until: boot_time.from_millis(self.until),
-            renewal: self.renewal.map_or(Renewal::Never, |at| Renewal::At(boot_time.from_millis(at))),
+            until: boot_time.to_instant(self.until),
+            renewal: self.renewal.map_or(Renewal::Never, |at| Renewal::At(boot_time.to_instant(at))),
             last: LastRenewal::Granted,
         }
     }
 }
 
-/// Collects what is written, and wipes it.
+/// A writer into a buffer that is wiped when dropped.
 struct WipedWriter(Secret);
 
 impl io::Write for WipedWriter {
@@ -251,7 +252,7 @@ impl io::Write for WipedWriter {
     }
 }
 
-/// Secrets as they stand in a record, the one place where they are written out.
+/// Serialization of secrets for records only.
 mod exposed {
     use coffer_vault::Secret;
     use serde::{Deserialize, Deserializer, Serializer};

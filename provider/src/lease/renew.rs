@@ -1,4 +1,5 @@
-//! Renewal of tokens and leases. Nothing is issued here, and nobody logs in: only a mount reaches the pod.
+//! Renewal of tokens and leases. The lease manager never logs in and never issues, since only a
+//! mount can write files into the pod.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::lifetime::{Attempt, Lifetime};
 use crate::session::{Session, Token};
 use crate::vault_error::error_of;
 
-/// Makes the renewals of one session. Each waits for its turn, and none for another to be answered; what failed
-/// before holds up no first try.
+/// Makes the renewals of one session. First tries and retries have turns of their own, so that a
+/// renewal that failed before delays no first try.
 pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, due: Vec<DueRenewal>) {
     let Ok(target) = background.targets.handle(&session.key.target) else {
         let now = background.clock.now();
@@ -101,7 +102,7 @@ async fn renew_lease(
             warn(&due, "is renewed no further", failure, vault);
             due.finish(Lifetime::end_renewals);
         }
-        // Vault has one status for the end of what an engine allows, and for an engine that failed
+        // Vault answers with HTTP 400 both at the maximum TTL and if the engine failed
         FailureKind::BadRequest => {
             warn(&due, "is not renewed yet", failure, vault);
             due.finish(|lifetime| lifetime.retry_refused(now));
@@ -113,6 +114,7 @@ async fn renew_lease(
     }
 }
 
+/// Removes a token that Vault does not know, and everything that was issued to the token.
 fn lose_token(session: &Session, token: &Arc<Token>) {
     if token.is_gone() {
         return;
@@ -125,6 +127,7 @@ fn lose_token(session: &Session, token: &Arc<Token>) {
     session.logins.remove_gone(token);
 }
 
+/// Logs a failed renewal.
 fn warn(due: &DueRenewal, outcome: &str, failure: Failure, vault: &Vault<'_>) {
     let session = &due.session;
     let what = match &due.what {

@@ -1,4 +1,5 @@
-//! Revocation: when a pod is gone its tokens are revoked, and with them all that was issued to them.
+//! Revocation of the tokens of pods that are gone, and so of everything that was issued to the
+//! tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +15,24 @@ use crate::metrics::Revocation;
 use crate::session::{Session, Token};
 use crate::vault_error::error_of;
 
-/// How long after a pod's end its tokens are revoked: a mount in progress may end first.
+/// Time between the end of a pod and the revocation of its tokens, in which a mount in progress may
+/// end.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
-/// Longest wait for a mount in progress. A driver's own deadline ends it sooner.
+/// Maximum wait for a mount in progress. The driver's deadline usually ends the mount sooner.
 const MOUNT_IN_PROGRESS: Duration = Duration::from_secs(120);
 
-/// Waits between two tries, doubled each time.
+/// Wait before the first retry. The wait doubles with each retry.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// Maximum wait before a retry.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// How long revocation is tried. A token at a Vault that is away for longer ends by its TTL.
+/// Maximum time of retries. If Vault is not available for that time, the token ends by its TTL.
 const GIVE_UP: Duration = Duration::from_secs(3600);
 
-/// Revokes the tokens of all sessions, for a node that is to have none of them any more. What is not revoked in
-/// this time stays stored, and the next start goes on with it.
+/// Revokes the tokens of all pods of this node, within this time. Sessions whose tokens are not
+/// revoked in time stay stored, and the next start continues with them.
 pub(super) async fn revoke_all(background: &Background, time: Duration) {
     background.sessions.end(|session| session.pod().is_some());
     let sessions = background.sessions.ended();
@@ -39,7 +43,7 @@ pub(super) async fn revoke_all(background: &Background, time: Duration) {
     }
 }
 
-/// Revokes the tokens of a session whose pod is gone, tried again until none is left.
+/// Revokes the tokens of a session whose pod is gone, with retries, and then removes the session.
 pub(super) async fn revoke_ended(background: Arc<Background>, session: Arc<Session>, grace: Duration) {
     sleep(grace).await;
     let _ = timeout(MOUNT_IN_PROGRESS, session.wait_until_unused()).await;
@@ -61,7 +65,7 @@ pub(super) async fn revoke_ended(background: Arc<Background>, session: Arc<Sessi
     background.sessions.remove_ended(&session);
 }
 
-/// Tries to revoke every token of a session. Returns whether none is left.
+/// Tries to revoke every token of a session. Returns whether no token is left.
 async fn revoke_once(background: &Background, session: &Session, attempt: Attempt) -> bool {
     let tokens = || session.logins.living(background.clock.now());
     let Ok(target) = background.targets.handle(&session.key.target) else { return tokens().is_empty() };
@@ -77,6 +81,7 @@ async fn revoke_once(background: &Background, session: &Session, attempt: Attemp
     is_done
 }
 
+/// Tries to revoke one token.
 async fn revoke(background: &Background, session: &Session, token: &Arc<Token>, vault: &Vault<'_>) {
     let failure = match vault.revoke_token(token.secret()).await {
         Ok(()) => {
@@ -105,6 +110,7 @@ async fn revoke(background: &Background, session: &Session, token: &Arc<Token>, 
     }
 }
 
+/// Logs and counts a token that cannot be revoked.
 fn give_up(background: &Background, session: &Session, token: &Token, reason: &str) {
     let now = background.clock.now();
     let left = token.lifetime().map(|lifetime| lifetime.until.saturating_duration_since(now));

@@ -1,4 +1,5 @@
-//! Which renewals of a session are due, and when the next one is: decided here and nowhere else.
+//! The schedule of a session's renewals: which are due, and when the next renewal is. No other code
+//! decides this.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +11,13 @@ use crate::session::{IssuedTerm, Session, Token};
 
 /// The renewals of a session.
 pub(super) struct Schedule {
-    /// Renewals that are due and claimed: nobody else makes them.
+    /// The renewals that are due. All are claimed for the caller.
     pub(super) due: Vec<DueRenewal>,
-    /// When the next renewal is due; nothing where none is to come.
+    /// When the next renewal is due; none if there is no further renewal.
     pub(super) next: Option<Instant>,
 }
 
-/// A renewal that is due and claimed. Dropped before it is finished, it is due again.
+/// A claimed renewal. Dropped before it is finished, the renewal is due again.
 pub(super) struct DueRenewal {
     pub(super) session: Arc<Session>,
     pub(super) attempt: Attempt,
@@ -24,17 +25,17 @@ pub(super) struct DueRenewal {
     is_finished: bool,
 }
 
-/// What is renewed.
+/// The token or lease that is renewed.
 #[derive(Clone)]
 pub(super) enum Renewable {
     /// A token.
     Token(Arc<Token>),
-    /// A lease, with the token that it belongs to.
+    /// A lease, with the request that issued the lease and the token that the lease belongs to.
     Lease { request: RequestId, path: String, id: String, token: Arc<Token> },
 }
 
 impl Schedule {
-    /// Claims what is due of a session.
+    /// Claims the renewals of a session that are due.
     pub(super) fn of(session: &Arc<Session>, now: Instant) -> Self {
         let mut schedule = Self { due: Vec::new(), next: None };
         let tokens = session.logins.living(now);
@@ -79,7 +80,7 @@ impl Schedule {
 }
 
 impl DueRenewal {
-    /// Ends the claim with what came of the renewal.
+    /// Changes the lifetime of the token or lease.
     pub(super) fn finish(mut self, outcome: impl FnOnce(&mut Lifetime)) {
         self.change_lifetime(outcome);
         self.is_finished = true;

@@ -1,4 +1,4 @@
-//! Where sessions are stored, so that a restart neither logs in nor issues anew.
+//! Storage of sessions, so that no login and no issuing is needed after a restart.
 
 use std::fmt;
 use std::io;
@@ -12,21 +12,23 @@ use super::{Journal, record};
 use crate::Clock;
 use crate::session::Session;
 
-/// Port: keeps what must survive a restart of the process. The records hold secrets.
+/// Port: stores the records of sessions over a restart of the process. Records hold secrets.
 pub trait StateStore: Send + Sync {
-    /// Returns every record by name. A record that cannot be read is left out, and the log says so.
+    /// Returns all records with their names. A record that cannot be read is logged and left out.
     fn load(&self) -> Vec<(String, Secret)>;
 
-    /// Stores a record under a name, whole or not at all, in place of the one before.
+    /// Stores a record under a name, and replaces the record with that name. After a failure or a
+    /// crash the old record is still complete.
     ///
     /// # Errors
-    /// [`StoreError`] where the system refuses.
+    /// [`StoreError`], if the operating system refuses.
     fn save(&self, name: &str, record: &Secret) -> Result<(), StoreError>;
 
     /// Removes a record.
     fn remove(&self, name: &str);
 
-    /// Puts a record that cannot be used out of the way, for someone to look at, and logs the reason.
+    /// Renames a record that cannot be used, so that an operator can examine the record, and logs
+    /// the reason.
     fn set_aside(&self, name: &str, reason: &dyn fmt::Display);
 }
 
@@ -36,15 +38,16 @@ pub trait StateStore: Send + Sync {
 pub struct StoreError {
     /// The directory.
     pub place: PathBuf,
-    /// What the system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
-/// Whether leases are kept. They are from the start of the lease manager on, while it is known when a pod is
-/// gone.
+/// Whether leases are managed: after the start of the lease manager, while the pod watch works.
 #[derive(Default)]
 pub(crate) struct Leases {
+    /// Set when the lease manager starts.
     store: OnceLock<LeaseStore>,
+    /// Whether the pod watch does not work.
     unwatched: AtomicBool,
 }
 
@@ -53,46 +56,49 @@ pub(crate) struct LeaseStore {
     port: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
     pub(crate) journal: Journal,
-    /// Whether the last record was not stored, which is logged once.
+    /// Whether storing fails, so that only the first failure is logged.
     failing: AtomicBool,
 }
 
 impl Leases {
-    /// Starts to keep leases in a store; a second call changes nothing.
+    /// Sets the state store. A second call has no effect.
     pub(crate) fn start(&self, port: Arc<dyn StateStore>, clock: Arc<dyn Clock>) {
         let (journal, failing) = (Journal::default(), AtomicBool::new(false));
         let _ = self.store.set(LeaseStore { port, clock, journal, failing });
     }
 
-    /// Returns the store, whether leases are kept at this moment or not.
+    /// Returns the store, even while the pod watch does not work.
     pub(crate) fn store(&self) -> Option<&LeaseStore> {
         self.store.get()
     }
 
-    /// Returns the store where leases are kept at this moment.
+    /// Returns the store if leases are managed now.
     pub(crate) fn active(&self) -> Option<&LeaseStore> {
         self.store.get().filter(|_| !self.unwatched.load(Ordering::Relaxed))
     }
 
-    /// Switches keeping on or off. Returns whether that changed it.
+    /// Notes whether the pod watch works. Returns whether this is a change.
     pub(crate) fn switch(&self, on: bool) -> bool {
         self.unwatched.swap(!on, Ordering::Relaxed) == on
     }
 }
 
 impl LeaseStore {
-    /// Returns every stored record by name.
+    /// Returns all stored records with their names.
     pub(super) fn load(&self) -> Vec<(String, Secret)> {
         self.port.load()
     }
 
-    /// Puts a record that cannot be used out of the way.
+    /// Renames a record that cannot be used.
     pub(super) fn set_aside(&self, name: &str, reason: &dyn fmt::Display) {
         self.port.set_aside(name, reason);
     }
 
-    /// Stores a session, or removes its record where it owns nothing that a restart should find. A store that
-    /// fails is no reason to fail a mount: a restart costs more then, and the log says so.
+    /// Stores a session, or removes its record if the session has neither tokens nor issued
+    /// answers.
+    ///
+    /// A failure is logged, and does not fail the mount: tokens and leases are lost only if the
+    /// process restarts before the next success.
     pub(crate) fn save(&self, session: &Session) {
         let Some(record) = record::write(session, &*self.clock) else {
             session.changes.clear();

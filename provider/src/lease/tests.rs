@@ -10,7 +10,7 @@ use super::schedule::Schedule;
 use crate::session::Session;
 use crate::session::tests::bed::Bed;
 
-/// What the lease manager works on.
+/// Returns the state that the lease manager works on.
 fn background(bed: &Bed) -> Arc<Background> {
     Arc::new(Background {
         sessions: Arc::clone(&bed.sessions),
@@ -21,13 +21,13 @@ fn background(bed: &Bed) -> Arc<Background> {
     })
 }
 
-/// Makes the renewals of a session that are due.
+/// Runs the renewals of a session that are due.
 async fn renew_due(session: &Arc<Session>, bed: &Bed) {
     let due = Schedule::of(session, bed.clock_now()).due;
     renew(background(bed), Arc::clone(session), due).await;
 }
 
-/// When the next renewal of a session is due, or was.
+/// Returns when the next renewal of a session is due; now if one is due already.
 fn next_renewal(session: &Arc<Session>, bed: &Bed) -> Option<Instant> {
     let schedule = Schedule::of(session, bed.clock_now());
     schedule.due.first().map(|_| bed.clock_now()).or(schedule.next)

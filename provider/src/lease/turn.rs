@@ -1,4 +1,5 @@
-//! Turns for requests in the background: what failed before has more time, and holds up no first try.
+//! Limits for background requests to Vault. A retry has a longer timeout, and never delays a first
+//! try.
 
 use std::time::Duration;
 
@@ -8,21 +9,21 @@ use tokio::time::Instant;
 
 use crate::lifetime::Attempt;
 
-/// The time for one request of a first try.
+/// Timeout of a request in a first try.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time for one request of a later try.
+/// Timeout of a request in a retry.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A turn to make one request, until dropped.
+/// The permission to send a background request, until dropped.
 pub(super) struct BackgroundTurn<'a> {
-    /// Vault, with the time for the request.
+    /// The client, with the deadline for the request.
     pub(super) vault: Vault<'a>,
     _permit: Option<SemaphorePermit<'a>>,
 }
 
-/// Waits for a turn. A first try has one of `first_tries`, a later one of those for what failed before. The time
-/// for the request begins with the turn.
+/// Waits for a permit: a first try for one of `first_tries`, a retry for one of the target's
+/// retries. The timeout of the request begins after the wait.
 pub(super) async fn turn<'a>(
     attempt: Attempt,
     first_tries: &'a Semaphore,

@@ -1,4 +1,5 @@
-//! A read for who checks a class: every object is tried, nothing is issued, and no value is handed out.
+//! Checks a class against Vault: every object is tried, nothing is issued, and no value is
+//! returned.
 
 use std::collections::HashMap;
 
@@ -14,27 +15,28 @@ use crate::request::ReadRequest;
 use crate::session::TokenNeed;
 use crate::{Error, ErrorKind};
 
-/// What a check found of one object.
+/// The result of a check for one object.
 #[derive(Debug)]
 pub struct Probed {
-    /// Its `objectName`.
+    /// The `objectName` of the object.
     pub object: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What came of trying an object.
+/// The outcome of a check for one object.
 #[derive(Debug)]
 pub enum Outcome {
-    /// A mount would get its file.
+    /// A mount would get the file.
     Readable,
-    /// The role may, as far as Vault tells, but it was skipped, for this reason.
+    /// The object was not read, for this reason. Vault does not say that the role may not read the
+    /// object.
     Skipped(String),
-    /// A mount would fail.
+    /// A mount would fail with this error.
     Failed(Error),
 }
 
-/// What came of a request, before it is known whether the answer holds what the objects want.
+/// The outcome of a check for one request, before the answer is rendered.
 enum Tried {
     Answered(Answer),
     Skipped(String),
@@ -42,11 +44,11 @@ enum Tried {
 }
 
 impl Provider {
-    /// Tries every object of a class: logs in, reads what only lies there, and asks Vault for the rights to what it
-    /// would issue.
+    /// Checks every object of a class: logs in, reads objects that issue nothing, and asks Vault
+    /// for the capabilities at the paths of the others.
     ///
     /// # Errors
-    /// What fails for all objects alike, the login for one.
+    /// [`Error`], if all objects fail for the same reason, such as the login.
     pub async fn probe(&self, request: &ReadRequest) -> Result<Vec<Probed>, Error> {
         let began = self.clock.now();
         let class = &*request.class;
@@ -119,7 +121,7 @@ fn outcome(object: &Object, tried: &Tried, parsed: Option<&Parsed<'_>>) -> Outco
     }
 }
 
-/// Asks Vault whether the token has the right to a request; nothing where Vault does not say.
+/// Returns whether the token has the capability for a request; none if Vault does not tell.
 async fn may(request: &Request, fetch: &Fetch<'_>) -> Option<bool> {
     let mut body = Secret::from("{\"paths\":[");
     write_string(&mut body, &request.path);

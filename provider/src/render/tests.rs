@@ -22,7 +22,7 @@ fn value(key: &str, data: &str) -> Result<String, Error> {
 }
 
 #[test]
-fn a_string_is_written_plainly_anything_else_as_json() {
+fn a_string_is_written_as_text_and_other_values_as_json() {
     let data =
         r#"{"s":"a\"b<","n":1.50,"big":12345678901234567890,"l":["<",{"b":1,"a":2}],"z":null,"t":true}"#;
     for (key, expected) in [
@@ -52,14 +52,14 @@ fn keys_are_found_in_kv_v2_kv_v1_and_elsewhere() {
 }
 
 #[test]
-fn a_missing_key_says_so_and_nothing_of_the_secret() {
+fn the_error_for_a_missing_key_repeats_nothing_of_the_secret() {
     let error = value("pasword", r#"{"password":"hunter2"}"#).expect_err("no key");
     assert_eq!(error.to_string(), "object \"f\" (p): the secret has no key \"pasword\". Check secretKey");
     assert!(contents("secretKey: k", "{}").expect_err("no data").message.contains("no data"));
 }
 
 #[test]
-fn encodings_decode_as_gos_do() {
+fn encodings_are_decoded_as_go_does() {
     assert_eq!(
         contents("secretKey: k, encoding: base64", r#"{"data":{"k":"aGVs\nbG8="}}"#).expect("text"),
         "hello"
@@ -101,7 +101,7 @@ fn a_whole_response_has_the_fields_of_vaults_client_in_its_order() {
 }
 
 #[test]
-fn a_whole_response_keeps_its_bytes_while_its_data_does() {
+fn a_whole_response_has_the_same_bytes_while_its_data_is_the_same() {
     let frames = Frames::default();
     let body = |id: &str, data: &str| format!(r#"{{"request_id":"{id}","data":{{"k":"{data}"}}}}"#);
     let text = |id, data| rendered("secretKey: ''", &body(id, data), &frames).expect("JSON").contents;
@@ -111,7 +111,7 @@ fn a_whole_response_keeps_its_bytes_while_its_data_does() {
 }
 
 #[test]
-fn what_an_answer_issues_is_never_an_frames_one() {
+fn a_vault_token_in_an_answer_is_never_taken_from_the_last_frame() {
     let frames = Frames::default();
     let token = |token: &str| {
         let body = format!(r#"{{"data":{{}},"auth":{{"client_token":"{token}"}}}}"#);
@@ -122,7 +122,7 @@ fn what_an_answer_issues_is_never_an_frames_one() {
 }
 
 #[test]
-fn a_response_without_data_is_no_file() {
+fn a_response_without_data_is_refused() {
     assert_eq!(
         contents("secretKey: ''", r#"{"data":null,"auth":{}}"#).expect_err("no data").kind,
         ErrorKind::NotFound
@@ -130,7 +130,7 @@ fn a_response_without_data_is_no_file() {
 }
 
 #[test]
-fn the_version_of_a_whole_response_is_made_of_its_data_alone() {
+fn the_version_of_a_whole_response_is_computed_from_its_data() {
     let rendered = rendered("secretKey: ''", r#"{"request_id":"r","data":{"k":"v"}}"#, &Frames::default())
         .expect("JSON");
     assert_eq!(&rendered.contents.expose()[rendered.hashed], br#"{"k":"v"}"#);

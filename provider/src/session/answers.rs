@@ -1,4 +1,4 @@
-//! Answers that a session holds between reads, so that Vault is not asked for them again.
+//! Answers that a session holds between reads, which spare requests to Vault.
 
 use std::sync::Arc;
 
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 
 use super::budget::ReservedBytes;
 
-/// One mount of a pod: a digest of the path that the driver mounts at.
+/// The ID of a pod's volume: a digest of the mount path.
 pub(crate) type VolumeId = u64;
 
-/// What an answer is for, in the words of its readers.
+/// The use of an answer, for the inventory: class, objects and path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AnswerUse {
     /// The SecretProviderClass.
     pub(crate) class: String,
     /// `objectName` of each file that comes from the answer.
     pub(crate) objects: Vec<String>,
-    /// Vault's path.
+    /// The path in Vault.
     pub(crate) path: String,
 }
 
-/// An answer that is held. The `term` says for how long.
+/// An answer that is held, with the term for which the answer is used.
 pub(crate) struct HeldAnswer<T> {
     pub(crate) request: RequestId,
     pub(crate) about: AnswerUse,
     pub(crate) answer: Arc<Answer>,
     pub(crate) term: T,
-    /// The volumes whose files come from the answer.
+    /// The volumes that use the answer.
     pub(crate) volumes: Vec<VolumeId>,
-    /// Given back with the answer.
+    /// The answer's part of the byte budget.
     pub(crate) _reserved: ReservedBytes,
 }
 
-/// The answers of one kind, one a request.
+/// The held answers of one kind, at most one per request.
 pub(crate) struct AnswerList<T>(Vec<HeldAnswer<T>>);
 
 impl<T> Default for AnswerList<T> {
@@ -48,7 +48,7 @@ impl<T> AnswerList<T> {
         self.0.iter().find(|held| held.request == request)
     }
 
-    /// Returns the answer to a request, to be changed.
+    /// Returns the answer to a request, mutable.
     pub(crate) fn get_mut(&mut self, request: RequestId) -> Option<&mut HeldAnswer<T>> {
         self.0.iter_mut().find(|held| held.request == request)
     }
@@ -61,7 +61,8 @@ impl<T> AnswerList<T> {
         self.0.iter_mut()
     }
 
-    /// Adds an answer in place of the one that the same request had before. Other volumes need the new one too.
+    /// Adds an answer, and removes the old answer to the same request. The volumes of the old
+    /// answer use the new one.
     pub(crate) fn put(&mut self, mut held: HeldAnswer<T>) {
         if let Some(at) = self.0.iter().position(|other| other.request == held.request) {
             let before = self.0.swap_remove(at);
@@ -78,13 +79,13 @@ impl<T> AnswerList<T> {
         at.map(|at| self.0.swap_remove(at)).is_some()
     }
 
-    /// Drops the answers that a test does not pick.
+    /// Drops the answers that `picked` does not accept.
     pub(crate) fn retain(&mut self, picked: impl Fn(&HeldAnswer<T>) -> bool) {
         self.0.retain(picked);
     }
 
-    /// Notes which answers a volume takes its files from, and drops those that no volume needs any more.
-    /// Returns whether anything changed.
+    /// Notes which answers a volume uses, and drops the answers that no volume uses. Returns
+    /// whether anything changed.
     pub(crate) fn note_use(&mut self, volume: VolumeId, requests: &[RequestId]) -> bool {
         let mut changed = false;
         for held in &mut self.0 {

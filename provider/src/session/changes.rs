@@ -1,18 +1,18 @@
-//! What of a session is not stored yet.
+//! Tracks whether a session has changes that are not stored yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Whether a session changed since it was stored. A change wakes the lease manager.
+/// A flag for changes since the session was last stored. A change wakes the lease manager.
 pub(crate) struct Changes {
     pending: AtomicBool,
     wake: Arc<Notify>,
 }
 
 impl Changes {
-    /// Returns no changes yet; `wake` is the lease manager's.
+    /// Returns a flag without changes. `wake` wakes the lease manager.
     pub(super) fn new(wake: Arc<Notify>) -> Self {
         Self { pending: AtomicBool::new(false), wake }
     }
@@ -23,12 +23,12 @@ impl Changes {
         self.wake.notify_one();
     }
 
-    /// Returns whether there is a change that is not stored.
+    /// Returns whether a change is not stored yet.
     pub(crate) fn are_pending(&self) -> bool {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Notes that every change is stored.
+    /// Notes that all changes are stored.
     pub(crate) fn clear(&self) {
         self.pending.store(false, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What Vault issued for a session: leases, and certificates without one.
+//! The issued answers of a session: leases, and certificates without a lease.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,11 +14,12 @@ use crate::lifetime::Lifetime;
 /// An issued answer.
 pub(crate) type IssuedAnswer = HeldAnswer<IssuedTerm>;
 
-/// For how long an issued answer is good.
+/// The time for which an issued answer is used.
 pub(crate) enum IssuedTerm {
-    /// As long as the lease lives, and the token that the lease belongs to.
+    /// Until the lease, or the token that the lease belongs to, ends or needs a replacement.
     Lease { id: String, lifetime: Lifetime, token: Arc<Token> },
-    /// A certificate is replaced in the last third of its life.
+    /// Until the last third of the certificate's life. Until its end, the certificate is a
+    /// fallback.
     Certificate { replaced_from: Instant, until: Instant },
 }
 
@@ -27,7 +28,8 @@ pub(crate) struct Issued {
     answers: Mutex<AnswerList<IssuedTerm>>,
     /// Paths of requests in progress at which Vault may issue something.
     in_progress: Mutex<Vec<String>>,
-    /// Held while something may be issued, so that a second mount finds it issued.
+    /// Locked by a read while something may be issued, so that a concurrent mount uses the same
+    /// answer.
     turn: tokio::sync::Mutex<()>,
     budget: ByteBudget,
     changes: Arc<Changes>,
@@ -44,26 +46,27 @@ impl Issued {
         }
     }
 
-    /// Waits until no other read of the session has something issued.
+    /// Waits until no other read of the session is issuing something. The lock is released when the
+    /// guard is dropped.
     pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 
-    /// Returns the answer to a request, unless its replacement is due.
+    /// Returns the answer to a request, unless a replacement is due.
     pub(crate) fn current(&self, request: RequestId, now: Instant) -> Option<Arc<Answer>> {
         let answers = self.lock();
         let held = answers.get(request)?;
         held.term.is_current(now).then(|| Arc::clone(&held.answer))
     }
 
-    /// Returns the answer to a request while it is good, should Vault give no replacement.
+    /// Returns the answer to a request while the answer is valid, even if a replacement is due.
     pub(crate) fn fallback(&self, request: RequestId, now: Instant) -> Option<Arc<Answer>> {
         let answers = self.lock();
         let held = answers.get(request)?;
         (!held.term.is_over(now)).then(|| Arc::clone(&held.answer))
     }
 
-    /// Holds an answer, unless the byte budget is used up.
+    /// Stores an issued answer, unless the byte budget is used up.
     pub(crate) fn put(
         &self,
         request: &Request,
@@ -92,7 +95,8 @@ impl Issued {
         answer
     }
 
-    /// Notes which answers a volume takes its files from. An answer that no volume needs is not renewed any more.
+    /// Notes which answers a volume uses. The lease of an answer that no volume uses is not renewed
+    /// any more.
     pub(super) fn note_use(&self, volume: VolumeId, requests: &[RequestId]) {
         if self.lock().note_use(volume, requests) {
             self.changes.note();
@@ -104,18 +108,18 @@ impl Issued {
         self.lock().iter().any(|held| held.term.belongs_to(token) && !held.term.is_over(now))
     }
 
-    /// Returns whether an answer is good.
+    /// Returns whether an answer is still valid.
     pub(super) fn has_any(&self, now: Instant) -> bool {
         self.lock().iter().any(|held| !held.term.is_over(now))
     }
 
-    /// Returns how many leases live.
+    /// Returns the number of valid leases.
     pub(crate) fn leases(&self, now: Instant) -> usize {
         let answers = self.lock();
         answers.iter().filter(|held| held.term.is_lease() && !held.term.is_over(now)).count()
     }
 
-    /// Changes the lifetime of the lease that a request was answered with, unless another lease replaced it.
+    /// Changes the lifetime of a request's lease, unless another lease has replaced the lease.
     pub(crate) fn change_lease(&self, request: RequestId, lease: &str, change: impl FnOnce(&mut Lifetime)) {
         let mut answers = self.lock();
         if let Some(IssuedTerm::Lease { id, lifetime, .. }) =
@@ -139,14 +143,14 @@ impl Issued {
         self.changes.note();
     }
 
-    /// Locks the answers, without those that ended.
+    /// Drops the answers that have ended, and returns the locked list of the others.
     pub(crate) fn living(&self, now: Instant) -> MutexGuard<'_, AnswerList<IssuedTerm>> {
         let mut answers = self.lock();
         answers.retain(|held| !held.term.is_over(now));
         answers
     }
 
-    /// Locks the paths of the requests in progress at which Vault may issue something.
+    /// Returns the locked list of paths of requests in progress at which Vault may issue something.
     pub(crate) fn in_progress(&self) -> MutexGuard<'_, Vec<String>> {
         self.in_progress.lock().unwrap_or_else(PoisonError::into_inner)
     }

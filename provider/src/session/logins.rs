@@ -1,4 +1,4 @@
-//! Logins at Vault, and the tokens that they brought.
+//! Logins at Vault, and the Vault tokens of a session.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,30 +14,33 @@ use crate::request::TokenMinter;
 use crate::vault_error::error_of;
 use crate::{Clock, Error, ErrorKind};
 
-/// How often a denial may lead to a login: a policy that was added to the role takes effect with a login only.
+/// Minimum time between two logins because of denials. A policy that was added to the role takes
+/// effect only for tokens of new logins.
 const LOGIN_AFTER_DENIAL: Duration = Duration::from_secs(60);
 
 /// The tokens of one session.
 pub(crate) struct Logins {
-    /// Held over a login, so that one login serves all who wait.
+    /// Locked during a login, so that one login serves all reads that wait.
     state: tokio::sync::Mutex<LoginState>,
-    /// Tokens that may live, the newest last.
+    /// Tokens that may be valid, the newest last.
     tokens: Mutex<Vec<Arc<Token>>>,
     changes: Arc<Changes>,
 }
 
+/// The current token, and the results of the last lookup and login.
 #[derive(Default)]
 struct LoginState {
+    /// The token of the last login.
     token: Option<Arc<Token>>,
-    /// When Vault last confirmed, after a denial, that it knows the token.
+    /// When a lookup after a denial last confirmed that Vault knows the token.
     confirmed: Option<Instant>,
-    /// When a denial last led to a login, a failed one too.
+    /// When a denial last led to a login, successful or not.
     tried: Option<Instant>,
-    /// The last login, where it failed, and when it began.
+    /// Start and error of the last login, if that login failed.
     failed: Option<(Instant, Error)>,
 }
 
-/// What a read needs to log in.
+/// The parameters of a login for one read.
 #[derive(Clone, Copy)]
 pub(crate) struct LoginContext<'a> {
     pub(crate) key: &'a SessionKey,
@@ -46,7 +49,7 @@ pub(crate) struct LoginContext<'a> {
     pub(crate) began: Instant,
     /// Service account tokens that the driver sent along, by audience.
     pub(crate) service_account_tokens: &'a BTreeMap<String, Secret>,
-    /// Audience of the driver's tokens where the class names none.
+    /// Audience of the driver's tokens if the class names none.
     pub(crate) default_audience: &'a str,
     pub(crate) minter: &'a dyn TokenMinter,
     pub(crate) clock: &'a dyn Clock,
@@ -55,12 +58,13 @@ pub(crate) struct LoginContext<'a> {
     pub(crate) renewed: bool,
 }
 
-/// What a token is needed for.
+/// The purpose of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenNeed {
     /// A request that issues nothing.
     Read,
-    /// A request that may issue something: that ends with the token, whose own end must not be near.
+    /// A request that may issue something. A lease ends with its token, so the token must not be
+    /// near its end.
     Issue,
 }
 
@@ -70,10 +74,10 @@ impl Logins {
         Self { state: tokio::sync::Mutex::new(state), tokens: Mutex::new(tokens), changes }
     }
 
-    /// Returns the current token where it serves the need, else that of a login made now.
+    /// Returns the current token if the token serves the need, else the token of a new login.
     ///
     /// # Errors
-    /// Why there is no service account token, or why the login failed.
+    /// [`Error`], if there is no service account token or the login fails.
     pub(crate) async fn token(&self, need: TokenNeed, login: &LoginContext<'_>) -> Result<UsedToken, Error> {
         let mut state = self.state.lock().await;
         let now = login.clock.now();
@@ -86,8 +90,9 @@ impl Logins {
         self.log_in(&mut state, login).await
     }
 
-    /// Returns another token after Vault denied `denied` a request, where another one may do better: Vault does
-    /// not know `denied` any more, or it is so old that the role's policies may have changed since.
+    /// Returns a token other than `denied` after Vault denied a request. Returns none if another
+    /// token would not help: Vault still knows `denied`, and the last login is too recent for
+    /// changes of the role's policies.
     ///
     /// # Errors
     /// Those of [`Self::token`].
@@ -114,7 +119,7 @@ impl Logins {
         Ok(Some(token))
     }
 
-    /// Returns whether a denial of the current token calls for a login.
+    /// Returns whether to log in again after Vault denied a request of the current token.
     async fn needs_login(
         &self,
         denied: &UsedToken,
@@ -142,36 +147,36 @@ impl Logins {
         true
     }
 
-    /// Revokes a replaced token, so that it does not live on unused. Does nothing if the token owns leases or is
-    /// still in use: its last user gets here too.
+    /// Revokes a replaced token. Does nothing if the token owns leases or is still in use. The last
+    /// user calls this function too.
     async fn revoke_replaced(&self, replaced: &UsedToken, login: &LoginContext<'_>) {
         let is_in_use = replaced.users.count() > 1;
         if replaced.is_gone() || replaced.owns_leases() || is_in_use {
             return;
         }
         self.remove_gone(replaced);
-        // should this fail, the token ends by its TTL
+        // after a failure the token ends by its TTL
         let _ = login.vault.revoke_token(replaced.secret()).await;
     }
 
-    /// Returns the tokens that may live, the newest last.
+    /// Returns the tokens that may be valid, the newest last.
     pub(crate) fn living(&self, now: Instant) -> Vec<Arc<Token>> {
         let mut tokens = self.tokens();
         tokens.retain(|token| !token.is_over(now));
         tokens.clone()
     }
 
-    /// Returns whether something was issued to a token that lives.
+    /// Returns whether a valid token owns leases.
     pub(super) fn own_leases(&self, now: Instant) -> bool {
         self.tokens().iter().any(|token| token.owns_leases() && !token.is_over(now))
     }
 
-    /// Returns when the newest token ends; nothing where there is none, or it never ends.
+    /// Returns when the newest token ends; none if there is no token or the token never ends.
     pub(super) fn newest_end(&self) -> Option<Instant> {
         self.tokens().last()?.lifetime().map(|lifetime| lifetime.until)
     }
 
-    /// Drops a token that Vault does not know any more, and with it what was issued to the token.
+    /// Removes a token that Vault does not know any more. The leases of the token end too.
     pub(crate) fn remove_gone(&self, token: &Arc<Token>) {
         token.note_gone();
         self.tokens().retain(|other| !Arc::ptr_eq(other, token));
@@ -179,7 +184,7 @@ impl Logins {
     }
 
     async fn log_in(&self, state: &mut LoginState, login: &LoginContext<'_>) -> Result<UsedToken, Error> {
-        // one login serves all who wait, also where it fails
+        // a failed login also serves all reads that waited
         if let Some((began, error)) = &state.failed
             && *began >= login.began
         {
@@ -216,7 +221,7 @@ impl Logins {
 }
 
 impl LoginContext<'_> {
-    /// Logs in.
+    /// Logs in, and returns the token.
     async fn token(&self) -> Result<Token, Error> {
         let jwt = self.service_account_token().await?;
         let asked = self.clock.now();
@@ -227,11 +232,11 @@ impl LoginContext<'_> {
         Ok(Token::of_login(answer, asked, self.renewed))
     }
 
-    /// Returns the driver's token for the audience, else one that is minted.
+    /// Returns the driver's service account token for the audience, else a minted one.
     async fn service_account_token(&self) -> Result<Secret, Error> {
         let (sent, audience) = (self.service_account_tokens, self.key.audience.as_deref());
         let token = sent.get(audience.unwrap_or(self.default_audience)).or_else(|| {
-            // the API server's default audience is what would be minted
+            // a minted token would have the API server's default audience too
             sent.get("").filter(|_| audience.is_none())
         });
         match token {

@@ -1,4 +1,5 @@
-//! Answers that were merely read, and are not read again within the class's `refreshInterval`.
+//! Cached reads: answers without a lease, which are used again within the class's
+//! `refreshInterval`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,9 +9,9 @@ use coffer_vault::{Answer, RequestId};
 use super::answers::{AnswerList, AnswerUse, HeldAnswer, VolumeId};
 use super::budget::ByteBudget;
 
-/// The cached reads of one session. They do not outlive the process.
+/// The cached reads of one session. Cached reads are not stored over a restart.
 pub(crate) struct Reads {
-    /// Each answer with the time when it was asked for.
+    /// The answers; the term is the time of the request.
     answers: Mutex<AnswerList<Instant>>,
     budget: ByteBudget,
 }
@@ -20,14 +21,14 @@ impl Reads {
         Self { answers: Mutex::default(), budget }
     }
 
-    /// Returns the answer to a request that is younger than `max_age`.
+    /// Returns the answer to a request if the answer is younger than `max_age`.
     pub(crate) fn get(&self, request: RequestId, max_age: Duration, now: Instant) -> Option<Arc<Answer>> {
         let answers = self.lock();
         let held = answers.get(request)?;
         (now.saturating_duration_since(held.term) < max_age).then(|| Arc::clone(&held.answer))
     }
 
-    /// Caches an answer that was asked for at `asked`, unless the byte budget is used up.
+    /// Caches the answer to a request that was sent at `asked`, unless the byte budget is used up.
     pub(crate) fn put(
         &self,
         request: RequestId,
@@ -54,12 +55,12 @@ impl Reads {
         self.lock().remove(request);
     }
 
-    /// Notes which answers a volume takes its files from; the others are dropped.
+    /// Notes which answers a volume uses, and drops the answers that no volume uses.
     pub(super) fn note_use(&self, volume: VolumeId, requests: &[RequestId]) {
         self.lock().note_use(volume, requests);
     }
 
-    /// Returns what the cached answers are for.
+    /// Returns the use of each cached read, for the inventory.
     pub(crate) fn uses(&self) -> Vec<AnswerUse> {
         self.lock().iter().map(|held| held.about.clone()).collect()
     }

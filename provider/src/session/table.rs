@@ -1,4 +1,4 @@
-//! The sessions of all identities, and which of them are evicted where there are too many.
+//! The table of all sessions, with eviction if there are too many.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub(crate) struct Sessions {
     clock: Arc<dyn Clock>,
     /// Wakes the lease manager when a session changes.
     pub(crate) wake: Arc<Notify>,
-    /// Bytes for issued answers, over all sessions.
+    /// Bytes for issued answers, for all sessions together.
     pub(crate) issued_budget: ByteBudget,
     reads_budget: ByteBudget,
     active: Mutex<HashMap<SessionKey, (Arc<Session>, Instant)>>,
@@ -30,17 +30,18 @@ pub(crate) struct Sessions {
     ended: Mutex<Vec<Arc<Session>>>,
 }
 
-/// A session that was looked up.
+/// The result of a look-up of a session.
 pub(crate) struct Found {
     pub(crate) session: UsedSession,
-    /// How many active sessions there are now.
+    /// The number of active sessions.
     pub(crate) active: usize,
-    /// Sessions that were evicted for it. What they own ends by itself.
+    /// The sessions that were evicted to create the session. Their tokens end by TTL.
     pub(crate) evicted: Vec<Arc<Session>>,
 }
 
 impl Sessions {
-    /// Returns no sessions yet, and room for `capacity` of them beside those that cannot be evicted.
+    /// Returns an empty table. If there are `capacity` sessions, a new session evicts others, as
+    /// far as these may be evicted.
     pub(crate) fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
         Self {
             capacity: capacity.max(1),
@@ -53,10 +54,12 @@ impl Sessions {
         }
     }
 
-    /// Returns the session of a key, created where there is none. Where there are too many, the session is
-    /// evicted whose token expired first, else that which was used longest ago; those that own something go
-    /// last. Sessions in use stay, and those that own what their pods live on: their number is bounded by that
-    /// of the node's pods.
+    /// Returns the session of a key, and creates the session if there is none.
+    ///
+    /// If the table is full, sessions are evicted in this order: those whose token expired, then
+    /// those used longest ago, and last those that own leases or certificates. Sessions in use are
+    /// not evicted, nor are sessions whose pods would lose a credential. The number of the latter
+    /// is limited by the pods of the node.
     pub(crate) fn session(&self, key: SessionKey, leases_kept: bool) -> Found {
         let now = self.clock.now();
         let mut active = self.lock_active();
@@ -101,8 +104,8 @@ impl Sessions {
         session
     }
 
-    /// Removes a volume from a pod's other sessions: it reads through this one now, since its class names
-    /// another role, say.
+    /// Removes a volume from the pod's other sessions. The volume uses this session now, for
+    /// example because the class names another role.
     pub(crate) fn remove_volume_from_others(&self, session: &Session, volume: VolumeId) {
         let Some(pod) = session.pod() else { return };
         let is_other =
@@ -110,7 +113,8 @@ impl Sessions {
         self.all().iter().filter(|other| is_other(other)).for_each(|other| other.remove_volume(volume));
     }
 
-    /// Ends the sessions that a test picks, and returns them: reads to come get new ones.
+    /// Ends the sessions that `picked` accepts, and returns the ended sessions. Later reads with
+    /// the same key get a new session.
     pub(crate) fn end(&self, picked: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
         let mut active = self.lock_active();
         let picked = active.extract_if(|_, (session, _)| picked(session));
@@ -120,12 +124,12 @@ impl Sessions {
         picked
     }
 
-    /// Returns the sessions whose pods are gone, and whose tokens are not revoked yet.
+    /// Returns the sessions whose pods are gone and whose tokens are not revoked yet.
     pub(crate) fn ended(&self) -> Vec<Arc<Session>> {
         self.lock_ended().clone()
     }
 
-    /// Drops an ended session that owns nothing any more.
+    /// Removes an ended session whose tokens are revoked.
     pub(crate) fn remove_ended(&self, session: &Arc<Session>) {
         self.lock_ended().retain(|other| !Arc::ptr_eq(other, session));
     }
@@ -157,10 +161,10 @@ impl Sessions {
     }
 }
 
-/// Returns a name that no other record has: 32 hexadecimal digits.
+/// Returns a random name for a record: 32 hexadecimal digits.
 fn fresh_record_name() -> String {
     let mut name = [0; 16];
-    // without random numbers there is no TLS either
+    // an error is ignored: without random numbers TLS fails anyway
     let _ = SystemRandom::new().fill(&mut name);
     HEXLOWER.encode(&name)
 }

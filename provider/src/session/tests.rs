@@ -11,7 +11,7 @@ use super::{SessionKey, TokenNeed};
 use crate::{Identity, Pod};
 
 #[tokio::test]
-async fn a_token_is_kept_until_near_its_end() {
+async fn a_token_is_reused_until_near_its_end() {
     let bed = Bed::new(10).await;
     let session = bed.session(bed.key("a"));
     let first = bed.token(&session).await;
@@ -23,7 +23,7 @@ async fn a_token_is_kept_until_near_its_end() {
 }
 
 #[tokio::test]
-async fn many_at_once_make_one_login() {
+async fn concurrent_reads_share_one_login() {
     let bed = Bed::new(10).await;
     let session = bed.session(bed.key("a"));
     let tokens = futures_util::future::join_all((0..20).map(|_| bed.token(&session))).await;
@@ -32,27 +32,30 @@ async fn many_at_once_make_one_login() {
 }
 
 #[tokio::test]
-async fn a_repeated_denial_logs_in_once_a_minute_and_revokes_what_it_replaces() {
+async fn repeated_denials_log_in_once_a_minute_and_revoke_the_replaced_token() {
     let bed = Bed::new(10).await;
     let session = bed.session(bed.key("a"));
     let read = bed.fetch(&session);
     let first = read.token_for_read().await;
-    assert!(read.after_denial(&first).await.is_none(), "a login of this very read");
+    assert!(read.after_denial(&first).await.is_none(), "the token is of this read");
     assert_eq!(bed.fake.counts(), (1, 0, 0));
 
     bed.clock.advance(Duration::from_secs(30));
     let read = bed.fetch(&session);
     for _ in 0..3 {
-        assert!(read.after_denial(&first).await.is_none(), "alive and young");
+        assert!(
+            read.after_denial(&first).await.is_none(),
+            "Vault knows the token, and it is less than a minute old"
+        );
     }
-    assert_eq!(bed.fake.counts(), (1, 1, 0), "one look a read");
+    assert_eq!(bed.fake.counts(), (1, 1, 0), "one lookup per read");
 
     bed.clock.advance(Duration::from_secs(30));
     let second = bed.fetch(&session).after_denial(&first).await.expect("a new token");
     assert_eq!((second.secret().expose(), bed.fake.counts()), (&b"t2"[..], (2, 1, 1)));
     assert!(
         bed.fetch(&session).after_denial(&first).await.is_some(),
-        "who still uses the old one gets the new one"
+        "a read with the old token gets the new one"
     );
     assert_eq!(bed.fake.counts(), (2, 1, 1));
 }
@@ -89,7 +92,7 @@ async fn expired_sessions_are_evicted_first_then_those_used_longest_ago() {
     bed.token(&bed.session(bed.key("other"))).await;
     bed.clock.advance(Duration::from_secs(1000));
     bed.session(bed.key("old"));
-    // "old" was used last, but its token is over
+    // "old" was used last, but its token has expired
     bed.session(bed.key("new"));
     assert!(is_known("other"));
     bed.clock.advance(Duration::from_secs(1));
@@ -99,7 +102,7 @@ async fn expired_sessions_are_evicted_first_then_those_used_longest_ago() {
 }
 
 #[tokio::test]
-async fn a_session_in_use_is_not_evicted_until_it_is_not() {
+async fn a_session_is_evicted_only_after_it_is_no_longer_in_use() {
     let bed = Bed::new(1).await;
     let used: Vec<_> = ["a", "b", "c"].map(|name| bed.session(bed.key(name))).into();
     assert_eq!(bed.sessions.all().len(), 3);
@@ -134,7 +137,7 @@ async fn sessions_differ_by_every_field_of_their_key() {
 }
 
 #[tokio::test]
-async fn a_replaced_token_in_use_stays_to_be_revoked() {
+async fn a_replaced_token_is_revoked_by_its_last_user() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let first = bed.token(&session).await;
@@ -144,15 +147,15 @@ async fn a_replaced_token_in_use_stays_to_be_revoked() {
     assert!(bed.fetch(&session).after_denial(&first).await.is_some());
     let is_listed = || session.logins.living(bed.clock_now()).iter().any(|token| Arc::ptr_eq(token, &first));
     assert!(is_listed());
-    assert_eq!(bed.fake.counts().2, 0, "nor is it revoked under who uses it");
+    assert_eq!(bed.fake.counts().2, 0, "the token is still in use");
     drop(in_use);
     assert!(bed.fetch(&session).after_denial(&first).await.is_some());
     assert!(!is_listed());
-    assert_eq!(bed.fake.counts().2, 1, "its last user does that");
+    assert_eq!(bed.fake.counts().2, 1, "the last user revoked the token");
 }
 
 #[tokio::test]
-async fn a_login_that_fails_serves_all_who_wait() {
+async fn a_failed_login_serves_all_reads_that_wait() {
     let bed = Bed::new(10).await;
     bed.fake.login.store(400, Ordering::Relaxed);
     let session = bed.session(bed.key("a"));
@@ -168,7 +171,7 @@ async fn a_login_that_fails_serves_all_who_wait() {
 }
 
 #[tokio::test]
-async fn a_403_that_is_not_vaults_word_on_the_token_takes_nothing() {
+async fn a_403_that_is_not_about_the_token_does_not_drop_the_token() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let token = bed.token(&session).await;

@@ -1,4 +1,4 @@
-//! A Vault token, and how long it is good for.
+//! Vault tokens and their lifetimes.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,27 +13,28 @@ use crate::lifetime::Lifetime;
 /// A Vault token.
 pub(crate) struct Token {
     secret: Secret,
-    /// When the token was asked for.
+    /// When the login request was sent.
     pub(crate) asked: Instant,
-    /// None where the token never ends.
+    /// The lifetime; none if the token never ends.
     lifetime: Mutex<Option<Lifetime>>,
-    /// Whether the token is good for a number of requests only, and so for one read.
+    /// Whether the token has a use limit, and so serves only one read.
     limited: bool,
-    /// Whether something was issued to the token that is revoked with it.
+    /// Whether Vault issued something to the token, which ends with the token.
     owns_leases: AtomicBool,
-    /// Whether Vault does not know the token any more: it said so, or revoked the token for us.
+    /// Whether Vault does not know the token any more, for example after its revocation.
     gone: AtomicBool,
     pub(super) users: Users,
 }
 
-/// A token in use: nobody revokes it until this is dropped.
+/// A token in use, which is not revoked as a replaced token until this guard is dropped.
 pub(crate) struct UsedToken {
     token: Arc<Token>,
     _user: UserGuard,
 }
 
 impl Token {
-    /// Returns the token of a login that was asked for at `asked`; `renewed` where the lease manager renews it.
+    /// Returns the token of a login whose request was sent at `asked`. `renewed` is whether the
+    /// lease manager renews the token.
     pub(super) fn of_login(login: Login, asked: Instant, renewed: bool) -> Self {
         let lifetime = login.ttl.map(|ttl| Lifetime::new(asked, ttl, login.renewable && renewed));
         Self { limited: login.uses > 0, ..Self::restored(login.token, asked, lifetime, false) }
@@ -57,7 +58,7 @@ impl Token {
         }
     }
 
-    /// Enters the token as one of its users.
+    /// Returns a guard that marks the token as in use.
     pub(super) fn enter(self: &Arc<Self>) -> UsedToken {
         UsedToken { _user: self.users.enter(), token: Arc::clone(self) }
     }
@@ -70,7 +71,7 @@ impl Token {
         *self.lifetime.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the lifetime, where the token has one.
+    /// Changes the lifetime, if the token has one.
     pub(crate) fn change_lifetime(&self, change: impl FnOnce(&mut Lifetime)) {
         if let Some(lifetime) = &mut *self.lifetime.lock().unwrap_or_else(PoisonError::into_inner) {
             change(lifetime);
@@ -86,7 +87,8 @@ impl Token {
         self.owns_leases.load(Ordering::Relaxed)
     }
 
-    /// Notes that Vault does not know the token any more. What was issued to the token is over with it.
+    /// Notes that Vault does not know the token any more. Everything that was issued to the token
+    /// has ended too.
     pub(crate) fn note_gone(&self) {
         self.gone.store(true, Ordering::Relaxed);
     }
@@ -95,24 +97,24 @@ impl Token {
         self.gone.load(Ordering::Relaxed)
     }
 
-    /// Returns whether new reads are made with the token.
+    /// Returns whether new reads may use the token.
     pub(super) fn is_good(&self, now: Instant) -> bool {
         let lasts = |lifetime: &Lifetime| now + margin(lifetime.full_ttl) < lifetime.until;
         let is_usable = !self.limited && !self.is_gone();
         is_usable && self.lifetime().is_none_or(|lifetime| lasts(&lifetime))
     }
 
-    /// Returns whether the token can be kept for later reads.
+    /// Returns whether the token may be stored for later reads: the token has no use limit.
     pub(crate) fn is_reusable(&self) -> bool {
         !self.limited
     }
 
-    /// Returns whether the token has ended, by time or by Vault's word.
+    /// Returns whether the token has ended, by its TTL or because Vault does not know the token.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.is_gone() || self.lifetime().is_some_and(|lifetime| lifetime.is_over(now))
     }
 
-    /// Returns whether what was issued to the token must be replaced under another token.
+    /// Returns whether the leases of the token need replacements that belong to another token.
     pub(crate) fn needs_replacement(&self, now: Instant) -> bool {
         self.lifetime().is_some_and(|lifetime| lifetime.needs_replacement(now))
     }
@@ -126,7 +128,7 @@ impl Deref for UsedToken {
     }
 }
 
-/// How long before its end a token is not used any more.
+/// Returns how long before its end a token is not used any more.
 fn margin(ttl: Duration) -> Duration {
     (ttl / 10).min(Duration::from_secs(60))
 }

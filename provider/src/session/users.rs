@@ -1,14 +1,14 @@
-//! Who uses a session or a token at this moment.
+//! Counters of the users of a session or token.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The number of users of a value. Each user holds a [`UserGuard`].
+/// A counter of users. Each user holds a [`UserGuard`].
 #[derive(Default)]
 pub(crate) struct Users(Arc<watch::Sender<usize>>);
 
-/// One user, until dropped.
+/// A guard that counts as one user until dropped.
 pub(crate) struct UserGuard(Arc<watch::Sender<usize>>);
 
 impl Users {
@@ -18,12 +18,12 @@ impl Users {
         UserGuard(Arc::clone(&self.0))
     }
 
-    /// Returns how many users there are.
+    /// Returns the number of users.
     pub(crate) fn count(&self) -> usize {
         *self.0.borrow()
     }
 
-    /// Waits until there is no user.
+    /// Waits until there are no users.
     pub(crate) async fn wait_for_none(&self) {
         // the sender lives as long as this value, so the wait has no error
         let _ = self.0.subscribe().wait_for(|users| *users == 0).await;

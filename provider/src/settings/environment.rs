@@ -197,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn the_agents_address_counts_before_vaults() {
+    fn the_address_of_vault_agent_counts_before_that_of_vault() {
         let read = settings(&[("VAULT_AGENT_ADDR", "unix:///a.sock"), ("VAULT_ADDR", "https://v:1")]);
         assert_eq!(read.expect("settings").address.to_string(), "unix:///a.sock");
     }
 
     #[test]
-    fn vaults_proxy_counts_before_the_general_one() {
+    fn the_proxy_for_vault_counts_before_the_general_proxy() {
         let general = [("HTTPS_PROXY", "http://p:1"), ("no_proxy", "x")];
         let read = settings(&general).expect("settings").proxy;
         assert_eq!(

@@ -18,7 +18,7 @@ pub(super) struct ObjectFields {
     pub(super) at: Position,
     /// The value of `secretArgs`.
     pub(super) arguments: Option<(Position, Value)>,
-    /// The fields that nobody reads.
+    /// The fields with unknown names.
     pub(super) unknown: Vec<(Position, String)>,
     /// The values of the other fields, in the order of [`FIELDS`].
     texts: [Option<(Position, String)>; FIELDS.len()],

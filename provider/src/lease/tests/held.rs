@@ -1,4 +1,4 @@
-//! What is held between reads, and renewed.
+//! Tests of answers that are held between reads, and of their renewal.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,12 +30,12 @@ async fn a_lease_is_held_while_it_is_renewed() {
         assert!(bed.fetch(&session).holds(&creds("r")));
     }
     bed.clock.advance(MINUTE);
-    assert!(!bed.fetch(&session).holds(&creds("r")), "nobody renewed it");
+    assert!(!bed.fetch(&session).holds(&creds("r")), "the lease was not renewed");
     assert!(!bed.fetch(&session).holds(&creds("other")));
 }
 
 #[tokio::test]
-async fn nothing_is_held_where_a_pods_end_goes_unnoticed() {
+async fn no_lease_is_held_without_a_pod_or_without_a_lease_manager() {
     let (bed, _) = Bed::with_leases(10).await;
     let without_pod = bed.session(bed.key("a"));
     bed.fetch(&without_pod).answered(&creds("r"), lease(60)).await;
@@ -48,7 +48,7 @@ async fn nothing_is_held_where_a_pods_end_goes_unnoticed() {
 }
 
 #[tokio::test]
-async fn a_duration_without_a_lease_is_none() {
+async fn an_answer_with_a_lease_duration_but_no_lease_id_is_not_held() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let kv_v1 = answer(r#"{"lease_id":"","lease_duration":2764800,"data":{"k":"v"}}"#);
@@ -64,13 +64,13 @@ async fn a_read_is_cached_for_the_interval_of_the_class() {
     read().answered(&creds("r"), answer(r#"{"data":{"k":"v"}}"#)).await;
     bed.clock.advance(Duration::from_secs(59));
     assert!(read().holds(&creds("r")));
-    assert!(!bed.fetch(&session).holds(&creds("r")), "another class wants it fresh");
+    assert!(!bed.fetch(&session).holds(&creds("r")), "another class has no refresh interval");
     bed.clock.advance(Duration::from_secs(1));
     assert!(!read().holds(&creds("r")));
 }
 
 #[tokio::test]
-async fn cached_reads_take_no_bytes_from_what_was_issued() {
+async fn cached_reads_take_no_bytes_from_issued_answers() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let read = Fetch { refresh_interval: MINUTE, ..bed.fetch(&session) };
@@ -100,12 +100,12 @@ async fn a_lease_that_vault_lost_is_dropped() {
     };
     vault_answers(500, 200);
     renew_due(&session, &bed).await;
-    assert!(bed.fetch(&session).holds(&creds("r")), "Vault may be back in time");
+    assert!(bed.fetch(&session).holds(&creds("r")), "a renewal may still succeed");
     bed.clock.advance(Duration::from_secs(6));
     vault_answers(400, 200);
     renew_due(&session, &bed).await;
-    assert!(bed.fetch(&session).has_fallback(&creds("r")), "Vault knows it, should it not issue another");
-    assert!(!bed.fetch(&session).holds(&creds("r")), "the next mount asks for another");
+    assert!(bed.fetch(&session).has_fallback(&creds("r")), "Vault still knows the lease");
+    assert!(!bed.fetch(&session).holds(&creds("r")), "the next mount asks for a replacement");
     bed.clock.advance(Duration::from_secs(4));
     vault_answers(400, 400);
     renew_due(&session, &bed).await;
@@ -114,7 +114,7 @@ async fn a_lease_that_vault_lost_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_hangs_holds_up_no_other() {
+async fn a_renewal_that_hangs_delays_no_other_renewal() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     bed.fetch(&session).answered(&creds("slow"), lease_called("slow", 60)).await;
@@ -122,25 +122,25 @@ async fn a_renewal_that_hangs_holds_up_no_other() {
     bed.clock.advance(Duration::from_secs(41));
     bed.fake.hangs.store(true, Ordering::Relaxed);
     tokio::select! {
-        () = renew_due(&session, &bed) => panic!("it hangs"),
+        () = renew_due(&session, &bed) => panic!("the renewal does not hang"),
         () = async { while bed.fake.renewals() == 0 { sleep(Duration::from_millis(5)).await; } } => {}
     }
 }
 
 #[tokio::test]
-async fn a_renewal_in_progress_is_not_made_twice_and_holds_up_no_other() {
+async fn a_renewal_in_progress_is_not_made_twice_and_delays_no_other_renewal() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     bed.fetch(&session).answered(&creds("r"), lease(60)).await;
     bed.clock.advance(Duration::from_secs(41));
     bed.fake.renewal.store(500, Ordering::Relaxed);
     renew_due(&session, &bed).await;
-    let retry = next_renewal(&session, &bed).expect("another try");
+    let retry = next_renewal(&session, &bed).expect("a retry");
     assert!(retry > bed.clock.now());
     bed.clock.advance(Duration::from_secs(6));
     let in_progress = Schedule::of(&session, bed.clock.now()).due;
     assert_eq!(in_progress.len(), 1);
-    assert!(Schedule::of(&session, bed.clock.now()).due.is_empty(), "it is being made");
+    assert!(Schedule::of(&session, bed.clock.now()).due.is_empty(), "the renewal is in progress");
     bed.fetch(&session).answered(&creds("s"), lease(9)).await;
     bed.clock.advance(Duration::from_secs(7));
     let others = Schedule::of(&session, bed.clock.now()).due;
@@ -150,7 +150,7 @@ async fn a_renewal_in_progress_is_not_made_twice_and_holds_up_no_other() {
     renew(background(&bed), Arc::clone(&session), others).await;
     assert_eq!(bed.fake.renewals(), before + 1);
     drop(in_progress);
-    assert_eq!(Schedule::of(&session, bed.clock.now()).due.len(), 1, "a claim that came to nothing is due");
+    assert_eq!(Schedule::of(&session, bed.clock.now()).due.len(), 1, "a released claim is due again");
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_retry_that_waits_for_its_turn_holds_up_no_first_try() {
 }
 
 #[tokio::test]
-async fn a_token_that_vault_does_not_know_takes_its_leases_along() {
+async fn leases_are_dropped_if_vault_does_not_know_their_token_at_a_renewal() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     bed.fetch(&session).answered(&creds("r"), lease(86_400)).await;
@@ -188,7 +188,7 @@ async fn a_token_that_vault_does_not_know_takes_its_leases_along() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_held_for_two_thirds_whatever_the_clock_says_since() {
+async fn a_certificate_is_held_for_two_thirds_of_its_life_even_if_the_clock_steps() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let now = bed.clock.time_of_day();
@@ -205,29 +205,29 @@ async fn a_certificate_is_held_for_two_thirds_whatever_the_clock_says_since() {
     assert!(bed.fetch(&session).holds(&request));
     bed.clock.advance(Duration::from_secs(3));
     assert!(!bed.fetch(&session).holds(&request));
-    assert!(bed.fetch(&session).has_fallback(&request), "should Vault not issue another");
+    assert!(bed.fetch(&session).has_fallback(&request), "the certificate is still valid");
     bed.clock.advance(Duration::from_secs(200));
     assert!(!bed.fetch(&session).has_fallback(&request));
 }
 
 #[tokio::test]
-async fn what_no_volume_needs_any_more_is_dropped() {
+async fn an_answer_that_no_volume_uses_is_dropped() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let read = bed.fetch(&session);
     read.answered(&creds("r"), lease(60)).await;
     session.note_mount(read.volume, &[creds("r").id()]);
     session.note_mount(2, &[creds("r").id()]);
-    // a replacement that the first volume had issued is the second one's too
+    // a replacement that was issued for the first volume is also used by the second one
     read.answered(&creds("r"), lease(60)).await;
     session.note_mount(read.volume, &[]);
-    assert!(read.holds(&creds("r")), "the other volume has it");
+    assert!(read.holds(&creds("r")), "the other volume uses the answer");
     session.note_mount(2, &[creds("s").id()]);
     assert!(!read.holds(&creds("r")));
 }
 
 #[tokio::test]
-async fn a_denied_token_that_vault_does_not_know_takes_its_leases_along_however_old() {
+async fn leases_are_dropped_if_vault_does_not_know_their_token_at_a_denial() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     bed.fetch(&session).answered(&creds("r"), lease(86_400)).await;
@@ -241,7 +241,7 @@ async fn a_denied_token_that_vault_does_not_know_takes_its_leases_along_however_
 }
 
 #[tokio::test]
-async fn what_a_pod_lives_on_is_never_evicted() {
+async fn sessions_of_pods_with_leases_are_never_evicted() {
     let (bed, store) = Bed::with_leases(1).await;
     let owners: Vec<_> = ["a", "b", "c"].map(|name| of_pod_as(&bed, name)).into();
     for owner in &owners {
@@ -254,7 +254,7 @@ async fn what_a_pod_lives_on_is_never_evicted() {
     for owner in &owners {
         assert!(bed.fetch(&bed.session(owner.clone())).holds(&creds("r")));
     }
-    // not even while a pod's end would go unnoticed, until the lease ends by itself
+    // not even while the pod watch does not work, until the lease has ended
     bed.leases.switch(false);
     bed.session(bed.key("e"));
     assert_eq!(store.load().len(), owners.len());
@@ -264,11 +264,11 @@ async fn what_a_pod_lives_on_is_never_evicted() {
 }
 
 #[tokio::test]
-async fn a_path_that_issued_nothing_may_come_to_issue() {
+async fn a_lease_free_path_counts_as_issuing_after_it_issued_something() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let read = bed.fetch(&session);
-    assert!(read.may_issue(&creds("r")), "nobody knows yet");
+    assert!(read.may_issue(&creds("r")), "the path is not known yet");
     read.note_grant(&creds("r"), &answer(r#"{"data":{"k":"v"}}"#).grant(false));
     assert!(!read.may_issue(&creds("r")));
     read.note_grant(&creds("r"), &lease(60).grant(false));
@@ -276,7 +276,7 @@ async fn a_path_that_issued_nothing_may_come_to_issue() {
 }
 
 #[tokio::test]
-async fn a_token_near_its_end_reads_and_has_nothing_issued_to_it() {
+async fn a_token_near_its_end_is_used_for_reads_and_not_for_issuing() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let first = bed.token(&session).await;
@@ -291,7 +291,7 @@ async fn a_token_near_its_end_reads_and_has_nothing_issued_to_it() {
 }
 
 #[tokio::test]
-async fn a_volume_that_reads_through_another_session_leaves_what_it_had_to_its_end() {
+async fn leases_are_not_renewed_after_their_volume_uses_another_session() {
     let (bed, _) = Bed::with_leases(10).await;
     let key = of_pod(&bed);
     let before = bed.session(key.clone());
@@ -303,8 +303,8 @@ async fn a_volume_that_reads_through_another_session_leaves_what_it_had_to_its_e
     let now = bed.session(SessionKey { role: "another".to_owned(), ..key });
     assert!(now.note_mount(0, &[]));
     bed.sessions.remove_volume_from_others(&now, 0);
-    assert_eq!(next_renewal(&before, &bed), None, "neither lease nor token");
-    assert_eq!(before.logins.living(bed.clock.now()).len(), 1, "to be revoked with the pod");
+    assert_eq!(next_renewal(&before, &bed), None, "neither the lease nor the token is renewed");
+    assert_eq!(before.logins.living(bed.clock.now()).len(), 1, "the token is revoked when the pod is gone");
 }
 
 #[tokio::test]

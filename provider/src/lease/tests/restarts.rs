@@ -1,4 +1,4 @@
-//! What is restored after a restart.
+//! Tests of records, and of sessions after a restart.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -19,7 +19,7 @@ fn restored(bed: &Bed, store: &MemoryStore) -> Arc<Session> {
 }
 
 #[tokio::test]
-async fn a_restart_takes_up_tokens_and_leases_with_the_time_that_passed() {
+async fn a_restart_restores_tokens_and_leases_with_the_time_that_passed() {
     let (bed, store) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     bed.fetch(&session).answered(&creds("r"), lease(600)).await;
@@ -38,11 +38,11 @@ async fn a_restart_takes_up_tokens_and_leases_with_the_time_that_passed() {
     let due = next_renewal(&session, &bed).expect("a renewal") - bed.clock.now();
     assert!(due <= Duration::from_secs(100), "{due:?}");
     bed.clock.advance(Duration::from_secs(301));
-    assert!(!bed.fetch(&session).holds(&creds("r")), "it ended when it would have");
+    assert!(!bed.fetch(&session).holds(&creds("r")), "the end did not move");
 }
 
 #[tokio::test]
-async fn a_certificate_outlives_its_token_and_brings_none_back() {
+async fn a_certificate_is_restored_without_its_lost_token() {
     let (bed, store) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let end = bed.clock.time_of_day().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() + 600;
@@ -100,7 +100,7 @@ async fn a_record_of_the_release_before_is_read() {
 }
 
 #[tokio::test]
-async fn what_is_no_record_is_refused_without_a_word_of_it() {
+async fn a_text_that_is_no_record_is_refused_and_not_repeated() {
     let (bed, _) = Bed::with_leases(10).await;
     for record in ["", "{}", r#"{"key":"hunter2"}"#, "hunter2"] {
         let refused = restore("r".to_owned(), &Secret::from(record), &bed.sessions, &*bed.clock);

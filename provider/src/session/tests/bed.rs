@@ -1,4 +1,4 @@
-//! What the tests of sessions begin with: a small Vault, a clock that is moved, and a store.
+//! The test bed of sessions and leases: a fake Vault, a manual clock, and a store in memory.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,25 +32,26 @@ impl TokenMinter for NoMinter {
     }
 }
 
-/// Answers logins with tokens `t1`, `t2`… that live an hour, as they do when renewed, and `lookup-self` with the
-/// status that a test sets.
-pub(crate) struct FakeVault {
+/// A fake Vault. Logins get the tokens `t1`, `t2`… with a TTL of an hour, and so do renewals. A
+/// test sets the status of other answers.
+pub(crate) struct StubVault {
+    /// Status of lookups, of tokens and leases.
     pub(crate) lookup: AtomicU16,
-    /// Whether a 403 is Vault's own word, and not that of something before it.
+    /// Whether lookups fail with Vault's words for an unknown token.
     pub(crate) words: AtomicBool,
     /// Status of logins.
     pub(crate) login: AtomicU16,
     logins: AtomicU16,
     lookups: AtomicU16,
     revocations: AtomicU16,
-    /// Whether renewals of leases called `slow` get no answer.
+    /// Whether renewals of leases with the ID `slow` get no answer.
     pub(crate) hangs: AtomicBool,
     /// Status of renewals, of tokens and leases.
     pub(crate) renewal: AtomicU16,
     renewals: AtomicU16,
 }
 
-impl FakeVault {
+impl StubVault {
     pub(crate) async fn start() -> (Arc<Self>, Address) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -126,25 +127,26 @@ impl FakeVault {
     }
 
     fn lookup(&self) -> (u16, String) {
-        // a 403 as OpenBao answers to a token that it does not know
+        // OpenBao answers a request with an unknown token with these words
         let words = if self.words.load(Ordering::Relaxed) { "permission denied" } else { "not from here" };
         (self.lookup.load(Ordering::Relaxed), format!(r#"{{"errors":["{words}"]}}"#))
     }
 
-    /// Renewals that were answered.
+    /// Returns the number of renewals that were answered.
     pub(crate) fn renewals(&self) -> u16 {
         self.renewals.load(Ordering::Relaxed)
     }
 
+    /// Returns the numbers of logins, token lookups and revocations.
     pub(crate) fn counts(&self) -> (u16, u16, u16) {
         let count = |counter: &AtomicU16| counter.load(Ordering::Relaxed);
         (count(&self.logins), count(&self.lookups), count(&self.revocations))
     }
 }
 
-/// What a test works on: sessions at a fake Vault, by a clock that is moved.
+/// The test bed: sessions at a fake Vault, with a manual clock.
 pub(crate) struct Bed {
-    pub(crate) fake: Arc<FakeVault>,
+    pub(crate) fake: Arc<StubVault>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) leases: Arc<Leases>,
@@ -157,10 +159,10 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// A bed where no leases are kept.
+    /// Returns a bed without a lease store.
     pub(crate) async fn new(capacity: usize) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (fake, address) = FakeVault::start().await;
+        let (fake, address) = StubVault::start().await;
         let clock = Arc::new(ManualClock::new());
         let target = Target { address, tls: Tls::default() };
         let settings = Settings::default();
@@ -182,7 +184,7 @@ impl Bed {
         }
     }
 
-    /// A bed where leases are kept in memory.
+    /// Returns a bed with a lease store in memory.
     pub(crate) async fn with_leases(capacity: usize) -> (Self, Arc<MemoryStore>) {
         let (bed, store) = (Self::new(capacity).await, Arc::new(MemoryStore::default()));
         bed.keep_leases(&store);
@@ -193,7 +195,7 @@ impl Bed {
         self.leases.start(Arc::clone(store) as _, Arc::clone(&self.clock) as _);
     }
 
-    /// The bed after a restart of the process: nothing is left but what is stored.
+    /// Returns the bed after a restart of the process, which only the stored records survive.
     pub(crate) fn restarted(self, store: &Arc<MemoryStore>) -> Self {
         let sessions = Arc::new(Sessions::new(10, Arc::clone(&self.clock) as Arc<dyn Clock>));
         let bed = Self { sessions, leases: Arc::default(), ..self };
@@ -228,12 +230,12 @@ impl Bed {
         found.session
     }
 
-    /// A session of a pod.
+    /// Returns the session of a pod.
     pub(crate) fn pod_session(&self) -> UsedSession {
         self.session(of_pod(self))
     }
 
-    /// A read of the session that begins now.
+    /// Returns a read of the session that begins now.
     pub(crate) fn fetch<'a>(&'a self, session: &'a Session) -> Fetch<'a> {
         let leases = self.leases.active().filter(|_| session.pod().is_some());
         let vault = VaultNamespace { target: &self.handle, namespace: None };
@@ -257,13 +259,13 @@ impl Bed {
         }
     }
 
-    /// A token of the session, for a read that begins now.
+    /// Returns a token of the session for a read that begins now.
     pub(crate) async fn token(&self, session: &Session) -> crate::session::UsedToken {
         self.fetch(session).token_for_read().await
     }
 }
 
-/// A store that outlives the sessions, as a directory does.
+/// A state store in memory.
 #[derive(Default)]
 pub(crate) struct MemoryStore(Mutex<Vec<(String, Secret)>>);
 
