@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use coffer_provider::{Address, Authorities, ClientCertificate, Settings, TlsFile, settings};
+use coffer_provider::{
+    Address, Authorities, ClientCertificate, ClientCertificateError, Settings, TlsFile, TlsOverlay, settings,
+};
 
 /// What holds for classes that say nothing else. OpenBao's names are the same flags.
 #[derive(Debug, clap::Args)]
@@ -79,21 +81,22 @@ impl VaultFlags {
                 .map_err(|bad| BadFlag::new("vault-namespace", bad.to_string()))?;
             settings.namespace = Some(namespace);
         }
-        let tls = &mut settings.tls;
-        if let Some(authorities) = file(self.vault_tls_ca_cert) {
-            tls.authorities = Authorities::File(authorities);
-        } else if let Some(directory) = file(self.vault_tls_ca_directory) {
-            tls.authorities = Authorities::Directory(directory);
-        }
-        tls.server_name = given(self.vault_tls_server_name).or(tls.server_name.take());
-        match (file(self.vault_tls_client_cert), file(self.vault_tls_client_key)) {
-            (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
-            (None, None) => {}
-            (Some(_), None) => {
-                return Err(BadFlag::new("vault-tls-client-key", "missing beside the certificate"));
-            }
-            (None, Some(_)) => return Err(BadFlag::new("vault-tls-client-cert", "missing beside the key")),
-        }
+        let (certificate, key) = (file(self.vault_tls_client_cert), file(self.vault_tls_client_key));
+        let overlay = TlsOverlay {
+            authorities: Authorities::from_files(
+                file(self.vault_tls_ca_cert),
+                file(self.vault_tls_ca_directory),
+            ),
+            server_name: given(self.vault_tls_server_name),
+            client: ClientCertificate::from_files(certificate, key).map_err(|half| match half {
+                ClientCertificateError::NoCertificate => {
+                    BadFlag::new("vault-tls-client-cert", half.to_string())
+                }
+                ClientCertificateError::NoKey => BadFlag::new("vault-tls-client-key", half.to_string()),
+            })?,
+            skip_verify: None,
+        };
+        settings.tls = overlay.over(std::mem::take(&mut settings.tls));
         Ok(())
     }
 }

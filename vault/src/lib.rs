@@ -20,6 +20,7 @@ mod secret;
 mod settings;
 mod target;
 mod tls;
+mod tls_overlay;
 
 pub use address::{Address, BadAddress};
 pub use answer::{Answer, Envelope, Grant, IssuedCertificate, LeaseGrant, Login};
@@ -32,6 +33,7 @@ pub use secret::Secret;
 pub use settings::{ConnectionSettings, Proxy, RateLimit};
 pub use target::{Limits, Target, TargetHandle, Targets};
 pub use tls::{Authorities, ClientCertificate, Tls, TlsFile};
+pub use tls_overlay::{ClientCertificateError, TlsOverlay};
 
 /// Returns whether a text can be an HTTP header's value: a newline in one would be a way to add headers.
 #[must_use]

@@ -8,7 +8,9 @@ use super::finding::Finding;
 use super::unknown;
 use crate::go_duration;
 use crate::settings::{self, Settings, go_bool};
-use coffer_vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
+use coffer_vault::{
+    Address, Authorities, ClientCertificate, ClientCertificateError, Tls, TlsFile, TlsOverlay,
+};
 
 /// The prefixes. If a parameter is set with several of them, the first in this list counts.
 const PREFIXES: [&str; 3] = ["bao", "openbao", "vault"];
@@ -125,34 +127,21 @@ impl<'a> Parameters<'a> {
     /// Returns the process's TLS settings with those of the class in their place: the class's
     /// authorities replace the process's, and so does its client certificate.
     pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Finding> {
-        let mut tls = settings.tls.clone();
         let file = |name| self.tls_file(name, settings);
-        if let Some(authorities) = file("CACertPath")? {
-            tls.authorities = Authorities::File(authorities);
-        } else if let Some(directory) = file("CADirectory")? {
-            tls.authorities = Authorities::Directory(directory);
-        }
-        if let Some((_, name)) = self.get("TLSServerName") {
-            tls.server_name = Some(name.to_owned());
-        }
-        match (file("TLSClientCertPath")?, file("TLSClientKeyPath")?) {
-            (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
-            (None, None) => {}
-            (certificate, _) => {
-                let missing =
-                    if certificate.is_some() { "vaultTLSClientKeyPath" } else { "vaultTLSClientCertPath" };
-                return Err(Finding::of(
-                    missing,
-                    format!(
-                        "parameter {missing:?} is missing: a client certificate needs its key, and a key its certificate"
-                    ),
-                ));
-            }
-        }
-        if let Some((name, text)) = self.get("SkipTLSVerify") {
-            tls.skip_verify = go_bool(text).map_err(|bad| wrong(name, &bad))?;
-        }
-        Ok(tls)
+        let authorities = match file("CACertPath")? {
+            Some(authorities) => Some(Authorities::File(authorities)),
+            None => file("CADirectory")?.map(Authorities::Directory),
+        };
+        let client = ClientCertificate::from_files(file("TLSClientCertPath")?, file("TLSClientKeyPath")?);
+        let skip_verify =
+            self.get("SkipTLSVerify").map(|(name, text)| go_bool(text).map_err(|bad| wrong(name, &bad)));
+        let overlay = TlsOverlay {
+            authorities,
+            server_name: self.get("TLSServerName").map(|(_, name)| name.to_owned()),
+            client: client.map_err(half_a_client_certificate)?,
+            skip_verify: skip_verify.transpose()?,
+        };
+        Ok(overlay.over(settings.tls.clone()))
     }
 
     /// Returns a file for TLS. A path that lies in one of the node agent's own directories is
@@ -173,6 +162,17 @@ impl<'a> Parameters<'a> {
         let unknown = self.0.keys().filter(|name| !is_known(name));
         unknown.map(move |name| Finding::of(name, unknown::warning("parameter", name, &known)))
     }
+}
+
+fn half_a_client_certificate(half: ClientCertificateError) -> Finding {
+    let missing = match half {
+        ClientCertificateError::NoCertificate => "vaultTLSClientCertPath",
+        ClientCertificateError::NoKey => "vaultTLSClientKeyPath",
+    };
+    let message = format!(
+        "parameter {missing:?} is missing: a client certificate needs its key, and a key its certificate"
+    );
+    Finding::of(missing, message)
 }
 
 fn wrong(name: &str, reason: &impl fmt::Display) -> Finding {
