@@ -1,4 +1,4 @@
-//! The flags that say where Vault is and how it is trusted, the same for both servers.
+//! The flags for Vault's address, auth mount, namespace and TLS, which both servers have.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,9 @@ use coffer_provider::{
     Address, Authorities, ClientCertificate, ClientCertificateError, Settings, TlsFile, TlsOverlay, settings,
 };
 
-/// What holds for classes that say nothing else. OpenBao's names are the same flags.
+use crate::FlagError;
+
+/// Flags for what a SecretProviderClass may leave out. Each one is also known by OpenBao's name.
 #[derive(Debug, clap::Args)]
 pub struct VaultFlags {
     /// Vault's address [default: VAULT_ADDR, else https://127.0.0.1:8200]
@@ -42,44 +44,26 @@ pub struct VaultFlags {
     vault_tls_client_key: Option<PathBuf>,
 }
 
-/// A flag whose value cannot be used.
-#[derive(Debug)]
-pub struct BadFlag {
-    /// The flag's name, without dashes.
-    pub flag: &'static str,
-    /// What is wrong with its value.
-    pub reason: String,
-}
-
-impl BadFlag {
-    /// The flag `flag` cannot be used, for this reason.
-    pub fn new(flag: &'static str, reason: impl Into<String>) -> Self {
-        Self { flag, reason: reason.into() }
-    }
-}
-
 impl VaultFlags {
-    /// Puts what was given over what the environment says; an empty value counts as not given.
+    /// Overlays `settings` with the flags that are set; an empty value counts as not set.
     ///
     /// # Errors
-    /// The flag whose value is wrong or missing.
-    pub fn overlay(self, settings: &mut Settings) -> Result<(), BadFlag> {
+    /// Names the flag whose value is wrong or missing.
+    pub fn overlay(self, settings: &mut Settings) -> Result<(), FlagError> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let file = |path: Option<PathBuf>| {
             path.filter(|path| !path.as_os_str().is_empty()).map(|path| TlsFile { path, parameter: None })
         };
         if let Some(address) = given(self.vault_addr) {
-            settings.address =
-                Address::parse(&address).map_err(|bad| BadFlag::new("vault-addr", bad.to_string()))?;
+            settings.address = Address::parse(&address).map_err(|bad| FlagError::new("vault-addr", bad))?;
         }
         if let Some(mount) = given(Some(self.vault_mount)) {
             settings.auth_mount =
-                settings::auth_mount(&mount).map_err(|bad| BadFlag::new("vault-mount", bad.to_string()))?;
+                settings::auth_mount(&mount).map_err(|reason| FlagError::new("vault-mount", reason))?;
         }
         if let Some(namespace) = given(self.vault_namespace) {
-            let namespace = settings::namespace(&namespace)
-                .map_err(|bad| BadFlag::new("vault-namespace", bad.to_string()))?;
-            settings.namespace = Some(namespace);
+            let namespace = settings::namespace(&namespace);
+            settings.namespace = Some(namespace.map_err(|reason| FlagError::new("vault-namespace", reason))?);
         }
         let (certificate, key) = (file(self.vault_tls_client_cert), file(self.vault_tls_client_key));
         let overlay = TlsOverlay {
@@ -89,10 +73,8 @@ impl VaultFlags {
             ),
             server_name: given(self.vault_tls_server_name),
             client: ClientCertificate::from_files(certificate, key).map_err(|half| match half {
-                ClientCertificateError::NoCertificate => {
-                    BadFlag::new("vault-tls-client-cert", half.to_string())
-                }
-                ClientCertificateError::NoKey => BadFlag::new("vault-tls-client-key", half.to_string()),
+                ClientCertificateError::NoCertificate => FlagError::new("vault-tls-client-cert", half),
+                ClientCertificateError::NoKey => FlagError::new("vault-tls-client-key", half),
             })?,
             skip_verify: None,
         };
