@@ -10,7 +10,8 @@ use crate::api::{GROUP, RESOURCE};
 use crate::respond;
 
 /// A request that cannot be answered as asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub(crate) struct ApiError {
     code: StatusCode,
     /// A reason of apimachinery's `StatusReason`.

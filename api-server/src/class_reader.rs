@@ -101,7 +101,7 @@ pub(crate) fn reading_account<'a>(user: &'a User, class: &'a WatchedClass) -> Re
     Ok(account)
 }
 
-/// Adds to a refusal of what issues something how a class allows it.
+/// Adds advice to the refusal of an object that makes Vault issue something.
 fn with_issuing_advice(error: Error) -> Error {
     if error.kind != ErrorKind::Issues {
         return error;

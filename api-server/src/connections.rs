@@ -103,9 +103,9 @@ async fn connection(
     let service = {
         let pace = pace.clone();
         service_fn(move |request: http::Request<Incoming>| {
-            let (handler, chain, exchange) =
+            let (handler, chain, in_progress) =
                 (Arc::clone(&handler), Arc::clone(&chain), pace.request_received());
-            async move { Ok::<_, Infallible>(exchange.respond(handler.answer(&request, &chain).await)) }
+            async move { Ok::<_, Infallible>(in_progress.respond(handler.answer(&request, &chain).await)) }
         })
     };
     let builder = builder(is_http2);

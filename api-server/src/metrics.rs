@@ -12,13 +12,13 @@ use prometheus_client::registry::{Registry, Unit};
 
 /// Counts of requests and times of reads, beside the metrics of the read path.
 pub(crate) struct ApiMetrics {
-    requests: Family<RequestLabels, Counter>,
+    requests: Family<ApiRequestLabels, Counter>,
     read_seconds: Histogram,
     registry: Registry,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
+struct ApiRequestLabels {
     kind: &'static str,
     code: u16,
 }
@@ -37,7 +37,7 @@ impl ApiMetrics {
 
     /// Counts an answered request.
     pub(crate) fn answered(&self, kind: &'static str, code: u16) {
-        self.requests.get_or_create(&RequestLabels { kind, code }).inc();
+        self.requests.get_or_create(&ApiRequestLabels { kind, code }).inc();
     }
 
     /// Records the time of a read.

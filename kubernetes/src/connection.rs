@@ -13,8 +13,8 @@ use crate::error::{CallError, ConnectError};
 /// Time limit for a TCP connection to kube-apiserver.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// kube-apiserver, as service account of this process. It is connected to at first use, since many
-/// reads need nothing of it.
+/// A client for kube-apiserver with the service account of this process. It connects at first use,
+/// since many reads make no call.
 #[derive(Default)]
 pub struct Kubernetes {
     connection: OnceCell<KubeConnection>,

@@ -34,3 +34,24 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         listener => listener,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse_address;
+
+    #[test]
+    fn a_host_is_optional_and_a_port_is_not() {
+        for (text, address) in [
+            (":8080", "[::]:8080"),
+            ("0.0.0.0:8080", "0.0.0.0:8080"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+        ] {
+            assert_eq!(parse_address(text).expect(text).to_string(), address);
+        }
+        for text in ["", "8080", "host:8080", ":", ":65536", "::1"] {
+            let error = parse_address(text).expect_err(text).to_string();
+            assert_eq!(error, format!("{text:?} is not [HOST]:PORT"));
+        }
+    }
+}

@@ -65,3 +65,55 @@ fn without_prefix(mistake: &clap::Error) -> String {
     let text = mistake.to_string();
     text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use clap::Parser;
+
+    use super::{FlagError, ParsedFlags, parse_flags, warn_of_ignored_tokens};
+
+    #[derive(Parser)]
+    #[command(name = "program", version)]
+    struct TestFlags {
+        #[arg(long, default_value_t = 1)]
+        number: u8,
+    }
+
+    fn parse(args: &[&str]) -> Result<ParsedFlags<TestFlags>, String> {
+        let args = ["program"].iter().chain(args).map(|arg| (*arg).to_owned());
+        parse_flags(args).map_err(|error| {
+            assert!(error.source().is_some());
+            error.to_string()
+        })
+    }
+
+    #[test]
+    fn a_command_line_is_flags_or_a_text_or_a_mistake() {
+        assert!(matches!(parse(&["--number=7"]), Ok(ParsedFlags::Flags(flags)) if flags.number == 7));
+        let Ok(ParsedFlags::Print(help)) = parse(&["--help"]) else { panic!("no help") };
+        assert!(help.contains("--number") && help == help.trim_end(), "{help}");
+        assert!(
+            matches!(parse(&["--version"]), Ok(ParsedFlags::Print(text)) if text.starts_with("program "))
+        );
+        let mistake = parse(&["--number=x"]).err().expect("a mistake");
+        assert!(mistake.starts_with("invalid value 'x'"), "{mistake}");
+    }
+
+    #[test]
+    fn a_flag_error_names_flag_and_reason() {
+        let error = FlagError::new("listen", "not an address");
+        assert_eq!(error.to_string(), "listen: not an address");
+    }
+
+    #[test]
+    fn each_ignored_token_is_warned_of_by_name_and_never_by_value() {
+        let lookup = |name: &str| match name {
+            "VAULT_TOKEN" => Some("hunter2".to_owned()),
+            _ => Some(String::new()),
+        };
+        let warnings = warn_of_ignored_tokens(&lookup, "pod");
+        assert_eq!(warnings, ["VAULT_TOKEN is ignored: every pod logs in with its own service account"]);
+    }
+}

@@ -1,7 +1,7 @@
 //! What `coffer-csi` and `coffer-api-server` share as processes: command line, logs, signals and
 //! shutdown.
 //!
-//! [`run`] is `main` of both. Before it, the configuration is read from [`parse_flags`],
+//! [`run()`] is `main` of both. Before it, the configuration is read from [`parse_flags`],
 //! [`VaultFlags`] and the environment; inside it, [`Lifecycle`] and [`TerminationSignals`] lead
 //! from start to shutdown.
 

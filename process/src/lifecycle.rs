@@ -18,7 +18,7 @@ pub enum Phase {
     Ending,
 }
 
-/// Holds the phase of the process and tells others of its changes.
+/// The phase of the process, for others to follow.
 pub struct Lifecycle(watch::Sender<Phase>);
 
 impl Lifecycle {
@@ -69,5 +69,20 @@ impl TerminationSignals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lifecycle, Phase};
+
+    #[tokio::test]
+    async fn every_subscriber_sees_the_phase() {
+        let lifecycle = Lifecycle::starting();
+        let mut early = lifecycle.subscribe();
+        assert_eq!(*early.borrow(), Phase::Starting);
+        lifecycle.enter(Phase::Draining);
+        assert!(early.wait_for(|phase| *phase == Phase::Draining).await.is_ok());
+        assert_eq!(*lifecycle.subscribe().borrow(), Phase::Draining);
     }
 }

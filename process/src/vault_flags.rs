@@ -27,11 +27,11 @@ pub struct VaultFlags {
     #[arg(long, alias = "openbao-tls-ca-cert", value_name = "PATH")]
     vault_tls_ca_cert: Option<PathBuf>,
 
-    /// Directory of such files
+    /// Directory of PEM files of the certificate authorities to trust
     #[arg(long, alias = "openbao-tls-ca-directory", value_name = "PATH")]
     vault_tls_ca_directory: Option<PathBuf>,
 
-    /// Name to verify Vault's certificate for
+    /// Host name to verify Vault's certificate for
     #[arg(long, alias = "openbao-tls-server-name", value_name = "NAME")]
     vault_tls_server_name: Option<String>,
 
@@ -39,7 +39,7 @@ pub struct VaultFlags {
     #[arg(long, alias = "openbao-tls-client-cert", value_name = "PATH")]
     vault_tls_client_cert: Option<PathBuf>,
 
-    /// PEM file of its key
+    /// PEM file of the client certificate's key
     #[arg(long, alias = "openbao-tls-client-key", value_name = "PATH")]
     vault_tls_client_key: Option<PathBuf>,
 }

@@ -21,15 +21,15 @@ pub(super) struct ApiServerFlags {
     #[arg(long, default_value = ":8443", value_name = "[HOST]:PORT")]
     pub(super) listen: String,
 
-    /// PEM file of the serving certificate; without one, the server makes its own
+    /// PEM file of the serving certificate; without one, the server issues a certificate itself
     #[arg(long, value_name = "PATH", requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
 
-    /// PEM file of its key
+    /// PEM file of the serving certificate's key
     #[arg(long, value_name = "PATH", requires = "tls_cert_file")]
     tls_private_key_file: Option<PathBuf>,
 
-    /// Secret that keeps the certificate that the server makes
+    /// Secret for the certificate that the server issues itself
     #[arg(long, default_value = "coffer-api-server-tls", value_name = "NAME")]
     serving_secret: String,
 
@@ -37,7 +37,7 @@ pub(super) struct ApiServerFlags {
     #[arg(long, default_value = "coffer-api-server", value_name = "NAME")]
     service: String,
 
-    /// Secret with the key of the versions: the node agents' own
+    /// Secret with the key of the versions, shared with the node agents
     #[arg(long, default_value = "vault-csi-provider-hmac-key", value_name = "NAME")]
     hmac_secret_name: String,
 
@@ -58,23 +58,23 @@ pub(super) struct ApiServerFlags {
     #[arg(long, default_value = "vault", value_name = "AUDIENCE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) default_audience: String,
 
-    /// The time for one read
+    /// Time limit of one read
     #[arg(long, default_value = "8s", value_name = "DURATION", value_parser = parse_duration)]
     pub(super) request_timeout: Duration,
 
-    /// Requests for secrets that are answered at once
+    /// Requests for secrets at once, at most
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(super) max_in_flight: usize,
 
-    /// Those of one user
+    /// Requests of one user for secrets at once, at most
     #[arg(long, default_value_t = 40, value_name = "N")]
     pub(super) max_in_flight_per_user: usize,
 
-    /// How long to serve on after SIGTERM
+    /// Time to serve on after SIGTERM, until kube-apiserver uses other replicas
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
     pub(super) shutdown_delay: Duration,
 
-    /// Identities whose Vault token is kept
+    /// Identities whose Vault token is cached, at most
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(super) cache_size: usize,
 
@@ -136,10 +136,10 @@ fn not_a_name(flag: &'static str) -> FlagError {
 /// A value that is not a duration, or a longer one than an hour.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a duration such as 8s or 1m, of at most an hour")]
-struct DurationError(String);
+struct TimeLimitError(String);
 
-fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+fn parse_duration(text: &str) -> Result<Duration, TimeLimitError> {
     go_duration::parse(text)
         .filter(|duration| *duration <= Duration::from_secs(3600))
-        .ok_or_else(|| DurationError(text.to_owned()))
+        .ok_or_else(|| TimeLimitError(text.to_owned()))
 }

@@ -38,7 +38,7 @@ struct PaceState {
     has_requested: bool,
     /// Each request in progress by its number, with the time when its response began; `None` before
     /// that.
-    exchanges: Vec<(u64, Option<Instant>)>,
+    requests: Vec<(u64, Option<Instant>)>,
     next: u64,
     /// Since when bytes wait for the socket.
     unsent_since: Option<Instant>,
@@ -49,7 +49,7 @@ impl Pace {
         let state = PaceState {
             idle_since: Instant::now(),
             has_requested: false,
-            exchanges: Vec::new(),
+            requests: Vec::new(),
             next: 0,
             unsent_since: None,
         };
@@ -66,14 +66,14 @@ impl Pace {
         }
     }
 
-    /// Records a request, which is in progress until the returned exchange is dropped.
-    pub(super) fn request_received(&self) -> Exchange {
+    /// Records a request, which is in progress until the returned value is dropped.
+    pub(super) fn request_received(&self) -> RequestInProgress {
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
         state.has_requested = true;
-        state.exchanges.push((id, None));
-        Exchange { pace: self.clone(), id }
+        state.requests.push((id, None));
+        RequestInProgress { pace: self.clone(), id }
     }
 
     fn state(&self) -> MutexGuard<'_, PaceState> {
@@ -84,11 +84,11 @@ impl Pace {
 impl PaceState {
     fn overdue(&self, now: Instant) -> Option<&'static str> {
         let passed = |since: Instant, time| now.saturating_duration_since(since) >= time;
-        let waiting = self.exchanges.iter().filter_map(|(_, since)| *since).chain(self.unsent_since);
+        let waiting = self.requests.iter().filter_map(|(_, since)| *since).chain(self.unsent_since);
         if waiting.min().is_some_and(|since| passed(since, READ_TIMEOUT)) {
             return Some("it did not read its response");
         }
-        if !self.exchanges.is_empty() {
+        if !self.requests.is_empty() {
             return None;
         }
         match self.has_requested {
@@ -100,28 +100,28 @@ impl PaceState {
 }
 
 /// A request in progress, until its response is read.
-pub(super) struct Exchange {
+pub(super) struct RequestInProgress {
     pace: Pace,
     id: u64,
 }
 
-impl Exchange {
+impl RequestInProgress {
     /// Returns the response, whose time limit for reading begins now.
     pub(super) fn respond(self, response: Response<Bytes>) -> Response<PacedBody> {
         let now = Instant::now();
-        for (id, since) in &mut self.pace.state().exchanges {
+        for (id, since) in &mut self.pace.state().requests {
             if *id == self.id {
                 *since = Some(now);
             }
         }
-        response.map(|rest| PacedBody { rest, _exchange: self })
+        response.map(|rest| PacedBody { rest, _request: self })
     }
 }
 
-impl Drop for Exchange {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
         let mut state = self.pace.state();
-        state.exchanges.retain(|(id, _)| *id != self.id);
+        state.requests.retain(|(id, _)| *id != self.id);
         state.idle_since = Instant::now();
     }
 }
@@ -129,7 +129,7 @@ impl Drop for Exchange {
 /// A response's body, handed over as fast as the client reads it.
 pub(super) struct PacedBody {
     rest: Bytes,
-    _exchange: Exchange,
+    _request: RequestInProgress,
 }
 
 impl Body for PacedBody {
@@ -224,13 +224,13 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(pace.state().overdue(begun), None);
         assert_eq!(pace.state().overdue(begun + FIRST_REQUEST_TIMEOUT), Some("it sent no request"));
-        let exchange = pace.request_received();
+        let request = pace.request_received();
         assert_eq!(
             pace.state().overdue(begun + IDLE_TIMEOUT),
             None,
             "a slow answer is not the client's fault"
         );
-        drop(exchange);
+        drop(request);
         assert_eq!(pace.state().overdue(begun + FIRST_REQUEST_TIMEOUT), None);
         assert_eq!(pace.state().overdue(Instant::now() + IDLE_TIMEOUT), Some("it sent no further request"));
     }
@@ -238,9 +238,9 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_read_a_response_is_too_slow_until_it_did() {
         let pace = Pace::new();
-        let exchanges = [1, 2].map(|_| pace.request_received());
+        let requests = [1, 2].map(|_| pace.request_received());
         let contents = Bytes::from(vec![7; 2 * PIECE_BYTES + 1]);
-        let [first, second] = exchanges.map(|exchange| exchange.respond(Response::new(contents.clone())));
+        let [first, second] = requests.map(|request| request.respond(Response::new(contents.clone())));
         let overdue = || pace.state().overdue(Instant::now() + READ_TIMEOUT);
         assert_eq!(overdue(), Some("it did not read its response"));
         let mut body = first.into_body();

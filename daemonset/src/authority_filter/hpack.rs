@@ -20,7 +20,8 @@ pub(super) enum AuthorityChange {
 }
 
 /// The bytes are not a header block.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a header block")]
 pub(super) struct MalformedHeaders;
 
 /// Replaces each `/` in the value of a literal `:authority` by `-`, which has as many bits.

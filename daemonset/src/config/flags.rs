@@ -56,24 +56,25 @@ pub(super) struct AgentFlags {
     #[arg(long, value_name = "PATH")]
     hmac_key_file: Option<PathBuf>,
 
-    /// Identities whose Vault token is kept
+    /// Identities whose Vault token is cached, at most
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(super) cache_size: usize,
 
-    /// Largest answer to the driver, which takes no more than 4 MiB by default
+    /// Largest answer to the driver, in bytes; the driver accepts 4 MiB by default
     #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
     pub(super) max_response_bytes: usize,
 
-    /// How old an answer may be that is not read again, unless the class says: 30s, 5m, 0 for none
+    /// Time for which an answer of Vault is reused, unless the class sets refreshInterval: 30s, 5m,
+    /// 0 for none
     #[arg(long, default_value = "0", value_name = "DURATION", value_parser = parse_duration)]
     pub(super) default_refresh_interval: Duration,
 
-    /// Directory on tmpfs, such as /run/coffer, where leases and tokens outlive a restart; wants
+    /// Directory on tmpfs, such as /run/coffer, where leases and tokens outlive a restart; needs
     /// NODE_NAME
     #[arg(long, value_name = "PATH", value_parser = path_or_empty)]
     state_dir: Option<PathBuf>,
 
-    /// Revoke all tokens and leases at the end, for uninstalling
+    /// Revoke all tokens and leases at shutdown, for uninstalling
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true",
           value_parser = go_bool, value_name = "BOOL")]
     pub(super) revoke_on_shutdown: bool,
@@ -136,10 +137,10 @@ pub(super) fn with_two_dashes(arg: String) -> String {
 /// A value that is not a duration.
 #[derive(Debug, thiserror::Error)]
 #[error("write 30s, 5m, 1h30m, or 0 for none")]
-struct DurationError;
+struct RefreshIntervalError;
 
-fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    go_duration::parse(text).ok_or(DurationError)
+fn parse_duration(text: &str) -> Result<Duration, RefreshIntervalError> {
+    go_duration::parse(text).ok_or(RefreshIntervalError)
 }
 
 /// Accepts an empty path, as Go does; clap's own parser refuses it.
