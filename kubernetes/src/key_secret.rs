@@ -22,7 +22,7 @@ const KEY_BYTES: usize = 32;
 pub(crate) enum KeySecretError {
     #[error("Secret {secret}: {source}")]
     Call { secret: String, source: CallError },
-    #[error("Secret {0} has no {FIELD:?}: delete the Secret and it is created again")]
+    #[error("Secret {0} has no {FIELD:?}: delete it and it is created again")]
     NoKey(String),
     #[error("Secret {0} cannot be created: the system has no random numbers")]
     NoRandomNumbers(String),
