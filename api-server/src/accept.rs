@@ -1,77 +1,79 @@
-//! The `Accept` header: which form of an answer a client can read.
+//! The `Accept` header: the form of answer that a client asks for.
 //!
-//! Kubernetes puts the form into parameters of the media type: `application/json;as=Table;v=v1;g=meta.k8s.io`
+//! Kubernetes names the form in parameters of the media type:
+//! `application/json;as=Table;v=v1;g=meta.k8s.io`
 //! (<https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>).
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-/// How a resource is answered.
+/// ObjectForm of an answer with objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// The object itself.
+pub(crate) enum ObjectForm {
+    /// The objects themselves.
     Whole,
-    /// Rows for people.
+    /// A table, as kubectl prints it.
     Table,
-    /// `metadata` alone.
+    /// Only `metadata` of the objects.
     Metadata,
 }
 
-/// How a discovery document is answered.
+/// ObjectForm of the discovery document at `/apis`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Discovery {
-    /// Everything in one document, `apidiscovery.k8s.io/v2`.
+pub(crate) enum DiscoveryForm {
+    /// Groups, versions and resources in one document, `apidiscovery.k8s.io/v2`.
     Aggregated,
-    /// The document of old.
+    /// The older document, which lists groups and versions alone.
     Legacy,
 }
 
-/// The form that the client likes best among those that exist; nothing where it takes none.
-pub(crate) fn resource_form(headers: &HeaderMap, is_list: bool) -> Option<Form> {
+/// Returns the supported form that the client prefers; `None` where the client accepts none of
+/// them.
+pub(crate) fn object_form(headers: &HeaderMap, is_list: bool) -> Option<ObjectForm> {
     let metadata = if is_list { "PartialObjectMetadataList" } else { "PartialObjectMetadata" };
     first(headers, |clause| match clause.form() {
-        Some(("", _, _)) => Some(Form::Whole),
-        Some(("Table", "meta.k8s.io", "v1")) => Some(Form::Table),
-        Some((kind, "meta.k8s.io", "v1")) if kind == metadata => Some(Form::Metadata),
+        Some(("", _, _)) => Some(ObjectForm::Whole),
+        Some(("Table", "meta.k8s.io", "v1")) => Some(ObjectForm::Table),
+        Some((kind, "meta.k8s.io", "v1")) if kind == metadata => Some(ObjectForm::Metadata),
         _ => None,
     })
 }
 
-/// The same for the group list at `/apis`.
-pub(crate) fn discovery_form(headers: &HeaderMap) -> Option<Discovery> {
+/// Returns the supported form of the document at `/apis` that the client prefers, if any.
+pub(crate) fn discovery_form(headers: &HeaderMap) -> Option<DiscoveryForm> {
     first(headers, |clause| match clause.form() {
-        Some(("", _, _)) => Some(Discovery::Legacy),
-        Some(("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2")) => Some(Discovery::Aggregated),
+        Some(("", _, _)) => Some(DiscoveryForm::Legacy),
+        Some(("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2")) => Some(DiscoveryForm::Aggregated),
         _ => None,
     })
 }
 
-/// Whether plain JSON is among what the client takes.
-pub(crate) fn takes_json(headers: &HeaderMap) -> bool {
+/// Returns whether the client accepts plain JSON.
+pub(crate) fn accepts_json(headers: &HeaderMap) -> bool {
     first(headers, |clause| clause.form().filter(|(kind, _, _)| kind.is_empty()).map(|_| ())).is_some()
 }
 
-fn first<T>(headers: &HeaderMap, known: impl Fn(&Clause<'_>) -> Option<T>) -> Option<T> {
+fn first<T>(headers: &HeaderMap, known: impl Fn(&AcceptClause<'_>) -> Option<T>) -> Option<T> {
     let header: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let header = header.join(",");
     if header.trim().is_empty() {
-        return known(&Clause { media: "application/json", parameters: Vec::new(), weight: 1000 });
+        return known(&AcceptClause { media: "application/json", parameters: Vec::new(), weight: 1000 });
     }
-    let mut clauses: Vec<Clause<'_>> = header.split(',').filter_map(Clause::parse).collect();
-    // a stable sort: of equal weights the first one counts
+    let mut clauses: Vec<AcceptClause<'_>> = header.split(',').filter_map(AcceptClause::parse).collect();
+    // a stable sort: of equal weights the first clause wins
     clauses.sort_by_key(|clause| std::cmp::Reverse(clause.weight));
     clauses.iter().find_map(known)
 }
 
-struct Clause<'a> {
+struct AcceptClause<'a> {
     media: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
     /// `q` in thousandths.
     weight: u32,
 }
 
-impl<'a> Clause<'a> {
-    /// A clause; one that is malformed or weighs nothing is none.
+impl<'a> AcceptClause<'a> {
+    /// Parses a clause; `None` where it is malformed or has weight 0.
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let media = parts.next().filter(|media| media.contains('/'))?;
@@ -87,7 +89,8 @@ impl<'a> Clause<'a> {
         (weight > 0).then_some(Self { media, parameters, weight })
     }
 
-    /// Kind, group and version that are asked for in JSON, the kind empty where it is the object itself.
+    /// Returns the kind, group and version that the clause asks for in JSON; `None` for other media
+    /// types. An empty kind stands for the object itself.
     fn form(&self) -> Option<(&'a str, &'a str, &'a str)> {
         let is_json = ["application/json", "application/*", "*/*"]
             .iter()
@@ -105,7 +108,7 @@ mod tests {
     use http::HeaderMap;
     use http::header::ACCEPT;
 
-    use super::{Discovery, Form, discovery_form, resource_form, takes_json};
+    use super::{DiscoveryForm, ObjectForm, accepts_json, discovery_form, object_form};
 
     fn headers(accept: &[&'static str]) -> HeaderMap {
         accept.iter().map(|accept| (ACCEPT, http::HeaderValue::from_static(accept))).collect()
@@ -114,20 +117,20 @@ mod tests {
     #[test]
     fn kubectls_headers_are_understood() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        assert_eq!(resource_form(&headers(&[table]), true), Some(Form::Table));
+        assert_eq!(object_form(&headers(&[table]), true), Some(ObjectForm::Table));
         let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
                         application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-        assert_eq!(resource_form(&headers(&[metadata]), false), Some(Form::Metadata));
+        assert_eq!(object_form(&headers(&[metadata]), false), Some(ObjectForm::Metadata));
         let old = "application/json;as=Table;v=v1beta1;g=meta.k8s.io, application/json";
-        assert_eq!(resource_form(&headers(&[old]), false), Some(Form::Whole));
+        assert_eq!(object_form(&headers(&[old]), false), Some(ObjectForm::Whole));
     }
 
     #[test]
     fn what_is_not_served_is_skipped_and_nothing_left_is_refused() {
         for (accept, form) in [
-            ("", Some(Form::Whole)),
-            ("*/*", Some(Form::Whole)),
-            ("application/*;q=0.1", Some(Form::Whole)),
+            ("", Some(ObjectForm::Whole)),
+            ("*/*", Some(ObjectForm::Whole)),
+            ("application/*;q=0.1", Some(ObjectForm::Whole)),
             ("application/vnd.kubernetes.protobuf", None),
             ("application/cbor, text/html", None),
             ("application/json;as=Unheard;g=meta.k8s.io;v=v1", None),
@@ -135,24 +138,24 @@ mod tests {
             ("application/json;q=high", None),
             ("nonsense", None),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", None),
-            ("application/json;q=0.5,application/json;as=Table;v=v1;g=meta.k8s.io", Some(Form::Table)),
+            ("application/json;q=0.5,application/json;as=Table;v=v1;g=meta.k8s.io", Some(ObjectForm::Table)),
         ] {
-            assert_eq!(resource_form(&headers(&[accept]), false), form, "{accept}");
+            assert_eq!(object_form(&headers(&[accept]), false), form, "{accept}");
         }
-        assert_eq!(resource_form(&HeaderMap::new(), true), Some(Form::Whole));
+        assert_eq!(object_form(&HeaderMap::new(), true), Some(ObjectForm::Whole));
         let two = headers(&["text/plain", "application/json"]);
-        assert_eq!(resource_form(&two, true), Some(Form::Whole));
+        assert_eq!(object_form(&two, true), Some(ObjectForm::Whole));
     }
 
     #[test]
     fn discovery_in_version_2_alone() {
         let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
         let v2beta1 = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
-        assert_eq!(discovery_form(&headers(&[v2])), Some(Discovery::Aggregated));
+        assert_eq!(discovery_form(&headers(&[v2])), Some(DiscoveryForm::Aggregated));
         assert_eq!(discovery_form(&headers(&[v2beta1])), None);
-        assert_eq!(discovery_form(&headers(&[v2beta1, v2])), Some(Discovery::Aggregated));
-        assert_eq!(discovery_form(&headers(&["application/json"])), Some(Discovery::Legacy));
-        assert!(!takes_json(&headers(&["application/com.github.proto-openapi.spec.v2@v1.0+protobuf"])));
-        assert!(takes_json(&headers(&["application/json;q=0.3", "text/html"])));
+        assert_eq!(discovery_form(&headers(&[v2beta1, v2])), Some(DiscoveryForm::Aggregated));
+        assert_eq!(discovery_form(&headers(&["application/json"])), Some(DiscoveryForm::Legacy));
+        assert!(!accepts_json(&headers(&["application/com.github.proto-openapi.spec.v2@v1.0+protobuf"])));
+        assert!(accepts_json(&headers(&["application/json;q=0.3", "text/html"])));
     }
 }

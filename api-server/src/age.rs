@@ -1,6 +1,6 @@
-//! Ages for people, as kubectl prints them.
+//! Ages of objects, written as kubectl prints them.
 
-/// `HumanDuration` of k8s.io/apimachinery's `util/duration`.
+/// Writes an age in the one or two largest units, as `HumanDuration` of k8s.io/apimachinery does.
 pub(crate) fn age(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let years = days / 365;

@@ -1,4 +1,5 @@
-//! Who asks: front proxy, client certificate, bearer token, or nobody, in this order.
+//! Who sends a request: front proxy, client certificate, bearer token or nobody, tried in this
+//! order.
 
 use std::sync::Arc;
 
@@ -8,27 +9,28 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use rustls_pki_types::CertificateDer;
 
+use crate::api_error::ApiError;
 use crate::client_certificate;
-use crate::failure::Failure;
 use crate::front_proxy;
-use crate::token_review::{ReviewError, TokenReviews};
+use crate::token_review::{TokenReviewError, TokenReviews};
 use crate::trust::Trust;
 use crate::user::User;
 
-/// Tells who asks.
+/// Finds the user of a request.
 pub(crate) struct Authentication {
     trust: Arc<ArcSwap<Trust>>,
     tokens: Arc<TokenReviews>,
 }
 
-/// What a client's certificate says about it, as of now.
+/// The user that a client's certificate proves, judged by the certificate authorities of now.
 #[derive(Debug, PartialEq, Eq)]
-enum Certificate {
+enum CertificateUser {
+    /// There is no certificate.
     None,
-    /// It vouches for this user.
+    /// The certificate proves this user, or allows its owner to name the user in headers.
     User(User),
-    /// It leads to no authority that is known, or its headers name nobody that can be told.
-    Bad,
+    /// No known authority issued the certificate, or the headers beside it name no valid user.
+    Rejected,
 }
 
 impl Authentication {
@@ -36,79 +38,87 @@ impl Authentication {
         Self { trust, tokens }
     }
 
-    /// Whether the front proxy is known: without, no request through kube-apiserver can be answered.
+    /// Returns whether the front proxy is known. Until then no request through kube-apiserver can
+    /// be answered.
     pub(crate) fn is_ready(&self) -> bool {
         self.trust.load().front_proxy.is_some()
     }
 
-    /// The user of a request on a connection that showed `chain`. The chain is judged now, however old the connection.
+    /// Returns the user of a request on a connection with the client's certificates `chain`. The
+    /// chain is verified now, however old the connection is.
     ///
     /// # Errors
-    /// A credential that is bad, or that nobody could judge.
+    /// 401 for a bad credential, 429 or 503 where no verdict on a token was had.
     pub(crate) async fn user(
         &self,
         chain: &[CertificateDer<'_>],
         headers: &HeaderMap,
-    ) -> Result<User, Failure> {
+    ) -> Result<User, ApiError> {
         refuse_impersonation(headers)?;
-        let certificate = certificate(&self.trust.load(), chain, headers);
-        if let Certificate::User(user) = certificate {
+        let certificate = certificate_user(&self.trust.load(), chain, headers);
+        if let CertificateUser::User(user) = certificate {
             return Ok(user.authenticated());
         }
-        let is_bad = certificate == Certificate::Bad;
-        match (bearer(headers), is_bad) {
-            (Some(token), _) => match self.tokens.user(&token).await {
+        match bearer_token(headers) {
+            Some(token) => match self.tokens.user(&token).await {
                 Ok(Some(user)) => Ok(user.authenticated()),
-                Ok(None) => Err(Failure::unauthorized()),
-                Err(busy @ ReviewError::Busy) => Err(Failure::too_many(busy.to_string())),
-                Err(failed @ ReviewError::Failed(_)) => Err(Failure::unavailable(failed.to_string())),
+                Ok(None) => Err(ApiError::unauthorized()),
+                Err(error @ TokenReviewError::Busy) => Err(ApiError::too_many(error.to_string())),
+                Err(error @ TokenReviewError::Failed(_)) => Err(ApiError::unavailable(error.to_string())),
             },
-            (None, true) => Err(Failure::unauthorized()),
-            (None, false) => Ok(User::anonymous()),
+            None if certificate == CertificateUser::Rejected => Err(ApiError::unauthorized()),
+            None => Ok(User::anonymous()),
         }
     }
 
-    /// For paths that are open to all and must depend on nothing: refuses a certificate that is bad, and asks nobody.
+    /// Refuses a bad certificate on paths that are open to all. Asks nobody, so that these paths
+    /// depend on nothing.
     ///
     /// # Errors
-    /// The certificate is bad.
-    pub(crate) fn open(&self, chain: &[CertificateDer<'_>], headers: &HeaderMap) -> Result<(), Failure> {
-        match certificate(&self.trust.load(), chain, headers) {
-            Certificate::Bad => Err(Failure::unauthorized()),
-            Certificate::None | Certificate::User(_) => Ok(()),
+    /// 401 for a bad certificate.
+    pub(crate) fn check_certificate(
+        &self,
+        chain: &[CertificateDer<'_>],
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        match certificate_user(&self.trust.load(), chain, headers) {
+            CertificateUser::Rejected => Err(ApiError::unauthorized()),
+            CertificateUser::None | CertificateUser::User(_) => Ok(()),
         }
     }
 }
 
-fn certificate(trust: &Trust, chain: &[CertificateDer<'_>], headers: &HeaderMap) -> Certificate {
-    let Some(own) = chain.first() else { return Certificate::None };
-    if let Some(proxy) = trust.front_proxy.as_ref().filter(|proxy| proxy.authority.accepts(chain)) {
-        let named = client_certificate::user(own).map(|user| user.name);
+fn certificate_user(trust: &Trust, chain: &[CertificateDer<'_>], headers: &HeaderMap) -> CertificateUser {
+    let Some(own) = chain.first() else { return CertificateUser::None };
+    if let Some(proxy) = trust.front_proxy.as_ref().filter(|proxy| proxy.authorities.accept(chain)) {
+        let name = client_certificate::user(own).map(|user| user.name);
         let is_allowed =
-            proxy.allowed_names.is_empty() || named.is_some_and(|name| proxy.allowed_names.contains(&name));
+            proxy.allowed_names.is_empty() || name.is_some_and(|name| proxy.allowed_names.contains(&name));
         match front_proxy::user(proxy, headers) {
-            Ok(Some(user)) if is_allowed => return Certificate::User(user),
-            Err(front_proxy::NotText) => return Certificate::Bad,
+            Ok(Some(user)) if is_allowed => return CertificateUser::User(user),
+            Err(front_proxy::NotUtf8) => return CertificateUser::Rejected,
             _ => {}
         }
     }
-    let is_client = trust.clients.as_ref().is_some_and(|authority| authority.accepts(chain));
+    let is_client = trust.clients.as_ref().is_some_and(|authorities| authorities.accept(chain));
     match client_certificate::user(own) {
-        Some(user) if is_client => Certificate::User(user),
-        _ => Certificate::Bad,
+        Some(user) if is_client => CertificateUser::User(user),
+        _ => CertificateUser::Rejected,
     }
 }
 
-/// kube-apiserver takes these headers off: whoever sends them here goes around it.
-fn refuse_impersonation(headers: &HeaderMap) -> Result<(), Failure> {
+/// Refuses impersonation headers. kube-apiserver removes them, so a request that has some did not
+/// come through it.
+fn refuse_impersonation(headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
-        return Err(Failure::forbidden("impersonation goes through kube-apiserver, not directly here"));
+        return Err(ApiError::forbidden("impersonation goes through kube-apiserver, not directly here"));
     }
     Ok(())
 }
 
-/// The token of an `Authorization` header; other schemes count for nothing, as in Kubernetes' own servers.
-fn bearer(headers: &HeaderMap) -> Option<Secret> {
+/// Returns the token of an `Authorization: Bearer` header. Other schemes are ignored, as by
+/// Kubernetes' own servers.
+fn bearer_token(headers: &HeaderMap) -> Option<Secret> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(7)?;
     let token = token.trim_ascii();

@@ -1,12 +1,12 @@
-//! Client certificates: who issued one, and whom it names.
+//! Client certificates: which authority issued one, and which user it names.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::RootCertStore;
 use rustls::crypto::ring;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -14,71 +14,83 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::user::User;
 
 /// A bundle of certificate authorities that issue client certificates.
-pub(crate) struct Authority {
+pub(crate) struct ClientAuthorities {
     verifier: Arc<dyn ClientCertVerifier>,
-    /// The chains that were accepted last: a signature that was good stays good, and every request asks.
-    accepted: Mutex<VecDeque<Accepted>>,
+    /// The chains that were verified last. Every request asks, and a signature that was good stays
+    /// good.
+    verified: Mutex<VecDeque<VerifiedChain>>,
 }
 
-struct Accepted {
+struct VerifiedChain {
     chain: Vec<CertificateDer<'static>>,
-    /// When the first of its certificates ends, in seconds.
-    until: u64,
+    /// When the first of the certificates expires, in seconds since 1970.
+    expires: u64,
 }
 
-/// How many chains are kept: those of a few replicas of kube-apiserver, and of some users.
-const KEPT: usize = 16;
+/// A bundle that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BundleError {
+    #[error("there is no CA certificate in it")]
+    NoCertificate,
+    #[error("{0}")]
+    Unusable(#[from] VerifierBuilderError),
+}
 
-impl Authority {
-    /// Reads every certificate of a PEM bundle: while a CA is rotated there are two.
+/// Chains that are remembered, at most: those of a few replicas of kube-apiserver, and of some
+/// users.
+const MAX_REMEMBERED: usize = 16;
+
+impl ClientAuthorities {
+    /// Parses every certificate of a PEM bundle. There are two while a CA is rotated.
     ///
     /// # Errors
-    /// There is none that can be used.
-    pub(crate) fn parse(pem: &str) -> Result<Self, String> {
+    /// The bundle has no usable certificate.
+    pub(crate) fn parse(pem: &str) -> Result<Self, BundleError> {
         let mut roots = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(Result::ok);
         roots.add_parsable_certificates(certificates);
         if roots.is_empty() {
-            return Err("there is no CA certificate in it".to_owned());
+            return Err(BundleError::NoCertificate);
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        let verifier = verifier.map_err(|error| error.to_string())?;
-        Ok(Self { verifier, accepted: Mutex::default() })
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
+        Ok(Self { verifier, verified: Mutex::default() })
     }
 
-    /// Whether a chain, the client's own certificate first, leads to one of the authorities at this very moment, and
-    /// is meant for clients. That the client has the key was proved when it connected.
-    pub(crate) fn accepts(&self, chain: &[CertificateDer<'_>]) -> bool {
+    /// Returns whether one of the authorities issued a chain, the client's own certificate first,
+    /// for use by clients, and the chain is valid now. The TLS handshake has proved that the client
+    /// has the key.
+    pub(crate) fn accept(&self, chain: &[CertificateDer<'_>]) -> bool {
         let now = UnixTime::now();
-        if self.accepted().iter().any(|known| now.as_secs() < known.until && known.chain == chain) {
+        if self.verified().iter().any(|known| now.as_secs() < known.expires && known.chain == chain) {
             return true;
         }
         let Some((own, others)) = chain.split_first() else { return false };
         if self.verifier.verify_client_cert(own, others, now).is_err() {
             return false;
         }
-        if let Some(until) = chain.iter().map(end).min().flatten() {
+        if let Some(expires) = chain.iter().map(expiry).min().flatten() {
             let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-            let mut accepted = self.accepted();
-            accepted.truncate(KEPT - 1);
-            accepted.push_front(Accepted { chain, until });
+            let mut verified = self.verified();
+            verified.truncate(MAX_REMEMBERED - 1);
+            verified.push_front(VerifiedChain { chain, expires });
         }
         true
     }
 
-    fn accepted(&self) -> MutexGuard<'_, VecDeque<Accepted>> {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn verified(&self) -> MutexGuard<'_, VecDeque<VerifiedChain>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// When a certificate ends, in seconds.
-fn end(certificate: &CertificateDer<'_>) -> Option<u64> {
+/// Returns when a certificate expires, in seconds since 1970.
+fn expiry(certificate: &CertificateDer<'_>) -> Option<u64> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     certificate.validity().not_after.timestamp().try_into().ok()
 }
 
-/// The user that a certificate names: common name and organizations (`CommonNameUserConversion` of k8s.io/apiserver).
+/// Returns the user that a certificate names: common name and organizations
+/// (`CommonNameUserConversion` of k8s.io/apiserver).
 pub(crate) fn user(certificate: &CertificateDer<'_>) -> Option<User> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let subject = certificate.subject();
@@ -95,7 +107,7 @@ pub(crate) mod tests {
     };
     use rustls_pki_types::CertificateDer;
 
-    use super::{Accepted, Authority, KEPT, end, user};
+    use super::{ClientAuthorities, MAX_REMEMBERED, VerifiedChain, expiry, user};
 
     pub(crate) struct TestAuthority(CertifiedIssuer<'static, KeyPair>);
 
@@ -137,10 +149,10 @@ pub(crate) mod tests {
     #[test]
     fn only_live_certificates_for_clients_of_the_authority_are_accepted() {
         let authority = TestAuthority::new();
-        let verifier = Authority::parse(&authority.pem()).expect("an authority");
-        assert!(verifier.accepts(&authority.issue("jo", &[])));
-        assert!(!verifier.accepts(&TestAuthority::new().issue("jo", &[])));
-        assert!(!verifier.accepts(&[]));
+        let verifier = ClientAuthorities::parse(&authority.pem()).expect("an authority");
+        assert!(verifier.accept(&authority.issue("jo", &[])));
+        assert!(!verifier.accept(&TestAuthority::new().issue("jo", &[])));
+        assert!(!verifier.accept(&[]));
         let expired =
             authority.issue_with("jo", &[], |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
         let early =
@@ -149,27 +161,27 @@ pub(crate) mod tests {
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         });
         for refused in [expired, early, servers] {
-            assert!(!verifier.accepts(&refused));
+            assert!(!verifier.accept(&refused));
         }
     }
 
     #[test]
-    fn a_chain_that_was_accepted_is_kept_until_its_end_and_no_longer() {
+    fn a_verified_chain_is_remembered_until_it_expires_and_no_longer() {
         let authority = TestAuthority::new();
-        let verifier = Authority::parse(&authority.pem()).expect("an authority");
+        let verifier = ClientAuthorities::parse(&authority.pem()).expect("an authority");
         let chain = authority.issue("jo", &[]);
-        assert!(verifier.accepts(&chain) && verifier.accepts(&chain));
-        assert_eq!(verifier.accepted().len(), 1, "it was verified twice");
-        for _ in 0..=KEPT {
-            assert!(verifier.accepts(&authority.issue("jo", &[])));
+        assert!(verifier.accept(&chain) && verifier.accept(&chain));
+        assert_eq!(verifier.verified().len(), 1, "it was verified twice");
+        for _ in 0..=MAX_REMEMBERED {
+            assert!(verifier.accept(&authority.issue("jo", &[])));
         }
-        assert_eq!(verifier.accepted().len(), KEPT);
+        assert_eq!(verifier.verified().len(), MAX_REMEMBERED);
         let expired =
             authority.issue_with("jo", &[], |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
-        let until = end(&expired[0]).expect("an end");
-        assert_eq!(until, 1_577_836_800);
-        verifier.accepted().push_front(Accepted { chain: expired.clone(), until });
-        assert!(!verifier.accepts(&expired));
+        let expires = expiry(&expired[0]).expect("an end");
+        assert_eq!(expires, 1_577_836_800);
+        verifier.verified().push_front(VerifiedChain { chain: expired.clone(), expires });
+        assert!(!verifier.accept(&expired));
     }
 
     #[test]

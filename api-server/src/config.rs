@@ -1,4 +1,4 @@
-//! The one place that reads configuration: command line over environment over defaults.
+//! The configuration: command line over environment over defaults.
 
 mod flags;
 
@@ -6,32 +6,34 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use coffer_kubernetes::KeyPlace;
-use coffer_process::{BadFlag, Command, Logging};
+use coffer_kubernetes::KeySource;
+use coffer_process::{
+    CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, parse_address, parse_flags,
+    warn_of_ignored_tokens,
+};
 use coffer_provider::settings::BadVariable;
 use coffer_provider::{Address, Settings};
 
+use self::flags::ApiServerFlags;
 use crate::audit;
 
-/// Everything that is configured, as plain values.
-pub(crate) struct Config {
+/// The configuration of the API server.
+pub(crate) struct ApiServerConfig {
     pub(crate) listen: SocketAddr,
     pub(crate) certificate: CertificateSource,
-    /// Where the key of the versions lies.
-    pub(crate) key: KeyPlace,
-    pub(crate) vault: Vault,
-    /// The time for one request.
+    /// Where the key of the versions is stored.
+    pub(crate) key: KeySource,
+    pub(crate) vault: VaultConfig,
+    /// Time limit of one request.
     pub(crate) request_timeout: Duration,
     pub(crate) max_in_flight: usize,
     pub(crate) max_in_flight_per_user: usize,
-    /// How long it serves on after SIGTERM, until kube-apiserver has gone elsewhere.
+    /// How long to serve on after SIGTERM, until kube-apiserver uses other replicas.
     pub(crate) shutdown_delay: Duration,
-    /// What the operator should know, to be logged at start.
-    pub(crate) warnings: Vec<String>,
 }
 
-/// What is configured of Vault.
-pub(crate) struct Vault {
+/// The configuration for reads from Vault.
+pub(crate) struct VaultConfig {
     pub(crate) settings: Settings,
     /// The addresses that may be contacted, whatever a class says.
     pub(crate) allowed: Vec<Address>,
@@ -43,25 +45,23 @@ pub(crate) struct Vault {
 
 /// Where the serving certificate comes from.
 pub(crate) enum CertificateSource {
-    Files {
-        certificate: PathBuf,
-        key: PathBuf,
-    },
-    /// It is made here, and kept in this Secret.
+    /// PEM files.
+    Files { certificate: PathBuf, key: PathBuf },
+    /// The server issues the certificate itself and stores it in a Secret.
     Managed {
         secret: String,
-        /// The Service that kube-apiserver reaches this server through.
+        /// The Service through which kube-apiserver reaches this server.
         service: String,
     },
 }
 
-/// A configuration that cannot be served.
+/// A command line or environment that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("{0}")]
-    Flags(String),
-    #[error("flag --{}: {}", .0.flag, .0.reason)]
-    Flag(BadFlag),
+pub(crate) enum ApiServerConfigError {
+    #[error(transparent)]
+    CommandLine(#[from] CommandLineError),
+    #[error("flag --{0}")]
+    Flag(#[from] FlagError),
     #[error(transparent)]
     Environment(#[from] BadVariable),
     #[error(
@@ -71,38 +71,32 @@ pub(crate) enum ConfigError {
     SkipVerify,
 }
 
-impl From<BadFlag> for ConfigError {
-    fn from(bad: BadFlag) -> Self {
-        Self::Flag(bad)
-    }
-}
-
-/// Reads the command line and the environment.
+/// Parses the command line and the environment.
 ///
 /// # Errors
-/// What is wrong, naming the flag or variable.
+/// Names the flag or variable that is wrong.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = String>,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Command<Config>, ConfigError> {
-    let flags = match flags::Flags::parse(args)? {
-        flags::Parsed::Flags(flags) => *flags,
-        flags::Parsed::Print(text) => return Ok(Command::Print(text)),
+) -> Result<Invocation<ApiServerConfig>, ApiServerConfigError> {
+    let flags: ApiServerFlags = match parse_flags(args)? {
+        ParsedFlags::Flags(flags) => *flags,
+        ParsedFlags::Print(text) => return Ok(Invocation::Print(text)),
     };
     let mut settings = Settings::from_environment(lookup)?;
     if settings.tls.skip_verify {
-        return Err(ConfigError::SkipVerify);
+        return Err(ApiServerConfigError::SkipVerify);
     }
     settings.cache_size = flags.cache_size;
     let (certificate, key) = (flags.certificate()?, flags.key());
     let logging = Logging { level: flags.log_level, format: flags.log_format, always: Some(audit::TARGET) };
     flags.vault.overlay(&mut settings)?;
-    let config = Config {
-        listen: flags::listen(&flags.listen)?,
+    let config = ApiServerConfig {
+        listen: parse_address(&flags.listen).map_err(|error| FlagError::new("listen", error))?,
         certificate,
         key,
-        vault: Vault {
-            allowed: flags::allowed(&flags.allowed_vault_addresses, &settings)?,
+        vault: VaultConfig {
+            allowed: flags::allowed_addresses(&flags.allowed_vault_addresses, &settings)?,
             providers: flags.providers,
             default_audience: flags.default_audience,
             settings,
@@ -111,15 +105,9 @@ pub(crate) fn parse(
         max_in_flight: flags.max_in_flight,
         max_in_flight_per_user: flags.max_in_flight_per_user,
         shutdown_delay: flags.shutdown_delay,
-        warnings: warnings(lookup),
     };
-    Ok(Command::Serve(logging, Box::new(config)))
-}
-
-fn warnings(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
-    let set = |name: &&str| lookup(name).is_some_and(|token| !token.is_empty());
-    let ignored = |name| format!("{name} is ignored: every read logs in with its own service account");
-    ["VAULT_TOKEN", "BAO_TOKEN"].into_iter().filter(set).map(ignored).collect()
+    let warnings = warn_of_ignored_tokens(lookup, "read");
+    Ok(Invocation::Serve(Box::new(Startup { logging, warnings, config })))
 }
 
 #[cfg(test)]

@@ -1,62 +1,65 @@
-//! Discovery: which group, version and resource there is.
+//! Discovery: the documents that say which group, version and resource this server has.
 //!
-//! Static and in memory: were it to fail, kube-apiserver would call the version stale, and then every deletion of a
-//! namespace in the cluster would hang.
+//! They are static and in memory. If they failed, kube-apiserver would call the version stale, and
+//! the deletion of every namespace in the cluster would hang.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use crate::accept::{Discovery, discovery_form, takes_json};
+use crate::accept::{DiscoveryForm, accepts_json, discovery_form};
 use crate::api::{GROUP, GROUP_VERSION, KIND, RESOURCE, SINGULAR, VERSION};
-use crate::failure::Failure;
-use crate::respond::Document;
+use crate::api_error::ApiError;
+use crate::respond::StaticDocument;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const JSON: &str = "application/json";
 
-/// The documents, made once.
-pub(crate) struct Documents {
-    aggregated: Document,
-    groups: Document,
-    group: Document,
-    resources: Document,
+/// The discovery documents, made once.
+pub(crate) struct DiscoveryDocuments {
+    aggregated: StaticDocument,
+    groups: StaticDocument,
+    group: StaticDocument,
+    resources: StaticDocument,
 }
 
-impl Documents {
+impl DiscoveryDocuments {
     pub(crate) fn new() -> Self {
         let group_list = json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group(false)]});
         Self {
-            aggregated: Document::new(AGGREGATED, aggregated().to_string()),
-            groups: Document::new(JSON, group_list.to_string()),
-            group: Document::new(JSON, group(true).to_string()),
-            resources: Document::new(JSON, resources().to_string()),
+            aggregated: StaticDocument::new(AGGREGATED, aggregated().to_string()),
+            groups: StaticDocument::new(JSON, group_list.to_string()),
+            group: StaticDocument::new(JSON, group(true).to_string()),
+            resources: StaticDocument::new(JSON, resources().to_string()),
         }
     }
 
-    /// `/apis`
-    pub(crate) fn groups(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
+    /// Answers `/apis`.
+    pub(crate) fn groups(&self, headers: &HeaderMap) -> Result<Response<Bytes>, ApiError> {
         match discovery_form(headers) {
-            Some(Discovery::Aggregated) => Ok(self.aggregated.response(headers)),
-            Some(Discovery::Legacy) => Ok(self.groups.response(headers)),
-            None => Err(Failure::not_acceptable(&format!("{AGGREGATED}, {JSON}"))),
+            Some(DiscoveryForm::Aggregated) => Ok(self.aggregated.response(headers)),
+            Some(DiscoveryForm::Legacy) => Ok(self.groups.response(headers)),
+            None => Err(ApiError::not_acceptable(&format!("{AGGREGATED}, {JSON}"))),
         }
     }
 
-    /// `/apis/G`
-    pub(crate) fn group(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
-        in_json(&self.group, headers)
+    /// Answers `/apis/G`.
+    pub(crate) fn group(&self, headers: &HeaderMap) -> Result<Response<Bytes>, ApiError> {
+        json_document(&self.group, headers)
     }
 
-    /// `/apis/G/V`
-    pub(crate) fn resources(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
-        in_json(&self.resources, headers)
+    /// Answers `/apis/G/V`.
+    pub(crate) fn resources(&self, headers: &HeaderMap) -> Result<Response<Bytes>, ApiError> {
+        json_document(&self.resources, headers)
     }
 }
 
-/// The document, for a client that takes JSON.
-pub(crate) fn in_json(document: &Document, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
-    if takes_json(headers) { Ok(document.response(headers)) } else { Err(Failure::not_acceptable(JSON)) }
+/// Returns the document, for a client that accepts JSON.
+pub(crate) fn json_document(
+    document: &StaticDocument,
+    headers: &HeaderMap,
+) -> Result<Response<Bytes>, ApiError> {
+    if accepts_json(headers) { Ok(document.response(headers)) } else { Err(ApiError::not_acceptable(JSON)) }
 }
 
 fn aggregated() -> Value {
@@ -111,7 +114,7 @@ mod tests {
     use http::header::ACCEPT;
     use http::{HeaderMap, HeaderValue};
 
-    use super::{AGGREGATED, Documents, aggregated};
+    use super::{AGGREGATED, DiscoveryDocuments, aggregated};
 
     fn accept(value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))])
@@ -121,15 +124,18 @@ mod tests {
     fn the_aggregator_gets_what_it_asks_for() {
         let asked = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                      application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
-        let response = Documents::new().groups(&accept(asked)).expect("a document");
+        let response = DiscoveryDocuments::new().groups(&accept(asked)).expect("a document");
         assert_eq!(response.headers()["content-type"], AGGREGATED);
         let old = accept("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList");
-        assert_eq!(Documents::new().groups(&old).expect_err("no document").code(), 406);
-        assert_eq!(Documents::new().resources(&accept("text/html")).expect_err("no document").code(), 406);
+        assert_eq!(DiscoveryDocuments::new().groups(&old).expect_err("no document").code(), 406);
+        assert_eq!(
+            DiscoveryDocuments::new().resources(&accept("text/html")).expect_err("no document").code(),
+            406
+        );
     }
 
     #[test]
-    fn neither_core_s_names_nor_controllers_verbs() {
+    fn no_name_of_core_and_no_verb_that_controllers_need() {
         let resource = &aggregated()["items"][0]["versions"][0]["resources"][0];
         assert_ne!(resource["singularResource"], "secret");
         assert_ne!(resource["responseKind"]["kind"], "Secret");

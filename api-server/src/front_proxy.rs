@@ -1,4 +1,5 @@
-//! The user that the front proxy names in headers. Only its certificate makes them worth anything.
+//! The user that the front proxy names in headers. The headers count only beside the front proxy's
+//! certificate.
 
 use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
@@ -6,18 +7,21 @@ use percent_encoding::percent_decode_str;
 use crate::trust::FrontProxy;
 use crate::user::User;
 
-/// A header that is no UTF-8: which user it means cannot be said.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NotText;
+/// A header is not UTF-8, so the user that it means is not known.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a header that names the user is not UTF-8")]
+pub(crate) struct NotUtf8;
 
-/// The user of a request's headers; nothing where none is named. The rules are those of k8s.io/apiserver's
-/// `headerrequest`: the first user header with a value counts, of groups and extras every one.
+/// Returns the user in a request's headers; `None` where they name no user. The rules are those of
+/// k8s.io/apiserver's `headerrequest`: the first user header with a value counts, and every header
+/// with a group or an extra.
 ///
 /// # Errors
-/// [`NotText`]
-pub(crate) fn user(proxy: &FrontProxy, headers: &HeaderMap) -> Result<Option<User>, NotText> {
-    let Some(name) = first(&proxy.user, headers)? else { return Ok(None) };
-    let mut user = User { name, uid: first(&proxy.uid, headers)?.unwrap_or_default(), ..User::default() };
+/// A header is not UTF-8.
+pub(crate) fn user(proxy: &FrontProxy, headers: &HeaderMap) -> Result<Option<User>, NotUtf8> {
+    let Some(name) = first_value(&proxy.user, headers)? else { return Ok(None) };
+    let uid = first_value(&proxy.uid, headers)?.unwrap_or_default();
+    let mut user = User { name, uid, ..User::default() };
     for header in &proxy.group {
         for group in headers.get_all(header) {
             let group = text(group.as_bytes())?;
@@ -30,7 +34,7 @@ pub(crate) fn user(proxy: &FrontProxy, headers: &HeaderMap) -> Result<Option<Use
         for (header, value) in headers {
             // http keeps header names in lower case
             if let Some(key) = header.as_str().strip_prefix(prefix) {
-                let key = percent_decode_str(key).decode_utf8().map_err(|_| NotText)?.into_owned();
+                let key = percent_decode_str(key).decode_utf8().map_err(|_| NotUtf8)?.into_owned();
                 user.extra.entry(key).or_default().push(text(value.as_bytes())?.to_owned());
             }
         }
@@ -38,7 +42,7 @@ pub(crate) fn user(proxy: &FrontProxy, headers: &HeaderMap) -> Result<Option<Use
     Ok(Some(user))
 }
 
-fn first(names: &[HeaderName], headers: &HeaderMap) -> Result<Option<String>, NotText> {
+fn first_value(names: &[HeaderName], headers: &HeaderMap) -> Result<Option<String>, NotUtf8> {
     for name in names {
         let value = headers.get(name).map(|value| text(value.as_bytes())).transpose()?;
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -48,8 +52,8 @@ fn first(names: &[HeaderName], headers: &HeaderMap) -> Result<Option<String>, No
     Ok(None)
 }
 
-fn text(bytes: &[u8]) -> Result<&str, NotText> {
-    std::str::from_utf8(bytes).map_err(|_| NotText)
+fn text(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    std::str::from_utf8(bytes).map_err(|_| NotUtf8)
 }
 
 #[cfg(test)]
@@ -59,7 +63,7 @@ mod tests {
 
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{NotText, user};
+    use super::{NotUtf8, user};
     use crate::client_certificate::tests::TestAuthority;
     use crate::trust::FrontProxy;
     use crate::trust::tests::{map, trust};
@@ -128,7 +132,7 @@ mod tests {
                 pairs.clear();
             }
             pairs.push(bad);
-            assert_eq!(user(&proxy(), &headers(&pairs)), Err(NotText), "{}", bad.0);
+            assert_eq!(user(&proxy(), &headers(&pairs)), Err(NotUtf8), "{}", bad.0);
         }
     }
 }

@@ -1,25 +1,26 @@
-//! Health. Ready says that there is a certificate and that the front proxy is known; nothing of Vault, which a restart
-//! does not mend.
+//! Health probes. Ready means that there is a serving certificate and a known front proxy; Vault
+//! plays no part, since a restart of this server does not repair Vault.
 
 use bytes::Bytes;
+use coffer_process::Phase;
 use http::{Response, StatusCode};
 
 use crate::respond::text;
-use crate::server::Phase;
 
-/// `/livez` and `/healthz`
+/// Answers `/livez` and `/healthz`.
 pub(crate) fn alive() -> Response<Bytes> {
     text(StatusCode::OK, "ok")
 }
 
-/// `/readyz`: it is asked over TLS, so there is a certificate.
+/// Answers `/readyz`. The request came over TLS, so there is a serving certificate.
 pub(crate) fn ready(phase: Phase, knows_front_proxy: bool) -> Response<Bytes> {
     let problem = match phase {
         Phase::Serving if knows_front_proxy => return text(StatusCode::OK, "ok"),
         Phase::Serving => {
             "ConfigMap kube-system/extension-apiserver-authentication has not been read, or names no front proxy"
         }
-        Phase::Draining => "draining",
+        Phase::Starting => "starting",
+        Phase::Draining | Phase::Ending => "draining",
     };
     text(StatusCode::SERVICE_UNAVAILABLE, problem)
 }

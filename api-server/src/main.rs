@@ -1,42 +1,42 @@
-//! `coffer-api-server`: the aggregated API `custom.secrets.k8s.io/v1alpha1`. `kubectl get` of what a
-//! SecretProviderClass would mount, read from Vault at that moment.
+//! `coffer-api-server`: the aggregated API `custom.secrets.k8s.io/v1alpha1`. `kubectl get` shows
+//! what a SecretProviderClass would mount, read from Vault at that moment.
 
 mod accept;
 mod age;
 mod api;
+mod api_error;
 mod audit;
 mod authentication;
 mod authorization;
-mod certificate;
-mod class;
-mod class_object;
-mod classes;
+mod class_reader;
+mod class_watch;
 mod client_certificate;
 mod config;
 mod connections;
 mod discovery;
-mod failure;
 mod front_proxy;
 mod handler;
 mod health;
-mod kube_error;
-mod limits;
 mod metrics;
-mod mint;
 mod openapi;
 mod query;
-mod reading;
-mod recent;
+mod recent_answers;
+mod request_limits;
 mod respond;
 mod route;
+mod secret_provider_class;
 mod selectors;
 mod server;
+mod server_tls;
+mod serving_certificate;
 mod table;
-mod tls;
+mod token_minter;
 mod token_review;
 mod trust;
 mod user;
 mod vault_secret;
+mod verb;
+mod watched_class;
 
 use std::process::ExitCode;
 

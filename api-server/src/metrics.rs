@@ -1,4 +1,5 @@
-//! Metrics of the process, in Prometheus' text format. No label is made from what a user writes.
+//! Metrics of the API server, in Prometheus' text format. No label has a value that a user can
+//! choose.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,20 +10,20 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// What is counted of requests.
-pub(crate) struct Metrics {
-    requests: Family<Labels, Counter>,
+/// Counts of requests and times of reads, beside the metrics of the read path.
+pub(crate) struct ApiMetrics {
+    requests: Family<ApiRequestLabels, Counter>,
     read_seconds: Histogram,
     registry: Registry,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct ApiRequestLabels {
     kind: &'static str,
     code: u16,
 }
 
-impl Metrics {
+impl ApiMetrics {
     pub(crate) fn new(read_path: &Arc<coffer_provider::ReadMetrics>) -> Self {
         let requests = Family::default();
         let read_seconds =
@@ -34,17 +35,17 @@ impl Metrics {
         Self { requests, read_seconds, registry }
     }
 
-    /// Counts an answer.
+    /// Counts an answered request.
     pub(crate) fn answered(&self, kind: &'static str, code: u16) {
-        self.requests.get_or_create(&Labels { kind, code }).inc();
+        self.requests.get_or_create(&ApiRequestLabels { kind, code }).inc();
     }
 
-    /// Counts the time of a read.
+    /// Records the time of a read.
     pub(crate) fn read(&self, took: Duration) {
         self.read_seconds.observe(took.as_secs_f64());
     }
 
-    /// Everything, as text.
+    /// Returns all metrics as text; `None` where they cannot be written.
     pub(crate) fn text(&self) -> Option<String> {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).ok().map(|()| text)

@@ -1,50 +1,52 @@
-//! OpenAPI, versions 2 and 3: static, from one schema. `kubectl explain vaultsecret` reads it.
+//! OpenAPI documents, versions 2 and 3: static, from one schema. `kubectl explain vaultsecret`
+//! reads them.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
 use crate::api::{GROUP, GROUP_VERSION, KIND, LIST_KIND, RESOURCE, VERSION};
-use crate::discovery::in_json;
-use crate::failure::Failure;
-use crate::respond::{Document, hash};
+use crate::api_error::ApiError;
+use crate::discovery::json_document;
+use crate::respond::{StaticDocument, hash};
 
-/// Names of the schemas, as OpenAPI documents of Kubernetes write them.
+/// Names of the schemas, in the style of Kubernetes' own OpenAPI documents.
 const OBJECT: &str = "io.k8s.secrets.custom.v1alpha1.VaultSecret";
 const LIST: &str = "io.k8s.secrets.custom.v1alpha1.VaultSecretList";
 
-/// The documents, made once.
-pub(crate) struct Documents {
-    v2: Document,
-    v3_index: Document,
-    v3: Document,
+/// The OpenAPI documents, made once.
+pub(crate) struct OpenApiDocuments {
+    v2: StaticDocument,
+    v3_index: StaticDocument,
+    v3: StaticDocument,
 }
 
-impl Documents {
+impl OpenApiDocuments {
     pub(crate) fn new() -> Self {
         let v3 = v3().to_string();
         let url = format!("/openapi/v3/apis/{GROUP_VERSION}?hash={}", hash(&v3));
         let index = json!({"paths": {(format!("apis/{GROUP_VERSION}")): {"serverRelativeURL": url}}});
         Self {
-            v2: Document::new("application/json", v2().to_string()),
-            v3_index: Document::new("application/json", index.to_string()),
-            v3: Document::new("application/json", v3),
+            v2: StaticDocument::new("application/json", v2().to_string()),
+            v3_index: StaticDocument::new("application/json", index.to_string()),
+            v3: StaticDocument::new("application/json", v3),
         }
     }
 
-    /// `/openapi/v2`
-    pub(crate) fn v2(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
-        in_json(&self.v2, headers)
+    /// Answers `/openapi/v2`.
+    pub(crate) fn v2(&self, headers: &HeaderMap) -> Result<Response<Bytes>, ApiError> {
+        json_document(&self.v2, headers)
     }
 
-    /// `/openapi/v3`
-    pub(crate) fn v3_index(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
-        in_json(&self.v3_index, headers)
+    /// Answers `/openapi/v3`.
+    pub(crate) fn v3_index(&self, headers: &HeaderMap) -> Result<Response<Bytes>, ApiError> {
+        json_document(&self.v3_index, headers)
     }
 
-    /// `/openapi/v3/apis/G/V`, whatever hash is asked for: a redirect to the right one would become a 502.
-    pub(crate) fn v3(&self, headers: &HeaderMap) -> Result<Response<Bytes>, Failure> {
-        in_json(&self.v3, headers)
+    /// Answers `/openapi/v3/apis/G/V`, whatever hash the URL has: a redirect to the right hash
+    /// would become a 502.
+    pub(crate) fn v3(&self, headers: &HeaderMap) -> Result<Response<Bytes>, ApiError> {
+        json_document(&self.v3, headers)
     }
 }
 

@@ -1,24 +1,24 @@
-//! The query of a request for objects.
+//! The query parameters of a request for objects.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::selectors::{BadSelector, FieldSelector, LabelSelector};
+use crate::selectors::{FieldSelector, LabelSelector, SelectorError};
 
-/// What a client asks for beside the path.
+/// The query of a request.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Query {
     pub(crate) fields: FieldSelector,
     pub(crate) labels: LabelSelector,
     pub(crate) watch: bool,
-    /// Only watch-list clients send it; Kubernetes answers 422 where it is not supported.
+    /// Sent by watch-list clients alone. Kubernetes answers 422 where it is not supported.
     pub(crate) send_initial_events: bool,
-    /// What rows of a table embed.
+    /// What the rows of a table embed.
     pub(crate) include_object: IncludeObject,
 }
 
-/// `includeObject` of a table.
+/// `includeObject`: what the rows of a table embed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum IncludeObject {
     #[default]
@@ -29,7 +29,7 @@ pub(crate) enum IncludeObject {
 
 /// A query that cannot be served.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadQuery {
+pub(crate) enum QueryError {
     #[error("the query is not UTF-8")]
     NotText,
     #[error("query parameter {0:?} is given twice")]
@@ -39,24 +39,24 @@ pub(crate) enum BadQuery {
     #[error("query parameter \"continue\" was not made by this server, which answers lists whole")]
     Continue,
     #[error(transparent)]
-    Selector(#[from] BadSelector),
+    Selector(#[from] SelectorError),
 }
 
 impl Query {
-    /// Reads a raw query. Parameters that are not known are ignored, as everywhere in Kubernetes.
+    /// Parses a raw query. Unknown parameters are ignored, as everywhere in Kubernetes.
     ///
     /// # Errors
-    /// What is wrong; a selector that is given twice could have been authorized as the other one.
-    pub(crate) fn parse(raw: &str) -> Result<Self, BadQuery> {
+    /// A parameter is wrong or is given twice: kube-apiserver could have authorized the other one.
+    pub(crate) fn parse(raw: &str) -> Result<Self, QueryError> {
         let pairs = pairs(raw)?;
         if one(&pairs, "continue")?.is_some_and(|token| !token.is_empty()) {
-            return Err(BadQuery::Continue);
+            return Err(QueryError::Continue);
         }
         let include_object = match one(&pairs, "includeObject")? {
             None | Some("" | "Metadata") => IncludeObject::Metadata,
             Some("Object") => IncludeObject::Object,
             Some("None") => IncludeObject::None,
-            Some(value) => return Err(bad("includeObject", value)),
+            Some(value) => return Err(unknown_value("includeObject", value)),
         };
         Ok(Self {
             fields: FieldSelector::parse(one(&pairs, "fieldSelector")?.unwrap_or_default())?,
@@ -68,13 +68,13 @@ impl Query {
     }
 }
 
-type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+type QueryPairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
-fn pairs(raw: &str) -> Result<Pairs<'_>, BadQuery> {
+fn pairs(raw: &str) -> Result<QueryPairs<'_>, QueryError> {
     let decode = |text: &str| {
         let spaced = text.replace('+', " ");
         let decoded = percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned());
-        decoded.map(Cow::Owned).map_err(|_| BadQuery::NotText)
+        decoded.map(Cow::Owned).map_err(|_| QueryError::NotText)
     };
     raw.split('&')
         .filter(|pair| !pair.is_empty())
@@ -85,26 +85,27 @@ fn pairs(raw: &str) -> Result<Pairs<'_>, BadQuery> {
         .collect()
 }
 
-fn one<'a>(pairs: &'a Pairs<'_>, name: &'static str) -> Result<Option<&'a str>, BadQuery> {
+fn one<'a>(pairs: &'a QueryPairs<'_>, name: &'static str) -> Result<Option<&'a str>, QueryError> {
     let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_ref());
     match (values.next(), values.next()) {
-        (_, Some(_)) => Err(BadQuery::Twice(name)),
+        (_, Some(_)) => Err(QueryError::Twice(name)),
         (value, None) => Ok(value),
     }
 }
 
-/// Kubernetes takes any value but `false` and `0` for true (`Convert_Slice_string_To_bool` of apimachinery).
-fn boolean(pairs: &Pairs<'_>, name: &'static str) -> Result<bool, BadQuery> {
+/// Parses a boolean. Every value but `false` and `0` is true (`Convert_Slice_string_To_bool` of
+/// apimachinery).
+fn boolean(pairs: &QueryPairs<'_>, name: &'static str) -> Result<bool, QueryError> {
     Ok(one(pairs, name)?.is_some_and(|value| !matches!(value, "0") && !value.eq_ignore_ascii_case("false")))
 }
 
-fn bad(name: &'static str, value: &str) -> BadQuery {
-    BadQuery::Value { name, value: value.chars().take(40).collect() }
+fn unknown_value(name: &'static str, value: &str) -> QueryError {
+    QueryError::Value { name, value: value.chars().take(40).collect() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BadQuery, IncludeObject, Query};
+    use super::{IncludeObject, Query, QueryError};
 
     #[test]
     fn reads_what_kubectl_sends() {
@@ -123,10 +124,10 @@ mod tests {
     #[test]
     fn refuses_what_could_be_read_two_ways() {
         let twice = "fieldSelector=metadata.name%3Da&fieldSelector=metadata.name%3Db";
-        assert_eq!(Query::parse(twice), Err(BadQuery::Twice("fieldSelector")));
-        assert_eq!(Query::parse("labelSelector=a&labelSelector=b"), Err(BadQuery::Twice("labelSelector")));
-        assert_eq!(Query::parse("continue=abc"), Err(BadQuery::Continue));
-        assert_eq!(Query::parse("labelSelector=%ff"), Err(BadQuery::NotText));
+        assert_eq!(Query::parse(twice), Err(QueryError::Twice("fieldSelector")));
+        assert_eq!(Query::parse("labelSelector=a&labelSelector=b"), Err(QueryError::Twice("labelSelector")));
+        assert_eq!(Query::parse("continue=abc"), Err(QueryError::Continue));
+        assert_eq!(Query::parse("labelSelector=%ff"), Err(QueryError::NotText));
         assert!(Query::parse("includeObject=All").is_err());
     }
 }

@@ -1,33 +1,33 @@
-//! Answers.
+//! HTTP answers, with the headers that all of them have.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use ring::digest::{SHA256, digest};
 
-/// JSON that no one may keep.
+/// Returns an answer with JSON that must not be cached.
 pub(crate) fn json(code: StatusCode, body: Vec<u8>) -> Response<Bytes> {
     answer(code, "application/json", "no-store", body.into())
 }
 
-/// Text that no one may keep.
+/// Returns an answer with plain text that must not be cached.
 pub(crate) fn text(code: StatusCode, body: impl Into<Bytes>) -> Response<Bytes> {
     answer(code, "text/plain; charset=utf-8", "no-store", body.into())
 }
 
-/// Text of another type.
+/// Returns an answer with text of another type that must not be cached.
 pub(crate) fn typed(content_type: &'static str, body: String) -> Response<Bytes> {
     answer(StatusCode::OK, content_type, "no-store", body.into())
 }
 
-/// A document that never changes while the process lives, and is the same on every replica.
-pub(crate) struct Document {
+/// A document that is the same on every replica and never changes while the process lives.
+pub(crate) struct StaticDocument {
     content_type: &'static str,
     body: Bytes,
     etag: HeaderValue,
 }
 
-impl Document {
+impl StaticDocument {
     pub(crate) fn new(content_type: &'static str, body: String) -> Self {
         let etag = format!("\"{}\"", hash(&body));
         Self {
@@ -37,7 +37,7 @@ impl Document {
         }
     }
 
-    /// The document, or 304 where the client has it.
+    /// Returns the document, or 304 where the client has it already.
     pub(crate) fn response(&self, request: &HeaderMap) -> Response<Bytes> {
         let known = request.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let is_known = known
@@ -56,7 +56,7 @@ impl Document {
     }
 }
 
-/// A short name for a text: the same text has the same one.
+/// Returns the SHA-256 of a text in hexadecimal.
 pub(crate) fn hash(text: &str) -> String {
     data_encoding::HEXUPPER.encode(digest(&SHA256, text.as_bytes()).as_ref())
 }
@@ -76,11 +76,11 @@ mod tests {
     use http::header::IF_NONE_MATCH;
     use http::{HeaderMap, HeaderValue};
 
-    use super::Document;
+    use super::StaticDocument;
 
     #[test]
     fn who_has_the_document_gets_none() {
-        let document = Document::new("application/json", "{}".to_owned());
+        let document = StaticDocument::new("application/json", "{}".to_owned());
         let first = document.response(&HeaderMap::new());
         assert_eq!(first.status(), 200);
         let etag = first.headers()["etag"].to_str().expect("text").to_owned();

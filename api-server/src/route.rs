@@ -1,5 +1,5 @@
-//! What a path names. kube-apiserver authorizes on the path as it came and passes it on: nothing is normalised
-//! here, and what is not exactly a known path is none.
+//! Which resource a path names. kube-apiserver authorizes a path as the client sent it and passes
+//! it on, so nothing is normalised here: a path that is not exactly a known one names nothing.
 
 use crate::api::{GROUP, RESOURCE, VERSION};
 
@@ -12,11 +12,11 @@ pub(crate) enum Route<'a> {
     Ready,
     /// `/metrics`.
     Metrics,
-    /// `/apis`: all groups.
+    /// `/apis`: the list of groups.
     Groups,
     /// `/apis/G`.
     Group,
-    /// `/apis/G/V`: the resources.
+    /// `/apis/G/V`: the list of resources.
     Resources,
     /// `/openapi/v2`.
     OpenApiV2,
@@ -24,18 +24,18 @@ pub(crate) enum Route<'a> {
     OpenApiV3Index,
     /// `/openapi/v3/apis/G/V`.
     OpenApiV3,
-    /// The objects.
-    Objects(Place<'a>),
+    /// The objects of the API.
+    Objects(ObjectScope<'a>),
 }
 
-/// Which objects: of one namespace or all, one name or all.
+/// The objects that a request is for: those of one namespace or of all, with one name or with any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place<'a> {
+pub(crate) struct ObjectScope<'a> {
     pub(crate) namespace: Option<&'a str>,
     pub(crate) name: Option<&'a str>,
 }
 
-/// The route of a path.
+/// Returns the route of a path; `None` for an unknown path.
 pub(crate) fn route(path: &str) -> Option<Route<'_>> {
     let segments: Vec<&str> = path.strip_prefix('/')?.split('/').take(8).collect();
     Some(match segments[..] {
@@ -48,26 +48,26 @@ pub(crate) fn route(path: &str) -> Option<Route<'_>> {
         ["openapi", "v2"] => Route::OpenApiV2,
         ["openapi", "v3"] => Route::OpenApiV3Index,
         ["openapi", "v3", "apis", GROUP, VERSION] => Route::OpenApiV3,
-        ["apis", GROUP, VERSION, RESOURCE] => Route::Objects(Place { namespace: None, name: None }),
+        ["apis", GROUP, VERSION, RESOURCE] => Route::Objects(ObjectScope { namespace: None, name: None }),
         ["apis", GROUP, VERSION, "namespaces", namespace, RESOURCE] if is_label(namespace) => {
-            Route::Objects(Place { namespace: Some(namespace), name: None })
+            Route::Objects(ObjectScope { namespace: Some(namespace), name: None })
         }
         ["apis", GROUP, VERSION, "namespaces", namespace, RESOURCE, name]
             if is_label(namespace) && is_name(name) =>
         {
-            Route::Objects(Place { namespace: Some(namespace), name: Some(name) })
+            Route::Objects(ObjectScope { namespace: Some(namespace), name: Some(name) })
         }
         _ => return None,
     })
 }
 
-/// Whether a text is a DNS-1123 subdomain: the name of an object.
+/// Returns whether a text is a DNS-1123 subdomain, as names of objects are.
 pub(crate) fn is_name(text: &str) -> bool {
     let is_part = |part: &str| part.len() <= 253 && is_alphanumeric_within(part);
     !text.is_empty() && text.len() <= 253 && text.split('.').all(is_part)
 }
 
-/// Whether a text is a DNS-1123 label: the name of a namespace.
+/// Returns whether a text is a DNS-1123 label, as names of namespaces are.
 fn is_label(text: &str) -> bool {
     text.len() <= 63 && is_alphanumeric_within(text)
 }
@@ -82,7 +82,7 @@ fn is_alphanumeric_within(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Route, route};
+    use super::{ObjectScope, Route, route};
 
     const BASE: &str = "/apis/custom.secrets.k8s.io/v1alpha1";
 
@@ -92,9 +92,9 @@ mod tests {
         assert_eq!(route("/apis"), Some(Route::Groups));
         assert_eq!(route(BASE), Some(Route::Resources));
         assert_eq!(route(&format!("/openapi/v3{BASE}")), Some(Route::OpenApiV3));
-        let all = Place { namespace: None, name: None };
+        let all = ObjectScope { namespace: None, name: None };
         assert_eq!(route(&format!("{BASE}/secrets")), Some(Route::Objects(all)));
-        let one = Place { namespace: Some("team-a"), name: Some("db.v1") };
+        let one = ObjectScope { namespace: Some("team-a"), name: Some("db.v1") };
         assert_eq!(route(&format!("{BASE}/namespaces/team-a/secrets/db.v1")), Some(Route::Objects(one)));
     }
 

@@ -1,13 +1,13 @@
-//! Field and label selectors of a list.
+//! Field and label selectors of lists.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldSelectorRequirement, LabelSelectorRequirement};
 use kube::core::{Expression, Selector, SelectorExt};
 
-/// A selector that cannot be served.
+/// A selector that this server does not support or cannot parse.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadSelector {
+pub(crate) enum SelectorError {
     #[error(
         "field selector {0:?} is not supported: select by metadata.name and metadata.namespace, with =, == or !="
     )]
@@ -18,16 +18,17 @@ pub(crate) enum BadSelector {
     Label(String),
 }
 
-/// What `fieldSelector` asks for. A list by name was authorized as that name: it answers nothing else.
+/// A parsed `fieldSelector`. A list by name is authorized as that name, so it must answer nothing
+/// else.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct FieldSelector {
-    terms: Vec<Term>,
+    terms: Vec<FieldTerm>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Term {
+struct FieldTerm {
     field: &'static str,
-    is: bool,
+    is_equal: bool,
     value: String,
 }
 
@@ -35,49 +36,49 @@ const NAME: &str = "metadata.name";
 const NAMESPACE: &str = "metadata.namespace";
 
 impl FieldSelector {
-    /// Parses a selector.
+    /// Parses a field selector.
     ///
     /// # Errors
-    /// What is not supported.
-    pub(crate) fn parse(text: &str) -> Result<Self, BadSelector> {
-        let mut terms: Vec<Term> = Vec::new();
+    /// A term is not supported.
+    pub(crate) fn parse(text: &str) -> Result<Self, SelectorError> {
+        let mut terms: Vec<FieldTerm> = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let term = Term::parse(part)?;
-            if term.is && terms.iter().any(|other| other.is && other.field == term.field) {
-                return Err(BadSelector::FieldTwice(term.field));
+            let term = FieldTerm::parse(part)?;
+            if term.is_equal && terms.iter().any(|other| other.is_equal && other.field == term.field) {
+                return Err(SelectorError::FieldTwice(term.field));
             }
             terms.push(term);
         }
         Ok(Self { terms })
     }
 
-    /// The one name that is selected.
+    /// Returns the one name that is selected, if any.
     pub(crate) fn name(&self) -> Option<&str> {
-        self.terms.iter().find(|term| term.is && term.field == NAME).map(|term| term.value.as_str())
+        self.terms.iter().find(|term| term.is_equal && term.field == NAME).map(|term| term.value.as_str())
     }
 
     pub(crate) fn matches(&self, namespace: &str, name: &str) -> bool {
         self.terms.iter().all(|term| {
             let actual = if term.field == NAME { name } else { namespace };
-            (actual == term.value) == term.is
+            (actual == term.value) == term.is_equal
         })
     }
 
-    /// As an access review takes it.
+    /// Returns the selector as an access review takes it; `None` where it is empty.
     pub(crate) fn requirements(&self) -> Option<Vec<FieldSelectorRequirement>> {
-        let requirement = |term: &Term| FieldSelectorRequirement {
+        let requirement = |term: &FieldTerm| FieldSelectorRequirement {
             key: term.field.to_owned(),
-            operator: if term.is { "In" } else { "NotIn" }.to_owned(),
+            operator: if term.is_equal { "In" } else { "NotIn" }.to_owned(),
             values: Some(vec![term.value.clone()]),
         };
         (!self.terms.is_empty()).then(|| self.terms.iter().map(requirement).collect())
     }
 }
 
-impl Term {
-    fn parse(part: &str) -> Result<Self, BadSelector> {
-        let unsupported = || BadSelector::Field(shortened(part));
-        let (field, is, value) = if let Some((field, value)) = part.split_once("!=") {
+impl FieldTerm {
+    fn parse(part: &str) -> Result<Self, SelectorError> {
+        let unsupported = || SelectorError::Field(shortened(part));
+        let (field, is_equal, value) = if let Some((field, value)) = part.split_once("!=") {
             (field, false, value)
         } else if let Some((field, value)) = part.split_once("==") {
             (field, true, value)
@@ -87,15 +88,15 @@ impl Term {
         };
         let field = [NAME, NAMESPACE].into_iter().find(|known| *known == field.trim());
         let value = value.trim();
-        // an empty value selects nothing; an escape has no place in a name
+        // an empty value selects nothing, and names need no escapes
         if value.contains(['\\', '=']) {
             return Err(unsupported());
         }
-        Ok(Self { field: field.ok_or_else(unsupported)?, is, value: value.to_owned() })
+        Ok(Self { field: field.ok_or_else(unsupported)?, is_equal, value: value.to_owned() })
     }
 }
 
-/// What `labelSelector` asks for
+/// A parsed `labelSelector`
 /// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors>).
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct LabelSelector {
@@ -104,14 +105,14 @@ pub(crate) struct LabelSelector {
 }
 
 impl LabelSelector {
-    /// Parses a selector.
+    /// Parses a label selector.
     ///
     /// # Errors
-    /// The selector cannot be read; comparisons by `<` and `>` are not.
-    pub(crate) fn parse(text: &str) -> Result<Self, BadSelector> {
+    /// A term cannot be parsed. Comparisons by `<` and `>` are not supported.
+    pub(crate) fn parse(text: &str) -> Result<Self, SelectorError> {
         let parts = terms(text).into_iter().map(str::trim).filter(|part| !part.is_empty());
         let expressions: Vec<Expression> = parts
-            .map(|part| expression(part).ok_or_else(|| BadSelector::Label(shortened(part))))
+            .map(|part| expression(part).ok_or_else(|| SelectorError::Label(shortened(part))))
             .collect::<Result<_, _>>()?;
         let mut selector = Selector::default();
         selector.extend(expressions.iter().cloned());
@@ -122,7 +123,7 @@ impl LabelSelector {
         self.selector.matches(labels)
     }
 
-    /// As an access review takes it.
+    /// Returns the selector as an access review takes it; `None` where it is empty.
     pub(crate) fn requirements(&self) -> Option<Vec<LabelSelectorRequirement>> {
         let requirement = |expression: &Expression| {
             let (key, operator, values) = match expression {
@@ -139,7 +140,7 @@ impl LabelSelector {
     }
 }
 
-/// Splits at commas that are not within brackets.
+/// Splits a label selector at the commas outside of brackets.
 fn terms(text: &str) -> Vec<&str> {
     let mut within = false;
     text.split(|character| {

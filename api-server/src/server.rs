@@ -1,167 +1,131 @@
-//! The process's life: connect, serve, drain, end.
+//! The life of the API server: connect, serve, drain, end.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use coffer_kubernetes::{HeldKey, Kubernetes};
+use coffer_kubernetes::{CachedVersionKey, ConnectError, KubeConnection, Kubernetes};
+use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
 use coffer_provider::{MonotonicClock, Ports, Provider};
-use kube::Client;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::authentication::Authentication;
 use crate::authorization::Authorization;
-use crate::certificate::{BadFiles, Certificate};
-use crate::classes::Classes;
-use crate::config::{Config, Vault};
+use crate::class_reader::ClassReader;
+use crate::class_watch::ClassWatch;
+use crate::config::{ApiServerConfig, VaultConfig};
+use crate::connections;
+use crate::discovery::DiscoveryDocuments;
 use crate::handler::Handler;
-use crate::limits::Limits;
-use crate::metrics::Metrics;
-use crate::mint::Minter;
-use crate::reading::Reading;
+use crate::metrics::ApiMetrics;
+use crate::openapi::OpenApiDocuments;
+use crate::request_limits::RequestLimits;
+use crate::serving_certificate::{CertificateFileError, ServingCertificate};
+use crate::token_minter::AudienceMinter;
 use crate::token_review::TokenReviews;
 use crate::trust::{self, Trust};
-use crate::{connections, discovery, openapi};
 
-/// What requests in progress get on top of their own deadline, to be answered while draining.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Time that draining gets on top of the time limit of a request.
+const DRAIN_RESERVE: Duration = Duration::from_secs(2);
 
-/// Where the process is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Serving,
-    /// Not ready any more, so that kube-apiserver goes elsewhere; still answering.
-    Draining,
-}
-
-/// Why the process cannot serve.
+/// The API server cannot serve.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ServeError {
-    #[error("there is no way to kube-apiserver: {0}")]
-    Kubernetes(String),
+pub(crate) enum ApiServerError {
+    #[error(transparent)]
+    Kubernetes(#[from] ConnectError),
     #[error("there is no serving certificate: {0}")]
-    Certificate(#[from] BadFiles),
+    Certificate(#[from] CertificateFileError),
     #[error("cannot listen: {0}")]
-    Listen(io::Error),
-    #[error("cannot wait for signals: {0}")]
-    Signals(io::Error),
+    Listen(#[source] io::Error),
+    #[error(transparent)]
+    Signals(#[from] SignalError),
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.
 ///
 /// # Errors
-/// Whatever keeps the port from being served; nothing about Vault, which may come later.
-pub(crate) async fn serve(config: Config) -> Result<(), ServeError> {
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    let mut signals = Signals::new()?;
-    let (client, namespace) = connect().await?;
+/// The port cannot be served. Vault may be away and come later.
+pub(crate) async fn serve(config: ApiServerConfig) -> Result<(), ApiServerError> {
+    let mut signals = TerminationSignals::new()?;
+    // watches use this client too, and may be silent for long
+    let connection = KubeConnection::open(None).await?;
     let certificate = tokio::select! {
-        first = Certificate::first(config.certificate, client.clone(), &namespace) => first?,
-        () = signals.next() => return Ok(()),
+        first = ServingCertificate::first(config.certificate, &connection) => first?,
+        () = signals.received() => return Ok(()),
     };
-    let (phase, watched) = watch::channel(Phase::Serving);
-
-    // tasks end with the set, and the set with this function
-    let mut tasks = JoinSet::new();
-    let trust = Arc::new(ArcSwap::from_pointee(Trust::default()));
-    let classes = Arc::new(Classes::new(config.vault.providers.clone(), config.vault.settings.clone()));
-    tasks.spawn({
-        let (trust, client) = (Arc::clone(&trust), client.clone());
-        async move { trust::follow(&trust, client).await }
-    });
-    tasks.spawn({
-        let (classes, client) = (Arc::clone(&classes), client.clone());
-        async move { classes.follow(client).await }
-    });
+    let lifecycle = Lifecycle::starting();
     let tls = certificate.config();
-    tasks.spawn(certificate.keep());
+    let trust = Arc::new(ArcSwap::from_pointee(Trust::default()));
+    let classes = Arc::new(ClassWatch::new(config.vault.providers.clone(), config.vault.settings.clone()));
+    // the tasks end when this function does
+    let _tasks = follow(certificate, &trust, &classes, &connection);
 
-    let tokens = Arc::new(TokenReviews::new(client.clone()));
-    let kubernetes = Arc::new(Kubernetes::with_client(client.clone(), namespace));
-    let version_key = HeldKey::new(config.key, Arc::clone(&kubernetes));
-    let (reading, metrics) = reading(config.vault, kubernetes, version_key, &tokens);
+    let kubernetes = Arc::new(Kubernetes::from(connection));
+    let tokens = Arc::new(TokenReviews::new(Arc::clone(&kubernetes)));
+    let version_key = CachedVersionKey::new(config.key, Arc::clone(&kubernetes));
+    let (reader, metrics) = class_reader(config.vault, Arc::clone(&kubernetes), version_key, &tokens);
     let handler = Arc::new(Handler {
-        discovery: discovery::Documents::new(),
-        openapi: openapi::Documents::new(),
+        discovery: DiscoveryDocuments::new(),
+        openapi: OpenApiDocuments::new(),
         authentication: Authentication::new(trust, tokens),
-        authorization: Authorization::new(client),
+        authorization: Authorization::new(kubernetes),
         classes,
-        reading: Arc::new(reading),
-        limits: Limits::new(config.max_in_flight, config.max_in_flight_per_user),
+        reader: Arc::new(reader),
+        limits: RequestLimits::new(config.max_in_flight, config.max_in_flight_per_user),
         metrics,
-        phase: watched,
-        time: config.request_timeout,
+        phase: lifecycle.subscribe(),
+        request_timeout: config.request_timeout,
     });
-    let listener = coffer_process::listen(config.listen).await.map_err(ServeError::Listen)?;
+    let listener = coffer_process::listen(config.listen).await.map_err(ApiServerError::Listen)?;
     tracing::info!(address = %config.listen, "serving");
+    lifecycle.enter(Phase::Serving);
     let stop = async {
-        signals.next().await;
-        tracing::info!("draining");
-        phase.send_replace(Phase::Draining);
+        signals.received().await;
+        lifecycle.enter(Phase::Draining);
         tokio::select! {
             () = sleep(config.shutdown_delay) => {}
-            // asked twice, it ends at once
-            () = signals.next() => {}
+            // a second signal ends the delay
+            () = signals.received() => {}
         }
     };
-    connections::serve(listener, tls, handler, stop, config.request_timeout + FAREWELL).await;
-    tracing::info!("ended");
+    connections::serve(listener, tls, handler, stop, config.request_timeout + DRAIN_RESERVE).await;
     Ok(())
 }
 
-fn reading(
-    vault: Vault,
+/// Starts the tasks that follow certificate, ConfigMap and classes. They end when the returned set
+/// is dropped.
+fn follow(
+    certificate: ServingCertificate,
+    trust: &Arc<ArcSwap<Trust>>,
+    classes: &Arc<ClassWatch>,
+    connection: &KubeConnection,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let (trust, client) = (Arc::clone(trust), connection.client.clone());
+    tasks.spawn(async move { trust::follow(&trust, client).await });
+    let (classes, client) = (Arc::clone(classes), connection.client.clone());
+    tasks.spawn(async move { classes.follow(client).await });
+    tasks.spawn(certificate.follow());
+    tasks
+}
+
+fn class_reader(
+    vault: VaultConfig,
     kubernetes: Arc<Kubernetes>,
-    version_key: HeldKey,
+    version_key: CachedVersionKey,
     tokens: &Arc<TokenReviews>,
-) -> (Reading, Metrics) {
-    let Vault { settings, allowed, default_audience, .. } = vault;
+) -> (ClassReader, ApiMetrics) {
+    let VaultConfig { settings, allowed, default_audience, .. } = vault;
     let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
-    let metrics = Metrics::new(&read_metrics);
-    let minter = Minter { kubernetes, default_audience, reviews: Arc::clone(tokens) };
+    let metrics = ApiMetrics::new(&read_metrics);
+    let minter = AudienceMinter { kubernetes, default_audience, reviews: Arc::clone(tokens) };
     let ports = Ports {
         minter: Arc::new(minter),
         version_key: Arc::new(version_key),
         clock: Arc::new(MonotonicClock),
         metrics: read_metrics,
     };
-    let provider = Provider::new(settings.clone(), ports);
-    (Reading { provider, settings, allowed }, metrics)
-}
-
-/// The client, and the namespace that this process runs in.
-async fn connect() -> Result<(Client, String), ServeError> {
-    let reason = |error: &dyn std::error::Error| ServeError::Kubernetes(error.to_string());
-    let mut config = kube::Config::infer().await.map_err(|error| reason(&error))?;
-    config.connect_timeout = Some(Duration::from_secs(3));
-    let namespace = config.default_namespace.clone();
-    let client = Client::try_from(config).map_err(|error| reason(&error))?;
-    Ok((client, namespace))
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, ServeError> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(ServeError::Signals)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(ServeError::Signals)?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+    (ClassReader { provider: Provider::new(settings, ports), allowed }, metrics)
 }

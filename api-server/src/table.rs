@@ -1,17 +1,17 @@
-//! Tables: rows for people (`kubectl get`), without values whatever is asked for.
+//! Tables, which `kubectl get` prints. They hold no secret values.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::age::age;
-use crate::class::HeldClass;
 use crate::query::IncludeObject;
-use crate::vault_secret::{Metadata, VaultSecret};
+use crate::vault_secret::{PartialMetadata, VaultSecret};
+use crate::watched_class::WatchedClass;
 
-/// The table of these classes, `meta.k8s.io/v1`.
+/// Returns the `meta.k8s.io/v1` table of these classes.
 pub(crate) fn table<'a>(
-    classes: impl Iterator<Item = &'a HeldClass>,
+    classes: impl Iterator<Item = &'a WatchedClass>,
     include: IncludeObject,
     now: Timestamp,
 ) -> Value {
@@ -37,9 +37,9 @@ fn columns() -> Value {
     ])
 }
 
-fn row(class: &HeldClass, include: IncludeObject, now: Timestamp) -> Value {
-    let (role, objects) = match &class.summary {
-        Ok(summary) => (&*summary.role, summary.objects.len().to_string()),
+fn row(class: &WatchedClass, include: IncludeObject, now: Timestamp) -> Value {
+    let (role, objects) = match &class.class {
+        Ok(parsed) => (parsed.role.as_str(), parsed.objects.len().to_string()),
         Err(_) => ("<invalid>", "<invalid>".to_owned()),
     };
     let account = class.service_account.as_deref().unwrap_or("<none>");
@@ -47,7 +47,7 @@ fn row(class: &HeldClass, include: IncludeObject, now: Timestamp) -> Value {
         "cells": [*class.name, role, objects, age_of(class.created.as_ref(), now), *class.provider, account],
     });
     let object = match include {
-        IncludeObject::Metadata => serde_json::to_value(Metadata::new(class)),
+        IncludeObject::Metadata => serde_json::to_value(PartialMetadata::new(class)),
         IncludeObject::Object => serde_json::to_value(VaultSecret::without_values(class)),
         IncludeObject::None => return row,
     };
@@ -65,14 +65,14 @@ mod tests {
     use serde_json::json;
 
     use super::table;
-    use crate::class::tests::{held, object};
     use crate::query::IncludeObject;
+    use crate::watched_class::tests::{object, watched};
 
     #[test]
     fn a_row_has_a_cell_for_each_column_and_no_value() {
         let mut object = object();
         object["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
-        let class = held(&object).expect("a class of ours");
+        let class = watched(&object).expect("a class of ours");
         let now: Timestamp = "2026-01-03T01:00:00Z".parse().expect("a time");
         for (include, kind) in [
             (IncludeObject::Metadata, json!("PartialObjectMetadata")),
@@ -93,7 +93,7 @@ mod tests {
         let mut object = object();
         object["spec"]["parameters"] = json!({});
         object["metadata"]["annotations"] = json!(null);
-        let class = held(&object).expect("a class of ours");
+        let class = watched(&object).expect("a class of ours");
         let table = table([&class].into_iter(), IncludeObject::None, Timestamp::UNIX_EPOCH);
         assert_eq!(
             table["rows"][0]["cells"],

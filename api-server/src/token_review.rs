@@ -1,84 +1,75 @@
 //! Bearer tokens, judged by kube-apiserver (TokenReview).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use coffer_kubernetes::{CallError, Kubernetes};
 use coffer_provider::Secret;
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
-use kube::api::PostParams;
-use kube::{Api, Client};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
-use crate::recent::{Question, Recent};
+use crate::recent_answers::{QuestionDigest, RecentAnswers};
 use crate::user::User;
 
-/// A review that takes longer has failed.
-const TIME: Duration = Duration::from_secs(5);
+/// Time limit of a review.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// How many verdicts are kept, and how many reviews run at once: anyone may send tokens.
-const KEPT: usize = 1000;
-const AT_ONCE: usize = 20;
+/// Verdicts that are remembered, at most.
+const MAX_REMEMBERED: usize = 1000;
 
-/// Judges tokens.
+/// Reviews at once, at most: anyone may send tokens.
+const MAX_CONCURRENT: usize = 20;
+
+/// Has kube-apiserver review tokens.
 pub(crate) struct TokenReviews {
-    reviews: Api<TokenReview>,
-    recent: Recent<Option<User>>,
-    turns: Semaphore,
+    kubernetes: Arc<Kubernetes>,
+    recent: RecentAnswers<Option<User>>,
+    permits: Semaphore,
 }
 
-/// No verdict was had.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReviewError {
+/// No verdict on a token was had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenReviewError {
     #[error("the bearer token could not be reviewed: {0}")]
-    Failed(String),
+    Failed(#[from] CallError),
     #[error("too many bearer tokens are being reviewed")]
     Busy,
 }
 
 impl TokenReviews {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { reviews: Api::all(client), recent: Recent::new(KEPT), turns: Semaphore::new(AT_ONCE) }
+    pub(crate) fn new(kubernetes: Arc<Kubernetes>) -> Self {
+        Self {
+            kubernetes,
+            recent: RecentAnswers::new(MAX_REMEMBERED),
+            permits: Semaphore::new(MAX_CONCURRENT),
+        }
     }
 
-    /// The user that a token of the cluster's own audience names; nothing where it is not good. Kept for ten seconds.
+    /// Returns the user of a token of the cluster's own audience; `None` where the token is not
+    /// accepted. A verdict is reused for ten seconds.
     ///
     /// # Errors
-    /// kube-apiserver did not answer.
-    pub(crate) async fn user(&self, token: &Secret) -> Result<Option<User>, ReviewError> {
+    /// kube-apiserver gave no verdict, or too many tokens are being reviewed.
+    pub(crate) async fn user(&self, token: &Secret) -> Result<Option<User>, TokenReviewError> {
         let asked = Instant::now();
-        let question = Question::of(&token.expose());
+        let question = QuestionDigest::of(&token.expose());
         if let Some(verdict) = question.and_then(|question| self.recent.answer(question, asked)) {
             return Ok(verdict);
         }
-        let Ok(_turn) = self.turns.try_acquire() else { return Err(ReviewError::Busy) };
+        let Ok(_permit) = self.permits.try_acquire() else { return Err(TokenReviewError::Busy) };
         let verdict = self.review(token).await?;
         if let Some(question) = question {
-            self.recent.keep(question, verdict.clone(), asked);
+            self.recent.remember(question, verdict.clone(), asked);
         }
         Ok(verdict)
     }
 
-    /// Whether kube-apiserver itself takes a token.
+    /// Returns the user of a token, as [`TokenReviews::user`] does, and always asks kube-apiserver.
     ///
     /// # Errors
-    /// kube-apiserver did not answer.
-    pub(crate) async fn review(&self, token: &Secret) -> Result<Option<User>, ReviewError> {
+    /// kube-apiserver gave no verdict.
+    pub(crate) async fn review(&self, token: &Secret) -> Result<Option<User>, TokenReviewError> {
         let Some(token) = token.expose_str() else { return Ok(None) };
-        let review = TokenReview {
-            spec: TokenReviewSpec { token: token.to_owned(), audiences: None },
-            ..TokenReview::default()
-        };
-        let answer = timeout(TIME, self.reviews.create(&PostParams::default(), &review)).await;
-        let answer = match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(ReviewError::Failed(crate::kube_error::shown(&error))),
-            Err(_) => return Err(ReviewError::Failed("kube-apiserver did not answer in time".to_owned())),
-        };
-        let status = answer.status.unwrap_or_default();
-        if status.authenticated != Some(true) {
-            return Ok(None);
-        }
-        let user = status.user.unwrap_or_default();
+        let Some(user) = self.kubernetes.review_token(token, TIME_LIMIT).await? else { return Ok(None) };
         let name = user.username.unwrap_or_default();
         Ok((!name.is_empty()).then(|| User {
             name,

@@ -1,7 +1,8 @@
-//! Whom this server believes: kube-apiserver's ConfigMap `extension-apiserver-authentication`, watched.
+//! Whom this server trusts to name users: kube-apiserver's ConfigMap
+//! `extension-apiserver-authentication`, watched.
 //!
-//! It names the CA of the front proxy (kube-apiserver's aggregation layer) with the headers that it sends, and the CA
-//! of users' client certificates
+//! The ConfigMap holds the CA of the front proxy (kube-apiserver's aggregation layer), the headers
+//! that the front proxy sends, and the CA of users' client certificates
 //! (<https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/#kubernetes-apiserver-client-authentication>).
 
 use std::collections::BTreeMap;
@@ -9,30 +10,35 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use coffer_kubernetes::watch_objects;
 use futures_util::StreamExt;
 use http::HeaderName;
+use http::header::InvalidHeaderName;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher::{Config, Event};
 use kube::{Api, Client};
 
-use crate::client_certificate::Authority;
+use crate::client_certificate::{BundleError, ClientAuthorities};
 
 const NAMESPACE: &str = "kube-system";
 const NAME: &str = "extension-apiserver-authentication";
 
-/// What the ConfigMap says; each part stays until there is a new one that can be used.
+/// Keys of the ConfigMap.
+const FRONT_PROXY_CA: &str = "requestheader-client-ca-file";
+const CLIENT_CA: &str = "client-ca-file";
+
+/// The trusted parties of the ConfigMap. Each part stays in use until a new usable one is read.
 #[derive(Default, Clone)]
 pub(crate) struct Trust {
     pub(crate) front_proxy: Option<Arc<FrontProxy>>,
-    /// Issues certificates of users.
-    pub(crate) clients: Option<Arc<Authority>>,
+    /// Authorities that issue the certificates of users.
+    pub(crate) clients: Option<Arc<ClientAuthorities>>,
 }
 
-/// The front proxy, and what it sends.
+/// The front proxy: its certificate authority, and the headers in which it names users.
 pub(crate) struct FrontProxy {
-    pub(crate) authority: Authority,
-    /// Common names that its certificate may have; none for any.
+    pub(crate) authorities: ClientAuthorities,
+    /// Common names that its certificate may have; an empty list allows any.
     pub(crate) allowed_names: Vec<String>,
     pub(crate) user: Vec<HeaderName>,
     pub(crate) uid: Vec<HeaderName>,
@@ -41,46 +47,55 @@ pub(crate) struct FrontProxy {
     pub(crate) extra_prefixes: Vec<String>,
 }
 
-/// Follows the ConfigMap until it is dropped.
+/// A part of the ConfigMap that cannot be used. The texts name the key.
+#[derive(Debug, thiserror::Error)]
+enum TrustError {
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{key}: {source}")]
+    Bundle { key: &'static str, source: BundleError },
+    #[error("{key} is not a list of strings")]
+    NotStrings { key: &'static str, source: serde_json::Error },
+    #[error("{key} has {name:?}, which is not a header name")]
+    NotHeader { key: &'static str, name: String, source: InvalidHeaderName },
+}
+
+/// Follows the ConfigMap until the future is dropped.
 pub(crate) async fn follow(trust: &ArcSwap<Trust>, client: Client) {
     let api: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
     // the Role extension-apiserver-authentication-reader allows this one name
-    let config = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
-    let mut changes = pin!(watcher(api, config).default_backoff().applied_objects());
-    while let Some(change) = changes.next().await {
-        match change {
-            Ok(map) => {
-                trust.store(Arc::new(trust.load().updated(&map.data.unwrap_or_default())));
-            }
-            Err(error) => tracing::warn!(
-                "ConfigMap {NAMESPACE}/{NAME} cannot be watched, what it said last goes on: {error}"
-            ),
+    let config = Config::default().fields(&format!("metadata.name={NAME}"));
+    let mut events =
+        pin!(watch_objects(api, config, "ConfigMap kube-system/extension-apiserver-authentication"));
+    while let Some(event) = events.next().await {
+        if let Event::Apply(map) | Event::InitApply(map) = event {
+            trust.store(Arc::new(trust.load().updated(&map.data.unwrap_or_default())));
         }
     }
 }
 
 impl Trust {
-    /// What holds after an update.
+    /// Returns the trust after an update of the ConfigMap.
     fn updated(&self, map: &BTreeMap<String, String>) -> Self {
-        let said = |what: &str, result: Result<(), String>| {
-            if let Err(reason) = result {
-                tracing::warn!("{what} of ConfigMap {NAMESPACE}/{NAME}: {reason}; what it said last goes on");
-            }
-        };
         let mut next = self.clone();
-        said("front proxy", FrontProxy::parse(map).map(|proxy| next.front_proxy = Some(Arc::new(proxy))));
-        if map.contains_key("client-ca-file") {
-            let clients = authority(map, "client-ca-file");
-            said("client-ca-file", clients.map(|authority| next.clients = Some(Arc::new(authority))));
+        match FrontProxy::parse(map) {
+            Ok(proxy) => next.front_proxy = Some(Arc::new(proxy)),
+            Err(error) => log_unusable("the front proxy", &error),
+        }
+        if map.contains_key(CLIENT_CA) {
+            match authorities(map, CLIENT_CA) {
+                Ok(clients) => next.clients = Some(Arc::new(clients)),
+                Err(error) => log_unusable("the CA of client certificates", &error),
+            }
         }
         next
     }
 }
 
 impl FrontProxy {
-    fn parse(map: &BTreeMap<String, String>) -> Result<Self, String> {
+    fn parse(map: &BTreeMap<String, String>) -> Result<Self, TrustError> {
         Ok(Self {
-            authority: authority(map, "requestheader-client-ca-file")?,
+            authorities: authorities(map, FRONT_PROXY_CA)?,
             allowed_names: strings(map, "requestheader-allowed-names")?,
             user: headers(map, "requestheader-username-headers")?,
             uid: headers(map, "requestheader-uid-headers")?,
@@ -94,23 +109,31 @@ impl FrontProxy {
     }
 }
 
-fn authority(map: &BTreeMap<String, String>, key: &str) -> Result<Authority, String> {
-    let pem = map.get(key).ok_or_else(|| format!("{key} is missing"))?;
-    Authority::parse(pem).map_err(|reason| format!("{key}: {reason}"))
+fn log_unusable(part: &str, error: &TrustError) {
+    tracing::warn!(
+        %error,
+        part,
+        "ConfigMap {NAMESPACE}/{NAME} cannot be used; the last usable content stays in use"
+    );
 }
 
-/// A list of strings in JSON; a key that is missing is an empty one.
-fn strings(map: &BTreeMap<String, String>, key: &str) -> Result<Vec<String>, String> {
+fn authorities(map: &BTreeMap<String, String>, key: &'static str) -> Result<ClientAuthorities, TrustError> {
+    let pem = map.get(key).ok_or(TrustError::Missing(key))?;
+    ClientAuthorities::parse(pem).map_err(|source| TrustError::Bundle { key, source })
+}
+
+/// Parses a JSON list of strings. A key that is missing stands for an empty list.
+fn strings(map: &BTreeMap<String, String>, key: &'static str) -> Result<Vec<String>, TrustError> {
     let text = map.get(key).map_or("[]", String::as_str);
     let text = if text.trim().is_empty() { "[]" } else { text };
-    serde_json::from_str(text).map_err(|_| format!("{key} is no list of strings"))
+    serde_json::from_str(text).map_err(|source| TrustError::NotStrings { key, source })
 }
 
-fn headers(map: &BTreeMap<String, String>, key: &str) -> Result<Vec<HeaderName>, String> {
-    let names = strings(map, key)?.into_iter();
-    names
-        .map(|name| HeaderName::try_from(name.trim()).map_err(|_| format!("{key} names no header: {name:?}")))
-        .collect()
+fn headers(map: &BTreeMap<String, String>, key: &'static str) -> Result<Vec<HeaderName>, TrustError> {
+    let header = |name: String| {
+        HeaderName::try_from(name.trim()).map_err(|source| TrustError::NotHeader { key, name, source })
+    };
+    strings(map, key)?.into_iter().map(header).collect()
 }
 
 #[cfg(test)]
@@ -138,7 +161,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_keeps_what_was_said_last() {
+    fn what_cannot_be_used_leaves_the_last_usable_content() {
         let authority = TestAuthority::new();
         let good = trust(&map(&authority));
         let proxy = good.front_proxy.clone().expect("a front proxy");
@@ -170,8 +193,8 @@ pub(crate) mod tests {
         bundle.insert("requestheader-client-ca-file".to_owned(), format!("{}{}", old.pem(), new.pem()));
         let proxy = trust(&bundle).front_proxy.expect("a front proxy");
         for authority in [&old, &new] {
-            assert!(proxy.authority.accepts(&authority.issue("front-proxy", &[])));
+            assert!(proxy.authorities.accept(&authority.issue("front-proxy", &[])));
         }
-        assert!(!proxy.authority.accepts(&TestAuthority::new().issue("front-proxy", &[])));
+        assert!(!proxy.authorities.accept(&TestAuthority::new().issue("front-proxy", &[])));
     }
 }

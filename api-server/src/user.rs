@@ -1,4 +1,4 @@
-//! Who asks.
+//! The user who sends a request.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ const ANONYMOUS: &str = "system:anonymous";
 const AUTHENTICATED: &str = "system:authenticated";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
 
-/// A user as Kubernetes knows one.
+/// A user, described as Kubernetes does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) name: String,
@@ -16,22 +16,22 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Someone who shows no credential.
+    /// Returns the user of requests without a credential.
     pub(crate) fn anonymous() -> Self {
         Self { name: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()], ..Self::default() }
     }
 
-    /// Adds the group of all who are authenticated, as Kubernetes' own servers do
+    /// Adds the group of all authenticated users, as Kubernetes' own servers do
     /// (`AuthenticatedGroupAdder` of k8s.io/apiserver).
     pub(crate) fn authenticated(mut self) -> Self {
-        let knows = |group: &String| group == AUTHENTICATED || group == UNAUTHENTICATED;
-        if self.name != ANONYMOUS && !self.groups.iter().any(knows) {
+        let is_either = |group: &String| group == AUTHENTICATED || group == UNAUTHENTICATED;
+        if self.name != ANONYMOUS && !self.groups.iter().any(is_either) {
             self.groups.push(AUTHENTICATED.to_owned());
         }
         self
     }
 
-    /// The service account that the user is: its namespace and name.
+    /// Returns namespace and name of the service account that the user is, if any.
     pub(crate) fn service_account(&self) -> Option<(&str, &str)> {
         let (namespace, name) = self.name.strip_prefix("system:serviceaccount:")?.split_once(':')?;
         (!namespace.is_empty() && !name.is_empty() && !name.contains(':')).then_some((namespace, name))
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_who_is_known_is_in_the_group_of_the_known() {
+    fn every_authenticated_user_is_in_their_group() {
         assert_eq!(user("jo", &["a"]).authenticated().groups, ["a", "system:authenticated"]);
         assert_eq!(user("jo", &["system:authenticated"]).authenticated().groups, ["system:authenticated"]);
         assert_eq!(user("jo", &["system:unauthenticated"]).authenticated().groups.len(), 1);

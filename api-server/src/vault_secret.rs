@@ -1,4 +1,4 @@
-//! The objects that are answered: whole, as a list without values, as metadata alone.
+//! The objects in answers: whole, in a list without values, or with metadata alone.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::api::{GROUP_VERSION, KIND, LIST_KIND};
-use crate::class::HeldClass;
+use crate::watched_class::WatchedClass;
 
-/// One object. Only that of a read holds values; the others are built without.
+/// One object. Only the object of a read holds secret values.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VaultSecret<'a> {
@@ -23,9 +23,9 @@ pub(crate) struct VaultSecret<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     read_as: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data<'a>>,
+    data: Option<FileData<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    versions: Option<Versions<'a>>,
+    versions: Option<FileVersions<'a>>,
 }
 
 #[derive(Serialize)]
@@ -42,25 +42,26 @@ struct ClassSummary<'a> {
     problem: Option<String>,
 }
 
-/// Files by name, in base64.
-struct Data<'a>(&'a [File]);
+/// Contents of files by path, in base64.
+struct FileData<'a>(&'a [File]);
 
-struct Versions<'a>(&'a [File]);
+/// Versions of files by path.
+struct FileVersions<'a>(&'a [File]);
 
 impl<'a> VaultSecret<'a> {
-    /// The object without its values: what lists and tables show, and no request to Vault is needed for.
-    pub(crate) fn without_values(class: &'a HeldClass) -> Self {
-        let summary = class.summary.as_ref().ok();
+    /// Returns the object without its values, as in lists and tables. It takes no request to Vault.
+    pub(crate) fn without_values(class: &'a WatchedClass) -> Self {
+        let parsed = class.class.as_ref().ok();
         Self {
             api_version: GROUP_VERSION,
             kind: KIND,
             metadata: metadata(class),
             class: ClassSummary {
                 provider: &class.provider,
-                role: summary.map(|summary| &*summary.role),
-                objects: summary.map(|summary| summary.objects.len()),
+                role: parsed.map(|parsed| parsed.role.as_str()),
+                objects: parsed.map(|parsed| parsed.objects.len()),
                 service_account: class.service_account.as_deref(),
-                problem: class.summary.as_ref().err().map(ToString::to_string),
+                problem: class.class.as_ref().err().map(ToString::to_string),
             },
             read_as: None,
             data: None,
@@ -68,18 +69,18 @@ impl<'a> VaultSecret<'a> {
         }
     }
 
-    /// The object with the files that were read.
-    pub(crate) fn read(class: &'a HeldClass, files: &'a [File], read_as: &'a str) -> Self {
+    /// Returns the object with the files that were read.
+    pub(crate) fn read(class: &'a WatchedClass, files: &'a [File], read_as: &'a str) -> Self {
         Self {
             read_as: Some(read_as),
-            data: Some(Data(files)),
-            versions: Some(Versions(files)),
+            data: Some(FileData(files)),
+            versions: Some(FileVersions(files)),
             ..Self::without_values(class)
         }
     }
 }
 
-/// A list without values.
+/// A list of objects without values.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VaultSecretList<'a> {
@@ -90,7 +91,7 @@ pub(crate) struct VaultSecretList<'a> {
 }
 
 impl<'a> VaultSecretList<'a> {
-    pub(crate) fn new(classes: impl Iterator<Item = &'a HeldClass>) -> Self {
+    pub(crate) fn new(classes: impl Iterator<Item = &'a WatchedClass>) -> Self {
         Self {
             api_version: GROUP_VERSION,
             kind: LIST_KIND,
@@ -100,44 +101,44 @@ impl<'a> VaultSecretList<'a> {
     }
 }
 
-/// `PartialObjectMetadata` of apimachinery.
+/// An object with metadata alone: `PartialObjectMetadata` of apimachinery.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Metadata {
+pub(crate) struct PartialMetadata {
     api_version: &'static str,
     kind: &'static str,
     metadata: ObjectMeta,
 }
 
-impl Metadata {
-    pub(crate) fn new(class: &HeldClass) -> Self {
+impl PartialMetadata {
+    pub(crate) fn new(class: &WatchedClass) -> Self {
         Self { api_version: "meta.k8s.io/v1", kind: "PartialObjectMetadata", metadata: metadata(class) }
     }
 }
 
-/// A list of them.
+/// A list of objects with metadata alone.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct MetadataList {
+pub(crate) struct PartialMetadataList {
     api_version: &'static str,
     kind: &'static str,
     metadata: BTreeMap<(), ()>,
-    items: Vec<Metadata>,
+    items: Vec<PartialMetadata>,
 }
 
-impl MetadataList {
-    pub(crate) fn new<'a>(classes: impl Iterator<Item = &'a HeldClass>) -> Self {
+impl PartialMetadataList {
+    pub(crate) fn new<'a>(classes: impl Iterator<Item = &'a WatchedClass>) -> Self {
         Self {
             api_version: "meta.k8s.io/v1",
             kind: "PartialObjectMetadataList",
             metadata: BTreeMap::new(),
-            items: classes.map(Metadata::new).collect(),
+            items: classes.map(PartialMetadata::new).collect(),
         }
     }
 }
 
-/// No annotations: kubectl keeps the whole class in one of them.
-fn metadata(class: &HeldClass) -> ObjectMeta {
+/// Returns an object's metadata, without annotations: kubectl keeps the whole class in one of them.
+fn metadata(class: &WatchedClass) -> ObjectMeta {
     ObjectMeta {
         name: Some(class.name.to_string()),
         namespace: Some(class.namespace.to_string()),
@@ -148,20 +149,21 @@ fn metadata(class: &HeldClass) -> ObjectMeta {
     }
 }
 
-/// A uid of its own, the same as long as the class lives: two objects of one uid would confuse garbage collection.
+/// Returns the uid of an object, made from the uid of its class: two objects with one uid would
+/// confuse garbage collection.
 fn uid(class: &str) -> String {
     let seed = format!("{GROUP_VERSION}/{KIND}/{class}");
     let digest = digest(&SHA256, seed.as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_ref()[..16]);
-    // version 8 of RFC 9562: made by a rule of one's own
+    // version 8 of RFC 9562, for custom formats
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = data_encoding::HEXLOWER.encode(&bytes);
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-impl Serialize for Data<'_> {
+impl Serialize for FileData<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for file in self.0 {
@@ -171,13 +173,14 @@ impl Serialize for Data<'_> {
     }
 }
 
-impl Serialize for Versions<'_> {
+impl Serialize for FileVersions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|file| (&file.path, &file.version)))
     }
 }
 
-/// Written straight into the answer: no copy of the value is left behind.
+/// A secret in base64, written straight into the answer so that no copy of the value is left
+/// behind.
 struct Base64<'a>(&'a Secret);
 
 impl Serialize for Base64<'_> {
@@ -191,12 +194,12 @@ mod tests {
     use coffer_provider::{File, Secret};
     use serde_json::{Value, json};
 
-    use super::{Metadata, MetadataList, VaultSecret, VaultSecretList, uid};
-    use crate::class::HeldClass;
-    use crate::class::tests::{held, object};
+    use super::{PartialMetadata, PartialMetadataList, VaultSecret, VaultSecretList, uid};
+    use crate::watched_class::WatchedClass;
+    use crate::watched_class::tests::{object, watched};
 
-    fn class() -> HeldClass {
-        held(&object()).expect("a class of ours")
+    fn class() -> WatchedClass {
+        watched(&object()).expect("a class of ours")
     }
 
     fn json_of(value: &impl serde::Serialize) -> Value {
@@ -229,8 +232,8 @@ mod tests {
         let class = class();
         for object in [
             json_of(&VaultSecretList::new([&class].into_iter())),
-            json_of(&MetadataList::new([&class].into_iter())),
-            json_of(&Metadata::new(&class)),
+            json_of(&PartialMetadataList::new([&class].into_iter())),
+            json_of(&PartialMetadata::new(&class)),
         ] {
             let text = object.to_string();
             for word in ["\"data\"", "versions", "annotations", "hunter2", "secret/data/db"] {
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uid_follows_the_classs_alone() {
+    fn a_uid_depends_on_the_uid_of_the_class_alone() {
         let one = uid("8d2f8f7c-1f1b-4b57-8a29-000000000001");
         assert_eq!(one, uid("8d2f8f7c-1f1b-4b57-8a29-000000000001"));
         assert_ne!(one, uid("8d2f8f7c-1f1b-4b57-8a29-000000000002"));
@@ -251,7 +254,7 @@ mod tests {
     fn a_class_that_is_wrong_says_so() {
         let mut wrong = object();
         wrong["spec"]["parameters"]["objects"] = "- objectName: x\n".into();
-        let class = held(&wrong).expect("a class of ours");
+        let class = watched(&wrong).expect("a class of ours");
         let object = json_of(&VaultSecret::without_values(&class));
         assert!(object["class"]["problem"].as_str().expect("a problem").contains("secretPath"));
     }

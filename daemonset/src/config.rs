@@ -1,104 +1,111 @@
-//! The one place that reads configuration: command line over environment over defaults.
+//! The configuration: command line over environment over defaults.
 
 mod flags;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use coffer_kubernetes::KeyPlace;
-use coffer_process::{BadFlag, Command, Logging};
+use coffer_kubernetes::KeySource;
+use coffer_process::{
+    CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, parse_flags,
+    warn_of_ignored_tokens,
+};
 use coffer_provider::Settings;
 use coffer_provider::settings::BadVariable;
 
+use self::flags::AgentFlags;
 use crate::leases::LeaseConfig;
+use crate::socket;
 
-/// Everything that is configured, as plain values.
+/// The configuration of the node agent.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub(crate) struct AgentConfig {
     /// Path of the provider's socket.
     pub(crate) endpoint: PathBuf,
-    /// Where health and metrics are served; none to serve none.
+    /// Address of health and metrics; `None` where they are not served.
     pub(crate) health_address: Option<SocketAddr>,
-    /// Where the key of the versions lies.
-    pub(crate) key: KeyPlace,
+    /// Where the key of the versions is stored.
+    pub(crate) key: KeySource,
     /// Largest answer to the driver, in bytes.
     pub(crate) max_response_bytes: usize,
     pub(crate) settings: Settings,
-    /// Where leases are kept; none to keep none.
+    /// Where leases are stored; `None` where they are not kept.
     pub(crate) leases: Option<LeaseConfig>,
-    /// What the operator should know, to be logged at start.
-    pub(crate) warnings: Vec<String>,
 }
 
-/// A configuration that cannot be served.
+/// A command line or environment that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("{0}")]
-    Flags(String),
-    #[error("flag -{}: {}", .0.flag, .0.reason)]
-    Flag(BadFlag),
+pub(crate) enum AgentConfigError {
+    #[error(transparent)]
+    CommandLine(#[from] CommandLineError),
+    #[error("flag -{0}")]
+    Flag(#[from] FlagError),
     #[error(transparent)]
     Environment(#[from] BadVariable),
 }
 
-impl From<BadFlag> for ConfigError {
-    fn from(bad: BadFlag) -> Self {
-        Self::Flag(bad)
-    }
-}
+/// File name of the socket that selects OpenBao's defaults.
+const OPENBAO_SOCKET: &str = "openbao.sock";
 
-/// Reads the command line and the environment.
+const NO_LEASES: &str = "leases are not kept, renewed or revoked, and are issued anew at every mount: for that give \
+     -state-dir (a directory under /run), NODE_NAME (spec.nodeName), and the right to \"list\" and \"watch\" \"pods\"";
+
+/// Parses the command line and the environment.
 ///
 /// # Errors
-/// What is wrong, naming the flag or variable.
+/// Names the flag or variable that is wrong.
 pub(crate) fn parse(
     args: impl IntoIterator<Item = String>,
     lookup: &dyn Fn(&str) -> Option<String>,
-) -> Result<Command<Config>, ConfigError> {
-    let flags = match flags::Flags::parse(args)? {
-        flags::Parsed::Flags(flags) => *flags,
-        flags::Parsed::Help(text) => return Ok(Command::Print(text)),
+) -> Result<Invocation<AgentConfig>, AgentConfigError> {
+    let flags: AgentFlags = match parse_flags(args.into_iter().map(flags::with_two_dashes))? {
+        ParsedFlags::Flags(flags) => *flags,
+        ParsedFlags::Print(text) => return Ok(Invocation::Print(text)),
     };
     if flags.version {
-        return Ok(Command::Print(version(flags.output.as_deref())));
+        return Ok(Invocation::Print(version(flags.output.as_deref())));
     }
-    let mut settings = Settings::from_environment(lookup)?;
-    settings.cache_size = flags.cache_size;
-    settings.tls.skip_verify = flags.vault_tls_skip_verify.unwrap_or(settings.tls.skip_verify);
-    let endpoint = socket_path(&flags.endpoint)?;
-    let mut secret = "vault-csi-provider-hmac-key";
-    if endpoint.file_name().is_some_and(|name| name == "openbao.sock") {
-        settings.audience = "openbao".to_owned();
-        secret = "openbao-csi-provider-hmac-key";
-    }
-    settings.protected_directories.push(crate::socket::directory(&endpoint).to_owned());
-    settings.protected_directories.extend(flags.state_dir().cloned());
-    settings.refresh_interval = flags.default_refresh_interval;
-    let key = match &flags.hmac_key_file {
-        Some(path) => KeyPlace::File(path.clone()),
-        None => KeyPlace::Secret(flags.hmac_secret_name.clone().unwrap_or_else(|| secret.to_owned())),
-    };
-    let mut warnings = warnings(lookup, &endpoint);
-    let leases = leases(&flags, lookup);
-    if leases.is_none() {
-        warnings.push(NO_LEASES.to_owned());
-    }
+    let endpoint =
+        socket::parse_endpoint(&flags.endpoint).map_err(|error| FlagError::new("endpoint", error))?;
+    let is_openbao = endpoint.file_name().is_some_and(|name| name == OPENBAO_SOCKET);
+    let leases = lease_config(&flags, lookup);
+    let mut warnings = warn_of_ignored_tokens(lookup, "pod");
+    warnings.extend(socket_warning(&endpoint));
+    warnings.extend(leases.is_none().then(|| NO_LEASES.to_owned()));
     let logging = Logging { level: flags.level(&mut warnings), format: flags.log_format, always: None };
-    flags.vault.overlay(&mut settings)?;
-    let config = Config {
-        health_address: flags::health_address(&flags.health_addr)?,
-        key,
+    let config = AgentConfig {
+        health_address: flags.health_address()?,
+        key: flags.key(is_openbao),
         max_response_bytes: flags.max_response_bytes,
-        warnings,
+        settings: settings(flags, lookup, &endpoint, is_openbao)?,
         endpoint,
-        settings,
         leases,
     };
-    Ok(Command::Serve(logging, Box::new(config)))
+    Ok(Invocation::Serve(Box::new(Startup { logging, warnings, config })))
 }
 
-/// Where leases are kept; nothing unless directory and node are both known.
-fn leases(flags: &flags::Flags, lookup: &dyn Fn(&str) -> Option<String>) -> Option<LeaseConfig> {
+/// Returns the settings of the environment, overlaid with the flags.
+fn settings(
+    flags: AgentFlags,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    endpoint: &Path,
+    is_openbao: bool,
+) -> Result<Settings, AgentConfigError> {
+    let mut settings = Settings::from_environment(lookup)?;
+    settings.cache_size = flags.cache_size;
+    settings.refresh_interval = flags.default_refresh_interval;
+    if is_openbao {
+        settings.audience = "openbao".to_owned();
+    }
+    settings.protected_directories.push(socket::directory(endpoint).to_owned());
+    settings.protected_directories.extend(flags.state_dir().cloned());
+    settings.tls.skip_verify = flags.vault_tls_skip_verify.unwrap_or(settings.tls.skip_verify);
+    flags.vault.overlay(&mut settings)?;
+    Ok(settings)
+}
+
+/// Returns where leases are stored; `None` unless directory and node are both known.
+fn lease_config(flags: &AgentFlags, lookup: &dyn Fn(&str) -> Option<String>) -> Option<LeaseConfig> {
     Some(LeaseConfig {
         state_dir: flags.state_dir()?.clone(),
         node: lookup("NODE_NAME").filter(|node| !node.is_empty())?,
@@ -106,28 +113,15 @@ fn leases(flags: &flags::Flags, lookup: &dyn Fn(&str) -> Option<String>) -> Opti
     })
 }
 
-const NO_LEASES: &str = "leases are not kept, renewed or revoked, and are issued anew at every mount: for that give \
-     -state-dir (a directory under /run), NODE_NAME (spec.nodeName), and the right to \"list\" and \"watch\" \"pods\"";
-
-fn socket_path(endpoint: &str) -> Result<PathBuf, ConfigError> {
-    crate::socket::parse_endpoint(endpoint)
-        .map_err(|error| BadFlag::new("endpoint", error.to_string()).into())
-}
-
-fn warnings(lookup: &dyn Fn(&str) -> Option<String>, endpoint: &Path) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for name in ["VAULT_TOKEN", "BAO_TOKEN"] {
-        if lookup(name).is_some_and(|token| !token.is_empty()) {
-            warnings.push(format!("{name} is ignored: every pod logs in with its own service account"));
-        }
+/// Returns a warning where drivers will not find the socket.
+fn socket_warning(endpoint: &Path) -> Option<String> {
+    if socket::is_discoverable(endpoint) {
+        return None;
     }
-    if !crate::socket::is_discoverable(endpoint) {
-        warnings.push(format!(
-            "drivers will not find {}: they look for NAME.sock, NAME of at most 30 letters, digits, \"-\" and \"_\"",
-            endpoint.display()
-        ));
-    }
-    warnings
+    Some(format!(
+        "drivers will not find {}: they look for NAME.sock, NAME of at most 30 letters, digits, \"-\" and \"_\"",
+        endpoint.display()
+    ))
 }
 
 fn version(output: Option<&str>) -> String {

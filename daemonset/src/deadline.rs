@@ -1,26 +1,26 @@
-//! How long a call may take.
+//! The time limit of a call.
 
 use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
-/// No mount takes longer, whatever the driver allows: drivers up to 1.5 rotate with no deadline and one worker, so a
-/// mount that hangs would stop rotation on the node.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Longest time of a mount, whatever the driver allows. Drivers up to 1.5 rotate without a deadline
+/// and with one worker, so a mount that hangs would stop rotation on the node.
+const MAX_TIME: Duration = Duration::from_secs(60);
 
-/// What is kept of the driver's time, so that it gets an answer rather than a cancellation, which kubelet takes
-/// for a mount in progress.
+/// Time between the end of a call and the driver's deadline. The driver then gets an answer and not
+/// a cancellation, which kubelet takes for a mount in progress.
 const RESERVE: Duration = Duration::from_secs(5);
 
-/// The time for a call with this metadata: 60 seconds, or what `grpc-timeout` leaves with 5 in hand (of a short
-/// one, half).
-pub(crate) fn time_for(metadata: &MetadataMap) -> Duration {
+/// Returns the time limit of a call with this metadata: `grpc-timeout` less 5 seconds, at least
+/// half of it and at most 60 seconds.
+pub(crate) fn time_limit(metadata: &MetadataMap) -> Duration {
     let asked = metadata.get("grpc-timeout").and_then(|value| grpc_timeout(value.to_str().ok()?));
-    asked.map_or(LONGEST, |asked| LONGEST.min((asked.saturating_sub(RESERVE)).max(asked / 2)))
+    asked.map_or(MAX_TIME, |asked| MAX_TIME.min((asked.saturating_sub(RESERVE)).max(asked / 2)))
 }
 
-/// `grpc-timeout` as gRPC over HTTP/2 defines it: at most 8 digits and a unit.
-/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>
+/// Parses `grpc-timeout`: at most 8 digits and a unit
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>).
 fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let value: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
@@ -39,10 +39,10 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 mod tests {
     use tonic::metadata::MetadataMap;
 
-    use super::time_for;
+    use super::time_limit;
 
     #[test]
-    fn a_call_ends_before_the_drivers_patience() {
+    fn a_call_ends_before_the_drivers_deadline() {
         for (timeout, millis) in [
             ("2M", 60_000),
             ("30S", 25_000),
@@ -54,8 +54,8 @@ mod tests {
         ] {
             let mut metadata = MetadataMap::new();
             metadata.insert("grpc-timeout", timeout.parse().expect("ASCII"));
-            assert_eq!(time_for(&metadata).as_millis(), millis, "{timeout}");
+            assert_eq!(time_limit(&metadata).as_millis(), millis, "{timeout}");
         }
-        assert_eq!(time_for(&MetadataMap::new()).as_secs(), 60);
+        assert_eq!(time_limit(&MetadataMap::new()).as_secs(), 60);
     }
 }

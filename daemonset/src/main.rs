@@ -1,10 +1,11 @@
-//! `coffer-csi`: the node agent. The Secrets Store CSI driver calls it over a unix socket and mounts the files
-//! that it answers.
+//! `coffer-csi`, the node agent. The Secrets Store CSI driver calls it over a unix socket, and
+//! mounts the files in the answers.
 
-mod attributes;
-mod authority;
+mod authority_filter;
 mod config;
 mod deadline;
+mod driver_request;
+mod grpc_status;
 mod health;
 mod leases;
 mod metrics;
@@ -12,7 +13,6 @@ mod server;
 mod service;
 mod socket;
 mod state_dir;
-mod status;
 mod status_socket;
 
 use std::process::ExitCode;

@@ -1,9 +1,9 @@
-//! Metrics of the process, in Prometheus' text format.
+//! Metrics of the node agent, in Prometheus' text format.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_kubernetes::HeldKey;
+use coffer_kubernetes::CachedVersionKey;
 use coffer_provider::ErrorKind;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -13,12 +13,12 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Counts of the node agent, beside those of the read path.
+/// Metrics of mounts, beside those of the read path.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics {
+pub(crate) struct AgentMetrics {
     mounts: Family<MountLabels, Counter>,
-    seconds: Seconds,
-    /// Mounts that were asked for and are not answered yet.
+    seconds: MountSeconds,
+    /// Mounts that are not answered yet.
     pub(crate) in_progress: Gauge,
 }
 
@@ -28,9 +28,9 @@ struct MountLabels {
 }
 
 #[derive(Debug, Clone)]
-struct Seconds(Histogram);
+struct MountSeconds(Histogram);
 
-impl Default for Seconds {
+impl Default for MountSeconds {
     fn default() -> Self {
         Self(Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]))
     }
@@ -38,18 +38,18 @@ impl Default for Seconds {
 
 /// How a mount ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Outcome {
+pub(crate) enum MountOutcome {
     Mounted,
     Failed(ErrorKind),
 }
 
-impl Metrics {
-    /// A registry with everything that is counted.
+impl AgentMetrics {
+    /// Returns a registry with all metrics; those of leases only where `with_leases`.
     pub(crate) fn registry(
         &self,
         read_path: &coffer_provider::ReadMetrics,
-        key: &Arc<HeldKey>,
-        kept: bool,
+        key: &Arc<CachedVersionKey>,
+        with_leases: bool,
     ) -> Registry {
         let mut registry = Registry::with_prefix("coffer");
         registry.register("mounts", "Mounts by outcome", self.mounts.clone());
@@ -61,20 +61,21 @@ impl Metrics {
         );
         registry.register("mounts_in_progress", "Mounts not answered yet", self.in_progress.clone());
         read_path.register(&mut registry);
-        if kept {
+        if with_leases {
             read_path.register_leases(&mut registry);
         }
         registry.register_collector(Box::new(KeyAge(Arc::clone(key))));
         registry
     }
 
-    pub(crate) fn mounted(&self, outcome: Outcome, time: Duration) {
+    /// Counts a mount that ended.
+    pub(crate) fn mounted(&self, outcome: MountOutcome, time: Duration) {
         self.mounts.get_or_create(&MountLabels { outcome: outcome.label() }).inc();
         self.seconds.0.observe(time.as_secs_f64());
     }
 }
 
-impl Outcome {
+impl MountOutcome {
     fn label(self) -> &'static str {
         match self {
             Self::Mounted => "mounted",
@@ -98,7 +99,8 @@ impl Outcome {
     }
 }
 
-struct KeyAge(Arc<HeldKey>);
+/// Computes the age of the key whenever metrics are read.
+struct KeyAge(Arc<CachedVersionKey>);
 
 impl std::fmt::Debug for KeyAge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

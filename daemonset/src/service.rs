@@ -1,8 +1,10 @@
-//! The gRPC service: decode, read, encode. Every call ends with a final code, in time.
+//! The gRPC service: decodes a call, reads the class, encodes the answer. Every call ends in time,
+//! with a final code.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use coffer_process::Phase;
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProvider;
 use coffer_proto::v1alpha1::{
     self, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
@@ -14,23 +16,23 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::attributes::{self, DriverRequest};
-use crate::metrics::{Metrics, Outcome};
-use crate::server::Phase;
-use crate::{deadline, status};
+use crate::deadline;
+use crate::driver_request::{self, DriverRequest};
+use crate::grpc_status::status;
+use crate::metrics::{AgentMetrics, MountOutcome};
 
-/// Serves the driver.
+/// Answers the driver's calls.
 #[derive(Clone)]
-pub(crate) struct Service {
+pub(crate) struct ProviderService {
     pub(crate) provider: Arc<Provider>,
     pub(crate) classes: Arc<ClassCache>,
-    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<AgentMetrics>,
     pub(crate) max_response_bytes: usize,
     pub(crate) phase: watch::Receiver<Phase>,
 }
 
 #[tonic::async_trait]
-impl CsiDriverProvider for Service {
+impl CsiDriverProvider for ProviderService {
     async fn version(&self, _: Request<VersionRequest>) -> Result<Response<VersionResponse>, Status> {
         Ok(Response::new(VersionResponse {
             version: "v1alpha1".to_owned(),
@@ -40,27 +42,32 @@ impl CsiDriverProvider for Service {
     }
 
     async fn mount(&self, request: Request<MountRequest>) -> Result<Response<MountResponse>, Status> {
-        let time = deadline::time_for(request.metadata());
-        // in a task of its own: a driver that hangs up does not stop it halfway, and its panic ends nobody else
-        let mount = tokio::spawn(self.clone().mount_in_time(request.into_inner(), time));
+        let time_limit = deadline::time_limit(request.metadata());
+        // in a task of its own: a driver that hangs up does not stop it halfway, and its panic ends
+        // nobody else
+        let mount = tokio::spawn(self.clone().mount_in_time(request.into_inner(), time_limit));
         let answer = mount.await.unwrap_or_else(|_| {
-            self.metrics.mounted(Outcome::Failed(ErrorKind::Internal), Duration::ZERO);
+            self.metrics.mounted(MountOutcome::Failed(ErrorKind::Internal), Duration::ZERO);
             Err(Error::new(ErrorKind::Internal, "a fault in coffer-csi; its log says where"))
         });
-        answer.map(Response::new).map_err(|error| status::status(&error))
+        answer.map(Response::new).map_err(|error| status(&error))
     }
 }
 
-impl Service {
-    async fn mount_in_time(self, request: MountRequest, time: Duration) -> Result<MountResponse, Error> {
+impl ProviderService {
+    async fn mount_in_time(
+        self,
+        request: MountRequest,
+        time_limit: Duration,
+    ) -> Result<MountResponse, Error> {
         let began = Instant::now();
-        let _in_progress = InProgress::new(&self.metrics);
-        let request = attributes::parse(request);
+        let _in_progress = MountInProgress::new(&self.metrics);
+        let request = driver_request::parse(request);
         let about = request.as_ref().map_or_else(|_| String::new(), about);
         let mut phase = self.phase.clone();
         let answer = match request {
             Ok(request) => tokio::select! {
-                answer = self.answer(request, began + time) => answer,
+                answer = self.answer(request, began + time_limit) => answer,
                 _ = phase.wait_for(|phase| *phase == Phase::Ending) => {
                     Err(Error::new(ErrorKind::Internal, "coffer-csi is shutting down; the mount is tried again"))
                 }
@@ -68,11 +75,12 @@ impl Service {
             Err(error) => Err(error),
         };
         let took = began.elapsed();
-        let outcome = answer.as_ref().map_or_else(|error| Outcome::Failed(error.kind), |_| Outcome::Mounted);
+        let outcome =
+            answer.as_ref().map_or_else(|error| MountOutcome::Failed(error.kind), |_| MountOutcome::Mounted);
         self.metrics.mounted(outcome, took);
         let ms = took.as_millis();
         if let Err(error) = &answer {
-            tracing::warn!(about, ms, "mount failed: {error}");
+            tracing::warn!(%error, about, ms, "mount failed");
         } else {
             tracing::debug!(about, ms, "mounted");
         }
@@ -125,24 +133,24 @@ fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {
     )
 }
 
-/// Namespace, pod and class of a request, for the log.
+/// Returns namespace, pod and class of a request, for the log.
 fn about(request: &DriverRequest) -> String {
     let pod = request.identity.pod.as_ref().map_or("?", |pod| pod.name.as_str());
     let class = request.parameters.get("secretProviderClass").map_or("", String::as_str);
     format!("{}/{pod} {class}", request.identity.namespace)
 }
 
-/// Counts a mount as in progress for as long as it lives.
-struct InProgress(Arc<Metrics>);
+/// Counts a mount as in progress until this is dropped.
+struct MountInProgress(Arc<AgentMetrics>);
 
-impl InProgress {
-    fn new(metrics: &Arc<Metrics>) -> Self {
+impl MountInProgress {
+    fn new(metrics: &Arc<AgentMetrics>) -> Self {
         metrics.in_progress.inc();
         Self(Arc::clone(metrics))
     }
 }
 
-impl Drop for InProgress {
+impl Drop for MountInProgress {
     fn drop(&mut self) {
         self.0.in_progress.dec();
     }

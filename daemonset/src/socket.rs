@@ -1,83 +1,80 @@
-//! The provider's socket: there without a gap, for root alone, and gone with its owner.
+//! The provider's socket: bound without a gap in time, open to root alone, and removed with its
+//! process.
 
 pub(crate) mod endpoint;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    convert::Infallible,
-    fs, io,
-    os::unix::fs::{FileTypeExt, MetadataExt},
-    path::{Path, PathBuf},
-    process,
-    time::{Duration, SystemTime},
-};
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{self, Stream};
-use nix::{
-    sys::stat::{Mode, fchmod},
-    unistd::geteuid,
-};
-use thiserror::Error;
-use tokio::{
-    net::{UnixListener, UnixSocket, UnixStream},
-    time::sleep,
-};
-use tracing::warn;
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::geteuid;
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+use tokio::time::sleep;
 
 pub(crate) use self::endpoint::{is_discoverable, parse_endpoint};
-use crate::authority::AuthorityFilter;
+use crate::authority_filter::AuthorityFilter;
 
-/// The most bytes of a path that the kernel binds; one more of its 108 ends it.
-const LONGEST_PATH: usize = 107;
+/// Longest path of a socket, in bytes: the kernel takes 108, the last of which is NUL.
+const MAX_PATH_BYTES: usize = 107;
 const BACKLOG: u32 = 128;
-/// How long to wait for a cause such as too many open files to go away.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Pause after a failed accept, for causes such as too many open files to go away.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// A connection of the driver's.
-pub(crate) type Connection = AuthorityFilter<UnixStream>;
+/// A connection of the driver.
+pub(crate) type DriverConnection = AuthorityFilter<UnixStream>;
 
-/// Why there is no socket.
-#[derive(Debug, Error)]
+/// The socket cannot be bound.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
-    /// The driver's directory of sockets is missing.
-    #[error("the socket's directory {} is not there", .0.display())]
+    /// The directory for the socket does not exist.
+    #[error("the socket's directory {} does not exist", .0.display())]
     NoDirectory(PathBuf),
-    /// Something else has the name.
-    #[error("{} is there and is no socket: it is not replaced", .0.display())]
+    /// There is a file at the path that is not a socket.
+    #[error("{} exists and is not a socket: it is not replaced", .0.display())]
     Occupied(PathBuf),
-    /// The kernel takes no such path.
-    #[error("the socket's path {} is too long: at most {LONGEST_PATH} bytes", .0.display())]
+    /// The path is longer than the kernel allows.
+    #[error("the socket's path {} is too long: at most {MAX_PATH_BYTES} bytes", .0.display())]
     TooLong(PathBuf),
     /// The system refused.
     #[error("cannot {action} the socket {}: {source}", path.display())]
     System {
-        /// What was being done.
+        /// The step that failed.
         action: &'static str,
-        /// What it was done to.
+        /// Path of the socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// The listening socket, whose file goes when it is dropped.
+/// The listening socket. Its file is removed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct DriverListener {
     listener: UnixListener,
     path: PathBuf,
     file: FileId,
 }
 
-impl Listener {
-    /// Listens at the path, in place of whichever socket has it; wants a runtime around it.
+impl DriverListener {
+    /// Listens at the path, and replaces a socket that is there. Needs a tokio runtime.
     ///
-    /// The socket is complete before it gets its name, so there is always one to connect to, and its mode is 0600
-    /// from its first moment, whatever the umask.
+    /// The socket listens before it gets its name, so the driver always finds one to connect to.
+    /// Its mode is 0600 from the start, whatever the umask.
+    ///
+    /// # Errors
+    /// The path cannot be used, or the system refuses.
     pub(crate) fn bind(path: &Path) -> Result<Self, BindError> {
-        check_place(path)?;
+        check_path(path)?;
         let staged = staged(path);
-        if let Some(path) = [path, &staged].into_iter().find(|path| path.as_os_str().len() > LONGEST_PATH) {
+        if let Some(path) = [path, &staged].into_iter().find(|path| path.as_os_str().len() > MAX_PATH_BYTES) {
             return Err(BindError::TooLong(path.to_owned()));
         }
         Self::publish(&staged, path).inspect_err(|_| {
@@ -91,55 +88,56 @@ impl Listener {
             move |source| BindError::System { action, path, source }
         };
         let socket = UnixSocket::new_stream().map_err(failed("create"))?;
-        fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|error| failed("guard")(error.into()))?;
+        fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map_err(|error| failed("set the mode of")(error.into()))?;
         socket.bind(staged).map_err(failed("bind"))?;
         let listener = socket.listen(BACKLOG).map_err(failed("listen on"))?;
-        let file = FileId::of(staged).map_err(failed("find"))?;
-        fs::rename(staged, path).map_err(failed("publish"))?;
+        let file = FileId::of(staged).map_err(failed("examine"))?;
+        fs::rename(staged, path).map_err(failed("rename"))?;
         Ok(Self { listener, path: path.to_owned(), file })
     }
 
-    /// The connections, without end; the listener lives as long as the stream.
-    pub(crate) fn connections(self) -> impl Stream<Item = Result<Connection, Infallible>> + Send {
+    /// Returns an endless stream of connections. The listener lives as long as the stream.
+    pub(crate) fn connections(self) -> impl Stream<Item = Result<DriverConnection, Infallible>> + Send {
         stream::unfold(self, |listener| async {
             let connection = listener.accept().await;
             Some((Ok(connection), listener))
         })
     }
 
-    /// The next connection from root or from our own user.
-    pub(crate) async fn accept(&self) -> Connection {
+    /// Waits for the next connection from root or from the user of this process.
+    pub(crate) async fn accept(&self) -> DriverConnection {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) if is_trusted(&stream) => return AuthorityFilter::new(stream),
                 Ok(_) => {}
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
-                    sleep(PAUSE).await;
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(RETRY_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Removes the socket's file, unless it is a successor's by now.
+    /// Removes the socket's file, unless another agent has replaced it.
     ///
-    /// The file's number is not given to another one meanwhile, since the open socket keeps it.
+    /// The inode is not reused meanwhile, since the open socket holds it.
     pub(crate) fn unlink(&self) {
         let ours = FileId::of(&self.path).is_ok_and(|file| file == self.file);
         if ours && let Err(error) = fs::remove_file(&self.path) {
-            warn!(%error, path = %self.path.display(), "cannot remove the socket");
+            tracing::warn!(%error, path = %self.path.display(), "cannot remove the socket");
         }
     }
 }
 
-impl Drop for Listener {
+impl Drop for DriverListener {
     fn drop(&mut self) {
         self.unlink();
     }
 }
 
-/// Only a socket may be replaced, and only in a directory that is there.
-fn check_place(path: &Path) -> Result<(), BindError> {
+/// Checks that the directory exists and that the path is free or a socket's.
+fn check_path(path: &Path) -> Result<(), BindError> {
     let directory = directory(path);
     if !directory.is_dir() {
         return Err(BindError::NoDirectory(directory.to_owned()));
@@ -150,13 +148,13 @@ fn check_place(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// A hidden name beside the path. In a container our process id tells nobody apart, so it has the time in it too.
+/// Returns a hidden name beside the path. It has the time, since in containers process ids repeat.
 fn staged(path: &Path) -> PathBuf {
     let time = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos();
     directory(path).join(format!(".{:x}.{time:x}", process::id()))
 }
 
-/// The directory that the socket lies in.
+/// Returns the directory of the socket.
 pub(crate) fn directory(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
@@ -166,13 +164,13 @@ fn is_trusted(stream: &UnixStream) -> bool {
     let uid = match stream.peer_cred() {
         Ok(peer) => peer.uid(),
         Err(error) => {
-            warn!(%error, "connection dropped: its user is not known");
+            tracing::warn!(%error, "connection dropped: its user cannot be found out");
             return false;
         }
     };
     let trusted = may_connect(uid, geteuid().as_raw());
     if !trusted {
-        warn!(uid, "connection dropped: only root and the provider's own user may connect");
+        tracing::warn!(uid, "connection dropped: only root and the provider's own user may connect");
     }
     trusted
 }
@@ -181,7 +179,7 @@ fn may_connect(uid: u32, own: u32) -> bool {
     uid == 0 || uid == own
 }
 
-/// Which file it is, whatever its name.
+/// Identifies a file whatever its name.
 #[derive(Debug, PartialEq, Eq)]
 struct FileId {
     device: u64,

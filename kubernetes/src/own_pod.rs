@@ -1,46 +1,55 @@
-//! Which pod this process runs in, by the claims of its own service account token
+//! The pod that this process runs in, from the claims of its own service account token
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims>).
+
+use std::io;
 
 use data_encoding::BASE64URL_NOPAD;
 use kube::Config;
 use serde::Deserialize;
 
+/// The process's own pod cannot be found out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OwnPodError {
+    #[error("cannot read {path}: {source}")]
+    Unreadable { path: String, source: io::Error },
+    /// The token is bound to no pod, as are tokens that are stored in Secrets.
+    #[error("the token in {0} names no pod: use the one that kubelet mounts (automountServiceAccountToken)")]
+    NoPod(String),
+}
+
 #[derive(Deserialize)]
-struct Claims {
+struct OwnClaims {
     #[serde(rename = "kubernetes.io")]
-    kubernetes: Kubernetes,
+    kubernetes: KubernetesClaims,
 }
 
 #[derive(Deserialize)]
-struct Kubernetes {
-    pod: Pod,
+struct KubernetesClaims {
+    pod: PodClaim,
 }
 
 #[derive(Deserialize)]
-struct Pod {
+struct PodClaim {
     uid: String,
 }
 
-/// The uid of the pod that our token is bound to; none outside of pods, where no token is. kubelet gives us the token, so
-/// nobody has to verify it here.
+/// Returns the uid of the pod that this process's token is bound to; `None` outside of pods, where
+/// there is no token file. The token is not verified: kubelet has written the file.
 ///
 /// # Errors
-/// Why the token cannot be read, or that it names no pod, as tokens in Secrets do not.
-pub(crate) async fn own_pod(config: &Config) -> Result<Option<String>, String> {
+/// The token cannot be read, or is bound to no pod.
+pub(crate) async fn own_pod(config: &Config) -> Result<Option<String>, OwnPodError> {
     let Some(path) = &config.auth_info.token_file else { return Ok(None) };
-    let token =
-        tokio::fs::read_to_string(path).await.map_err(|error| format!("cannot read {path}: {error}"))?;
-    let pod = pod_of(&token).ok_or_else(|| {
-        format!(
-            "the token in {path} names no pod: use the one that kubelet mounts (automountServiceAccountToken)"
-        )
-    })?;
-    Ok(Some(pod))
+    let token = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|source| OwnPodError::Unreadable { path: path.clone(), source })?;
+    let uid = bound_pod(&token).ok_or_else(|| OwnPodError::NoPod(path.clone()))?;
+    Ok(Some(uid))
 }
 
-fn pod_of(token: &str) -> Option<String> {
+fn bound_pod(token: &str) -> Option<String> {
     let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
-    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    let claims: OwnClaims = serde_json::from_slice(&payload).ok()?;
     Some(claims.kubernetes.pod.uid)
 }
 
@@ -48,18 +57,18 @@ fn pod_of(token: &str) -> Option<String> {
 mod tests {
     use data_encoding::BASE64URL_NOPAD;
 
-    use super::pod_of;
+    use super::bound_pod;
 
     fn token(claims: &str) -> String {
         format!("header.{}.signature", BASE64URL_NOPAD.encode(claims.as_bytes()))
     }
 
     #[test]
-    fn a_bound_token_tells_its_pod() {
+    fn a_bound_token_names_its_pod() {
         let bound = r#"{"sub":"x","kubernetes.io":{"namespace":"n","pod":{"name":"p","uid":"u"}}}"#;
-        assert_eq!(pod_of(&token(bound)).as_deref(), Some("u"));
+        assert_eq!(bound_pod(&token(bound)).as_deref(), Some("u"));
         for other in [&token(r#"{"kubernetes.io":{"namespace":"n"}}"#), "opaque", "", "a.b.c"] {
-            assert_eq!(pod_of(other), None, "{other}");
+            assert_eq!(bound_pod(other), None, "{other}");
         }
     }
 }

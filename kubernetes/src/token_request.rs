@@ -1,4 +1,4 @@
-//! Service account tokens by TokenRequest, for clusters whose CSIDriver asks for none.
+//! Service account tokens by TokenRequest.
 
 use coffer_provider::{Error, ErrorKind, Identity, Secret, TokenMinter};
 use futures_util::future::BoxFuture;
@@ -7,11 +7,14 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
 use kube::api::PostParams;
 
-use super::{CallError, Kubernetes, call};
+use crate::CALL_TIMEOUT;
+use crate::connection::{Kubernetes, call};
+use crate::error::CallError;
 
-/// A token is used for one login, soon.
+/// Lifetime of a token, which is used for one login at once.
 const LIFETIME_SECONDS: i64 = 15 * 60;
 
+/// Mints tokens for the node agent, in clusters whose CSIDriver object asks for none.
 impl TokenMinter for Kubernetes {
     fn mint<'a>(
         &'a self,
@@ -20,26 +23,27 @@ impl TokenMinter for Kubernetes {
     ) -> BoxFuture<'a, Result<Secret, Error>> {
         Box::pin(async move {
             let minted = self.request_token(identity, audience).await;
-            minted.map_err(|error| explained(&error, identity))
+            minted.map_err(|error| no_token(&error, identity))
         })
     }
 }
 
 impl Kubernetes {
-    /// A token of the identity's service account, for this audience or the API server's default one.
+    /// Requests a token of the identity's service account for `audience`, or for kube-apiserver's
+    /// default one. The token is bound to the identity's pod, where there is one.
     ///
     /// # Errors
-    /// What kube-apiserver said, or why it said nothing.
+    /// kube-apiserver gave no token.
     pub async fn request_token(
         &self,
         identity: &Identity,
         audience: Option<&str>,
     ) -> Result<Secret, CallError> {
-        let connected = self.connected().await?;
-        let accounts: Api<ServiceAccount> = Api::namespaced(connected.client.clone(), &identity.namespace);
+        let client = self.connection().await?.client.clone();
+        let accounts: Api<ServiceAccount> = Api::namespaced(client, &identity.namespace);
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
-                // none asks for the API server's default audience
+                // an empty list asks for kube-apiserver's default audience
                 audiences: Some(audience.map(ToOwned::to_owned).into_iter().collect()),
                 expiration_seconds: Some(LIFETIME_SECONDS),
                 bound_object_ref: identity.pod.as_ref().map(|pod| BoundObjectReference {
@@ -52,19 +56,19 @@ impl Kubernetes {
             ..TokenRequest::default()
         };
         let post = PostParams::default();
-        let answer = call(accounts.create_token_request(&identity.service_account, &post, &request)).await?;
-        let token = answer.status.and_then(|status| status.token).filter(|token| !token.is_empty());
-        token.map(Secret::new).ok_or_else(|| CallError::Unreachable("it answered without a token".to_owned()))
+        let created = accounts.create_token_request(&identity.service_account, &post, &request);
+        let token = call(CALL_TIMEOUT, created).await?.status.and_then(|status| status.token);
+        token.filter(|token| !token.is_empty()).map(Secret::new).ok_or(CallError::Incomplete("token"))
     }
 }
 
-fn explained(error: &CallError, identity: &Identity) -> Error {
+fn no_token(error: &CallError, identity: &Identity) -> Error {
     let account = format!("{}/{}", identity.namespace, identity.service_account);
-    let advice = match error {
-        CallError::Refused { code: 403, .. } => {
+    let advice = match error.status() {
+        Some(403) => {
             "Grant the provider \"create\" on \"serviceaccounts/token\", or set tokenRequests in the CSIDriver object"
         }
-        CallError::Refused { code: 404 | 409, .. } => "Check that service account and pod are there",
+        Some(404 | 409) => "Check that service account and pod exist",
         _ => "Set tokenRequests in the CSIDriver object to do without it",
     };
     Error::new(

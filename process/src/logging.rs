@@ -1,47 +1,66 @@
-//! Logs on standard error, as text or JSON. Panics are logged by place only: their message may hold anything.
+//! Logs on standard error, as text or JSON. A panic is logged by its place alone: its message may
+//! hold a secret.
 
 use std::panic;
 use std::str::FromStr;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{LevelFilter, LevelParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
-/// Crates that log what they send or receive.
+/// Crates whose logs may hold what is sent or received.
 const SILENT: [&str; 9] =
     ["vaultrs", "rustify", "reqwest", "hyper", "hyper_util", "h2", "kube_client", "kube_runtime", "tower"];
 
-/// What is logged, and how.
+/// Level and format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Logging {
-    /// The least level that is logged.
+    /// The most verbose level that is logged.
     pub level: LevelFilter,
-    /// The lines' format.
+    /// Format of the lines.
     pub format: LogFormat,
-    /// A target whose lines are written at any level.
+    /// A target whose lines are written whatever the level.
     pub always: Option<&'static str>,
 }
 
-/// The format of log lines.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// One line of text for each event.
     Text,
-    /// One JSON object a line.
+    /// One JSON object for each event, on a line of its own.
     Json,
 }
 
+/// A log format that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("neither text nor json")]
+pub struct LogFormatError;
+
 impl FromStr for LogFormat {
-    type Err = &'static str;
+    type Err = LogFormatError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err("neither text nor json"),
+            _ => Err(LogFormatError),
         }
     }
+}
+
+/// A log level that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("not one of off, error, warn, info, debug and trace")]
+pub struct LogLevelError(#[source] LevelParseError);
+
+/// Parses a log level.
+///
+/// # Errors
+/// The text names no level.
+pub fn parse_log_level(text: &str) -> Result<LevelFilter, LogLevelError> {
+    text.parse().map_err(LogLevelError)
 }
 
 impl Logging {

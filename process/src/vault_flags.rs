@@ -1,10 +1,14 @@
-//! The flags that say where Vault is and how it is trusted, the same for both servers.
+//! The flags for Vault's address, auth mount, namespace and TLS, which both servers have.
 
 use std::path::PathBuf;
 
-use coffer_provider::{Address, Authorities, ClientCertificate, Settings, TlsFile, settings};
+use coffer_provider::{
+    Address, Authorities, ClientCertificate, ClientCertificateError, Settings, TlsFile, TlsOverlay, settings,
+};
 
-/// What holds for classes that say nothing else. OpenBao's names are the same flags.
+use crate::FlagError;
+
+/// Flags for what a SecretProviderClass may leave out. Each one is also known by OpenBao's name.
 #[derive(Debug, clap::Args)]
 pub struct VaultFlags {
     /// Vault's address [default: VAULT_ADDR, else https://127.0.0.1:8200]
@@ -23,11 +27,11 @@ pub struct VaultFlags {
     #[arg(long, alias = "openbao-tls-ca-cert", value_name = "PATH")]
     vault_tls_ca_cert: Option<PathBuf>,
 
-    /// Directory of such files
+    /// Directory of PEM files of the certificate authorities to trust
     #[arg(long, alias = "openbao-tls-ca-directory", value_name = "PATH")]
     vault_tls_ca_directory: Option<PathBuf>,
 
-    /// Name to verify Vault's certificate for
+    /// Host name to verify Vault's certificate for
     #[arg(long, alias = "openbao-tls-server-name", value_name = "NAME")]
     vault_tls_server_name: Option<String>,
 
@@ -35,65 +39,46 @@ pub struct VaultFlags {
     #[arg(long, alias = "openbao-tls-client-cert", value_name = "PATH")]
     vault_tls_client_cert: Option<PathBuf>,
 
-    /// PEM file of its key
+    /// PEM file of the client certificate's key
     #[arg(long, alias = "openbao-tls-client-key", value_name = "PATH")]
     vault_tls_client_key: Option<PathBuf>,
 }
 
-/// A flag whose value cannot be used.
-#[derive(Debug)]
-pub struct BadFlag {
-    /// The flag's name, without dashes.
-    pub flag: &'static str,
-    /// What is wrong with its value.
-    pub reason: String,
-}
-
-impl BadFlag {
-    /// The flag `flag` cannot be used, for this reason.
-    pub fn new(flag: &'static str, reason: impl Into<String>) -> Self {
-        Self { flag, reason: reason.into() }
-    }
-}
-
 impl VaultFlags {
-    /// Puts what was given over what the environment says; an empty value counts as not given.
+    /// Overlays `settings` with the flags that are set; an empty value counts as not set.
     ///
     /// # Errors
-    /// The flag whose value is wrong or missing.
-    pub fn overlay(self, settings: &mut Settings) -> Result<(), BadFlag> {
+    /// Names the flag whose value is wrong or missing.
+    pub fn overlay(self, settings: &mut Settings) -> Result<(), FlagError> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let file = |path: Option<PathBuf>| {
             path.filter(|path| !path.as_os_str().is_empty()).map(|path| TlsFile { path, parameter: None })
         };
         if let Some(address) = given(self.vault_addr) {
-            settings.address =
-                Address::parse(&address).map_err(|bad| BadFlag::new("vault-addr", bad.to_string()))?;
+            settings.address = Address::parse(&address).map_err(|bad| FlagError::new("vault-addr", bad))?;
         }
         if let Some(mount) = given(Some(self.vault_mount)) {
             settings.auth_mount =
-                settings::auth_mount(&mount).map_err(|bad| BadFlag::new("vault-mount", bad.to_string()))?;
+                settings::auth_mount(&mount).map_err(|reason| FlagError::new("vault-mount", reason))?;
         }
         if let Some(namespace) = given(self.vault_namespace) {
-            let namespace = settings::namespace(&namespace)
-                .map_err(|bad| BadFlag::new("vault-namespace", bad.to_string()))?;
-            settings.namespace = Some(namespace);
+            let namespace = settings::namespace(&namespace);
+            settings.namespace = Some(namespace.map_err(|reason| FlagError::new("vault-namespace", reason))?);
         }
-        let tls = &mut settings.tls;
-        if let Some(authorities) = file(self.vault_tls_ca_cert) {
-            tls.authorities = Authorities::File(authorities);
-        } else if let Some(directory) = file(self.vault_tls_ca_directory) {
-            tls.authorities = Authorities::Directory(directory);
-        }
-        tls.server_name = given(self.vault_tls_server_name).or(tls.server_name.take());
-        match (file(self.vault_tls_client_cert), file(self.vault_tls_client_key)) {
-            (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
-            (None, None) => {}
-            (Some(_), None) => {
-                return Err(BadFlag::new("vault-tls-client-key", "missing beside the certificate"));
-            }
-            (None, Some(_)) => return Err(BadFlag::new("vault-tls-client-cert", "missing beside the key")),
-        }
+        let (certificate, key) = (file(self.vault_tls_client_cert), file(self.vault_tls_client_key));
+        let overlay = TlsOverlay {
+            authorities: Authorities::from_files(
+                file(self.vault_tls_ca_cert),
+                file(self.vault_tls_ca_directory),
+            ),
+            server_name: given(self.vault_tls_server_name),
+            client: ClientCertificate::from_files(certificate, key).map_err(|half| match half {
+                ClientCertificateError::NoCertificate => FlagError::new("vault-tls-client-cert", half),
+                ClientCertificateError::NoKey => FlagError::new("vault-tls-client-key", half),
+            })?,
+            skip_verify: None,
+        };
+        settings.tls = overlay.over(std::mem::take(&mut settings.tls));
         Ok(())
     }
 }

@@ -64,6 +64,17 @@ pub struct Examined {
     pub findings: Findings,
 }
 
+/// Whether the TLS parameters of a class are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsParameters {
+    /// They override the settings of the process.
+    Used,
+    /// They are ignored, whatever their values, and the settings of the process hold. For servers
+    /// where those who may write a class must not choose whom the server trusts, or which of its
+    /// files it shows.
+    Ignored,
+}
+
 impl Class {
     /// Parses the parameters of a class. The process's settings apply where the class sets nothing.
     ///
@@ -71,8 +82,20 @@ impl Class {
     /// `InvalidClass` for the first mistake. The message names the parameter, and for a mistake in
     /// `objects` the object and the line.
     pub fn parse(parameters: &BTreeMap<String, String>, settings: &Settings) -> Result<Self, Error> {
+        Self::parse_with(parameters, settings, TlsParameters::Used)
+    }
+
+    /// Parses as [`Class::parse`] does, and ignores the TLS parameters where `tls` says so.
+    ///
+    /// # Errors
+    /// Those of [`Class::parse`]. A mistake in an ignored parameter is none.
+    pub fn parse_with(
+        parameters: &BTreeMap<String, String>,
+        settings: &Settings,
+        tls: TlsParameters,
+    ) -> Result<Self, Error> {
         let Examined { class, findings: Findings { mistakes, warnings }, .. } =
-            examine(parameters, settings, MAX_WARNINGS);
+            examine(parameters, settings, tls, MAX_WARNINGS);
         let Some(class) = class else {
             let first = mistakes.into_iter().next();
             return Err(first.map_or_else(|| unreachable!("no class without a mistake"), Into::into));
@@ -83,13 +106,18 @@ impl Class {
     /// Finds every mistake in the parameters of a class, for the author of the class.
     #[must_use]
     pub fn examine(parameters: &BTreeMap<String, String>, settings: &Settings) -> Examined {
-        examine(parameters, settings, usize::MAX)
+        examine(parameters, settings, TlsParameters::Used, usize::MAX)
     }
 }
 
-fn examine(parameters: &BTreeMap<String, String>, settings: &Settings, max_warnings: usize) -> Examined {
+fn examine(
+    parameters: &BTreeMap<String, String>,
+    settings: &Settings,
+    tls: TlsParameters,
+    max_warnings: usize,
+) -> Examined {
     let mut found = Findings::default();
-    let parameters = parameters::Parameters(parameters);
+    let parameters = parameters::Parameters { all: parameters, tls };
     found.mistakes.extend(parameters.too_long());
     found.warnings.extend(parameters.unknown().take(max_warnings));
     let (mut objects, names) = match found.take(parameters.objects()) {

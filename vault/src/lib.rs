@@ -22,6 +22,7 @@ mod secret;
 mod settings;
 mod target;
 mod tls;
+mod tls_overlay;
 
 pub use address::{Address, BadAddress};
 pub use answer::{Answer, CertificateGrant, Envelope, Grant, LeaseGrant, Login};
@@ -34,6 +35,7 @@ pub use secret::Secret;
 pub use settings::{ConnectionSettings, Proxy, RateLimit};
 pub use target::{Limits, Target, TargetHandle, Targets};
 pub use tls::{Authorities, ClientCertificate, Tls, TlsFile};
+pub use tls_overlay::{ClientCertificateError, TlsOverlay};
 
 /// Returns whether a text can be the value of an HTTP header: not empty, and printable ASCII only.
 ///

@@ -1,6 +1,6 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Certificate, bearer, certificate, refuse_impersonation};
+use super::{CertificateUser, bearer_token, certificate_user, refuse_impersonation};
 use crate::client_certificate::tests::TestAuthority;
 use crate::trust::Trust;
 use crate::trust::tests::{map, trust};
@@ -10,11 +10,11 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     pairs.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
 }
 
-fn name(certificate: &Certificate) -> &str {
+fn name(certificate: &CertificateUser) -> &str {
     match certificate {
-        Certificate::User(user) => &user.name,
-        Certificate::None => "none",
-        Certificate::Bad => "bad",
+        CertificateUser::User(user) => &user.name,
+        CertificateUser::None => "none",
+        CertificateUser::Rejected => "bad",
     }
 }
 
@@ -33,10 +33,10 @@ fn headers_count_only_with_the_proxys_certificate() {
         (other.issue("front-proxy", &[]), "bad"),
         (Vec::new(), "none"),
     ] {
-        assert_eq!(name(&certificate(&trust, &chain, &forged)), expected);
+        assert_eq!(name(&certificate_user(&trust, &chain, &forged)), expected);
     }
     // the proxy's own certificate without a user makes it nobody
-    assert_eq!(name(&certificate(&trust, &proxy.issue("front-proxy", &[]), &HeaderMap::new())), "bad");
+    assert_eq!(name(&certificate_user(&trust, &proxy.issue("front-proxy", &[]), &HeaderMap::new())), "bad");
 }
 
 #[test]
@@ -45,8 +45,8 @@ fn an_empty_list_of_names_allows_any_and_no_authority_none() {
     let mut map = map(&proxy);
     map.insert("requestheader-allowed-names".to_owned(), "[]".to_owned());
     let named = headers(&[("x-remote-user", "jo")]);
-    assert_eq!(name(&certificate(&trust(&map), &proxy.issue("anyone", &[]), &named)), "jo");
-    assert_eq!(name(&certificate(&Trust::default(), &proxy.issue("anyone", &[]), &named)), "bad");
+    assert_eq!(name(&certificate_user(&trust(&map), &proxy.issue("anyone", &[]), &named)), "jo");
+    assert_eq!(name(&certificate_user(&Trust::default(), &proxy.issue("anyone", &[]), &named)), "bad");
 }
 
 #[test]
@@ -54,17 +54,17 @@ fn a_rotated_authority_counts_at_once() {
     let (old, new) = (TestAuthority::new(), TestAuthority::new());
     let named = headers(&[("x-remote-user", "jo")]);
     let chain = old.issue("front-proxy", &[]);
-    assert_eq!(name(&certificate(&trust(&map(&old)), &chain, &named)), "jo");
-    assert_eq!(name(&certificate(&trust(&map(&new)), &chain, &named)), "bad");
+    assert_eq!(name(&certificate_user(&trust(&map(&old)), &chain, &named)), "jo");
+    assert_eq!(name(&certificate_user(&trust(&map(&new)), &chain, &named)), "bad");
 }
 
 #[test]
 fn bearer_tokens_are_found_in_any_case() {
     for value in ["Bearer abc", "bearer abc ", "BEARER  abc"] {
-        assert_eq!(bearer(&headers(&[("authorization", value)])).expect(value).expose(), b"abc");
+        assert_eq!(bearer_token(&headers(&[("authorization", value)])).expect(value).expose(), b"abc");
     }
     for value in ["Basic abc", "Bearer", "Bearer  ", "abc"] {
-        assert!(bearer(&headers(&[("authorization", value)])).is_none(), "{value}");
+        assert!(bearer_token(&headers(&[("authorization", value)])).is_none(), "{value}");
     }
 }
 

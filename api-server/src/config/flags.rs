@@ -1,35 +1,35 @@
-//! The command line.
+//! The flags of the API server.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use clap::error::ErrorKind;
-use coffer_kubernetes::KeyPlace;
-use coffer_process::{BadFlag, LogFormat, VaultFlags, parse_address};
+use coffer_kubernetes::KeySource;
+use coffer_process::{FlagError, LogFormat, VaultFlags, parse_log_level};
 use coffer_provider::{Address, Settings, go_duration};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{CertificateSource, ConfigError};
+use super::CertificateSource;
+use crate::route;
 
-/// Serves the aggregated API custom.secrets.k8s.io: kubectl get of what a SecretProviderClass would mount.
+/// Serves the aggregated API custom.secrets.k8s.io: kubectl get of what a SecretProviderClass would
+/// mount.
 #[derive(Parser)]
 #[command(name = "coffer-api-server", version, args_override_self = true)]
-pub(super) struct Flags {
+pub(super) struct ApiServerFlags {
     /// Address to serve on
     #[arg(long, default_value = ":8443", value_name = "[HOST]:PORT")]
     pub(super) listen: String,
 
-    /// PEM file of the serving certificate; without one, the server makes its own
+    /// PEM file of the serving certificate; without one, the server issues a certificate itself
     #[arg(long, value_name = "PATH", requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
 
-    /// PEM file of its key
+    /// PEM file of the serving certificate's key
     #[arg(long, value_name = "PATH", requires = "tls_cert_file")]
     tls_private_key_file: Option<PathBuf>,
 
-    /// Secret that keeps the certificate that the server makes
+    /// Secret for the certificate that the server issues itself
     #[arg(long, default_value = "coffer-api-server-tls", value_name = "NAME")]
     serving_secret: String,
 
@@ -37,7 +37,7 @@ pub(super) struct Flags {
     #[arg(long, default_value = "coffer-api-server", value_name = "NAME")]
     service: String,
 
-    /// Secret with the key of the versions: the node agents' own
+    /// Secret with the key of the versions, shared with the node agents
     #[arg(long, default_value = "vault-csi-provider-hmac-key", value_name = "NAME")]
     hmac_secret_name: String,
 
@@ -45,7 +45,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "PATH")]
     hmac_key_file: Option<PathBuf>,
 
-    /// Addresses of Vault that may be contacted, whatever a class says [default: the address of --vault-addr]
+    /// Addresses of Vault that may be contacted, whatever a class says [default: the address of
+    /// --vault-addr]
     #[arg(long, value_delimiter = ',', value_name = "URL,…")]
     pub(super) allowed_vault_addresses: Vec<String>,
 
@@ -57,28 +58,28 @@ pub(super) struct Flags {
     #[arg(long, default_value = "vault", value_name = "AUDIENCE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) default_audience: String,
 
-    /// The time for one read
-    #[arg(long, default_value = "8s", value_name = "DURATION", value_parser = duration)]
+    /// Time limit of one read
+    #[arg(long, default_value = "8s", value_name = "DURATION", value_parser = parse_duration)]
     pub(super) request_timeout: Duration,
 
-    /// Requests for secrets that are answered at once
+    /// Requests for secrets at once, at most
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(super) max_in_flight: usize,
 
-    /// Those of one user
+    /// Requests of one user for secrets at once, at most
     #[arg(long, default_value_t = 40, value_name = "N")]
     pub(super) max_in_flight_per_user: usize,
 
-    /// How long to serve on after SIGTERM
-    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = duration)]
+    /// Time to serve on after SIGTERM, until kube-apiserver uses other replicas
+    #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
     pub(super) shutdown_delay: Duration,
 
-    /// Identities whose Vault token is kept
+    /// Identities whose Vault token is cached, at most
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(super) cache_size: usize,
 
     /// Log level: off, error, warn, info, debug or trace; the audit lines are always written
-    #[arg(long, default_value = "info", value_name = "LEVEL", value_parser = level)]
+    #[arg(long, default_value = "info", value_name = "LEVEL", value_parser = parse_log_level)]
     pub(super) log_level: LevelFilter,
 
     /// Log format: text or json
@@ -89,33 +90,18 @@ pub(super) struct Flags {
     pub(super) vault: VaultFlags,
 }
 
-/// A command line that was understood.
-pub(super) enum Parsed {
-    Flags(Box<Flags>),
-    /// The text that was asked for: help or version.
-    Print(String),
-}
-
-impl Flags {
-    pub(super) fn parse(args: impl IntoIterator<Item = String>) -> Result<Parsed, ConfigError> {
-        let mistake = match Self::try_parse_from(args) {
-            Ok(flags) => return Ok(Parsed::Flags(Box::new(flags))),
-            Err(mistake) => mistake,
-        };
-        let text = mistake.to_string().trim_end().to_owned();
-        match mistake.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Print(text)),
-            _ => Err(ConfigError::Flags(text.strip_prefix("error: ").unwrap_or(&text).to_owned())),
-        }
-    }
-
-    pub(super) fn certificate(&self) -> Result<CertificateSource, ConfigError> {
+impl ApiServerFlags {
+    /// Returns where the serving certificate comes from.
+    ///
+    /// # Errors
+    /// A flag that names a Secret or Service has another value than a name.
+    pub(super) fn certificate(&self) -> Result<CertificateSource, FlagError> {
         match (&self.tls_cert_file, &self.tls_private_key_file) {
             (Some(certificate), Some(key)) => {
                 Ok(CertificateSource::Files { certificate: certificate.clone(), key: key.clone() })
             }
-            _ if !crate::route::is_name(&self.serving_secret) => Err(no_name("serving-secret")),
-            _ if !crate::route::is_name(&self.service) => Err(no_name("service")),
+            _ if !route::is_name(&self.serving_secret) => Err(not_a_name("serving-secret")),
+            _ if !route::is_name(&self.service) => Err(not_a_name("service")),
             _ => Ok(CertificateSource::Managed {
                 secret: self.serving_secret.clone(),
                 service: self.service.clone(),
@@ -123,40 +109,37 @@ impl Flags {
         }
     }
 
-    pub(super) fn key(&self) -> KeyPlace {
+    /// Returns where the key of the versions is stored.
+    pub(super) fn key(&self) -> KeySource {
         match &self.hmac_key_file {
-            Some(path) => KeyPlace::File(path.clone()),
-            None => KeyPlace::Secret(self.hmac_secret_name.clone()),
+            Some(path) => KeySource::File(path.clone()),
+            None => KeySource::Secret(self.hmac_secret_name.clone()),
         }
     }
 }
 
-/// The addresses that may be contacted; the configured one where none is listed.
-pub(super) fn allowed(listed: &[String], settings: &Settings) -> Result<Vec<Address>, ConfigError> {
+/// Returns the addresses that may be contacted; the configured address where none is listed.
+pub(super) fn allowed_addresses(listed: &[String], settings: &Settings) -> Result<Vec<Address>, FlagError> {
     let listed = listed.iter().filter(|address| !address.trim().is_empty());
     let listed: Vec<Address> = listed
         .map(|address| {
-            Address::parse(address).map_err(|bad| BadFlag::new("allowed-vault-addresses", bad.to_string()))
+            Address::parse(address).map_err(|error| FlagError::new("allowed-vault-addresses", error))
         })
         .collect::<Result<_, _>>()?;
     Ok(if listed.is_empty() { vec![settings.address.clone()] } else { listed })
 }
 
-/// `:8443` is every interface, as in Go.
-pub(super) fn listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    parse_address(text).ok_or_else(|| BadFlag::new("listen", format!("{text:?} is no [HOST]:PORT")).into())
+fn not_a_name(flag: &'static str) -> FlagError {
+    FlagError::new(flag, "not the name of an object: lower-case letters, digits, \"-\" and \".\"")
 }
 
-fn no_name(name: &'static str) -> ConfigError {
-    BadFlag::new(name, "not the name of an object: lower-case letters, digits, \"-\" and \".\"").into()
-}
+/// A value that is not a duration, or a longer one than an hour.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a duration such as 8s or 1m, of at most an hour")]
+struct TimeLimitError(String);
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, TimeLimitError> {
     go_duration::parse(text)
         .filter(|duration| *duration <= Duration::from_secs(3600))
-        .ok_or_else(|| format!("{text:?} is no duration such as 8s or 1m, of at most an hour"))
-}
-
-fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| "not one of off, error, warn, info, debug and trace".to_owned())
+        .ok_or_else(|| TimeLimitError(text.to_owned()))
 }

@@ -1,17 +1,21 @@
-use coffer_kubernetes::KeyPlace;
-use coffer_process::Command;
+use coffer_kubernetes::KeySource;
+use coffer_process::{Invocation, Startup};
 
-use super::{CertificateSource, Config, parse};
+use super::{ApiServerConfig, CertificateSource, parse};
 
-fn config(args: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+fn startup(args: &[&str], variables: &[(&str, &str)]) -> Result<Startup<ApiServerConfig>, String> {
     let lookup =
         |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     let args = ["coffer-api-server"].iter().chain(args).map(|arg| (*arg).to_owned());
     match parse(args, &lookup) {
-        Ok(Command::Serve(_, config)) => Ok(*config),
-        Ok(Command::Print(text)) => Err(text),
+        Ok(Invocation::Serve(startup)) => Ok(*startup),
+        Ok(Invocation::Print(text)) => Err(text),
         Err(mistake) => Err(mistake.to_string()),
     }
+}
+
+fn config(args: &[&str], variables: &[(&str, &str)]) -> Result<ApiServerConfig, String> {
+    startup(args, variables).map(|startup| startup.config)
 }
 
 #[test]
@@ -28,7 +32,7 @@ fn only_the_configured_address_may_be_contacted_unless_others_are_listed() {
 fn a_certificate_comes_from_files_or_from_itself() {
     let own = config(&[], &[]).expect("a configuration");
     assert!(matches!(own.certificate, CertificateSource::Managed { .. }));
-    assert_eq!(own.key, KeyPlace::Secret("vault-csi-provider-hmac-key".to_owned()));
+    assert_eq!(own.key, KeySource::Secret("vault-csi-provider-hmac-key".to_owned()));
     assert_eq!((own.vault.default_audience.as_str(), own.vault.providers.len()), ("vault", 2));
     let files = config(&["--tls-cert-file=/c", "--tls-private-key-file=/k"], &[]).expect("a configuration");
     assert!(matches!(files.certificate, CertificateSource::Files { .. }));
@@ -64,6 +68,6 @@ fn vaults_certificate_is_always_verified() {
 
 #[test]
 fn a_token_in_the_environment_is_ignored_and_said_to_be() {
-    let warnings = config(&[], &[("VAULT_TOKEN", "hunter2")]).expect("a configuration").warnings;
+    let warnings = startup(&[], &[("VAULT_TOKEN", "hunter2")]).expect("a configuration").warnings;
     assert!(warnings.len() == 1 && !warnings[0].contains("hunter2"), "{warnings:?}");
 }

@@ -1,5 +1,5 @@
-//! Whether a client keeps up. One that asks or takes its answer byte by byte holds a connection, and an answer's
-//! memory, for nothing.
+//! Whether a client sends requests and reads responses fast enough. A client that does so byte by
+//! byte would hold a connection, and the memory of a response, for nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -13,31 +13,32 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 
-/// How long a client may take for its first request.
-const ASK: Duration = Duration::from_secs(10);
+/// Time limit for the first request of a connection.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long it may take for an answer, and for the bytes that lie ready for it.
-const TAKE: Duration = Duration::from_secs(20);
+/// Time limit for reading a response, and for reading bytes that wait for the socket.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a connection stays that nothing is asked on: kube-apiserver asks every half a minute.
-const IDLE: Duration = Duration::from_secs(300);
+/// Time limit without a request on a connection. kube-apiserver sends one every half a minute.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How often that is looked at.
-const LOOK: Duration = Duration::from_secs(2);
+/// Interval of the check.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// An answer is handed over in pieces of this size, so that it is seen whether they are taken.
-const PIECE: usize = 16 << 10;
+/// Size of the pieces of a response, in bytes. Pieces show whether the client reads.
+const PIECE_BYTES: usize = 16 << 10;
 
-/// What one client does.
+/// What one client has sent and read.
 #[derive(Clone)]
-pub(super) struct Pace(Arc<Mutex<State>>);
+pub(super) struct Pace(Arc<Mutex<PaceState>>);
 
-struct State {
-    /// When the last request ended, or the connection began.
+struct PaceState {
+    /// When the last response was read, or the connection began.
     idle_since: Instant,
-    has_asked: bool,
-    /// When each answer that was not taken whole was begun, and requests that have no answer yet.
-    answers: Vec<(u64, Option<Instant>)>,
+    has_requested: bool,
+    /// Each request in progress by its number, with the time when its response began; `None` before
+    /// that.
+    requests: Vec<(u64, Option<Instant>)>,
     next: u64,
     /// Since when bytes wait for the socket.
     unsent_since: Option<Instant>,
@@ -45,93 +46,93 @@ struct State {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        let state = State {
+        let state = PaceState {
             idle_since: Instant::now(),
-            has_asked: false,
-            answers: Vec::new(),
+            has_requested: false,
+            requests: Vec::new(),
             next: 0,
             unsent_since: None,
         };
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Ends when the client does not keep up, with what it does not do.
-    pub(super) async fn lost(&self) -> &'static str {
+    /// Waits until the client is too slow, and returns what it did not do.
+    pub(super) async fn too_slow(&self) -> &'static str {
         loop {
-            sleep(LOOK).await;
-            if let Some(why) = self.state().late(Instant::now()) {
-                return why;
+            sleep(CHECK_INTERVAL).await;
+            if let Some(reason) = self.state().overdue(Instant::now()) {
+                return reason;
             }
         }
     }
 
-    /// A request has come.
-    pub(super) fn asked(&self) -> Turn {
+    /// Records a request, which is in progress until the returned value is dropped.
+    pub(super) fn request_received(&self) -> RequestInProgress {
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
-        state.has_asked = true;
-        state.answers.push((id, None));
-        Turn { pace: self.clone(), id }
+        state.has_requested = true;
+        state.requests.push((id, None));
+        RequestInProgress { pace: self.clone(), id }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PaceState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn late(&self, now: Instant) -> Option<&'static str> {
+impl PaceState {
+    fn overdue(&self, now: Instant) -> Option<&'static str> {
         let passed = |since: Instant, time| now.saturating_duration_since(since) >= time;
-        let waiting = self.answers.iter().filter_map(|(_, since)| *since).chain(self.unsent_since);
-        if waiting.min().is_some_and(|since| passed(since, TAKE)) {
-            return Some("it did not take its answer");
+        let waiting = self.requests.iter().filter_map(|(_, since)| *since).chain(self.unsent_since);
+        if waiting.min().is_some_and(|since| passed(since, READ_TIMEOUT)) {
+            return Some("it did not read its response");
         }
-        if !self.answers.is_empty() {
+        if !self.requests.is_empty() {
             return None;
         }
-        match self.has_asked {
-            false if passed(self.idle_since, ASK) => Some("it did not ask"),
-            true if passed(self.idle_since, IDLE) => Some("it asked nothing any more"),
+        match self.has_requested {
+            false if passed(self.idle_since, FIRST_REQUEST_TIMEOUT) => Some("it sent no request"),
+            true if passed(self.idle_since, IDLE_TIMEOUT) => Some("it sent no further request"),
             _ => None,
         }
     }
 }
 
-/// A request in progress, until its answer is taken.
-pub(super) struct Turn {
+/// A request in progress, until its response is read.
+pub(super) struct RequestInProgress {
     pace: Pace,
     id: u64,
 }
 
-impl Turn {
-    /// The answer, to be taken from now on.
-    pub(super) fn answer(self, answer: Response<Bytes>) -> Response<Taken> {
+impl RequestInProgress {
+    /// Returns the response, whose time limit for reading begins now.
+    pub(super) fn respond(self, response: Response<Bytes>) -> Response<PacedBody> {
         let now = Instant::now();
-        for (id, since) in &mut self.pace.state().answers {
+        for (id, since) in &mut self.pace.state().requests {
             if *id == self.id {
                 *since = Some(now);
             }
         }
-        answer.map(|rest| Taken { rest, _turn: self })
+        response.map(|rest| PacedBody { rest, _request: self })
     }
 }
 
-impl Drop for Turn {
+impl Drop for RequestInProgress {
     fn drop(&mut self) {
         let mut state = self.pace.state();
-        state.answers.retain(|(id, _)| *id != self.id);
+        state.requests.retain(|(id, _)| *id != self.id);
         state.idle_since = Instant::now();
     }
 }
 
-/// An answer's body, handed over as fast as the client takes it.
-pub(super) struct Taken {
+/// A response's body, handed over as fast as the client reads it.
+pub(super) struct PacedBody {
     rest: Bytes,
-    _turn: Turn,
+    _request: RequestInProgress,
 }
 
-impl Body for Taken {
+impl Body for PacedBody {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -142,7 +143,7 @@ impl Body for Taken {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        let piece = self.rest.len().min(PIECE);
+        let piece = self.rest.len().min(PIECE_BYTES);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
     }
 
@@ -155,19 +156,19 @@ impl Body for Taken {
     }
 }
 
-/// A connection that tells when bytes wait for it.
-pub(super) struct Paced<S> {
+/// A connection that records since when bytes wait for it.
+pub(super) struct PacedStream<S> {
     stream: S,
     pace: Pace,
 }
 
-impl<S> Paced<S> {
+impl<S> PacedStream<S> {
     pub(super) fn new(stream: S, pace: Pace) -> Self {
         Self { stream, pace }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -177,7 +178,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PacedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -215,41 +216,41 @@ mod tests {
     use http::Response;
     use http_body_util::BodyExt;
 
-    use super::{ASK, IDLE, PIECE, Pace, TAKE};
+    use super::{FIRST_REQUEST_TIMEOUT, IDLE_TIMEOUT, PIECE_BYTES, Pace, READ_TIMEOUT};
 
     #[test]
-    fn who_asks_nothing_or_nothing_more_is_late() {
+    fn a_client_without_a_first_or_further_request_is_too_slow() {
         let pace = Pace::new();
         let begun = Instant::now();
-        assert_eq!(pace.state().late(begun), None);
-        assert_eq!(pace.state().late(begun + ASK), Some("it did not ask"));
-        let turn = pace.asked();
+        assert_eq!(pace.state().overdue(begun), None);
+        assert_eq!(pace.state().overdue(begun + FIRST_REQUEST_TIMEOUT), Some("it sent no request"));
+        let request = pace.request_received();
         assert_eq!(
-            pace.state().late(begun + IDLE),
+            pace.state().overdue(begun + IDLE_TIMEOUT),
             None,
-            "what is not answered yet is not the client's fault"
+            "a slow answer is not the client's fault"
         );
-        drop(turn);
-        assert_eq!(pace.state().late(begun + ASK), None);
-        assert_eq!(pace.state().late(Instant::now() + IDLE), Some("it asked nothing any more"));
+        drop(request);
+        assert_eq!(pace.state().overdue(begun + FIRST_REQUEST_TIMEOUT), None);
+        assert_eq!(pace.state().overdue(Instant::now() + IDLE_TIMEOUT), Some("it sent no further request"));
     }
 
     #[tokio::test]
-    async fn who_does_not_take_an_answer_is_late_until_it_did() {
+    async fn a_client_that_does_not_read_a_response_is_too_slow_until_it_did() {
         let pace = Pace::new();
-        let answers = [1, 2].map(|_| pace.asked());
-        let contents = Bytes::from(vec![7; 2 * PIECE + 1]);
-        let [first, second] = answers.map(|turn| turn.answer(Response::new(contents.clone())));
-        let late = || pace.state().late(Instant::now() + TAKE);
-        assert_eq!(late(), Some("it did not take its answer"));
+        let requests = [1, 2].map(|_| pace.request_received());
+        let contents = Bytes::from(vec![7; 2 * PIECE_BYTES + 1]);
+        let [first, second] = requests.map(|request| request.respond(Response::new(contents.clone())));
+        let overdue = || pace.state().overdue(Instant::now() + READ_TIMEOUT);
+        assert_eq!(overdue(), Some("it did not read its response"));
         let mut body = first.into_body();
-        for size in [PIECE, PIECE, 1] {
+        for size in [PIECE_BYTES, PIECE_BYTES, 1] {
             let piece = body.frame().await.expect("a piece").expect("no error");
             assert_eq!(piece.data_ref().map(Bytes::len), Some(size));
         }
         drop(body);
-        assert_eq!(late(), Some("it did not take its answer"), "there is another one");
+        assert_eq!(overdue(), Some("it did not read its response"), "there is another response");
         assert_eq!(second.into_body().collect().await.expect("no error").to_bytes(), contents);
-        assert_eq!(late(), None);
+        assert_eq!(overdue(), None);
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{BadSelector, FieldSelector, LabelSelector};
+use super::{FieldSelector, LabelSelector, SelectorError};
 
 #[test]
 fn a_name_selects_itself_alone() {
@@ -20,10 +20,10 @@ fn a_name_selects_itself_alone() {
 #[test]
 fn other_fields_and_two_names_are_refused() {
     for text in ["data.password=x", "metadata.name", "metadata.name=a=b", "metadata.name=a\\,b", "=x"] {
-        assert!(matches!(FieldSelector::parse(text), Err(BadSelector::Field(_))), "{text}");
+        assert!(matches!(FieldSelector::parse(text), Err(SelectorError::Field(_))), "{text}");
     }
     let two = FieldSelector::parse("metadata.name=a,metadata.name=b");
-    assert_eq!(two, Err(BadSelector::FieldTwice("metadata.name")));
+    assert_eq!(two, Err(SelectorError::FieldTwice("metadata.name")));
 }
 
 #[test]

@@ -1,29 +1,29 @@
+use coffer_kubernetes::KeySource;
+use coffer_process::{Invocation, LogFormat, Logging, Startup};
 use coffer_provider::Authorities;
 use tracing_subscriber::filter::LevelFilter;
 
-use coffer_kubernetes::KeyPlace;
-use coffer_process::{Command, LogFormat, Logging};
+use super::{AgentConfig, parse};
 
-use super::{Config, parse};
-
-fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Command<Config>, String> {
+fn read(args: &[&str], env: &[(&str, &str)]) -> Result<Invocation<AgentConfig>, String> {
     let args = ["coffer-csi"].iter().chain(args).map(|arg| (*arg).to_owned());
     let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
     parse(args, &lookup).map_err(|error| error.to_string())
 }
 
-fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
+fn startup(args: &[&str], env: &[(&str, &str)]) -> Startup<AgentConfig> {
     match read(args, env).expect("a configuration") {
-        Command::Serve(_, config) => *config,
-        Command::Print(text) => panic!("printed {text}"),
+        Invocation::Serve(startup) => *startup,
+        Invocation::Print(text) => panic!("printed {text}"),
     }
 }
 
+fn config(args: &[&str], env: &[(&str, &str)]) -> AgentConfig {
+    startup(args, env).config
+}
+
 fn logging(args: &[&str]) -> Logging {
-    match read(args, &[]).expect("a configuration") {
-        Command::Serve(logging, _) => logging,
-        Command::Print(text) => panic!("printed {text}"),
-    }
+    startup(args, &[]).logging
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn the_defaults_are_the_incumbents() {
     assert_eq!(config.health_address.expect("an address").to_string(), "[::]:8080");
     let defaults = Logging { level: LevelFilter::INFO, format: LogFormat::Text, always: None };
     assert_eq!(logging(&[]), defaults);
-    assert_eq!(config.key, KeyPlace::Secret("vault-csi-provider-hmac-key".to_owned()));
+    assert_eq!(config.key, KeySource::Secret("vault-csi-provider-hmac-key".to_owned()));
     assert_eq!(config.settings.cache_size, 1000);
     assert_eq!(config.max_response_bytes, 4 << 20);
     assert_eq!(config.settings.address.to_string(), "https://127.0.0.1:8200");
@@ -96,7 +96,7 @@ fn openbaos_socket_selects_its_defaults_and_its_flags_are_taken() {
     let config =
         config(&["-endpoint=/tmp/openbao.sock", "-openbao-addr=http://b:1", "-openbao-mount=m"], &[]);
     assert_eq!(config.settings.audience, "openbao");
-    assert_eq!(config.key, KeyPlace::Secret("openbao-csi-provider-hmac-key".to_owned()));
+    assert_eq!(config.key, KeySource::Secret("openbao-csi-provider-hmac-key".to_owned()));
     assert_eq!(config.settings.address.to_string(), "http://b:1");
     assert_eq!(config.settings.auth_mount, "m");
 }
@@ -107,7 +107,7 @@ fn mistakes_name_the_flag_or_the_variable() {
         (&["-cache-size=many"][..], &[][..], "--cache-size"),
         (&["-vault-addres=x"], &[], "--vault-addres"),
         (&["-vault-addr=vault:8200"], &[], "-vault-addr: \"vault:8200\" is no Vault address"),
-        (&["-health-addr=8080"], &[], "-health-addr: \"8080\" is no"),
+        (&["-health-addr=8080"], &[], "-health-addr: \"8080\" is not"),
         (&["-vault-mount=a/../b"], &[], "-vault-mount: has an empty"),
         (&["-vault-tls-client-cert=/c"], &[], "-vault-tls-client-key: missing"),
         (&["-debug=maybe"], &[], "--debug"),
@@ -127,7 +127,7 @@ fn version_and_help_are_printed() {
         (&["-help"], "--vault-addr"),
     ] {
         match read(args, &[]) {
-            Ok(Command::Print(text)) => assert!(text.contains(words), "{text}"),
+            Ok(Invocation::Print(text)) => assert!(text.contains(words), "{text}"),
             other => panic!("{other:?}"),
         }
     }
@@ -135,9 +135,9 @@ fn version_and_help_are_printed() {
 
 #[test]
 fn a_log_level_that_is_none_is_info_and_an_empty_mount_the_default() {
-    let config = config(&["-log-level=warning", "-vault-mount="], &[]);
-    assert_eq!(logging(&["-log-level=warning"]).level, LevelFilter::INFO);
-    assert!(config.warnings.iter().any(|warning| warning.contains("\"warning\" is no level")));
+    let Startup { logging, warnings, config } = startup(&["-log-level=warning", "-vault-mount="], &[]);
+    assert_eq!(logging.level, LevelFilter::INFO);
+    assert!(warnings.iter().any(|warning| warning.contains("\"warning\" is not a log level")));
     assert_eq!(config.settings.auth_mount, "kubernetes");
 }
 
@@ -149,7 +149,7 @@ fn a_path_without_a_directory_closes_none_to_classes() {
 
 #[test]
 fn a_token_in_the_environment_is_ignored_aloud() {
-    let config = config(&[], &[("VAULT_TOKEN", "hvs.secret")]);
-    assert!(config.warnings.iter().any(|warning| warning.contains("VAULT_TOKEN is ignored")));
-    assert!(!format!("{config:?}").contains("hvs.secret"));
+    let startup = startup(&[], &[("VAULT_TOKEN", "hvs.secret")]);
+    assert!(startup.warnings.iter().any(|warning| warning.contains("VAULT_TOKEN is ignored")));
+    assert!(!format!("{startup:?}").contains("hvs.secret"));
 }

@@ -1,27 +1,28 @@
-//! Where the socket is to be.
+//! The path of the socket, as `-endpoint` names it.
 
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
+/// Longest provider name that the driver looks for, in characters.
+const MAX_NAME: usize = 30;
 
-/// The longest provider name that the driver looks for.
-const LONGEST_NAME: usize = 30;
-
-/// Why an endpoint is none.
-#[derive(Debug, Error, PartialEq, Eq)]
+/// An endpoint that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EndpointError {
-    /// Another scheme.
+    /// The scheme is not `unix`.
     #[error("endpoint {0:?}: only unix sockets are served; give unix:///path or a plain path")]
     Scheme(String),
-    /// `unix://` with a host, or a relative path taken for one.
+    /// `unix://` is followed by a host or a relative path.
     #[error("endpoint {0:?}: what follows unix:// must begin with /")]
     NotAbsolute(String),
-    /// A directory, or nothing.
+    /// The endpoint is a directory or empty.
     #[error("endpoint {0:?} names no file")]
     NoFile(String),
 }
 
-/// The path in `unix:///path`, `unix:path` or a plain path.
+/// Parses `unix:///path`, `unix:path` or a plain path.
+///
+/// # Errors
+/// The endpoint has another form.
 pub(crate) fn parse_endpoint(endpoint: &str) -> Result<PathBuf, EndpointError> {
     let given = || endpoint.to_owned();
     let path = match endpoint.strip_prefix("unix://") {
@@ -39,19 +40,22 @@ pub(crate) fn parse_endpoint(endpoint: &str) -> Result<PathBuf, EndpointError> {
     Ok(file.to_owned())
 }
 
-/// Whether the driver finds a provider at a file of this name: it wants `^[a-zA-Z0-9_-]{0,30}\.sock$`.
+/// Returns whether the driver finds a provider at a file of this name: it looks for
+/// `^[a-zA-Z0-9_-]{0,30}\.sock$`.
 pub(crate) fn is_discoverable(path: &Path) -> bool {
     let file = path.file_name().and_then(|name| name.to_str());
     let Some(provider) = file.and_then(|name| name.strip_suffix(".sock")) else {
         return false;
     };
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    provider.len() <= LONGEST_NAME && provider.chars().all(legal)
+    provider.len() <= MAX_NAME && provider.chars().all(legal)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+
+    use super::{EndpointError, is_discoverable, parse_endpoint};
 
     #[test]
     fn a_path_may_be_given_in_three_ways() {

@@ -1,37 +1,34 @@
-//! The socket's file in every state a node can be found in.
+//! The socket's file in every state that a node can be in.
 
-use std::{
-    os::unix::{fs::PermissionsExt, net},
-    thread,
-};
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net;
+use std::path::{Path, PathBuf};
+use std::thread;
 
-use coffer_proto::v1alpha1::{
-    MountRequest, csi_driver_provider_client::CsiDriverProviderClient,
-    csi_driver_provider_server::CsiDriverProviderServer,
-};
+use coffer_proto::v1alpha1::MountRequest;
+use coffer_proto::v1alpha1::csi_driver_provider_client::CsiDriverProviderClient;
+use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use futures_util::StreamExt;
-use nix::sys::stat::umask;
+use nix::sys::stat::{Mode, umask};
 use tempfile::{TempDir, tempdir};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::oneshot,
-};
-use tonic::{
-    Code,
-    transport::{Endpoint, Server},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tonic::Code;
+use tonic::transport::{Endpoint, Server};
 
-use super::*;
-use crate::authority::tests::Provider;
+use super::{BindError, DriverListener, MAX_PATH_BYTES, may_connect};
+use crate::authority_filter::tests::RefusingProvider;
 
-fn place() -> (TempDir, PathBuf) {
+fn socket_path() -> (TempDir, PathBuf) {
     let directory = tempdir().expect("a directory");
     let path = directory.path().join("vault.sock");
     (directory, path)
 }
 
-fn bind(path: &Path) -> Listener {
-    Listener::bind(path).expect("a socket")
+fn bind(path: &Path) -> DriverListener {
+    DriverListener::bind(path).expect("a socket")
 }
 
 fn names(directory: &TempDir) -> Vec<String> {
@@ -41,7 +38,7 @@ fn names(directory: &TempDir) -> Vec<String> {
 
 #[tokio::test]
 async fn only_the_owner_may_connect_whatever_the_umask() {
-    let (directory, path) = place();
+    let (directory, path) = socket_path();
     let before = umask(Mode::empty());
     let _listener = bind(&path);
     umask(before);
@@ -52,7 +49,7 @@ async fn only_the_owner_may_connect_whatever_the_umask() {
 
 #[tokio::test]
 async fn a_socket_left_behind_is_replaced() {
-    let (directory, path) = place();
+    let (directory, path) = socket_path();
     drop(net::UnixListener::bind(&path).expect("a socket"));
     net::UnixStream::connect(&path).expect_err("nobody listens");
     let listener = bind(&path);
@@ -63,7 +60,7 @@ async fn a_socket_left_behind_is_replaced() {
 
 #[tokio::test]
 async fn there_is_always_a_socket_while_one_replaces_another() {
-    let (_directory, path) = place();
+    let (_directory, path) = socket_path();
     let mut listener = bind(&path);
     thread::scope(|scope| {
         let watcher = scope.spawn(|| {
@@ -79,37 +76,37 @@ async fn there_is_always_a_socket_while_one_replaces_another() {
 
 #[tokio::test]
 async fn what_is_no_socket_stays() {
-    let (directory, path) = place();
+    let (directory, path) = socket_path();
     fs::write(&path, "kept").expect("a file");
-    assert!(matches!(Listener::bind(&path), Err(BindError::Occupied(at)) if at == path));
+    assert!(matches!(DriverListener::bind(&path), Err(BindError::Occupied(at)) if at == path));
     assert_eq!(fs::read(&path).expect("the file"), b"kept");
     assert_eq!(names(&directory), ["vault.sock"]);
 }
 
 #[tokio::test]
-async fn a_missing_directory_is_told() {
-    let (directory, _) = place();
+async fn a_missing_directory_is_reported() {
+    let (directory, _) = socket_path();
     let path = directory.path().join("none/vault.sock");
-    let error = Listener::bind(&path).expect_err("no directory");
+    let error = DriverListener::bind(&path).expect_err("no directory");
     assert_eq!(
         error.to_string(),
-        format!("the socket's directory {}/none is not there", directory.path().display())
+        format!("the socket's directory {}/none does not exist", directory.path().display())
     );
 }
 
 #[tokio::test]
-async fn a_path_too_long_for_the_kernel_is_told() {
-    let (directory, _) = place();
-    let room = LONGEST_PATH - directory.path().as_os_str().len() - 1;
+async fn a_path_too_long_for_the_kernel_is_reported() {
+    let (directory, _) = socket_path();
+    let room = MAX_PATH_BYTES - directory.path().as_os_str().len() - 1;
     bind(&directory.path().join("s".repeat(room)));
-    let error = Listener::bind(&directory.path().join("s".repeat(room + 1))).expect_err("too long");
+    let error = DriverListener::bind(&directory.path().join("s".repeat(room + 1))).expect_err("too long");
     assert!(matches!(error, BindError::TooLong(_)), "{error}");
     assert!(names(&directory).is_empty());
 }
 
 #[tokio::test]
 async fn a_successor_keeps_its_file() {
-    let (directory, path) = place();
+    let (directory, path) = socket_path();
     let first = bind(&path);
     let second = bind(&path);
     first.unlink();
@@ -123,7 +120,7 @@ async fn a_successor_keeps_its_file() {
 
 #[tokio::test]
 async fn connections_of_our_own_user_come_in_until_the_stream_is_dropped() {
-    let (directory, path) = place();
+    let (directory, path) = socket_path();
     let mut connections = Box::pin(bind(&path).connections());
     for _ in 0..2 {
         let mut client = UnixStream::connect(&path).await.expect("a listener");
@@ -138,11 +135,11 @@ async fn connections_of_our_own_user_come_in_until_the_stream_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_server_takes_the_socket_away_when_it_is_told_to_end() {
-    let (directory, path) = place();
+async fn a_server_removes_the_socket_when_it_ends() {
+    let (directory, path) = socket_path();
     let (end, ended) = oneshot::channel::<()>();
     let server = tokio::spawn(Server::builder().serve_with_incoming_shutdown(
-        CsiDriverProviderServer::new(Provider),
+        CsiDriverProviderServer::new(RefusingProvider),
         bind(&path).connections(),
         async { drop(ended.await) },
     ));

@@ -4,28 +4,24 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::TlsParameters;
 use super::finding::Finding;
 use super::unknown;
 use crate::go_duration;
 use crate::settings::{self, Settings, go_bool};
-use coffer_vault::{Address, Authorities, ClientCertificate, Tls, TlsFile};
+use coffer_vault::{
+    Address, Authorities, ClientCertificate, ClientCertificateError, Tls, TlsFile, TlsOverlay,
+};
 
 /// The prefixes. If a parameter is set with several of them, the first in this list counts.
 const PREFIXES: [&str; 3] = ["bao", "openbao", "vault"];
 
 /// Parameters that need a prefix, for example `vaultAddress`.
-const PREFIXED: [&str; 10] = [
-    "Address",
-    "Namespace",
-    "CACertPath",
-    "CADirectory",
-    "TLSServerName",
-    "TLSClientCertPath",
-    "TLSClientKeyPath",
-    "SkipTLSVerify",
-    "KubernetesMountPath",
-    "AuthMountPath",
-];
+const PREFIXED: [&str; 4] = ["Address", "Namespace", "KubernetesMountPath", "AuthMountPath"];
+
+/// Parameters for TLS, which need a prefix too.
+const TLS: [&str; 6] =
+    ["CACertPath", "CADirectory", "TLSServerName", "TLSClientCertPath", "TLSClientKeyPath", "SkipTLSVerify"];
 
 /// Parameters with a prefix or without: the name after a prefix, and the name without one.
 const PLAIN: [(&str, &str); 2] = [("RoleName", "roleName"), ("Audience", "audience")];
@@ -40,31 +36,40 @@ pub(super) const DRIVERS_OWN: &str = "csi.storage.k8s.io/";
 const MAX_VALUE_BYTES: usize = 1024;
 
 /// The parameters of one class.
-pub(super) struct Parameters<'a>(pub(super) &'a BTreeMap<String, String>);
+pub(super) struct Parameters<'a> {
+    pub(super) all: &'a BTreeMap<String, String>,
+    pub(super) tls: TlsParameters,
+}
 
 impl<'a> Parameters<'a> {
     /// Returns a mistake for each parameter whose value is too long.
     pub(super) fn too_long(&self) -> impl Iterator<Item = Finding> {
         let long = |(name, value): &(&String, &String)| {
-            value.len() > MAX_VALUE_BYTES && *name != "objects" && is_known(name)
+            value.len() > MAX_VALUE_BYTES && *name != "objects" && is_known(name) && !self.ignores(name)
         };
-        self.0.iter().filter(long).map(|(name, _)| {
+        self.all.iter().filter(long).map(|(name, _)| {
             Finding::of(name, format!("parameter {name:?} is longer than {MAX_VALUE_BYTES} bytes"))
         })
+    }
+
+    fn ignores(&self, name: &str) -> bool {
+        self.tls == TlsParameters::Ignored && has_prefix(name, |rest| TLS.contains(&rest))
     }
 
     /// Returns a parameter's full name and value. An empty value counts as unset, as with the
     /// incumbent.
     pub(super) fn get(&self, name: &str) -> Option<(&'a str, &'a str)> {
         let with = |prefix: &&str| {
-            self.0.iter().find(|(full, value)| full.strip_prefix(*prefix) == Some(name) && !value.is_empty())
+            self.all
+                .iter()
+                .find(|(full, value)| full.strip_prefix(*prefix) == Some(name) && !value.is_empty())
         };
         let prefixed = PREFIXES.iter().find_map(with).map(|(full, value)| (full.as_str(), value.as_str()));
         prefixed.or_else(|| self.exactly(plain(name)?))
     }
 
     fn exactly(&self, full: &'static str) -> Option<(&'a str, &'a str)> {
-        self.0.get(full).filter(|value| !value.is_empty()).map(|value| (full, value.as_str()))
+        self.all.get(full).filter(|value| !value.is_empty()).map(|value| (full, value.as_str()))
     }
 
     /// Returns the text of `objects`.
@@ -123,36 +128,27 @@ impl<'a> Parameters<'a> {
     }
 
     /// Returns the process's TLS settings with those of the class in their place: the class's
-    /// authorities replace the process's, and so does its client certificate.
+    /// authorities replace the process's, and so does its client certificate. Ignored parameters
+    /// are not read.
     pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Finding> {
-        let mut tls = settings.tls.clone();
+        if self.tls == TlsParameters::Ignored {
+            return Ok(settings.tls.clone());
+        }
         let file = |name| self.tls_file(name, settings);
-        if let Some(authorities) = file("CACertPath")? {
-            tls.authorities = Authorities::File(authorities);
-        } else if let Some(directory) = file("CADirectory")? {
-            tls.authorities = Authorities::Directory(directory);
-        }
-        if let Some((_, name)) = self.get("TLSServerName") {
-            tls.server_name = Some(name.to_owned());
-        }
-        match (file("TLSClientCertPath")?, file("TLSClientKeyPath")?) {
-            (Some(certificate), Some(key)) => tls.client = Some(ClientCertificate { certificate, key }),
-            (None, None) => {}
-            (certificate, _) => {
-                let missing =
-                    if certificate.is_some() { "vaultTLSClientKeyPath" } else { "vaultTLSClientCertPath" };
-                return Err(Finding::of(
-                    missing,
-                    format!(
-                        "parameter {missing:?} is missing: a client certificate needs its key, and a key its certificate"
-                    ),
-                ));
-            }
-        }
-        if let Some((name, text)) = self.get("SkipTLSVerify") {
-            tls.skip_verify = go_bool(text).map_err(|bad| wrong(name, &bad))?;
-        }
-        Ok(tls)
+        let authorities = match file("CACertPath")? {
+            Some(authorities) => Some(Authorities::File(authorities)),
+            None => file("CADirectory")?.map(Authorities::Directory),
+        };
+        let client = ClientCertificate::from_files(file("TLSClientCertPath")?, file("TLSClientKeyPath")?);
+        let skip_verify =
+            self.get("SkipTLSVerify").map(|(name, text)| go_bool(text).map_err(|bad| wrong(name, &bad)));
+        let overlay = TlsOverlay {
+            authorities,
+            server_name: self.get("TLSServerName").map(|(_, name)| name.to_owned()),
+            client: client.map_err(half_a_client_certificate)?,
+            skip_verify: skip_verify.transpose()?,
+        };
+        Ok(overlay.over(settings.tls.clone()))
     }
 
     /// Returns a file for TLS. A path that lies in one of the node agent's own directories is
@@ -170,9 +166,20 @@ impl<'a> Parameters<'a> {
     /// Returns a warning for each parameter with an unknown name.
     pub(super) fn unknown(&self) -> impl Iterator<Item = Finding> {
         let known = known_names();
-        let unknown = self.0.keys().filter(|name| !is_known(name));
+        let unknown = self.all.keys().filter(|name| !is_known(name));
         unknown.map(move |name| Finding::of(name, unknown::warning("parameter", name, &known)))
     }
+}
+
+fn half_a_client_certificate(half: ClientCertificateError) -> Finding {
+    let missing = match half {
+        ClientCertificateError::NoCertificate => "vaultTLSClientCertPath",
+        ClientCertificateError::NoKey => "vaultTLSClientKeyPath",
+    };
+    let message = format!(
+        "parameter {missing:?} is missing: a client certificate needs its key, and a key its certificate"
+    );
+    Finding::of(missing, message)
 }
 
 fn wrong(name: &str, reason: &impl fmt::Display) -> Finding {
@@ -189,17 +196,18 @@ fn missing(name: &str) -> Finding {
 }
 
 fn prefixed_names() -> impl Iterator<Item = &'static str> {
-    PREFIXED.into_iter().chain(PLAIN.map(|(prefixed, _)| prefixed))
+    PREFIXED.into_iter().chain(TLS).chain(PLAIN.map(|(prefixed, _)| prefixed))
 }
 
 fn is_known(name: &str) -> bool {
-    let has_prefix = |prefix: &&str| {
-        name.strip_prefix(*prefix).is_some_and(|rest| prefixed_names().any(|prefixed| prefixed == rest))
-    };
     name.starts_with(DRIVERS_OWN)
         || UNPREFIXED.contains(&name)
         || PLAIN.iter().any(|(_, plain)| *plain == name)
-        || PREFIXES.iter().any(has_prefix)
+        || has_prefix(name, |rest| prefixed_names().any(|prefixed| prefixed == rest))
+}
+
+fn has_prefix(name: &str, is_known: impl Fn(&str) -> bool) -> bool {
+    PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix)).any(is_known)
 }
 
 /// Returns every known name. OpenBao's come last, so that Vault's name is suggested for a

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use coffer_vault::Method;
 use proptest::prelude::*;
 
-use super::{Class, Encoding};
+use super::{Class, Encoding, TlsParameters};
 use crate::{Address, Error, ErrorKind, Settings};
 
 const OBJECTS: &str = "- objectName: a\n  secretPath: secret/data/a\n";
@@ -61,6 +61,39 @@ fn a_class_can_undo_a_global_skip_of_verification() {
     let parsed = Class::parse(&parameters(&[("vaultSkipTLSVerify", "false")]), &settings).expect("a class");
     assert!(!parsed.target.tls.skip_verify);
 }
+
+#[test]
+fn ignored_tls_parameters_count_for_nothing_however_wrong() {
+    let names = [
+        "CACertPath",
+        "CADirectory",
+        "TLSServerName",
+        "TLSClientCertPath",
+        "TLSClientKeyPath",
+        "SkipTLSVerify",
+    ];
+    let mut settings = Settings::default();
+    settings.tls.server_name = Some("vault.internal".to_owned());
+    for prefix in ["vault", "bao", "openbao"] {
+        for (name, value) in names.into_iter().flat_map(|name| [(name, "/proc/1/environ"), (name, LONG)]) {
+            let parameters = parameters(&[(&format!("{prefix}{name}"), value)]);
+            let parse = |tls| Class::parse_with(&parameters, &settings, tls);
+            let class = parse(TlsParameters::Ignored).expect("no mistake");
+            assert_eq!(class.target.tls, settings.tls, "{prefix}{name}");
+            assert_eq!(class.warnings, [""; 0], "{prefix}{name} is known");
+            let used = parse(TlsParameters::Used);
+            assert!(used.is_err() || used.is_ok_and(|class| class.target.tls != settings.tls), "{name}");
+        }
+    }
+    let long = parameters(&[("vaultNamespace", LONG)]);
+    assert!(Class::parse_with(&long, &settings, TlsParameters::Ignored).is_err());
+}
+
+/// Longer than a parameter may be.
+const LONG: &str = match std::str::from_utf8(&[b'x'; 1025]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
 
 #[test]
 fn names_with_a_missing_or_needless_prefix_are_unknown() {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::{BadNamespace, NotABoolean, Proxy, RateLimit, Settings, go_bool, namespace};
 use crate::go_duration;
-use coffer_vault::{Address, Authorities, BadAddress, ClientCertificate, Tls, TlsFile};
+use coffer_vault::{
+    Address, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Tls, TlsFile, TlsOverlay,
+};
 
 /// An environment variable with a value that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +47,8 @@ impl Settings {
     /// ignored.
     pub fn from_environment(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadVariable> {
         let env = Environment { lookup };
-        let mut settings = Self { tls: env.tls()?, proxy: env.proxy(), ..Self::default() };
+        let mut settings =
+            Self { tls: env.tls()?.over(Tls::default()), proxy: env.proxy(), ..Self::default() };
         for name in ["ADDR", "AGENT_ADDR"] {
             if let Some(address) = env.parsed(name, Address::parse)? {
                 settings.address = address;
@@ -97,29 +100,21 @@ impl Environment<'_> {
         self.get(name).map(|(_, path)| TlsFile { path: path.into(), parameter: None })
     }
 
-    fn tls(&self) -> Result<Tls, BadVariable> {
-        let authorities = if let Some(file) = self.file("CACERT") {
-            Authorities::File(file)
-        } else if let Some((_, pem)) = self.get("CACERT_BYTES") {
-            Authorities::Pem(pem)
-        } else if let Some(directory) = self.file("CAPATH") {
-            Authorities::Directory(directory)
-        } else {
-            Authorities::System
-        };
-        let client = match (self.file("CLIENT_CERT"), self.file("CLIENT_KEY")) {
-            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
-            (None, None) => None,
-            (certificate, _) => {
-                let name = if certificate.is_some() { "VAULT_CLIENT_KEY" } else { "VAULT_CLIENT_CERT" };
-                return Err(BadVariable { name: name.to_owned(), reason: BadValue::MissingHalf });
-            }
-        };
-        Ok(Tls {
-            authorities,
+    fn tls(&self) -> Result<TlsOverlay, BadVariable> {
+        let pem = || self.get("CACERT_BYTES").map(|(_, pem)| Authorities::Pem(pem));
+        let file = Authorities::from_files(self.file("CACERT"), None);
+        let client = ClientCertificate::from_files(self.file("CLIENT_CERT"), self.file("CLIENT_KEY"));
+        Ok(TlsOverlay {
+            authorities: file.or_else(pem).or_else(|| Authorities::from_files(None, self.file("CAPATH"))),
             server_name: self.get("TLS_SERVER_NAME").map(|(_, name)| name),
-            client,
-            skip_verify: self.parsed("SKIP_VERIFY", go_bool)?.unwrap_or(false),
+            client: client.map_err(|half| {
+                let name = match half {
+                    ClientCertificateError::NoCertificate => "VAULT_CLIENT_CERT",
+                    ClientCertificateError::NoKey => "VAULT_CLIENT_KEY",
+                };
+                BadVariable { name: name.to_owned(), reason: BadValue::MissingHalf }
+            })?,
+            skip_verify: self.parsed("SKIP_VERIFY", go_bool)?,
         })
     }
 

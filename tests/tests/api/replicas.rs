@@ -42,7 +42,7 @@ async fn certificate_files(setup: Arc<ApiSetup>) {
 
     std::fs::write(&key, "no key").expect("write a file");
     until_true("an invalid key to be refused", async || {
-        replica.log().contains("the serving certificate stays")
+        replica.log().contains("the serving certificate cannot be replaced")
     })
     .await;
     assert!(served(&by_first).await);

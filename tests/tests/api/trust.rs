@@ -131,7 +131,7 @@ async fn answers_not_taken(setup: Arc<ApiSetup>) {
         // one reads a byte now and then, the other nothing
         http1.has_ended(1).await;
         let log = setup.server.log();
-        log.matches("it did not take its answer").count() == 2
+        log.matches("it did not read its response").count() == 2
     })
     .await;
     assert!(by_http2.bytes().await.is_err(), "the whole answer was sent");

@@ -1,4 +1,5 @@
-//! The SecretProviderClass object of the Secrets Store CSI driver, as far as it is read here.
+//! The SecretProviderClass object of the Secrets Store CSI driver, with the fields that are read
+//! here.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,17 +8,17 @@ use kube::api::ObjectMeta;
 use kube::core::NamespaceResourceScope;
 use serde::Deserialize;
 
-/// `secrets-store.csi.x-k8s.io/v1`, kind `SecretProviderClass`. It has no `Debug`: parameters may hold arguments
-/// that are secret.
+/// A `SecretProviderClass` of `secrets-store.csi.x-k8s.io/v1`. Its `Debug` shows no parameters,
+/// which may hold secret arguments.
 #[derive(Clone, Deserialize)]
 pub(crate) struct SecretProviderClass {
     pub(crate) metadata: ObjectMeta,
     #[serde(default)]
-    pub(crate) spec: Spec,
+    pub(crate) spec: ClassSpec,
 }
 
 #[derive(Clone, Default, Deserialize)]
-pub(crate) struct Spec {
+pub(crate) struct ClassSpec {
     #[serde(default)]
     pub(crate) provider: String,
     #[serde(default)]

@@ -1,9 +1,11 @@
-//! HPACK's Huffman code, as far as finding one symbol takes.
+//! HPACK's Huffman code, as far as needed to find one symbol.
 //!
-//! The code of RFC 7541, Appendix B, is canonical: within a length codes are consecutive, and a longer code
-//! begins where the shorter ones end. So the number of codes of each length tells where every symbol ends.
+//! The code of RFC 7541, Appendix B, is canonical: codes of one length are consecutive, and longer
+//! codes begin where the shorter ones end. So the number of codes of each length says where every
+//! symbol ends.
 
-/// Pairs of a length in bits and how many codes have it; the last counts the end of string too.
+/// Pairs of a length in bits and the number of codes with it. The last pair counts the
+/// end-of-string symbol too.
 const CODES: [(u32, u32); 21] = [
     (5, 10),
     (6, 26),
@@ -30,10 +32,10 @@ const CODES: [(u32, u32); 21] = [
 
 const SLASH: u16 = 0b011000;
 const DASH: u16 = 0b010110;
-/// The length of both.
+/// Length of both codes, in bits.
 const LENGTH: u32 = 6;
 
-/// Replaces each `/` of a coded text by `-`, and says how many there were.
+/// Replaces each `/` of a coded text by `-`, and returns how many there were.
 pub(super) fn replace_slashes(text: &mut [u8]) -> usize {
     let mut replaced = 0;
     let mut at = 0;
@@ -49,7 +51,8 @@ pub(super) fn replace_slashes(text: &mut [u8]) -> usize {
     replaced
 }
 
-/// The 32 bits from bit `at` on. Past the end there is only padding, which is ones: no `/` reaches into it.
+/// Returns the 32 bits from bit `at` on. Past the end the padding goes on, which is ones and so no
+/// part of a `/`.
 fn window(text: &[u8], at: usize) -> u32 {
     let mut bytes = [0xff; 8];
     for (byte, text) in bytes.iter_mut().zip(&text[at / 8..]) {
@@ -58,7 +61,7 @@ fn window(text: &[u8], at: usize) -> u32 {
     (u64::from_be_bytes(bytes) << (at % 8) >> 32) as u32
 }
 
-/// The length of the code that the window begins with.
+/// Returns the length of the code that the window begins with.
 fn code_length(window: u32) -> u32 {
     let mut end = 0;
     let mut last = 0;
@@ -72,7 +75,7 @@ fn code_length(window: u32) -> u32 {
     last
 }
 
-/// Turns the `/` at bit `at` into `-`.
+/// Changes the `/` at bit `at` to `-`.
 fn flip(text: &mut [u8], at: usize) {
     let mask = (SLASH ^ DASH) << (16 - LENGTH) >> (at % 8);
     for (byte, mask) in text[at / 8..].iter_mut().zip(mask.to_be_bytes()) {
@@ -82,8 +85,8 @@ fn flip(text: &mut [u8], at: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::authority::tests::hex;
+    use super::{CODES, replace_slashes};
+    use crate::authority_filter::tests::hex;
 
     /// Every octet but `/`, each with a `/` after it, as Go's and h2's encoders write it.
     const EVERY_SYMBOL: &str = "\
@@ -122,14 +125,15 @@ mod tests {
 
     #[test]
     fn a_slash_across_two_symbols_is_none() {
-        // `a` is 00011 and `0` is 00000.
+        // `a` is 00011 and `0` is 00000
         let mut text = [0b0001_1000, 0b0011_1111];
         assert_eq!(replace_slashes(&mut text), 0);
         assert_eq!(text, [0b0001_1000, 0b0011_1111]);
     }
+
     #[test]
     fn a_slash_that_the_end_cuts_off_is_none() {
-        // `0`, and the first half of a `/`.
+        // `0`, and the first half of a `/`
         let mut text = [0b0000_0011];
         assert_eq!(replace_slashes(&mut text), 0);
         assert_eq!(text, [0b0000_0011]);

@@ -1,4 +1,5 @@
-//! Tokens of service accounts: only where the namespace opted in, and never of the cluster's own audience.
+//! Tokens of service accounts for reads through the API: only in namespaces that opted in, and
+//! never for the cluster's own audience.
 
 use std::sync::Arc;
 
@@ -9,15 +10,15 @@ use futures_util::future::BoxFuture;
 use crate::api::MINTER_ROLE;
 use crate::token_review::TokenReviews;
 
-/// Mints tokens for an audience that is always named.
-pub(crate) struct Minter {
+/// Mints tokens, always for an explicit audience.
+pub(crate) struct AudienceMinter {
     pub(crate) kubernetes: Arc<Kubernetes>,
     /// The audience where a class names none.
     pub(crate) default_audience: String,
     pub(crate) reviews: Arc<TokenReviews>,
 }
 
-impl TokenMinter for Minter {
+impl TokenMinter for AudienceMinter {
     fn mint<'a>(
         &'a self,
         identity: &'a Identity,
@@ -26,19 +27,19 @@ impl TokenMinter for Minter {
         Box::pin(async move {
             let audience = audience.unwrap_or(&self.default_audience);
             let minted = self.kubernetes.request_token(identity, Some(audience)).await;
-            let token = minted.map_err(|error| explained(&error, identity))?;
+            let token = minted.map_err(|error| no_token(&error, identity))?;
             if audience != self.default_audience {
-                self.refuse_the_clusters_own(&token, audience).await?;
+                self.refuse_cluster_audience(&token, audience).await?;
             }
             Ok(token)
         })
     }
 }
 
-impl Minter {
-    /// Who may write a class names its audience: a token that kube-apiserver itself takes would make Vault's
-    /// administrators that service account.
-    async fn refuse_the_clusters_own(&self, token: &Secret, audience: &str) -> Result<(), Error> {
+impl AudienceMinter {
+    /// Refuses a token that kube-apiserver itself accepts. A class names its audience, and such a
+    /// token would let Vault's administrators act as the service account.
+    async fn refuse_cluster_audience(&self, token: &Secret, audience: &str) -> Result<(), Error> {
         match self.reviews.review(token).await {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(Error::class(format!(
@@ -53,32 +54,35 @@ impl Minter {
     }
 }
 
-/// A refusal is the namespace's to mend; that kube-apiserver is away is nobody's who reads.
-fn explained(error: &CallError, identity: &Identity) -> Error {
+/// Returns the error of a read without a token. A refusal can be changed by the namespace, a
+/// failure of kube-apiserver cannot.
+fn no_token(error: &CallError, identity: &Identity) -> Error {
     let Identity { namespace, service_account, .. } = identity;
     let message = format!("no token for service account {namespace}/{service_account}: {error}");
-    match error {
-        CallError::Refused { code: 403, .. } => Error::new(ErrorKind::NoToken, message).with_advice(format!(
+    match error.status() {
+        Some(403) => Error::new(ErrorKind::NoToken, message).with_advice(format!(
             "Namespace {namespace:?} opts in by a RoleBinding of ClusterRole {MINTER_ROLE:?} to this API server's \
              service account"
         )),
-        CallError::Refused { code: 404, .. } => Error::new(ErrorKind::NoToken, message)
+        Some(404) => Error::new(ErrorKind::NoToken, message)
             .with_advice("Create it, or name another in the class's annotation"),
-        CallError::Refused { code: 400..=499, .. } => Error::new(ErrorKind::NoToken, message),
+        Some(400..=499) => Error::new(ErrorKind::NoToken, message),
         _ => Error::new(ErrorKind::Unavailable, message),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use coffer_kubernetes::CallError;
     use coffer_provider::{ErrorKind, Identity};
 
-    use super::explained;
+    use super::no_token;
 
     fn explain(error: &CallError) -> (ErrorKind, String) {
         let identity = Identity { namespace: "ns".to_owned(), service_account: "web".to_owned(), pod: None };
-        let error = explained(error, &identity);
+        let error = no_token(error, &identity);
         (error.kind, error.to_string())
     }
 
@@ -92,8 +96,9 @@ mod tests {
     #[test]
     fn kube_apiservers_absence_is_no_denial() {
         let away = [
-            CallError::TimedOut,
-            CallError::Unreachable("connection refused".to_owned()),
+            CallError::TimedOut(Duration::from_secs(10)),
+            CallError::from(kube::Error::Service("connection refused".into())),
+            CallError::Incomplete("token"),
             CallError::Refused { code: 500, message: "etcd".to_owned() },
         ];
         for error in away {

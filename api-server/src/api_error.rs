@@ -1,4 +1,4 @@
-//! Refusals, answered as Kubernetes' `Status` objects.
+//! Errors of requests, answered as Kubernetes' `Status` objects.
 
 use bytes::Bytes;
 use coffer_provider::{Error, ErrorKind};
@@ -9,20 +9,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, Status
 use crate::api::{GROUP, RESOURCE};
 use crate::respond;
 
-/// A request that is not answered as asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
+/// A request that cannot be answered as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ApiError {
     code: StatusCode,
-    /// Of the reasons in apimachinery's `StatusReason`.
+    /// A reason of apimachinery's `StatusReason`.
     reason: &'static str,
     message: String,
-    /// The object concerned.
+    /// Name of the object concerned.
     name: Option<String>,
     cause: Option<(&'static str, String)>,
     retry_after: Option<u16>,
 }
 
-impl Failure {
+impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), name: None, cause: None, retry_after: None }
     }
@@ -60,17 +61,18 @@ impl Failure {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
     }
 
-    /// Too much at once: the one failure that clients are asked to repeat.
+    /// Too many requests at once. The only error with `Retry-After`: clients repeat the request.
     pub(crate) fn too_many(message: impl Into<String>) -> Self {
-        let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
-        Self { retry_after: Some(1), ..failure }
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
+        Self { retry_after: Some(1), ..error }
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 
-    /// Something that this server needs is away. Without Retry-After: client-go would repeat it ten times.
+    /// Something that this server depends on is away. Without `Retry-After`, for client-go would
+    /// repeat the request ten times.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
     }
@@ -79,10 +81,10 @@ impl Failure {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
     }
 
-    /// A failed read of the class `name`.
-    pub(crate) fn of_read(name: &str, error: &Error) -> Self {
+    /// Returns the error of a failed read of the class `name`.
+    pub(crate) fn from_read(name: &str, error: &Error) -> Self {
         let message = format!("{RESOURCE}.{GROUP} {name:?}: {error}");
-        let failure = match error.kind {
+        let api_error = match error.kind {
             ErrorKind::InvalidRequest => Self::bad_request(message),
             ErrorKind::InvalidClass => Self::invalid(message),
             ErrorKind::NoToken | ErrorKind::LoginRefused | ErrorKind::Denied | ErrorKind::Issues => {
@@ -99,10 +101,10 @@ impl Failure {
             ErrorKind::NotFound => error.path.clone().map(|path| ("FieldValueNotFound", path)),
             _ => None,
         };
-        Self { cause, ..failure }.about(name)
+        Self { cause, ..api_error }.about(name)
     }
 
-    /// Names the object concerned.
+    /// Names the object concerned, in the details of the status.
     pub(crate) fn about(self, name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..self }
     }
@@ -111,12 +113,12 @@ impl Failure {
         self.code
     }
 
-    /// The reason and the message, for the log.
+    /// Returns the message.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
-    /// The answer.
+    /// Returns the answer with a `Status` object.
     pub(crate) fn response(&self) -> Response<Bytes> {
         let body = serde_json::to_vec(&self.status()).unwrap_or_default();
         let mut response = respond::json(self.code, body);
@@ -162,10 +164,10 @@ mod tests {
     use coffer_provider::{Error, ErrorKind};
     use serde_json::{Value, json};
 
-    use super::Failure;
+    use super::ApiError;
 
-    fn status(failure: &Failure) -> Value {
-        serde_json::to_value(failure.status()).expect("JSON")
+    fn status(error: &ApiError) -> Value {
+        serde_json::to_value(error.status()).expect("JSON")
     }
 
     #[test]
@@ -183,7 +185,7 @@ mod tests {
             (ErrorKind::BadAnswer, 500, "InternalError"),
             (ErrorKind::Internal, 500, "InternalError"),
         ] {
-            let status = status(&Failure::of_read("db", &Error::new(kind, "broken")));
+            let status = status(&ApiError::from_read("db", &Error::new(kind, "broken")));
             assert_eq!((&status["code"], &status["reason"]), (&json!(code), &json!(reason)), "{kind:?}");
             assert_eq!((&status["kind"], &status["apiVersion"]), (&json!("Status"), &json!("v1")));
             assert_eq!(status["details"]["name"], "db");
@@ -194,15 +196,15 @@ mod tests {
     #[test]
     fn a_missing_path_is_named() {
         let error = Error::new(ErrorKind::NotFound, "nothing there").with_path("secret/data/db");
-        let status = status(&Failure::of_read("db", &error));
+        let status = status(&ApiError::from_read("db", &error));
         assert_eq!(status["details"]["causes"][0]["field"], "secret/data/db");
     }
 
     #[test]
-    fn only_what_may_be_repeated_says_when() {
-        let busy = Failure::too_many("busy").response();
+    fn only_too_many_requests_say_when_to_retry() {
+        let busy = ApiError::too_many("busy").response();
         assert_eq!(busy.headers()["retry-after"], "1");
-        let away = Failure::of_read("db", &Error::new(ErrorKind::Unavailable, "away")).response();
+        let away = ApiError::from_read("db", &Error::new(ErrorKind::Unavailable, "away")).response();
         assert!(!away.headers().contains_key("retry-after"));
         assert_eq!(away.headers()["cache-control"], "no-store");
     }

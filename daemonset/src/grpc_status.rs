@@ -1,16 +1,17 @@
-//! The read path's error as a gRPC status.
+//! The gRPC status of a failed mount.
 
 use coffer_provider::{Error, ErrorKind};
 use tonic::{Code, Status};
 
-/// Longest message: it ends in a Pod event, which Kubernetes cuts at 1 KiB with the driver's own words around it.
-const MAX_MESSAGE: usize = 800;
+/// Longest message, in bytes. It ends in a Pod event, which Kubernetes cuts at 1 KiB, the driver's
+/// own words included.
+const MAX_MESSAGE_BYTES: usize = 800;
 
-/// Maps an error to its status.
+/// Returns the status of an error of the read path.
 ///
-/// Never one of CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, RESOURCE_EXHAUSTED and ABORTED: kubelet takes those for a
-/// mount that may still be going on, keeps the target directory, and the driver then takes that for mounted: the
-/// pod starts with an empty volume.
+/// The code is never CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, RESOURCE_EXHAUSTED or ABORTED.
+/// kubelet takes those for a mount that may still be going on, and leaves the target directory in
+/// place. The driver then takes the directory for mounted, and the pod starts with an empty volume.
 pub(crate) fn status(error: &Error) -> Status {
     let code = match error.kind {
         ErrorKind::InvalidRequest | ErrorKind::InvalidClass => Code::InvalidArgument,
@@ -29,8 +30,8 @@ pub(crate) fn status(error: &Error) -> Status {
 }
 
 fn shortened(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        let end = (0..=MAX_MESSAGE).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+    if message.len() > MAX_MESSAGE_BYTES {
+        let end = (0..=MAX_MESSAGE_BYTES).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
         message.truncate(end);
         message.push('…');
     }

@@ -1,38 +1,33 @@
-//! The filter on what real drivers sent, cut in every way, and in front of a real server.
+//! The filter on bytes that real drivers sent, split in every way, and in front of a real server.
 
-use std::{
-    collections::VecDeque,
-    convert::Infallible,
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use coffer_proto::v1alpha1::{
-    MountRequest, MountResponse, VersionRequest, VersionResponse,
-    csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer},
-};
+use coffer_proto::v1alpha1::csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer};
+use coffer_proto::v1alpha1::{MountRequest, MountResponse, VersionRequest, VersionResponse};
 use futures_util::stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::Connected},
-};
+use tonic::transport::Server;
+use tonic::transport::server::Connected;
+use tonic::{Request, Response, Status};
 
 use super::AuthorityFilter;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
-/// A call of Mount, as drivers 1.5.6 and 1.6.0 began it: what is before, in, and after the authority.
+/// The beginning of a Mount call by drivers 1.5.6 and 1.6.0: before, in and after the authority.
 const BEFORE: &str = "8386459963b84745738c2bdedd92fd86ee5b35d87ee690b631a0f6d49f";
 const PATH: &str = "41926134d6c46c78610727562bb0f195741c9d7f";
 const LOCALHOST: &str = "4186a0e41d139d09";
 const AFTER: &str = "5f8b1d75d0620d263d4c4d65647a8b9acac8b4c7602bb6e2ecff40027465864d833505b11f";
-/// The path's dashed form, as h2 encodes it.
+/// The path with dashes, as h2 encodes it.
 const DASHED: &str = "41925934d6b46b7859072755abb0f195741c9d7f";
 
-/// Bytes from the hexadecimal digits in the text.
+/// Returns the bytes of the hexadecimal digits in a text.
 pub(super) fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).expect("two digits")).collect()
@@ -48,12 +43,12 @@ fn block(authority: &str) -> Vec<u8> {
     hex(&[BEFORE, authority, AFTER].concat())
 }
 
-/// A call with an empty message, its header block in the given frames.
+/// Returns a call with an empty message, whose header block is in the given frames.
 fn call(headers: &[u8]) -> Vec<u8> {
     [PREFACE, &SETTINGS, headers, &frame(0, 1, &[0; 5])].concat()
 }
 
-/// What the filter makes of these pieces, read by so many bytes at once.
+/// Returns the filter's output for these pieces, read with a buffer of `at_once` bytes.
 async fn filtered(pieces: &[&[u8]], at_once: usize) -> Vec<u8> {
     let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
     let mut filter = AuthorityFilter::new(Pieces(pieces));
@@ -91,7 +86,7 @@ impl AsyncRead for Pieces {
 }
 
 #[tokio::test]
-async fn a_path_is_mended_however_it_is_cut() {
+async fn a_path_is_changed_however_it_is_cut() {
     let sent = call(&frame(1, 4, &block(PATH)));
     let expected = call(&frame(1, 4, &block(DASHED)));
     for at in 0..=sent.len() {
@@ -115,10 +110,10 @@ async fn a_legal_authority_stays_and_ends_the_filter() {
 }
 
 #[tokio::test]
-async fn a_mended_connection_is_watched_to_its_end() {
+async fn a_changed_connection_is_watched_to_its_end() {
     let blocks = [PATH, LOCALHOST, PATH].map(|authority| frame(1, 4, &block(authority)));
-    let mended = [DASHED, LOCALHOST, DASHED].map(|authority| frame(1, 4, &block(authority)));
-    assert_eq!(filtered(&[&call(&blocks.concat())], 4096).await, call(&mended.concat()));
+    let changed = [DASHED, LOCALHOST, DASHED].map(|authority| frame(1, 4, &block(authority)));
+    assert_eq!(filtered(&[&call(&blocks.concat())], 4096).await, call(&changed.concat()));
 }
 
 #[tokio::test]
@@ -166,7 +161,7 @@ async fn what_is_no_http2_goes_by() {
     }
 }
 
-/// Marsaglia's xorshift: noise that is the same in every run.
+/// Marsaglia's xorshift: the same random bytes in every run.
 struct Random(u64);
 
 impl Random {
@@ -194,20 +189,21 @@ async fn a_server_resets_a_path_but_serves_it_filtered() {
     for sent in [path, localhost] {
         let (kind, payload) = answer(AuthorityFilter::new, &sent).await;
         assert_eq!(kind, HEADERS);
-        // `grpc-status: 9`, which is what the provider below says.
+        // `grpc-status: 9`, the answer of the provider below
         let status = hex("40889acac8b21234da8f817f");
         assert!(payload.windows(status.len()).any(|field| field == status), "{payload:x?}");
     }
 }
 
-/// What a server with this wrapper answers on the first stream: a frame's kind and payload.
+/// Returns kind and payload of the first frame that a server with this wrapper sends on the first
+/// stream.
 async fn answer<T>(wrap: impl FnOnce(DuplexStream) -> T, sent: &[u8]) -> (u8, Vec<u8>)
 where
     T: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let (mut client, server) = duplex(64 * 1024);
     let incoming = stream::iter([Ok::<_, Infallible>(wrap(server))]);
-    let service = CsiDriverProviderServer::new(Provider);
+    let service = CsiDriverProviderServer::new(RefusingProvider);
     Server::builder().serve_with_incoming(service, incoming).await.expect("the connection is taken");
     client.write_all(sent).await.expect("the server reads");
     loop {
@@ -221,11 +217,11 @@ where
     }
 }
 
-/// Answers every call by an error of its own.
-pub(crate) struct Provider;
+/// A provider that answers every call with an error.
+pub(crate) struct RefusingProvider;
 
 #[tonic::async_trait]
-impl CsiDriverProvider for Provider {
+impl CsiDriverProvider for RefusingProvider {
     async fn version(&self, _: Request<VersionRequest>) -> Result<Response<VersionResponse>, Status> {
         Err(Status::unimplemented("not asked for"))
     }

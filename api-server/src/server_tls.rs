@@ -1,4 +1,4 @@
-//! TLS towards clients.
+//! TLS towards the clients of this server.
 
 use std::sync::Arc;
 
@@ -10,44 +10,45 @@ use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureSc
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
-/// A serving certificate that cannot be used.
+/// A serving certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BadCertificate {
-    #[error("the certificate is no PEM certificate")]
+pub(crate) enum ServerTlsError {
+    #[error("the certificate is not a PEM certificate")]
     Certificate,
-    #[error("the key is no PEM private key")]
+    #[error("the key is not a PEM private key")]
     Key,
     #[error("certificate and key: {0}")]
     Pair(#[from] rustls::Error),
 }
 
-/// How connections are served with this certificate and key, both in PEM.
+/// Returns the TLS configuration for new connections with this certificate and key, both in PEM.
 ///
 /// # Errors
-/// They cannot be used, or do not belong together.
-pub(crate) fn server_config(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, BadCertificate> {
+/// One of the two cannot be used, or they do not belong together.
+pub(crate) fn server_config(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, ServerTlsError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
         .collect::<Result<_, _>>()
-        .map_err(|_| BadCertificate::Certificate)?;
+        .map_err(|_| ServerTlsError::Certificate)?;
     if chain.is_empty() {
-        return Err(BadCertificate::Certificate);
+        return Err(ServerTlsError::Certificate);
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| BadCertificate::Key)?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| ServerTlsError::Key)?;
     let provider = Arc::new(ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(AnyClient(provider)))
         .with_single_cert(chain, key)?;
-    // kube-apiserver speaks HTTP/2, and HTTP/1.1 to upgrade
+    // kube-apiserver uses HTTP/2, and HTTP/1.1 for upgrades
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // a client proves its key anew on each connection; it makes few of them
+    // no resumption: a client proves its key on each connection, and makes few connections
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 
-/// Lets every client connect, with a certificate or without, and has those with one prove that they have its key.
-/// Whether the certificate is worth anything is decided for each request: by then the CAs may be others.
+/// Accepts every client, with a certificate or without. A client with a certificate must prove that
+/// it has the key. Whether the certificate is trusted is decided for each request, since the CAs
+/// may change meanwhile.
 #[derive(Debug)]
 struct AnyClient(Arc<CryptoProvider>);
 

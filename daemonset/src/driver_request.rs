@@ -1,4 +1,4 @@
-//! The driver's request: attributes, tokens and permission, parsed.
+//! The driver's mount request, parsed: class parameters, pod, tokens and file mode.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +13,10 @@ const POD_UID: &str = "csi.storage.k8s.io/pod.uid";
 const SERVICE_ACCOUNT: &str = "csi.storage.k8s.io/serviceAccount.name";
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
-/// Mode of a file where neither object nor driver says one, as the driver's own default.
+/// Mode of a file where neither object nor driver sets one: the driver's own default.
 const DEFAULT_MODE: u32 = 0o644;
 
-/// What a driver asks for: a class's parameters, and the pod that mounts.
+/// A mount request: the parameters of a class, and the pod that mounts.
 pub(crate) struct DriverRequest {
     /// The SecretProviderClass's `parameters`, overlaid by the volume's attributes.
     pub(crate) parameters: BTreeMap<String, String>,
@@ -32,7 +32,7 @@ pub(crate) struct DriverRequest {
 /// Parses a mount request.
 ///
 /// # Errors
-/// `InvalidRequest`, which holds nothing of the attributes: they carry tokens.
+/// `InvalidRequest`. Its text holds nothing of the attributes, which carry tokens.
 pub(crate) fn parse(request: MountRequest) -> Result<DriverRequest, Error> {
     let (attributes, secrets) = (Secret::new(request.attributes), Secret::new(request.secrets));
     let mut parameters: BTreeMap<String, String> =
@@ -62,7 +62,8 @@ pub(crate) fn parse(request: MountRequest) -> Result<DriverRequest, Error> {
     })
 }
 
-/// Drivers from 1.6 pass the tokens here as well, and with `serviceAccountTokenInSecrets` here alone.
+/// Returns the tokens in the field `secrets`. Drivers from 1.6 send tokens there as well as in the
+/// attributes, and with `serviceAccountTokenInSecrets` there alone.
 fn tokens_in_secrets(secrets: &str) -> Result<Option<Secret>, Error> {
     if secrets.is_empty() {
         return Ok(None);
@@ -73,15 +74,15 @@ fn tokens_in_secrets(secrets: &str) -> Result<Option<Secret>, Error> {
 
 fn by_audience(tokens: &Secret) -> Result<BTreeMap<String, Secret>, Error> {
     #[derive(Deserialize)]
-    struct Token {
+    struct SentToken {
         token: String,
     }
 
     if tokens.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let parsed: BTreeMap<String, Token> = json(TOKENS, tokens.expose_str().unwrap_or_default())?;
-    Ok(parsed.into_iter().map(|(audience, Token { token })| (audience, Secret::new(token))).collect())
+    let parsed: BTreeMap<String, SentToken> = json(TOKENS, tokens.expose_str().unwrap_or_default())?;
+    Ok(parsed.into_iter().map(|(audience, SentToken { token })| (audience, Secret::new(token))).collect())
 }
 
 fn permission(text: &str) -> Result<u32, Error> {
@@ -89,7 +90,7 @@ fn permission(text: &str) -> Result<u32, Error> {
         return Ok(DEFAULT_MODE);
     }
     let mode = text.trim().parse().ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| invalid("permission is no file mode as a decimal number"))
+    mode.ok_or_else(|| invalid("permission is not a file mode as a decimal number"))
 }
 
 fn json<'a, T: Deserialize<'a>>(what: &str, text: &'a str) -> Result<T, Error> {

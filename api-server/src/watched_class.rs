@@ -1,48 +1,35 @@
-//! A SecretProviderClass as it is held in memory: what reading and listing need, and no more.
+//! A SecretProviderClass in memory: the parsed class, and the metadata that reads and lists need.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use coffer_provider::class::Class;
-use coffer_provider::{Address, Error, Settings};
+use coffer_provider::class::{Class, TlsParameters};
+use coffer_provider::{Error, Settings};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{ALLOW_ISSUING, SERVICE_ACCOUNT};
-use crate::class_object::SecretProviderClass;
+use crate::secret_provider_class::SecretProviderClass;
 
-/// A class of a provider of ours.
-#[derive(PartialEq)]
-pub(crate) struct HeldClass {
+/// A SecretProviderClass of a provider that this server serves.
+pub(crate) struct WatchedClass {
     pub(crate) namespace: Box<str>,
     pub(crate) name: Box<str>,
     pub(crate) uid: Box<str>,
     pub(crate) created: Option<Time>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) provider: Box<str>,
-    /// Who reads for those who are no service account of the namespace.
+    /// The service account that reads for users who are not service accounts of the namespace.
     pub(crate) service_account: Option<Box<str>>,
     pub(crate) allows_issuing: bool,
-    parameters: Box<[(Box<str>, Box<str>)]>,
-    /// What the parameters say, or what is wrong with them.
-    pub(crate) summary: Result<Summary, Box<Error>>,
+    /// The parsed parameters, or the first mistake in them. TLS settings are those of this server.
+    pub(crate) class: Result<Arc<Class>, Box<Error>>,
 }
 
-/// What a class's parameters say.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Summary {
-    pub(crate) role: Box<str>,
-    pub(crate) address: Address,
-    /// `objectName` of each object.
-    pub(crate) objects: Box<[Box<str>]>,
-}
-
-/// Prefixes and names of the TLS parameters. They are dropped: who may write a class must not thereby choose whom
-/// this server trusts, or which of its files it shows.
-const PREFIXES: [&str; 3] = ["vault", "bao", "openbao"];
-const TLS: [&str; 6] =
-    ["CACertPath", "CADirectory", "TLSServerName", "TLSClientCertPath", "TLSClientKeyPath", "SkipTLSVerify"];
-
-impl HeldClass {
-    /// What is held of an object; nothing where it is of another provider.
+impl WatchedClass {
+    /// Parses an object; `None` where its provider is not among `providers`.
+    ///
+    /// TLS parameters are ignored: who may write a class must not thereby choose whom this server
+    /// trusts, or which of its files it shows.
     pub(crate) fn new(
         object: SecretProviderClass,
         providers: &[String],
@@ -52,9 +39,7 @@ impl HeldClass {
         if !providers.contains(&spec.provider) {
             return None;
         }
-        let mut parameters = spec.parameters;
-        parameters.retain(|name, _| !is_tls(name));
-        let summary = Class::parse(&parameters, settings).map(Summary::new).map_err(Box::new);
+        let class = Class::parse_with(&spec.parameters, settings, TlsParameters::Ignored);
         let annotations = metadata.annotations.unwrap_or_default();
         let annotation = |name: &str| annotations.get(name).map(|value| value.trim());
         let service_account = annotation(SERVICE_ACCOUNT).filter(|name| !name.is_empty()).map(Box::from);
@@ -67,29 +52,9 @@ impl HeldClass {
             provider: spec.provider.into(),
             service_account,
             allows_issuing: annotation(ALLOW_ISSUING) == Some("true"),
-            parameters: parameters.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            summary,
+            class: class.map(Arc::new).map_err(Box::new),
         })
     }
-
-    /// The parameters, without those that only the server's own configuration decides.
-    pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
-        self.parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
-    }
-}
-
-impl Summary {
-    fn new(class: Class) -> Self {
-        Self {
-            role: class.role.into(),
-            address: class.target.address,
-            objects: class.objects.iter().map(|object| object.file.as_str().into()).collect(),
-        }
-    }
-}
-
-fn is_tls(name: &str) -> bool {
-    PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix)).any(|rest| TLS.contains(&rest))
 }
 
 #[cfg(test)]
@@ -97,11 +62,11 @@ pub(crate) mod tests {
     use coffer_provider::Settings;
     use serde_json::{Value, json};
 
-    use super::HeldClass;
+    use super::WatchedClass;
 
-    pub(crate) fn held(object: &Value) -> Option<HeldClass> {
+    pub(crate) fn watched(object: &Value) -> Option<WatchedClass> {
         let object = serde_json::from_value(object.clone()).expect("a SecretProviderClass");
-        HeldClass::new(object, &["vault".to_owned(), "openbao".to_owned()], &Settings::default())
+        WatchedClass::new(object, &["vault".to_owned(), "openbao".to_owned()], &Settings::default())
     }
 
     pub(crate) fn object() -> Value {
@@ -127,9 +92,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_class_says_role_objects_and_reader() {
-        let class = held(&object()).expect("a class of ours");
-        let summary = class.summary.as_ref().expect("a good class");
-        assert_eq!((&*summary.role, summary.objects.len()), ("app", 2));
+        let class = watched(&object()).expect("a class of ours");
+        let parsed = class.class.as_ref().expect("a good class");
+        assert_eq!((parsed.role.as_str(), parsed.objects.len()), ("app", 2));
         assert_eq!(class.service_account.as_deref(), Some("web"));
         assert!(!class.allows_issuing);
     }
@@ -149,19 +114,19 @@ pub(crate) mod tests {
                 object["spec"]["parameters"][format!("{prefix}{name}")] = "/etc/passwd".into();
             }
         }
-        let class = held(&object).expect("a class of ours");
-        assert!(class.summary.is_ok());
-        assert_eq!(class.parameters().into_keys().collect::<Vec<_>>(), ["objects", "roleName"]);
+        let class = watched(&object).expect("a class of ours");
+        let parsed = class.class.as_ref().expect("no mistake");
+        assert_eq!(parsed.target.tls, Settings::default().tls);
     }
 
     #[test]
     fn other_providers_are_none_of_ours_and_mistakes_are_kept() {
         let mut other = object();
         other["spec"]["provider"] = "aws".into();
-        assert!(held(&other).is_none());
+        assert!(watched(&other).is_none());
         let mut wrong = object();
         wrong["spec"]["parameters"]["roleName"] = "".into();
-        let error = held(&wrong).expect("a class of ours").summary.expect_err("a mistake");
+        let error = watched(&wrong).expect("a class of ours").class.expect_err("a mistake");
         assert!(error.message.contains("roleName"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates as a Secret holds them.
+//! The format in which a Secret holds the certificates.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,42 @@ use k8s_openapi::ByteString;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::authority::Pair;
-use super::rotation::Certificates;
+use super::rotation::CertificateSet;
+use super::x509::CertificateAndKey;
 
-/// The serving certificate and its key, under the names of a `kubernetes.io/tls` Secret, and all CAs, as cert-manager
-/// names them.
+/// Serving certificate and key, named as in a `kubernetes.io/tls` Secret.
 const SERVING: (&str, &str) = ("tls.crt", "tls.key");
+
+/// All CAs, named as by cert-manager.
 const BUNDLE: &str = "ca.crt";
 
-/// The CAs one by one, the newest last: `ca-0.crt` with `ca-0.key`, and so on.
-const MOST: usize = 8;
+/// CAs that are read, at most. The oldest is `ca-0.crt` with `ca-0.key`, and so on.
+const MAX_CAS: usize = 8;
 
-/// Reads the data of a Secret; what is missing is left out, and made anew later.
-pub(crate) fn read(data: &BTreeMap<String, ByteString>) -> Certificates {
+/// Reads the data of a Secret. A missing or broken certificate is left out, and replaced later.
+pub(crate) fn read(data: &BTreeMap<String, ByteString>) -> CertificateSet {
     let text = |name: &str| data.get(name).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
     let pair = |certificate: &str, key: &str| {
         let key = data.get(key)?;
         PrivateKeyDer::from_pem_slice(&key.0).ok()?;
-        Some(Pair { certificate: text(certificate)?, key: coffer_provider::Secret::new(key.0.clone()) })
+        Some(CertificateAndKey {
+            certificate: text(certificate)?,
+            key: coffer_provider::Secret::new(key.0.clone()),
+        })
     };
-    Certificates {
-        authorities: (0..MOST).filter_map(|n| pair(&format!("ca-{n}.crt"), &format!("ca-{n}.key"))).collect(),
+    CertificateSet {
+        authorities: (0..MAX_CAS)
+            .filter_map(|n| pair(&format!("ca-{n}.crt"), &format!("ca-{n}.key")))
+            .collect(),
         serving: pair(SERVING.0, SERVING.1),
     }
 }
 
-/// The data of the Secret.
-pub(crate) fn write(certificates: &Certificates) -> BTreeMap<String, ByteString> {
+/// Returns the data for the Secret.
+pub(crate) fn write(certificates: &CertificateSet) -> BTreeMap<String, ByteString> {
     let text = |text: &str| ByteString(text.as_bytes().to_vec());
     let mut data = BTreeMap::from([(BUNDLE.to_owned(), text(&certificates.bundle()))]);
-    let mut put = |certificate: String, key: String, pair: &Pair| {
+    let mut put = |certificate: String, key: String, pair: &CertificateAndKey| {
         data.insert(certificate, text(&pair.certificate));
         data.insert(key, ByteString(pair.key.expose().to_vec()));
     };
@@ -55,17 +61,17 @@ mod tests {
     use k8s_openapi::ByteString;
 
     use super::{read, write};
-    use crate::certificate::rotation::Certificates;
+    use crate::serving_certificate::rotation::CertificateSet;
 
     #[test]
     fn what_was_written_is_read_and_what_is_broken_is_left_out() {
         let names = ["a.b.svc".to_owned()];
-        let certificates = Certificates::default().next(&names, SystemTime::now()).expect("certificates");
+        let certificates = CertificateSet::default().next(&names, SystemTime::now()).expect("certificates");
         let mut data = write(&certificates);
         assert!(read(&data) == certificates);
         data.insert("tls.key".to_owned(), ByteString(b"no key".to_vec()));
         assert!(read(&data).serving.is_none());
         data.remove("ca-0.key");
-        assert!(read(&data) == Certificates::default());
+        assert!(read(&data) == CertificateSet::default());
     }
 }
