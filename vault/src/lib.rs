@@ -17,6 +17,7 @@ mod failure;
 pub mod json;
 mod proxy;
 mod rate;
+mod refusal;
 mod request;
 mod secret;
 mod settings;
