@@ -237,7 +237,7 @@ impl<'a> Fetch<'a> {
         token
     }
 
-    /// Stores a token that a login brought before it is used.
+    /// Stores the session with the token of a new login, before the token is used.
     fn save_changes(&self) {
         if let Some(leases) = self.leases.filter(|_| self.session.changes.are_pending()) {
             leases.save(self.session);

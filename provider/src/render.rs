@@ -130,8 +130,8 @@ fn unreadable(error: BadJson) -> Error {
     Error::new(ErrorKind::BadAnswer, format!("Vault's answer is {error}"))
 }
 
-/// The JSON before and after the `data` of a whole response, such as the request ID. Every answer
-/// has another one.
+/// The JSON before and after the `data` of a whole response, which changes with every answer: the
+/// request ID, for example.
 #[derive(Clone)]
 struct Frame {
     before: Secret,

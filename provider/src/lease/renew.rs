@@ -13,8 +13,8 @@ use crate::lifetime::{Attempt, Lifetime};
 use crate::session::{Session, Token};
 use crate::vault_error::error_of;
 
-/// Makes the renewals of one session. First tries and retries have turns of their own, so that a
-/// renewal that failed before delays no first try.
+/// Runs the renewals of one session. First tries and retries run in parallel, so that a retry that
+/// hangs never delays a first try.
 pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, due: Vec<DueRenewal>) {
     let Ok(target) = background.targets.handle(&session.key.target) else {
         let now = background.clock.now();
@@ -25,7 +25,8 @@ pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, du
     join(renew_all(&background, &target, first), renew_all(&background, &target, retries)).await;
 }
 
-/// Makes renewals of one attempt: tokens first, since leases die with them.
+/// Runs renewals that are all first tries or all retries. Tokens are renewed first, since leases
+/// end with their token.
 async fn renew_all(background: &Background, target: &TargetHandle, due: Vec<DueRenewal>) {
     let (tokens, leases): (Vec<_>, Vec<_>) =
         due.into_iter().partition(|renewal| matches!(renewal.what, Renewable::Token(_)));

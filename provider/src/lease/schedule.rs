@@ -17,7 +17,7 @@ pub(super) struct Schedule {
     pub(super) next: Option<Instant>,
 }
 
-/// A claimed renewal. Dropped before it is finished, the renewal is due again.
+/// A claimed renewal. If the value is dropped before [`Self::finish`], the renewal is due again.
 pub(super) struct DueRenewal {
     pub(super) session: Arc<Session>,
     pub(super) attempt: Attempt,
@@ -80,12 +80,13 @@ impl Schedule {
 }
 
 impl DueRenewal {
-    /// Changes the lifetime of the token or lease.
+    /// Ends the claim, and changes the lifetime by the result of the renewal.
     pub(super) fn finish(mut self, outcome: impl FnOnce(&mut Lifetime)) {
         self.change_lifetime(outcome);
         self.is_finished = true;
     }
 
+    /// Changes the lifetime of the token or lease.
     fn change_lifetime(&self, change: impl FnOnce(&mut Lifetime)) {
         match &self.what {
             Renewable::Token(token) => token.change_lifetime(change),

@@ -103,7 +103,7 @@ impl Issued {
         }
     }
 
-    /// Returns whether a lease that lives belongs to the token.
+    /// Returns whether a valid lease belongs to the token.
     pub(super) fn has_lease_of(&self, token: &Arc<Token>, now: Instant) -> bool {
         self.lock().iter().any(|held| held.term.belongs_to(token) && !held.term.is_over(now))
     }
@@ -130,7 +130,7 @@ impl Issued {
         }
     }
 
-    /// Drops the answer to a request: the request issues nothing any more.
+    /// Drops the answer to a request, which issues nothing any more.
     pub(crate) fn remove(&self, request: RequestId) {
         if self.lock().remove(request) {
             self.changes.note();

@@ -50,7 +50,7 @@ impl Reads {
         answer
     }
 
-    /// Drops the answer to a request: the request issues something now.
+    /// Drops the answer to a request, which issues something now.
     pub(crate) fn remove(&self, request: RequestId) {
         self.lock().remove(request);
     }

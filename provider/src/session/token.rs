@@ -67,6 +67,7 @@ impl Token {
         &self.secret
     }
 
+    /// Returns the lifetime; none if the token never ends.
     pub(crate) fn lifetime(&self) -> Option<Lifetime> {
         *self.lifetime.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,6 +84,7 @@ impl Token {
         self.owns_leases.store(true, Ordering::Relaxed);
     }
 
+    /// Returns whether Vault issued something to the token.
     pub(crate) fn owns_leases(&self) -> bool {
         self.owns_leases.load(Ordering::Relaxed)
     }
@@ -93,6 +95,7 @@ impl Token {
         self.gone.store(true, Ordering::Relaxed);
     }
 
+    /// Returns whether Vault does not know the token any more.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }

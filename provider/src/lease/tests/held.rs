@@ -154,7 +154,7 @@ async fn a_renewal_in_progress_is_not_made_twice_and_delays_no_other_renewal() {
 }
 
 #[tokio::test]
-async fn a_retry_that_waits_for_its_turn_holds_up_no_first_try() {
+async fn a_retry_that_waits_delays_no_first_try() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     bed.fetch(&session).answered(&creds("r"), lease(60)).await;
@@ -167,9 +167,9 @@ async fn a_retry_that_waits_for_its_turn_holds_up_no_first_try() {
     attempts.sort_by_key(|attempt| *attempt == Attempt::Retry);
     assert_eq!(attempts, [Attempt::First, Attempt::Retry]);
     let limits = Arc::clone(&bed.handle.limits);
-    let _all = limits.retries.acquire_many(8).await.expect("every turn of the retries");
+    let _all = limits.retries.acquire_many(8).await.expect("every permit of the retries");
     tokio::select! {
-        () = renew(background(&bed), Arc::clone(&session), due) => panic!("the token has no turn"),
+        () = renew(background(&bed), Arc::clone(&session), due) => panic!("the retry has no permit"),
         () = async { while bed.fake.renewals() == 0 { sleep(Duration::from_millis(5)).await; } } => {}
     }
 }

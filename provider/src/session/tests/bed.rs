@@ -207,6 +207,7 @@ impl Bed {
         self.clock.now()
     }
 
+    /// Returns the key of a session without a pod.
     pub(crate) fn key(&self, service_account: &str) -> SessionKey {
         SessionKey {
             target: self.target.clone(),
@@ -222,6 +223,7 @@ impl Bed {
         }
     }
 
+    /// Returns the session of a key, and removes the records of evicted sessions.
     pub(crate) fn session(&self, key: SessionKey) -> UsedSession {
         let found = self.sessions.session(key, self.leases.active().is_some());
         if let Some(store) = self.leases.store() {
@@ -289,20 +291,24 @@ impl StateStore for MemoryStore {
     }
 }
 
+/// Returns the key of the session of a pod.
 pub(crate) fn of_pod(bed: &Bed) -> SessionKey {
     of_pod_as(bed, "a")
 }
 
+/// Returns the key of the session of a pod with this service account.
 pub(crate) fn of_pod_as(bed: &Bed, service_account: &str) -> SessionKey {
     let pod = Some(Pod { name: "p".into(), uid: "u".into() });
     let key = bed.key(service_account);
     SessionKey { identity: Identity { pod, ..key.identity }, ..key }
 }
 
+/// Returns a GET that may issue something.
 pub(crate) fn creds(name: &str) -> Request {
     Request::get(format!("database/creds/{name}"))
 }
 
+/// Returns a POST, which issues something.
 pub(crate) fn issue_request() -> Request {
     Request { method: Method::Post, ..creds("issue") }
 }
@@ -311,10 +317,12 @@ pub(crate) fn answer(body: &str) -> Answer {
     Answer::from_body(Secret::from(body))
 }
 
+/// Returns an answer with the lease `l`, which has this TTL.
 pub(crate) fn lease(seconds: u64) -> Answer {
     lease_called("l", seconds)
 }
 
+/// Returns an answer with a lease that has this ID and TTL.
 pub(crate) fn lease_called(id: &str, seconds: u64) -> Answer {
     answer(&format!(
         r#"{{"lease_id":"{id}","lease_duration":{seconds},"renewable":true,"data":{{"password":"hunter2"}}}}"#
