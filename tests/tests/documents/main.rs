@@ -5,6 +5,7 @@
 mod code_blocks;
 mod commands;
 mod contents;
+mod programs;
 
 use std::process::ExitCode;
 
