@@ -7,6 +7,7 @@ mod mode;
 mod object;
 mod objects;
 mod parameters;
+mod plan;
 mod request_path;
 mod unknown;
 
@@ -19,9 +20,9 @@ pub use cache::ClassCache;
 pub use file_path::{BadFilePath, FilePath};
 pub use finding::{Finding, Findings, Position};
 pub use object::{Encoding, Object};
+pub use plan::{Plan, PlannedRequest};
 
 use crate::Error;
-use crate::plan::Plan;
 use crate::settings::Settings;
 
 /// Maximum number of warnings that are logged of one class.

@@ -7,10 +7,9 @@ use coffer_vault::{Answer, CertificateGrant, Failure, FailureKind, Grant, LeaseG
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use crate::class::Class;
+use crate::class::{Class, PlannedRequest};
 use crate::lease::LeaseStore;
 use crate::lifetime::Lifetime;
-use crate::plan::PlannedRequest;
 use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId};
 use crate::vault_error::error_of;
 use crate::{Error, ErrorKind};

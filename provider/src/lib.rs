@@ -2,7 +2,7 @@
 //!
 //! The steps of a read, in order:
 //! - [`class`]: parses the parameters; every mistake is reported with its parameter and line
-//! - [`plan`]: turns the objects into distinct requests, each sent once per read
+//! - [`class::Plan`]: turns the objects into distinct requests, each sent once per read
 //! - `session`: provides the Vault token of the identity at the target, by one login at a time
 //! - `fetch`: sends the requests in parallel; those that issue something come last
 //! - `render`: selects the key, decodes the value and writes the file's bytes
@@ -27,7 +27,6 @@ mod issuing;
 mod lease;
 mod lifetime;
 mod metrics;
-pub mod plan;
 mod read;
 mod render;
 mod request;

@@ -23,19 +23,21 @@ mod secret;
 mod settings;
 mod target;
 mod tls;
+mod tls_file;
 mod tls_overlay;
 
 pub use address::{Address, BadAddress};
 pub use answer::{Answer, CertificateGrant, Envelope, Grant, LeaseGrant, Login};
 pub use client::{RequestKind, RequestObserver, Vault, VaultNamespace};
-pub use error::{FileProblem, TargetError, TlsFileError, root_cause};
+pub use error::{TargetError, root_cause};
 pub use exchange::{BodyBytes, MAX_BODY};
 pub use failure::{Failure, FailureKind, Refusal};
 pub use request::{BadPath, Method, Request, RequestId, check_segments};
 pub use secret::Secret;
 pub use settings::{ConnectionSettings, Proxy, RateLimit};
 pub use target::{Limits, Target, TargetHandle, Targets};
-pub use tls::{Authorities, ClientCertificate, Tls, TlsFile};
+pub use tls::{Authorities, ClientCertificate, Tls};
+pub use tls_file::{FileProblem, TlsFile, TlsFileError};
 pub use tls_overlay::{ClientCertificateError, TlsOverlay};
 
 /// Returns whether a text can be the value of an HTTP header: not empty, and printable ASCII only.

@@ -1,14 +1,14 @@
 //! TLS settings of a Vault target: authorities, client certificate, server name.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use reqwest::{Certificate, ClientBuilder, Identity};
 use serde::{Deserialize, Serialize};
 
-use crate::Secret;
-use crate::error::{FileProblem, TargetError, TlsFileError};
+use crate::TargetError;
+use crate::tls_file::{FileProblem, MAX_FILES, TlsFile, TlsFileError, read, resolve};
 
 /// TLS settings of one Vault target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,24 +46,6 @@ pub struct ClientCertificate {
     /// The private key.
     pub key: TlsFile,
 }
-
-/// A file that TLS settings name, and the parameter of the class that names the file.
-///
-/// A class is written by a tenant. The class must not use files that only the node agent may read,
-/// such as the service account token of the agent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct TlsFile {
-    /// The path as written in the settings or the class.
-    pub path: PathBuf,
-    /// The parameter of the class that names the file; none if the operator named the file.
-    pub parameter: Option<String>,
-}
-
-/// Maximum size of a file of certificates or keys, in bytes.
-pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Maximum number of files in a directory of authorities. A system's own directory has about 150.
-pub(crate) const MAX_FILES: usize = 1000;
 
 /// Modification time and size of each file that [`Tls`] names. If a stamp differs, the files must
 /// be read again.
@@ -111,12 +93,6 @@ impl Tls {
     }
 }
 
-impl TlsFile {
-    fn refused(&self, problem: impl Into<FileProblem>) -> TlsFileError {
-        TlsFileError { file: self.clone(), problem: problem.into() }
-    }
-}
-
 fn read_identity(client: &ClientCertificate, protected: &[PathBuf]) -> Result<Identity, TlsFileError> {
     let mut pem = read(&client.certificate, protected)?;
     pem.push(b"\n");
@@ -155,66 +131,4 @@ fn read_certificates(file: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Certif
 
 fn certificates(pem: &[u8]) -> Option<Vec<Certificate>> {
     Certificate::from_pem_bundle(pem).ok().filter(|certificates| !certificates.is_empty())
-}
-
-/// Reads a regular file up to the maximum size. A class could name a device that never ends.
-fn read(file: &TlsFile, protected: &[PathBuf]) -> Result<Secret, TlsFileError> {
-    let path = resolve(file, protected)?;
-    let metadata = fs::metadata(&path).map_err(|error| file.refused(error))?;
-    if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
-        return Err(file.refused(FileProblem::NotRegular));
-    }
-    fs::read(&path).map(Secret::new).map_err(|error| file.refused(error))
-}
-
-/// Returns the path with all symbolic links resolved. A class may use only files outside the
-/// protected directories.
-fn resolve(file: &TlsFile, protected: &[PathBuf]) -> Result<PathBuf, TlsFileError> {
-    let is_protected = |path: &Path| {
-        let lies_in = |directory: &PathBuf| {
-            path.starts_with(directory)
-                || directory.canonicalize().is_ok_and(|resolved| path.starts_with(resolved))
-        };
-        file.parameter.is_some() && protected.iter().any(lies_in)
-    };
-    // checked before the file is accessed, so that the error does not reveal whether the file
-    // exists
-    if is_protected(&file.path) {
-        return Err(file.refused(FileProblem::Protected));
-    }
-    let path = file.path.canonicalize().map_err(|error| file.refused(error))?;
-    if is_protected(&path) { Err(file.refused(FileProblem::Protected)) } else { Ok(path) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{TlsFile, read, resolve};
-
-    #[test]
-    fn a_class_cannot_use_protected_files_even_by_links_and_dots() {
-        let root = tempfile::tempdir().expect("a directory");
-        let own = root.path().join("own");
-        std::fs::create_dir(&own).expect("a directory");
-        std::fs::write(own.join("token"), "x").expect("a file");
-        let link = root.path().join("link");
-        std::os::unix::fs::symlink(own.join("token"), &link).expect("a link");
-        let up = root.path().join("own/../own/token");
-
-        for path in [own.join("token"), link.clone(), up] {
-            let class = TlsFile { path: path.clone(), parameter: Some("vaultCACertPath".to_owned()) };
-            let error = resolve(&class, std::slice::from_ref(&own)).expect_err("protected").to_string();
-            assert!(error.starts_with("parameter \"vaultCACertPath\": "), "{error}");
-            assert!(error.contains("the node agent's own"), "{error}");
-            let operator = TlsFile { path, parameter: None };
-            assert!(resolve(&operator, std::slice::from_ref(&own)).is_ok());
-        }
-    }
-
-    #[test]
-    fn only_regular_files_are_read() {
-        for path in ["/dev/zero", "/dev/stdin", "/tmp"] {
-            let file = TlsFile { path: path.into(), parameter: Some("vaultCACertPath".to_owned()) };
-            assert!(read(&file, &[]).is_err(), "{path}");
-        }
-    }
 }

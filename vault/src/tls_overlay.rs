@@ -1,6 +1,7 @@
 //! TLS settings of one source over those of a weaker one.
 
-use crate::tls::{Authorities, ClientCertificate, Tls, TlsFile};
+use crate::tls::{Authorities, ClientCertificate, Tls};
+use crate::tls_file::TlsFile;
 
 /// TLS settings that one source sets: the environment, the command line or a class. What is `None` is
 /// not set there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coffer_vault::{Answer, Grant, Request};
 
 use super::{Fetch, Wanted};
-use crate::plan::PlannedRequest;
+use crate::class::PlannedRequest;
 use crate::session::{TokenNeed, UsedToken};
 
 fn planned(request: &Request) -> PlannedRequest {

@@ -157,11 +157,12 @@ async fn a_renewal_in_progress_is_not_made_twice_and_delays_no_other_renewal() {
 async fn a_retry_that_waits_delays_no_first_try() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
-    bed.fetch(&session).answered(&creds("r"), lease(60)).await;
+    bed.fetch(&session).answered(&creds("r"), lease(90)).await;
     session.note_mount(0, &[creds("r").id()]);
     let token = bed.token(&session).await;
     token.change_lifetime(|lifetime| lifetime.retry_later(bed.clock.now()));
-    bed.clock.advance(Duration::from_secs(41));
+    // the retry comes within 60 s, the lease's first renewal between 54 and 60 s
+    bed.clock.advance(Duration::from_secs(61));
     let due = Schedule::of(&session, bed.clock.now()).due;
     let mut attempts: Vec<_> = due.iter().map(|renewal| renewal.attempt).collect();
     attempts.sort_by_key(|attempt| *attempt == Attempt::Retry);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_vault::{Request, RequestId};
 
-use crate::class::Object;
+use super::object::Object;
 
 /// The distinct requests of a class, and for each object the request whose answer has the file.
 #[derive(Debug)]
