@@ -213,7 +213,9 @@ impl<'a> Vault<'a> {
         secrets: &[Secret],
     ) -> Result<Answer, Failure> {
         let target = self.at.target;
-        let exchange = target.exchange(self.http_request(request, token)?, self.deadline).await;
+        let request = self.http_request(request, token)?;
+        // boxed, since every future around an exchange would be as large, and is moved when it is made
+        let exchange = Box::pin(target.exchange(request, self.deadline)).await;
         target.observer.request_ended(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
         let exchange = exchange?;
         Answer::new(exchange.status, &exchange.headers, exchange.body, exchange.bytes, secrets)

@@ -108,8 +108,9 @@ impl Sessions {
     /// example because the class names another role.
     pub(crate) fn remove_volume_from_others(&self, session: &Session, volume: VolumeId) {
         let Some(pod) = session.pod() else { return };
+        // the uid first: it differs for nearly all, and a key is long
         let is_other =
-            |other: &Session| other.key != session.key && other.pod().is_some_and(|p| p.uid == pod.uid);
+            |other: &Session| other.pod().is_some_and(|p| p.uid == pod.uid) && other.key != session.key;
         self.all().iter().filter(|other| is_other(other)).for_each(|other| other.remove_volume(volume));
     }
 
