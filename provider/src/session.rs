@@ -44,7 +44,7 @@ pub(crate) struct SessionKey {
 
 /// The tokens and answers of one identity at one Vault target.
 pub(crate) struct Session {
-    pub(crate) key: SessionKey,
+    pub(crate) key: Arc<SessionKey>,
     /// The name of the session's record in the state store.
     pub(crate) record_name: String,
     pub(crate) logins: Logins,
@@ -80,7 +80,7 @@ pub(crate) struct UsedSession {
 
 /// The parts of a new or restored session.
 pub(crate) struct SessionParts {
-    pub(crate) key: SessionKey,
+    pub(crate) key: Arc<SessionKey>,
     pub(crate) record_name: String,
     pub(crate) created: Option<Instant>,
     pub(crate) state: SessionState,

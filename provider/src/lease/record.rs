@@ -88,7 +88,7 @@ pub(super) fn write(session: &Session, clock: &dyn Clock) -> Option<Secret> {
     }
     let boot_time = BootTime::now(clock);
     let record = Record {
-        key: session.key.clone(),
+        key: SessionKey::clone(&session.key),
         answers: answers.iter().filter_map(|held| AnswerRecord::new(held, &tokens, &boot_time)).collect(),
         tokens: tokens.iter().map(|token| TokenRecord::new(token, &boot_time)).collect(),
         issuing: session.issued.in_progress().clone(),
@@ -124,7 +124,7 @@ pub(super) fn restore(
         .filter_map(|answer| answer.restored(&tokens, budget, &boot_time))
         .collect();
     let session = sessions.restore(SessionParts {
-        key: record.key,
+        key: Arc::new(record.key),
         record_name: name,
         created: None,
         state: if record.ended { SessionState::Ended } else { SessionState::New },

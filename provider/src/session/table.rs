@@ -16,6 +16,9 @@ use super::{
 use crate::Clock;
 use crate::render::Frames;
 
+/// Active sessions by key, each with the time when it was last used.
+type ActiveSessions = HashMap<Arc<SessionKey>, (Arc<Session>, Instant)>;
+
 /// The sessions of all identities.
 pub(crate) struct Sessions {
     capacity: usize,
@@ -25,7 +28,7 @@ pub(crate) struct Sessions {
     /// Bytes for issued answers, for all sessions together.
     pub(crate) issued_budget: ByteBudget,
     reads_budget: ByteBudget,
-    active: Mutex<HashMap<SessionKey, (Arc<Session>, Instant)>>,
+    active: Mutex<ActiveSessions>,
     /// Sessions whose pods are gone, until their tokens are revoked.
     ended: Mutex<Vec<Arc<Session>>>,
 }
@@ -68,15 +71,16 @@ impl Sessions {
             let session = session.enter();
             return Found { session, active: active.len(), evicted: Vec::new() };
         }
+        let key = Arc::new(key);
         let mut evicted = Vec::new();
         while active.len() >= self.capacity {
             let may_go = active.iter().filter(|(_, (session, _))| session.may_be_evicted(now, leases_kept));
             let first = may_go.min_by_key(|(_, (session, used))| session.eviction_order(*used, now));
-            let Some(key) = first.map(|(key, _)| key.clone()) else { break };
+            let Some(key) = first.map(|(key, _)| Arc::clone(key)) else { break };
             evicted.extend(active.remove(&key).map(|(session, _)| session));
         }
         let session = self.create(SessionParts {
-            key: key.clone(),
+            key: Arc::clone(&key),
             record_name: fresh_record_name(),
             created: Some(now),
             state: SessionState::New,
@@ -99,7 +103,7 @@ impl Sessions {
             self.lock_ended().push(Arc::clone(&session));
         } else {
             let entry = (Arc::clone(&session), self.clock.now());
-            self.lock_active().insert(session.key.clone(), entry);
+            self.lock_active().insert(Arc::clone(&session.key), entry);
         }
         session
     }
@@ -153,7 +157,7 @@ impl Sessions {
         })
     }
 
-    fn lock_active(&self) -> MutexGuard<'_, HashMap<SessionKey, (Arc<Session>, Instant)>> {
+    fn lock_active(&self) -> MutexGuard<'_, ActiveSessions> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

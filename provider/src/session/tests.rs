@@ -86,7 +86,7 @@ async fn a_token_that_owns_leases_is_replaced_and_not_revoked() {
 #[tokio::test]
 async fn expired_sessions_are_evicted_first_then_those_used_longest_ago() {
     let bed = Bed::new(2).await;
-    let is_known = |name: &str| bed.sessions.all().iter().any(|session| session.key == bed.key(name));
+    let is_known = |name: &str| bed.sessions.all().iter().any(|session| *session.key == bed.key(name));
     bed.token(&bed.session(bed.key("old"))).await;
     bed.clock.advance(Duration::from_secs(3000));
     bed.token(&bed.session(bed.key("other"))).await;
