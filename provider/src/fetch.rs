@@ -57,6 +57,15 @@ enum Step {
     Postponed,
 }
 
+impl Step {
+    fn answer(&self) -> Option<Arc<Answer>> {
+        match self {
+            Self::Answered(answer) => Some(Arc::clone(answer)),
+            Self::Postponed => None,
+        }
+    }
+}
+
 impl<'a> Fetch<'a> {
     /// Returns the answers to all requests, in the order of the plan: those that the session holds,
     /// and the others from Vault.
@@ -123,19 +132,15 @@ impl<'a> Fetch<'a> {
         }
         let turns = Semaphore::new(AT_ONCE);
         let steps = join_all(wanted.iter().map(|wanted| self.read(wanted, &turns))).await;
-        if let Some(failed) = first_failure(&steps) {
-            let answered = |step| match step {
-                Ok(Step::Answered(answer)) => Some(answer),
-                _ => None,
-            };
-            return self.fall_back(wanted, steps.into_iter().map(answered), failed);
-        }
-        let steps = wanted.iter().zip(steps.into_iter().flatten());
+        let answered: Vec<_> = steps.iter().map(|step| step.as_ref().ok()?.answer()).collect();
+        let steps = match all(steps) {
+            Ok(steps) => steps,
+            Err(failed) => return self.fall_back(wanted, answered, failed),
+        };
+        let steps = wanted.iter().zip(steps);
         let answers = join_all(steps.map(|(wanted, step)| self.issue(wanted, step, &turns))).await;
-        match first_failure(&answers) {
-            Some(failed) => self.fall_back(wanted, answers.into_iter().map(Result::ok), failed),
-            None => Ok(answers.into_iter().flatten().collect()),
-        }
+        let answered = answers.iter().map(|answer| answer.as_ref().ok().cloned()).collect();
+        all(answers).or_else(|failed| self.fall_back(wanted, answered, failed))
     }
 
     /// Runs the first phase for one request: sends a GET or LIST whose answer is not held.
@@ -162,10 +167,10 @@ impl<'a> Fetch<'a> {
     fn fall_back(
         &self,
         wanted: &[Wanted<'a>],
-        answers: impl Iterator<Item = Option<Arc<Answer>>>,
+        answered: Vec<Option<Arc<Answer>>>,
         failed: FailedRequest,
     ) -> Result<Vec<Arc<Answer>>, FailedRequest> {
-        let completed = wanted.iter().zip(answers).map(|(wanted, answer)| {
+        let completed = wanted.iter().zip(answered).map(|(wanted, answer)| {
             answer.or_else(|| self.fallback(wanted.planned)).ok_or_else(|| failed.clone())
         });
         let completed = completed.collect::<Result<Vec<_>, _>>()?;
@@ -323,10 +328,10 @@ fn lease_term(lease: LeaseGrant, token: &Arc<Token>, asked: Instant) -> Option<I
     token.is_reusable().then_some(IssuedTerm::Lease { id: lease.id, lifetime, token })
 }
 
-fn first_failure<T>(results: &[Result<T, Error>]) -> Option<FailedRequest> {
-    let failures =
-        results.iter().enumerate().filter_map(|(index, result)| Some((index, result.as_ref().err()?)));
-    failures.map(|(index, error)| FailedRequest { index, error: error.clone() }).next()
+/// Returns all results, or the first failure.
+fn all<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, FailedRequest> {
+    let results = results.into_iter().enumerate();
+    results.map(|(index, result)| result.map_err(|error| FailedRequest { index, error })).collect()
 }
 
 #[cfg(test)]
