@@ -214,7 +214,8 @@ impl<'a> Vault<'a> {
     ) -> Result<Answer, Failure> {
         let target = self.at.target;
         let request = self.http_request(request, token)?;
-        // boxed, since every future around an exchange would be as large, and is moved when it is made
+        // boxed: every future around the exchange would be as large, and a future is moved when it
+        // is created
         let exchange = Box::pin(target.exchange(request, self.deadline)).await;
         target.observer.request_ended(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
         let exchange = exchange?;

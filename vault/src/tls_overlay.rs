@@ -3,8 +3,8 @@
 use crate::tls::{Authorities, ClientCertificate, Tls};
 use crate::tls_file::TlsFile;
 
-/// TLS settings that one source sets: the environment, the command line or a class. What is `None` is
-/// not set there.
+/// TLS settings that one source sets: the environment, the command line or a class. A setting that
+/// is `None` is not set there.
 #[derive(Debug, Default)]
 pub struct TlsOverlay {
     /// Replaces the authorities.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coffer_vault::{Request, RequestId};
 
@@ -53,7 +53,7 @@ impl Journal {
         lease_free.insert(hash(key, id));
     }
 
-    fn lease_free(&self) -> std::sync::MutexGuard<'_, HashSet<u64>> {
+    fn lease_free(&self) -> MutexGuard<'_, HashSet<u64>> {
         self.lease_free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

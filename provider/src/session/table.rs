@@ -115,7 +115,9 @@ impl Sessions {
         // the uid first: it differs for nearly all, and a key is long
         let is_other =
             |other: &Session| other.pod().is_some_and(|p| p.uid == pod.uid) && other.key != session.key;
-        self.all().iter().filter(|other| is_other(other)).for_each(|other| other.remove_volume(volume));
+        let active = self.lock_active();
+        let others = active.values().map(|(other, _)| other).filter(|other| is_other(other));
+        others.for_each(|other| other.remove_volume(volume));
     }
 
     /// Ends the sessions that `picked` accepts, and returns the ended sessions. Later reads with
