@@ -92,6 +92,7 @@ impl ApiError {
             }
             ErrorKind::NotFound => Self::not_found(message),
             ErrorKind::Unavailable | ErrorKind::NoVersionKey => Self::unavailable(message),
+            ErrorKind::OverLimit => Self::too_many(message),
             ErrorKind::TimedOut => Self::timed_out(message),
             ErrorKind::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message),
             ErrorKind::Misconfigured | ErrorKind::BadAnswer | ErrorKind::Internal => Self::internal(message),

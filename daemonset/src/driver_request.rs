@@ -29,6 +29,15 @@ pub(crate) struct DriverRequest {
     pub(crate) default_mode: u32,
 }
 
+impl DriverRequest {
+    /// Returns the length of all texts, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let parameters = self.parameters.iter().map(|(name, value)| name.len() + value.len());
+        let tokens = self.tokens.iter().map(|(audience, token)| audience.len() + token.len());
+        parameters.chain(tokens).sum::<usize>() + self.volume.len()
+    }
+}
+
 /// Parses a mount request.
 ///
 /// # Errors

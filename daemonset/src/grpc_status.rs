@@ -23,6 +23,7 @@ pub(crate) fn status(error: &Error) -> Status {
         | ErrorKind::Unavailable
         | ErrorKind::TimedOut
         | ErrorKind::TooLarge
+        | ErrorKind::OverLimit
         | ErrorKind::NoVersionKey => Code::FailedPrecondition,
         ErrorKind::Internal => Code::Internal,
     };

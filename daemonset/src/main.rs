@@ -1,6 +1,7 @@
 //! `coffer-csi`, the node agent. The Secrets Store CSI driver calls it over a unix socket, and
 //! mounts the files in the answers.
 
+mod admission;
 mod authority_filter;
 mod config;
 mod deadline;

@@ -92,6 +92,7 @@ impl MountOutcome {
                 ErrorKind::Unavailable => "unavailable",
                 ErrorKind::TimedOut => "timed_out",
                 ErrorKind::TooLarge => "too_large",
+                ErrorKind::OverLimit => "over_limit",
                 ErrorKind::NoVersionKey => "no_version_key",
                 ErrorKind::Internal => "internal",
             },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_kubernetes::{CachedVersionKey, Kubernetes};
-use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
+use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals, memory_of_tenants};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::class::ClassCache;
 use coffer_provider::{MonotonicClock, Ports, Provider};
@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Server;
 
+use crate::admission::Admission;
 use crate::config::AgentConfig;
 use crate::health;
 use crate::leases::NodeLeases;
@@ -23,6 +24,9 @@ use crate::metrics::AgentMetrics;
 use crate::service::ProviderService;
 use crate::socket::{BindError, DriverListener};
 use crate::state_dir::StateDirError;
+
+/// Memory limit where the system sets none, in bytes: the one of the chart.
+const USUAL_MEMORY_LIMIT: usize = 64 << 20;
 
 /// Time for mounts in progress after SIGTERM.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -47,7 +51,8 @@ pub(crate) enum AgentError {
 ///
 /// # Errors
 /// The socket cannot be served. Vault and kube-apiserver may be away and come later.
-pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
+pub(crate) async fn serve(mut config: AgentConfig) -> Result<(), AgentError> {
+    config.settings.memory = memory_of_tenants(USUAL_MEMORY_LIMIT);
     let lifecycle = Lifecycle::starting();
     let mut signals = TerminationSignals::new()?;
 
@@ -129,8 +134,10 @@ async fn serve_driver(
         stop.await;
         lifecycle.enter(Phase::Draining);
     };
-    let server =
-        Server::builder().add_service(service).serve_with_incoming_shutdown(listener.connections(), drain);
+    let server = Server::builder()
+        .layer(Admission::default())
+        .add_service(service)
+        .serve_with_incoming_shutdown(listener.connections(), drain);
     tokio::select! {
         ended = server => ended?,
         () = drain_timeout(lifecycle) => tracing::warn!("some connections did not end in time"),

@@ -10,16 +10,24 @@ use coffer_proto::v1alpha1::{
     self, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
 };
 use coffer_provider::class::ClassCache;
-use coffer_provider::{Bundle, Error, ErrorKind, Issuing, Provider, ReadRequest, Secret};
+use coffer_provider::{
+    Bundle, Error, ErrorKind, File, HeldForAnswer, Issuing, Provider, ReadRequest, Secret,
+};
 use prost::Message;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use crate::deadline;
 use crate::driver_request::{self, DriverRequest};
 use crate::grpc_status::status;
 use crate::metrics::{AgentMetrics, MountOutcome};
+
+/// Memory of a mount in progress besides its request and what it reads, in bytes.
+const MOUNT_BYTES: usize = 32 << 10;
+
+/// How often the text of a request is in memory during a mount: as it was sent, and parsed.
+const COPIES: usize = 3;
 
 /// Answers the driver's calls.
 #[derive(Clone)]
@@ -46,20 +54,25 @@ impl CsiDriverProvider for ProviderService {
         // in a task of its own: a driver that hangs up does not stop it halfway, and its panic ends
         // nobody else
         let mount = tokio::spawn(self.clone().mount_in_time(request.into_inner(), time_limit));
-        let answer = mount.await.unwrap_or_else(|_| {
+        let mounted = mount.await.unwrap_or_else(|_| {
             self.metrics.mounted(MountOutcome::Failed(ErrorKind::Internal), Duration::ZERO);
             Err(Error::new(ErrorKind::Internal, "a fault in coffer-csi; its log says where"))
         });
-        answer.map(Response::new).map_err(|error| status(&error))
+        let Answered { response, held } = mounted.map_err(|error| status(&error))?;
+        let mut response = Response::new(response);
+        response.extensions_mut().insert(Arc::new(held));
+        Ok(response)
     }
 }
 
+/// The answer to a mount, and what is held until it is sent.
+struct Answered {
+    response: MountResponse,
+    held: HeldForAnswer,
+}
+
 impl ProviderService {
-    async fn mount_in_time(
-        self,
-        request: MountRequest,
-        time_limit: Duration,
-    ) -> Result<MountResponse, Error> {
+    async fn mount_in_time(self, request: MountRequest, time_limit: Duration) -> Result<Answered, Error> {
         let began = Instant::now();
         let _in_progress = MountInProgress::new(&self.metrics);
         let request = driver_request::parse(request);
@@ -87,10 +100,14 @@ impl ProviderService {
         answer
     }
 
-    async fn answer(&self, request: DriverRequest, deadline: Instant) -> Result<MountResponse, Error> {
+    async fn answer(&self, request: DriverRequest, deadline: Instant) -> Result<Answered, Error> {
+        let memory = self.provider.memory().of(&request.identity.namespace);
+        let bytes = MOUNT_BYTES + COPIES * request.bytes();
+        let _memory = memory.take(bytes).ok_or_else(|| memory.used_up())?;
         let DriverRequest { parameters, identity, volume, tokens, default_mode } = request;
+        let class = self.classes.class(parameters, &identity.namespace, self.provider.heavy_turns());
         let read = ReadRequest {
-            class: self.classes.class(&parameters)?,
+            class: timeout_at(deadline, class).await.map_err(|_| waited_too_long())??,
             identity,
             volume,
             tokens,
@@ -99,15 +116,18 @@ impl ProviderService {
             max_bytes: self.max_response_bytes,
             deadline,
         };
-        let answer = encode(self.provider.read(&read).await?);
-        match answer.encoded_len() {
-            size if size > self.max_response_bytes => Err(too_large(&answer, size, self.max_response_bytes)),
-            _ => Ok(answer),
+        let Bundle { files, held } = self.provider.read(&read).await?;
+        let response = encode(files);
+        match response.encoded_len() {
+            size if size > self.max_response_bytes => {
+                Err(too_large(&response, size, self.max_response_bytes))
+            }
+            _ => Ok(Answered { response, held }),
         }
     }
 }
 
-fn encode(Bundle { files }: Bundle) -> MountResponse {
+fn encode(files: Vec<File>) -> MountResponse {
     let mut answer = MountResponse::default();
     for file in files {
         answer.object_version.push(ObjectVersion { id: file.path.clone(), version: file.version });
@@ -118,6 +138,10 @@ fn encode(Bundle { files }: Bundle) -> MountResponse {
         });
     }
     answer
+}
+
+fn waited_too_long() -> Error {
+    Error::new(ErrorKind::TimedOut, "waited too long behind other large classes of this namespace")
 }
 
 fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coffer_provider::{Secret, StateStore, StoreError};
+use coffer_provider::{Secret, StateStore, StoreError, StoredText};
 use data_encoding::HEXLOWER;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
@@ -28,8 +28,8 @@ const VERSION: &str = "1";
 /// Length of a record's name: 16 bytes in hexadecimal.
 const NAME_LENGTH: usize = 32;
 
-/// Maximum size of a record, in bytes, more than the byte budgets of all sessions.
-const MAX_RECORD: u64 = 64 << 20;
+/// Maximum size of a record, in bytes, more than a session with all that it may hold.
+const MAX_RECORD: u64 = 16 << 20;
 
 /// Maximum wait for the lock, which an agent that shuts down still holds.
 const LOCK_WAIT: Duration = Duration::from_secs(20);
@@ -92,6 +92,14 @@ impl StateDir {
         self.path.join(name)
     }
 
+    fn remove_file(&self, name: &str) {
+        if let Err(error) = fs::remove_file(self.file(name))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %self.path.display(), "a stored session cannot be removed");
+        }
+    }
+
     /// Reads a record, and checks owner, format and checksum.
     fn read(&self, name: &str) -> Result<Secret, Damage> {
         let file =
@@ -118,7 +126,7 @@ impl StateDir {
 }
 
 impl StateStore for StateDir {
-    fn load(&self) -> Vec<(String, Secret)> {
+    fn names(&self) -> Vec<String> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,
             Err(error) => {
@@ -126,21 +134,37 @@ impl StateStore for StateDir {
                 return Vec::new();
             }
         };
-        let mut records = Vec::new();
+        let mut names = Vec::new();
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(".tmp") {
                 // the process ended during this write
                 let _ = fs::remove_file(entry.path());
+            } else if is_record(&name) {
+                names.push(name);
             } else if !name.contains('.') {
-                match self.read(&name) {
-                    Ok(record) if is_record(&name) => records.push((name, record)),
-                    Ok(_) => self.set_aside(&name, &Damage::Foreign),
-                    Err(damage) => self.set_aside(&name, &damage),
-                }
+                self.set_aside(&name, &Damage::Foreign);
             }
         }
-        records
+        names
+    }
+
+    fn load(&self, name: &str) -> Option<StoredText> {
+        match self.read(name) {
+            Ok(record) => Some(StoredText { record, journal: self.read(&journal(name)).ok() }),
+            Err(damage) => {
+                self.set_aside(name, &damage);
+                None
+            }
+        }
+    }
+
+    fn save_journal(&self, name: &str, text: &Secret) -> Result<(), StoreError> {
+        self.save(&journal(name), text)
+    }
+
+    fn remove_journal(&self, name: &str) {
+        self.remove_file(&journal(name));
     }
 
     fn save(&self, name: &str, record: &Secret) -> Result<(), StoreError> {
@@ -165,11 +189,8 @@ impl StateStore for StateDir {
     }
 
     fn remove(&self, name: &str) {
-        if let Err(error) = fs::remove_file(self.file(name))
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, path = %self.path.display(), "a stored session cannot be removed");
-        }
+        self.remove_file(name);
+        self.remove_file(&journal(name));
     }
 
     fn set_aside(&self, name: &str, reason: &dyn fmt::Display) {
@@ -194,6 +215,12 @@ enum Damage {
     OtherVersion,
     #[error("it was not written by coffer-csi")]
     Foreign,
+}
+
+/// Returns the name of the journal beside a record. A release without journals takes no notice of
+/// names with a dot.
+fn journal(record: &str) -> String {
+    format!("{record}.journal")
 }
 
 /// Returns whether a file has the name of a record.

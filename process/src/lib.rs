@@ -9,6 +9,7 @@ mod address;
 mod command_line;
 mod lifecycle;
 mod logging;
+mod memory_limit;
 mod run;
 mod vault_flags;
 
@@ -16,5 +17,6 @@ pub use address::{AddressError, listen, parse_address};
 pub use command_line::{CommandLineError, FlagError, ParsedFlags, parse_flags, warn_of_ignored_tokens};
 pub use lifecycle::{Lifecycle, Phase, SignalError, TerminationSignals};
 pub use logging::{LogFormat, LogLevelError, Logging, parse_log_level};
+pub use memory_limit::memory_of_tenants;
 pub use run::{Invocation, Startup, run};
 pub use vault_flags::VaultFlags;

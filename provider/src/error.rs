@@ -30,6 +30,8 @@ pub enum ErrorKind {
     TimedOut,
     /// An answer, or all files together, are larger than allowed.
     TooLarge,
+    /// The namespace uses as much of memory, sessions or targets as it may.
+    OverLimit,
     /// The key of the versions cannot be read.
     NoVersionKey,
     /// An error in Coffer.

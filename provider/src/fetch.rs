@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use crate::class::{Class, PlannedRequest};
 use crate::lease::LeaseStore;
 use crate::lifetime::Lifetime;
+use crate::memory::HeldBytes;
 use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId};
 use crate::vault_error::error_of;
 use crate::{Error, ErrorKind};
@@ -186,6 +187,7 @@ impl<'a> Fetch<'a> {
 
     async fn ask_and_hold(&self, wanted: &Wanted<'a>, turns: &Semaphore) -> Result<Arc<Answer>, Error> {
         let _turn = turns.acquire().await;
+        let place = self.place(wanted)?;
         let asked = self.now();
         let (answer, grant, token) = self.ask(&wanted.planned.request, Some(wanted)).await?;
         let issued = !matches!(grant, Grant::Nothing);
@@ -193,7 +195,21 @@ impl<'a> Fetch<'a> {
             let PlannedRequest { request, id } = wanted.planned;
             leases.journal.note(&self.session.key, request, *id, issued);
         }
-        Ok(self.hold(answer, grant, wanted, &token, asked))
+        Ok(self.hold(answer, grant, wanted, &token, asked, place))
+    }
+
+    /// Takes a place for what Vault may issue, before Vault is asked.
+    ///
+    /// # Errors
+    /// There is none left for a POST or PUT, which would be issued anew at each republish.
+    fn place(&self, wanted: &Wanted<'a>) -> Result<Option<HeldBytes>, Error> {
+        if self.leases.is_none() || !wanted.may_issue {
+            return Ok(None);
+        }
+        match self.session.issued.place() {
+            None if wanted.planned.request.issues() => Err(self.session.issued.full()),
+            place => Ok(place),
+        }
     }
 
     /// Sends a request, and once more with another token if Vault denied the first token.
@@ -243,7 +259,7 @@ impl<'a> Fetch<'a> {
 
     /// Stores the session with the token of a new login, before the token is used.
     fn save_changes(&self) {
-        if let Some(leases) = self.leases.filter(|_| self.session.changes.are_pending()) {
+        if let Some(leases) = self.leases.filter(|_| self.session.changes.are_urgent()) {
             leases.save(self.session);
         }
     }
@@ -275,6 +291,7 @@ impl<'a> Fetch<'a> {
         wanted: &Wanted<'a>,
         token: &Arc<Token>,
         asked: Instant,
+        place: Option<HeldBytes>,
     ) -> Arc<Answer> {
         let PlannedRequest { request, id } = wanted.planned;
         let term = match grant {
@@ -290,7 +307,7 @@ impl<'a> Fetch<'a> {
         match term.filter(|_| self.leases.is_some()) {
             Some(term) => {
                 self.session.reads.remove(*id);
-                self.session.issued.put(request, self.answer_use(wanted), answer, term, self.volume)
+                self.session.issued.put(request, self.answer_use(wanted), answer, term, self.volume, place)
             }
             None => Arc::new(answer),
         }

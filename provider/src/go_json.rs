@@ -7,52 +7,36 @@
 use std::collections::BTreeMap;
 
 use coffer_vault::Secret;
-use coffer_vault::json::{object, string, write_string};
+use coffer_vault::json::{JsonValue, write_string};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-/// How deep answers may nest. Go's own limit is 10,000; secrets nest far less than this.
-const MAX_DEPTH: usize = 64;
-
-/// A text that is not JSON, or nests too deep. The error holds nothing of the text.
+/// A text that would be longer than allowed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not JSON, or nested deeper than {MAX_DEPTH} levels")]
-pub(crate) struct BadJson;
+#[error("more than {0} bytes")]
+pub(crate) struct TooLong(pub(crate) usize);
 
-/// Appends `raw` as Go writes a value that was read into an `interface{}`.
+/// Appends `value` as Go writes a value that was read into an `interface{}`.
 ///
 /// # Errors
-/// [`BadJson`], if a string is not Unicode or the value nests too deep.
-pub(crate) fn write(out: &mut Secret, raw: &RawValue) -> Result<(), BadJson> {
-    write_nested(out, raw, MAX_DEPTH)
-}
-
-fn write_nested(out: &mut Secret, raw: &RawValue, depth: usize) -> Result<(), BadJson> {
-    let depth = depth.checked_sub(1).ok_or(BadJson)?;
-    match raw.get().as_bytes().first() {
-        Some(b'{') => {
-            let members = object(raw).ok_or(BadJson)?;
-            write_list(out, b"{}", members.iter(), |out, (key, value)| {
-                write_string(out, key);
-                out.push(b":");
-                write_nested(out, value, depth)
-            })
-        }
-        Some(b'[') => {
-            let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| BadJson)?;
-            write_list(out, b"[]", items.iter(), |out, item| write_nested(out, item, depth))
-        }
-        Some(b'"') => {
-            let text = string(raw).ok_or(BadJson)?;
-            write_string(out, text.expose_str().ok_or(BadJson)?);
-            Ok(())
-        }
+/// [`TooLong`], if `out` would have more than `limit` bytes. Escapes make a text up to six times as
+/// long.
+pub(crate) fn write(out: &mut Secret, value: JsonValue<'_>, limit: usize) -> Result<(), TooLong> {
+    if value.is_object() {
+        let members = value.sorted_members();
+        write_list(out, b"{}", members.iter(), |out, (key, member)| {
+            write_string(out, key);
+            out.push(b":");
+            write(out, *member, limit)
+        })?;
+    } else if value.is_array() {
+        write_list(out, b"[]", value.items(), |out, item| write(out, item, limit))?;
+    } else if let Some(text) = value.string() {
+        write_string(out, text.expose_str().unwrap_or_default());
+    } else {
         // true, false, null and numbers are copied
-        _ => {
-            out.push(raw.get().as_bytes());
-            Ok(())
-        }
+        out.push(value.raw().as_bytes());
     }
+    if out.len() > limit { Err(TooLong(limit)) } else { Ok(()) }
 }
 
 /// Appends a value of a class's `secretArgs` as Go writes it.
@@ -66,14 +50,14 @@ pub(crate) fn write_value(out: &mut Secret, value: &Value) {
         },
         Value::String(text) => write_string(out, text),
         Value::Array(items) => {
-            let _: Result<(), BadJson> = write_list(out, b"[]", items.iter(), |out, item| {
+            let _: Result<(), TooLong> = write_list(out, b"[]", items.iter(), |out, item| {
                 write_value(out, item);
                 Ok(())
             });
         }
         Value::Object(members) => {
             let sorted: BTreeMap<_, _> = members.iter().collect();
-            let _: Result<(), BadJson> = write_list(out, b"{}", sorted.iter(), |out, (key, value)| {
+            let _: Result<(), TooLong> = write_list(out, b"{}", sorted.iter(), |out, (key, value)| {
                 write_string(out, key);
                 out.push(b":");
                 write_value(out, value);
@@ -87,8 +71,8 @@ fn write_list<I: Iterator>(
     out: &mut Secret,
     brackets: &[u8; 2],
     items: I,
-    mut write_item: impl FnMut(&mut Secret, I::Item) -> Result<(), BadJson>,
-) -> Result<(), BadJson> {
+    mut write_item: impl FnMut(&mut Secret, I::Item) -> Result<(), TooLong>,
+) -> Result<(), TooLong> {
     out.push(&brackets[..1]);
     for (n, item) in items.enumerate() {
         if n > 0 {
@@ -116,16 +100,17 @@ fn go_float(float: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use coffer_vault::Answer;
     use proptest::prelude::*;
-    use serde_json::value::RawValue;
 
-    use super::{BadJson, go_float, write, write_value};
+    use super::{TooLong, go_float, write, write_value};
     use crate::Secret;
 
-    fn rewritten(json: &str) -> Result<String, BadJson> {
-        let raw: &RawValue = serde_json::from_str(json).expect("JSON");
+    fn rewritten(json: &str) -> Result<String, TooLong> {
+        let answer = Answer::from_body(Secret::new(format!(r#"{{"data":{json}}}"#))).expect("JSON");
         let mut out = Secret::default();
-        write(&mut out, raw)?;
+        let data = answer.envelope().field("data").expect("data");
+        write(&mut out, data, 1000)?;
         Ok(String::from_utf8(out.into_bytes()).expect("UTF-8"))
     }
 
@@ -145,9 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn nesting_is_limited() {
-        let deep = format!("{}1{}", "[".repeat(80), "]".repeat(80));
-        assert_eq!(rewritten(&deep), Err(BadJson));
+    fn the_length_is_limited() {
+        for long in [format!("\"{}\"", "<".repeat(200)), format!("[{}1]", "1,".repeat(600))] {
+            assert_eq!(rewritten(&long), Err(TooLong(1000)));
+        }
     }
 
     #[test]
@@ -166,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rewriting_preserves_the_value(text in ".*", number in any::<i64>()) {
+        fn rewriting_preserves_the_value(text in ".{0,80}", number in any::<i64>()) {
             let value = serde_json::json!({ "k": [text.clone(), number, { text: true }] });
             let again = rewritten(&value.to_string()).expect("JSON");
             prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&again).expect("JSON"), &value);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use coffer_vault::json::{object, string};
+use coffer_vault::json::JsonValue;
 use coffer_vault::{Answer, Method, Request, Target};
 
 use crate::fetch::{FailedRequest, Fetch};
@@ -127,11 +127,11 @@ impl Engines {
 impl Engine {
     /// Parses Vault's answer about a mount.
     fn parse(answer: &Answer) -> Option<Self> {
-        let data = object(answer.envelope().field("data")?)?;
-        let text = |name: &str| string(data.get(name)?)?.expose_str().map(ToOwned::to_owned);
+        let data = answer.envelope().field("data")?;
+        let text = |name: &str| data.member(name)?.string()?.expose_str().map(ToOwned::to_owned);
         let mount = text("path").filter(|mount| mount.ends_with('/'))?;
-        let options = data.get("options").copied().and_then(object).unwrap_or_default();
-        let versioned = options.get("version").is_some_and(|version| version.get() == "\"2\"");
+        let version = data.member("options").and_then(|options| options.member("version"));
+        let versioned = version.map(JsonValue::raw) == Some("\"2\"");
         let kind = text("type")?;
         Some(Self {
             mount,
@@ -177,7 +177,7 @@ mod tests {
     use super::Engine;
 
     fn engine(body: &str) -> Option<Engine> {
-        Engine::parse(&Answer::from_body(Secret::from(body)))
+        Engine::parse(&Answer::from_body(Secret::from(body)).expect("JSON"))
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod boot_time;
 mod inventory;
 mod journal;
 mod manager;
+mod pace;
 mod record;
 mod renew;
 mod revoke;
@@ -20,8 +21,9 @@ pub use inventory::{Entry, Inventory, InventorySource, Kind};
 pub(crate) use journal::Journal;
 pub(crate) use manager::Background;
 pub use manager::{LeaseManager, PodEvent, PodEvents};
+pub(crate) use pace::RenewalPace;
 pub(crate) use store::{LeaseStore, Leases};
-pub use store::{StateStore, StoreError};
+pub use store::{StateStore, StoreError, StoredText};
 
 #[cfg(test)]
 mod tests;

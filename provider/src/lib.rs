@@ -26,6 +26,7 @@ mod go_json;
 mod issuing;
 mod lease;
 mod lifetime;
+mod memory;
 mod metrics;
 mod read;
 mod render;
@@ -43,9 +44,11 @@ pub use coffer_vault::{
 pub use error::{Error, ErrorKind};
 pub use lease::{
     Entry, Inventory, InventorySource, Kind, LeaseManager, PodEvent, PodEvents, StateStore, StoreError,
+    StoredText,
 };
+pub use memory::{MemoryAccount, TenantMemory};
 pub use metrics::ReadMetrics;
-pub use read::{Bundle, File, Outcome, Ports, Probed, Provider};
+pub use read::{Bundle, File, HeldForAnswer, Outcome, Ports, Probed, Provider};
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};
 pub use settings::Settings;
 pub use version::{Key, PodSeen, VersionKey};

@@ -1,20 +1,23 @@
 //! The read path, from a class to files.
 
+mod files;
 mod probe;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coffer_vault::{Answer, Secret, TargetHandle, Targets, VaultNamespace};
+use coffer_shares::{Priority, Share};
+use coffer_vault::{Answer, HeavyTurn, HeavyTurns, Secret, TargetHandle, Targets, VaultNamespace};
 use tokio::time::timeout_at;
 
-use crate::class::{Class, Object};
+use self::files::Files;
+use crate::class::Class;
 use crate::digest::digest;
 use crate::fetch::{FailedRequest, Fetch};
 use crate::issuing::Engines;
-use crate::lease::{Background, LeaseManager, LeaseStore, Leases, PodEvents, StateStore};
+use crate::lease::{Background, LeaseManager, LeaseStore, PodEvents, StateStore};
+use crate::memory::MemoryAccount;
 use crate::metrics::ReadMetrics;
-use crate::render::{Parsed, render};
 use crate::request::{Issuing, ReadRequest, TokenMinter};
 use crate::session::{LoginContext, Session, SessionKey, SessionState, Sessions, UsedSession, VolumeId};
 use crate::settings::Settings;
@@ -27,14 +30,11 @@ pub use probe::{Outcome, Probed};
 pub struct Provider {
     /// Audience of the service account tokens that a driver sends along, if the class names none.
     default_audience: String,
-    targets: Arc<Targets>,
-    sessions: Arc<Sessions>,
-    leases: Arc<Leases>,
+    background: Arc<Background>,
     engines: Engines,
-    clock: Arc<dyn Clock>,
     minter: Arc<dyn TokenMinter>,
     version_key: Arc<dyn VersionKey>,
-    metrics: Arc<ReadMetrics>,
+    heavy_turns: HeavyTurns,
 }
 
 /// The interfaces that a process provides to the read path.
@@ -54,6 +54,16 @@ pub struct Ports {
 pub struct Bundle {
     /// One file per object, in the order of the class.
     pub files: Vec<File>,
+    /// What is given back when the answer is sent.
+    pub held: HeldForAnswer,
+}
+
+/// The memory of an answer, and its namespace's turn for heavy work if the answer is large. Both are
+/// given back when this value is dropped, after the answer is sent.
+#[derive(Debug)]
+pub struct HeldForAnswer {
+    _memory: Share,
+    _turn: HeavyTurn,
 }
 
 /// A file of a bundle.
@@ -79,17 +89,41 @@ impl Provider {
     #[must_use]
     pub fn new(settings: Settings, ports: Ports) -> Self {
         let Ports { minter, version_key, clock, metrics } = ports;
-        Self {
-            targets: Arc::new(Targets::new(settings.connections(), Arc::clone(&metrics) as _)),
-            sessions: Arc::new(Sessions::new(settings.cache_size, Arc::clone(&clock))),
+        let (account, heavy_turns) = (MemoryAccount::new(settings.memory), HeavyTurns::default());
+        let targets = Targets::new(
+            settings.connections(),
+            Arc::clone(&metrics) as _,
+            account.all.clone(),
+            heavy_turns.clone(),
+        );
+        let background = Background {
+            targets: Arc::new(targets),
+            sessions: Arc::new(Sessions::new(settings.cache_size, account, Arc::clone(&clock))),
             leases: Arc::default(),
+            clock,
+            metrics,
+            pace: Default::default(),
+        };
+        Self {
+            background: Arc::new(background),
             engines: Engines::default(),
             default_audience: settings.audience,
-            clock,
             minter,
             version_key,
-            metrics,
+            heavy_turns,
         }
+    }
+
+    /// Returns the account of memory, for what a door holds of a namespace.
+    #[must_use]
+    pub fn memory(&self) -> &MemoryAccount {
+        &self.background.sessions.memory
+    }
+
+    /// Returns the turns for heavy work.
+    #[must_use]
+    pub fn heavy_turns(&self) -> &HeavyTurns {
+        &self.heavy_turns
     }
 
     /// Starts the lease manager for the pods of this node, on the current tokio runtime. Call this
@@ -99,14 +133,7 @@ impl Provider {
     /// and tokens are revoked when `pods` reports that a pod is gone.
     #[must_use]
     pub fn start_lease_manager(&self, store: Arc<dyn StateStore>, pods: PodEvents) -> LeaseManager {
-        let background = Background {
-            sessions: Arc::clone(&self.sessions),
-            targets: Arc::clone(&self.targets),
-            leases: Arc::clone(&self.leases),
-            clock: Arc::clone(&self.clock),
-            metrics: Arc::clone(&self.metrics),
-        };
-        LeaseManager::start(Arc::new(background), store, pods)
+        LeaseManager::start(Arc::clone(&self.background), store, pods)
     }
 
     /// Reads every object of a class.
@@ -126,10 +153,10 @@ impl Provider {
     /// async fn print_files(
     ///     provider: &Provider,
     ///     classes: &ClassCache,
-    ///     parameters: &BTreeMap<String, String>,
+    ///     parameters: BTreeMap<String, String>,
     /// ) -> Result<(), Error> {
     ///     let request = ReadRequest {
-    ///         class: classes.class(parameters)?,
+    ///         class: classes.class(parameters, "shop", provider.heavy_turns()).await?,
     ///         identity: Identity {
     ///             namespace: "shop".to_owned(),
     ///             service_account: "shop".to_owned(),
@@ -149,25 +176,33 @@ impl Provider {
     /// }
     /// ```
     pub async fn read(&self, request: &ReadRequest) -> Result<Bundle, Error> {
-        let began = self.clock.now();
-        let target = self.targets.handle(&request.class.target)?;
-        let Ok(Ok(_turn)) = timeout_at(request.deadline, target.limits.reads.acquire()).await else {
+        let began = self.background.clock.now();
+        let tenant = request.identity.namespace.as_str();
+        let target = self.background.targets.handle(&request.class.target, tenant)?;
+        let turn = target.limits.reads.take(tenant, 1, Priority::Reserved);
+        let Ok(Ok(_turn)) = timeout_at(request.deadline, turn).await else {
             return Err(waited_too_long(&target));
         };
-        let leases = self.leases.active();
-        let session = self.session(request, leases.is_some());
+        let leases = self.background.leases.active();
+        let session = self.session(request, leases.is_some())?;
         let key = self.version_key(&session, request).await?;
-        let fetch = self.fetch(request, &target, &session, leases, began);
+        let heavy = HeavyTurn::default();
+        let fetch = self.fetch(request, (&target, &heavy), &session, leases, began);
         let answers = match timeout_at(request.deadline, self.answers(&fetch, request.issuing)).await {
             Ok(answers) => answers.map_err(|failed| name_object(failed, &request.class))?,
             Err(_) => return Err(took_too_long(&target)),
         };
-        let files = files(request, &answers, &session, &key)?;
+        let volume = fetch.volume;
+        let files = Files { request, session: &session, key: &key, memory: self.memory().of(tenant) };
+        let Ok(rendered) = timeout_at(request.deadline, files.render(&answers)).await else {
+            return Err(took_too_long(&target));
+        };
+        let (files, memory) = rendered?;
         let requests: Vec<_> = request.class.plan.requests.iter().map(|planned| planned.id).collect();
-        if session.note_mount(fetch.volume, &requests) {
-            self.sessions.remove_volume_from_others(&session, fetch.volume);
+        if session.note_mount(volume, &requests) {
+            self.background.sessions.remove_volume_from_others(&session, volume);
         }
-        Ok(Bundle { files })
+        Ok(Bundle { files, held: HeldForAnswer { _memory: memory, _turn: heavy } })
     }
 
     async fn answers(&self, fetch: &Fetch<'_>, issuing: Issuing) -> Result<Vec<Arc<Answer>>, FailedRequest> {
@@ -177,7 +212,7 @@ impl Provider {
         fetch.answers().await
     }
 
-    fn session(&self, request: &ReadRequest, leases_kept: bool) -> UsedSession {
+    fn session(&self, request: &ReadRequest, leases_kept: bool) -> Result<UsedSession, Error> {
         let Class { target, namespace, auth_mount, role, audience, warnings, .. } = &*request.class;
         let key = SessionKey {
             target: target.clone(),
@@ -187,10 +222,10 @@ impl Provider {
             audience: audience.clone(),
             identity: request.identity.clone(),
         };
-        let found = self.sessions.session(key, leases_kept);
-        self.metrics.sessions(found.active);
-        if let Some(store) = self.leases.store() {
-            found.evicted.iter().for_each(|evicted| store.remove(evicted));
+        let found = self.background.sessions.session(key, leases_kept)?;
+        self.background.metrics.sessions(found.active);
+        for evicted in found.evicted {
+            Background::revoke_evicted(&self.background, evicted);
         }
         if found.session.state() == SessionState::New {
             let namespace = &request.identity.namespace;
@@ -199,18 +234,19 @@ impl Provider {
                 tracing::warn!(%warning, namespace, pod, "the SecretProviderClass may have a mistake");
             }
         }
-        found.session
+        Ok(found.session)
     }
 
     fn fetch<'a>(
         &'a self,
         request: &'a ReadRequest,
-        target: &'a TargetHandle,
+        (target, turn): (&'a TargetHandle, &'a HeavyTurn),
         session: &'a Session,
         leases: Option<&'a LeaseStore>,
         began: Instant,
     ) -> Fetch<'a> {
         let class = &*request.class;
+        let tenant = request.identity.namespace.as_str();
         let has_pod = request.identity.pod.is_some();
         let leases = leases.filter(|_| has_pod);
         let deadline = request.deadline.checked_sub(ANSWER_TIME).unwrap_or(request.deadline);
@@ -219,13 +255,14 @@ impl Provider {
             session,
             login: LoginContext {
                 key: &session.key,
-                vault: VaultNamespace { target, namespace: class.namespace.as_deref() }.until(deadline),
+                vault: VaultNamespace { target, namespace: class.namespace.as_deref(), tenant, turn }
+                    .until(deadline),
                 began,
                 service_account_tokens: &request.tokens,
                 default_audience: &self.default_audience,
                 minter: &*self.minter,
-                clock: &*self.clock,
-                metrics: &self.metrics,
+                clock: &*self.background.clock,
+                metrics: &self.background.metrics,
                 renewed: leases.is_some(),
             },
             leases,
@@ -249,44 +286,6 @@ fn volume_id(path: &str) -> VolumeId {
     u64::from_be_bytes(first)
 }
 
-/// Renders the files of a class from the answers to the requests of its plan.
-fn files(
-    request: &ReadRequest,
-    answers: &[Arc<Answer>],
-    session: &Session,
-    key: &Key,
-) -> Result<Vec<File>, Error> {
-    let Class { objects, plan, .. } = &*request.class;
-    let parsed: Vec<Parsed<'_>> = answers.iter().map(|answer| Parsed::new(answer)).collect();
-    let mut files = Vec::with_capacity(objects.len());
-    let mut bytes = 0;
-    for (object, n) in objects.iter().zip(&plan.request_of) {
-        let file = file(object, &parsed[*n], session, key, request.default_mode)?;
-        bytes += file.contents.len();
-        if bytes > request.max_bytes {
-            return Err(too_large(bytes, request.max_bytes).with_object(object.file.as_str()));
-        }
-        files.push(file);
-    }
-    Ok(files)
-}
-
-fn file(
-    object: &Object,
-    parsed: &Parsed<'_>,
-    session: &Session,
-    key: &Key,
-    default_mode: u32,
-) -> Result<File, Error> {
-    let rendered = render(object, parsed, &session.frames)?;
-    Ok(File {
-        path: object.file.as_str().to_owned(),
-        mode: object.mode.unwrap_or(default_mode),
-        version: key.version(object.fingerprint.expose(), &rendered.contents.expose()[rendered.hashed]),
-        contents: rendered.contents,
-    })
-}
-
 /// Returns the error with the first object that needs the failed request.
 fn name_object(failed: FailedRequest, class: &Class) -> Error {
     match class.plan.objects_of(failed.index).next() {
@@ -307,10 +306,4 @@ fn waited_too_long(target: &TargetHandle) -> Error {
 
 fn took_too_long(target: &TargetHandle) -> Error {
     Error::new(ErrorKind::TimedOut, format!("reading from {} took too long", target.target.address))
-}
-
-fn too_large(bytes: usize, limit: usize) -> Error {
-    let message =
-        format!("the files up to this one are {bytes} bytes, more than the {limit} that may be answered");
-    Error::new(ErrorKind::TooLarge, message).with_advice("Split the class, or raise the limit")
 }

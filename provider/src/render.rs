@@ -1,17 +1,19 @@
 //! Renders a file from an answer: selects the key, writes the value as Go does, and decodes the
 //! value.
 
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use coffer_vault::json::{self, RawObject};
+use coffer_shares::Share;
+use coffer_vault::json::{JsonValue, write_string};
 use coffer_vault::{Answer, Envelope, Secret};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use serde_json::value::RawValue;
 
 use crate::class::{Encoding, Object};
 use crate::digest::{Digest, digest};
-use crate::go_json::{self, BadJson};
+use crate::go_json::{self, TooLong};
+use crate::memory::TenantMemory;
 use crate::{Error, ErrorKind};
 
 /// The content of a file.
@@ -21,52 +23,65 @@ pub(crate) struct Rendered {
     pub(crate) hashed: Range<usize>,
 }
 
-/// An answer, parsed once for all objects with the same request.
+/// An answer, prepared once for all objects with the same request.
 pub(crate) struct Parsed<'a> {
     envelope: Envelope<'a>,
-    data: Option<&'a RawValue>,
+    data: Option<JsonValue<'a>>,
     /// The members of `data`.
-    outer: RawObject<'a>,
+    outer: Members<'a>,
     /// The members of the map `data` in `data`, if there is one.
-    inner: Option<RawObject<'a>>,
+    inner: Option<Members<'a>>,
 }
+
+/// The members of an object, sorted by key, so that each of many keys is found at once.
+type Members<'a> = Vec<(Cow<'a, str>, JsonValue<'a>)>;
 
 impl<'a> Parsed<'a> {
     pub(crate) fn new(answer: &'a Answer) -> Self {
         let envelope = answer.envelope();
         let data = envelope.field("data");
-        let outer = data.and_then(json::object).unwrap_or_default();
-        let inner = outer.get("data").copied().and_then(json::object);
+        let outer = data.map(JsonValue::sorted_members).unwrap_or_default();
+        let inner = member(&outer, "data").filter(|inner| inner.is_object()).map(JsonValue::sorted_members);
         Self { envelope, data, outer, inner }
     }
 
     /// Returns the value of a key. In a KV v2 answer the key is in the inner `data`. In other
     /// answers the key is in the outer `data`, else in a map there that is also called `data`.
-    fn select(&self, key: &str) -> Option<&'a RawValue> {
-        let inner = || self.inner.as_ref()?.get(key).copied();
-        if self.is_kv_v2() { inner() } else { self.outer.get(key).copied().or_else(inner) }
+    fn select(&self, key: &str) -> Option<JsonValue<'a>> {
+        let inner = || member(self.inner.as_ref()?, key);
+        if self.is_kv_v2() { inner() } else { member(&self.outer, key).or_else(inner) }
     }
 
     /// Returns whether the answer is of KV v2, which has `data`, `metadata` with a version, and no
     /// other member.
     fn is_kv_v2(&self) -> bool {
-        let metadata = self.outer.get("metadata").copied().and_then(json::object);
+        let metadata = member(&self.outer, "metadata");
         self.outer.len() == 2
-            && self.outer.contains_key("data")
-            && metadata.is_some_and(|metadata| metadata.contains_key("version"))
+            && member(&self.outer, "data").is_some()
+            && metadata.is_some_and(|metadata| metadata.member("version").is_some())
     }
 }
 
-/// Renders the file of an object. `frames` are those of the session.
+fn member<'a>(members: &Members<'a>, key: &str) -> Option<JsonValue<'a>> {
+    let at = members.binary_search_by(|(name, _)| name.as_ref().cmp(key)).ok()?;
+    Some(members[at].1)
+}
+
+/// Renders the file of an object, of at most `limit` bytes. `frames` are those of the session.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`], if the answer has no such key; [`ErrorKind::BadAnswer`], if the value
-/// cannot be decoded.
-pub(crate) fn render(object: &Object, parsed: &Parsed<'_>, frames: &Frames) -> Result<Rendered, Error> {
+/// cannot be decoded; [`ErrorKind::TooLarge`], if the file is larger than allowed.
+pub(crate) fn render(
+    object: &Object,
+    parsed: &Parsed<'_>,
+    frames: &Frames,
+    limit: usize,
+) -> Result<Rendered, Error> {
     let rendered = match (parsed.data, &object.key) {
         (None, _) => Err(Error::new(ErrorKind::NotFound, "Vault's answer holds no data")),
-        (Some(data), None) => whole(object, parsed, data, frames),
-        (Some(_), Some(key)) => value(parsed, key)
+        (Some(data), None) => whole(object, parsed, data, frames, limit),
+        (Some(_), Some(key)) => value(parsed, key, limit)
             .and_then(|value| decode(value, object.encoding))
             .map(|contents| Rendered { hashed: 0..contents.len(), contents }),
     };
@@ -74,16 +89,16 @@ pub(crate) fn render(object: &Object, parsed: &Parsed<'_>, frames: &Frames) -> R
 }
 
 /// Returns the value of `key`: a string as its text, any other value as JSON.
-fn value(parsed: &Parsed<'_>, key: &str) -> Result<Secret, Error> {
+fn value(parsed: &Parsed<'_>, key: &str, limit: usize) -> Result<Secret, Error> {
     let raw = parsed.select(key).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("the secret has no key {key:?}"))
             .with_advice("Check secretKey")
     })?;
-    match json::string(raw) {
+    match raw.string() {
         Some(text) => Ok(text),
         None => {
             let mut text = Secret::default();
-            go_json::write(&mut text, raw).map_err(unreadable)?;
+            go_json::write(&mut text, raw, limit).map_err(too_long)?;
             Ok(text)
         }
     }
@@ -113,10 +128,16 @@ fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error> {
 
 /// Renders a whole response, with the fields of the struct `Secret` of Vault's Go client in their
 /// order.
-fn whole(object: &Object, parsed: &Parsed<'_>, data: &RawValue, frames: &Frames) -> Result<Rendered, Error> {
+fn whole(
+    object: &Object,
+    parsed: &Parsed<'_>,
+    data: JsonValue<'_>,
+    frames: &Frames,
+    limit: usize,
+) -> Result<Rendered, Error> {
     let mut text = Secret::default();
-    go_json::write(&mut text, data).map_err(unreadable)?;
-    let frame = frames.frame(object, &text, &parsed.envelope)?;
+    go_json::write(&mut text, data, limit).map_err(too_long)?;
+    let frame = frames.frame(object, &text, &parsed.envelope, limit)?;
     let mut contents = Secret::new(Vec::with_capacity(frame.before.len() + text.len() + frame.after.len()));
     contents.push(frame.before.expose());
     let from = contents.len();
@@ -126,8 +147,9 @@ fn whole(object: &Object, parsed: &Parsed<'_>, data: &RawValue, frames: &Frames)
     Ok(Rendered { contents, hashed })
 }
 
-fn unreadable(error: BadJson) -> Error {
-    Error::new(ErrorKind::BadAnswer, format!("Vault's answer is {error}"))
+fn too_long(error: TooLong) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the file is {error}"))
+        .with_advice("Split the class, or raise the limit")
 }
 
 /// The JSON before and after the `data` of a whole response, which changes with every answer: the
@@ -168,27 +190,26 @@ const WRAP_INFO: Fields = &[
 ];
 
 impl Frame {
-    fn new(envelope: &Envelope<'_>) -> Result<Self, Error> {
+    fn new(envelope: &Envelope<'_>, limit: usize) -> Result<Self, TooLong> {
         let mut before = Secret::from("{");
-        write_fields(&mut before, BEFORE_DATA, |name| envelope.field(name)).map_err(unreadable)?;
+        write_fields(&mut before, BEFORE_DATA, limit, |name| envelope.field(name))?;
         before.push(b",\"data\":");
-        let after = Self::after(envelope).map_err(unreadable)?;
-        Ok(Self { before, after })
+        Ok(Self { before, after: Self::after(envelope, limit)? })
     }
 
-    fn after(envelope: &Envelope<'_>) -> Result<Secret, BadJson> {
+    fn after(envelope: &Envelope<'_>, limit: usize) -> Result<Secret, TooLong> {
         let mut after = Secret::from(",");
-        write_fields(&mut after, &[("warnings", "null")], |name| envelope.field(name))?;
+        write_fields(&mut after, &[("warnings", "null")], limit, |name| envelope.field(name))?;
         for (name, fields) in [("auth", AUTH), ("wrap_info", WRAP_INFO)] {
-            if let Some(members) = envelope.field(name).and_then(json::object) {
+            if let Some(value) = envelope.field(name).filter(|value| value.is_object()) {
                 after.push(format!(",{name:?}:{{").as_bytes());
-                write_fields(&mut after, fields, |field| members.get(field).copied())?;
+                write_fields(&mut after, fields, limit, |field| value.member(field))?;
                 after.push(b"}");
             }
         }
-        if let Some(mount_type) = envelope.field("mount_type").filter(|text| text.get() != "\"\"") {
+        if let Some(mount_type) = envelope.field("mount_type").filter(|text| text.raw() != "\"\"") {
             after.push(b",\"mount_type\":");
-            go_json::write(&mut after, mount_type)?;
+            go_json::write(&mut after, mount_type, limit)?;
         }
         after.push(b"}");
         Ok(after)
@@ -198,16 +219,17 @@ impl Frame {
 fn write_fields<'a>(
     out: &mut Secret,
     fields: Fields,
-    value: impl Fn(&str) -> Option<&'a RawValue>,
-) -> Result<(), BadJson> {
+    limit: usize,
+    value: impl Fn(&str) -> Option<JsonValue<'a>>,
+) -> Result<(), TooLong> {
     for (n, (name, unset)) in fields.iter().enumerate() {
         if n > 0 {
             out.push(b",");
         }
-        json::write_string(out, name);
+        write_string(out, name);
         out.push(b":");
-        match value(name).filter(|value| value.get() != "null") {
-            Some(value) => go_json::write(out, value)?,
+        match value(name).filter(|value| value.raw() != "null") {
+            Some(value) => go_json::write(out, value, limit)?,
             None => out.push(unset.as_bytes()),
         }
     }
@@ -216,13 +238,17 @@ fn write_fields<'a>(
 
 /// The last frame of each whole response of one session, so that a file has the same bytes while
 /// its data does not change. The data itself is not stored, only a digest.
-#[derive(Default)]
-pub(crate) struct Frames(Mutex<Vec<Framed>>);
+pub(crate) struct Frames {
+    framed: Mutex<Vec<Framed>>,
+    /// The memory for frames; without it none is stored.
+    memory: Option<TenantMemory>,
+}
 
 struct Framed {
     object: Digest,
     data: Digest,
     frame: Frame,
+    _memory: Share,
 }
 
 /// Maximum number of frames of one session, far more than a pod mounts.
@@ -232,24 +258,54 @@ const MAX_FRAMES: usize = 128;
 const MAX_FRAME: usize = 4096;
 
 impl Frames {
+    /// Returns an empty list, whose frames take memory of this namespace.
+    pub(crate) fn stored_in(memory: TenantMemory) -> Self {
+        Self { framed: Mutex::default(), memory: Some(memory) }
+    }
+
+    /// Returns a list that stores no frames, for a single read.
+    pub(crate) fn unstored() -> Self {
+        Self { framed: Mutex::default(), memory: None }
+    }
+
+    /// Drops all frames.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// Returns the last frame of an object if the data is the same, else that of the new answer.
-    fn frame(&self, object: &Object, data: &Secret, envelope: &Envelope<'_>) -> Result<Frame, Error> {
+    fn frame(
+        &self,
+        object: &Object,
+        data: &Secret,
+        envelope: &Envelope<'_>,
+        limit: usize,
+    ) -> Result<Frame, Error> {
         let (object, data) = (digest(object.fingerprint.expose()), digest(data.expose()));
-        let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = self.lock();
         let last = frames.iter().position(|framed| framed.object == object);
         if let Some(framed) = last.map(|at| &frames[at]).filter(|framed| framed.data == data) {
             return Ok(framed.frame.clone());
         }
-        let frame = Frame::new(envelope)?;
+        let frame = Frame::new(envelope, limit).map_err(too_long)?;
         if let Some(at) = last {
             frames.swap_remove(at);
         }
         // a Vault token or a wrapping token in the answer must always be the new one
         let issues = envelope.field("auth").is_some() || envelope.field("wrap_info").is_some();
-        if !issues && frame.before.len() + frame.after.len() <= MAX_FRAME && frames.len() < MAX_FRAMES {
-            frames.push(Framed { object, data, frame: frame.clone() });
+        let bytes = frame.before.capacity() + frame.after.capacity() + size_of::<Framed>();
+        if !issues
+            && bytes <= MAX_FRAME
+            && frames.len() < MAX_FRAMES
+            && let Some(memory) = self.memory.as_ref().and_then(|memory| memory.take(bytes))
+        {
+            frames.push(Framed { object, data, frame: frame.clone(), _memory: memory });
         }
         Ok(frame)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Framed>> {
+        self.framed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

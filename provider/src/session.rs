@@ -2,7 +2,7 @@
 //! between reads.
 
 mod answers;
-mod budget;
+
 mod changes;
 mod issued;
 mod logins;
@@ -12,16 +12,18 @@ mod token;
 mod users;
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use coffer_shares::Share;
 use coffer_vault::{Method, Request, RequestId, Target};
 use serde::{Deserialize, Serialize};
 
+use crate::memory::TenantMemory;
 use crate::render::Frames;
 use crate::request::{Identity, Pod};
 pub(crate) use answers::{AnswerList, AnswerUse, VolumeId};
-pub(crate) use budget::ByteBudget;
 pub(crate) use changes::Changes;
 pub(crate) use issued::{Issued, IssuedAnswer, IssuedTerm};
 pub(crate) use logins::{LoginContext, Logins, TokenNeed};
@@ -59,6 +61,25 @@ pub(crate) struct Session {
     /// The volumes that this process mounted with the session.
     volumes: Mutex<Vec<VolumeId>>,
     users: Users,
+    /// Whether the revocation of the ended session has begun.
+    revoking: AtomicBool,
+    /// The session's record in the state store.
+    stored: Mutex<StoredRecord>,
+    memory: Option<Share>,
+    tenant: TenantMemory,
+}
+
+/// Size of a page of tmpfs, in bytes: a file takes whole pages.
+const PAGE: usize = 4096;
+
+/// What is known of a session's record in the state store.
+#[derive(Default)]
+pub(crate) struct StoredRecord {
+    /// The memory of the record: tmpfs counts as memory.
+    pub(crate) memory: Option<Share>,
+    /// From when on the session may be stored again. Storing takes time by size, and must not take
+    /// all time.
+    pub(crate) not_before: Option<Instant>,
 }
 
 /// The state of a session.
@@ -86,6 +107,7 @@ pub(crate) struct SessionParts {
     pub(crate) state: SessionState,
     pub(crate) tokens: Vec<Arc<Token>>,
     pub(crate) issued: AnswerList<IssuedTerm>,
+    pub(crate) memory: TenantMemory,
 }
 
 impl Session {
@@ -112,9 +134,38 @@ impl Session {
         *self.lock_state()
     }
 
-    /// Notes that the pod is gone.
+    /// Notes that the pod is gone. All is dropped but the tokens, which are to be revoked: what was
+    /// issued ends with them.
     pub(crate) fn note_ended(&self) {
         *self.lock_state() = SessionState::Ended;
+        self.reads.clear();
+        self.issued.clear();
+        self.frames.clear();
+    }
+
+    /// Returns true at the first call: the caller revokes the session's tokens.
+    pub(crate) fn claim_revocation(&self) -> bool {
+        !self.revoking.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.key.identity.namespace
+    }
+
+    /// Takes the memory of a record of this size, or gives back what is too much. A record that the
+    /// namespace has no memory for is stored all the same: it holds what must be revoked.
+    pub(crate) fn cover_record(&self, bytes: usize) {
+        let bytes = bytes.next_multiple_of(PAGE);
+        let mut stored = self.lock_stored();
+        match &mut stored.memory {
+            Some(memory) if memory.amount() >= bytes => memory.shrink_to(bytes),
+            Some(memory) => drop(memory.try_grow(bytes - memory.amount())),
+            memory => *memory = self.tenant.take(bytes),
+        }
+    }
+
+    pub(crate) fn lock_stored(&self) -> MutexGuard<'_, StoredRecord> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether this process created the session, at or after this time.

@@ -35,6 +35,8 @@ pub struct Settings {
     pub proxy: Option<Proxy>,
     /// Maximum number of identities whose Vault token is cached.
     pub cache_size: usize,
+    /// Bytes of memory for all that namespaces can cause. One namespace alone can have half of them.
+    pub memory: usize,
     /// How long an answer of Vault is used before it is read again, if the class does not say.
     pub refresh_interval: Duration,
     /// Directories whose files a class's TLS parameters may not name.
@@ -81,6 +83,7 @@ impl Default for Settings {
             follow_redirects: true,
             proxy: None,
             cache_size: 1000,
+            memory: 32 << 20,
             refresh_interval: Duration::ZERO,
             protected_directories: ["/var/run/secrets", "/proc"].map(PathBuf::from).to_vec(),
         }

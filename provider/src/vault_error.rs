@@ -22,9 +22,13 @@ pub(crate) fn error_of(failure: Failure, server: &Address) -> Error {
         Failure::TooLarge => {
             Error::new(ErrorKind::TooLarge, format!("the answer is larger than {} MiB", MAX_BODY >> 20))
         }
+        Failure::TooDeep | Failure::TooManyValues => {
+            Error::new(ErrorKind::TooLarge, failure.to_string()).with_advice("Split the secret")
+        }
         Failure::OutOfMemory => Error::new(
-            ErrorKind::Unavailable,
-            "too many large answers are in memory; the mount is tried again",
+            ErrorKind::OverLimit,
+            "the answers that this namespace reads at once take more memory than its part of the provider's; the \
+             mount is tried again",
         ),
         Failure::Empty(status) => {
             Error::new(ErrorKind::BadAnswer, format!("Vault answered HTTP {status} with nothing in it"))
@@ -67,7 +71,7 @@ impl From<TargetError> for Error {
             }
             TargetError::Setup { .. } | TargetError::Proxy(_) => Self::new(ErrorKind::Misconfigured, message),
             TargetError::ServerNameIsAddress(_) | TargetError::ServerNameInvalid(_) => Self::class(message),
-            TargetError::TooMany(_) => Self::new(ErrorKind::Unavailable, message),
+            TargetError::TooMany => Self::new(ErrorKind::OverLimit, message),
         }
     }
 }

@@ -126,7 +126,9 @@ impl Shares {
         self.lock().give_back(tenant, amount);
         loop {
             let granted = self.lock().grant_next();
-            let Some(Grant { tenant, waiting: Waiting { amount, priority, grant } }) = granted else { return };
+            let Some(Grant { tenant, waiting: Waiting { amount, priority, grant } }) = granted else {
+                return;
+            };
             let share = Share { shares: self.clone(), tenant, amount, priority };
             if let Err(abandoned) = grant.send(share) {
                 // nobody waits any more; without recursion, however many are abandoned

@@ -3,28 +3,35 @@
 
 use std::time::Duration;
 
+use coffer_shares::Share;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::exchange::BodyBytes;
+use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::json::{self, RawObject};
-use crate::refusal::refusal;
+use crate::json::JsonValue;
+use crate::json::index::{BYTES_PER_VALUE, JsonIndex, NotIndexed};
+use crate::refusal::{Confidential, refusal};
 use crate::{Secret, is_header_text};
 
-/// A successful answer: a JSON body, and the part of the memory limit for bodies that the body
-/// takes.
+/// Maximum length of a token, in bytes. Batch tokens, the longest, have some hundred.
+const MAX_TOKEN: usize = 8 << 10;
+
+/// Maximum length of a lease ID, in bytes. Vault's end in 24 random characters after the path.
+const MAX_LEASE_ID: usize = 2 << 10;
+
+/// A successful answer: a JSON object, its index, and the memory that both take.
 #[derive(Debug)]
 pub struct Answer {
     body: Secret,
-    _bytes: BodyBytes,
+    index: JsonIndex,
+    memory: Option<Share>,
 }
 
 /// The fields of an answer, borrowed from its body.
+#[derive(Clone, Copy)]
 pub struct Envelope<'a> {
-    fields: RawObject<'a>,
+    fields: JsonValue<'a>,
 }
 
 /// The token that a login or a token's renewal returned.
@@ -73,46 +80,61 @@ pub struct CertificateGrant {
 
 impl Answer {
     /// Returns the answer of a response with a success status, else the failure. The values of
-    /// `secrets` are removed from Vault's error text.
-    pub(crate) fn new(
-        status: u16,
-        headers: &HeaderMap,
-        body: Secret,
-        bytes: BodyBytes,
-        secrets: &[Secret],
-    ) -> Result<Self, Failure> {
+    /// `confidential` are removed from Vault's error text.
+    pub(crate) fn new(exchange: Exchange, confidential: &Confidential<'_>) -> Result<Self, Failure> {
+        let Exchange { status, headers, body, json, memory } = exchange;
         if !(200..300).contains(&status) {
-            return Err(Failure::Refused(refusal(status, headers, &body, secrets)));
+            let fields = json.as_ref().ok().map(|index| index.root(body.expose()));
+            return Err(Failure::Refused(refusal(status, &headers, fields, confidential)));
         }
         if body.expose().trim_ascii().is_empty() {
             return Err(Failure::Empty(status));
         }
-        let answer = Self { body, _bytes: bytes };
-        match answer.fields() {
-            Some(_) => Ok(answer),
-            None => Err(Failure::NotVault(match content_type(headers) {
+        match json {
+            Ok(index) if index.root(body.expose()).is_object() => {
+                Ok(Self { body, index, memory: Some(memory) })
+            }
+            Err(NotIndexed::TooDeep) => Err(Failure::TooDeep),
+            Err(NotIndexed::TooManyValues) => Err(Failure::TooManyValues),
+            Ok(_) | Err(NotIndexed::NotJson) => Err(Failure::NotVault(match content_type(&headers) {
                 Some(kind) if !kind.contains("json") => format!("{kind}, not JSON"),
                 _ => "something that is no JSON object".to_owned(),
             })),
         }
     }
 
-    /// Returns the answer that had this body before. The caller counts the memory of the body.
+    /// Returns the answer that had this body before; none if the body is not JSON. Its memory is
+    /// counted by [`Self::count_memory`].
     #[must_use]
-    pub fn from_body(body: Secret) -> Self {
-        Self { body, _bytes: BodyBytes::default() }
+    pub fn from_body(body: Secret) -> Option<Self> {
+        let index = JsonIndex::of(body.expose()).ok()?;
+        Some(Self { body, index, memory: None })
+    }
+
+    /// Sets the memory that the answer takes, see [`Self::bytes`].
+    pub fn count_memory(&mut self, memory: Share) {
+        self.memory = Some(memory);
+    }
+
+    /// Returns the memory of body and index, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.body.capacity() + self.index.len() * BYTES_PER_VALUE
+    }
+
+    /// Gives back the memory that a buffer has beyond its content, for an answer that is kept.
+    pub fn shrink(&mut self) {
+        self.body.shrink();
+        let bytes = self.bytes();
+        if let Some(memory) = &mut self.memory {
+            memory.shrink_to(bytes);
+        }
     }
 
     /// Returns the body, a JSON object.
     #[must_use]
     pub fn body(&self) -> &Secret {
         &self.body
-    }
-
-    /// Returns the body, and releases the memory that was counted for the body.
-    #[must_use]
-    pub fn into_body(self) -> Secret {
-        self.body
     }
 
     /// Returns what Vault granted with the answer. A certificate counts only if `issued`: the
@@ -133,61 +155,63 @@ impl Answer {
     /// Returns the fields of the envelope.
     #[must_use]
     pub fn envelope(&self) -> Envelope<'_> {
-        Envelope { fields: self.fields().unwrap_or_default() }
-    }
-
-    fn fields(&self) -> Option<RawObject<'_>> {
-        let raw: &RawValue = serde_json::from_slice(self.body.expose()).ok()?;
-        json::object(raw)
+        Envelope { fields: self.index.root(self.body.expose()) }
     }
 }
 
 impl<'a> Envelope<'a> {
     /// Returns a field; none if the field is missing or null.
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields.get(name).copied().filter(|value| value.get() != "null")
+    pub fn field(&self, name: &str) -> Option<JsonValue<'a>> {
+        self.fields.member(name).filter(|value| value.raw() != "null")
     }
 
     /// Returns the lease that came with the answer. A KV v1 answer has a `lease_duration`, but no
     /// `lease_id`, and so no lease.
     #[must_use]
     pub fn lease(&self) -> Option<LeaseGrant> {
-        let id: String = serde_json::from_str(self.field("lease_id")?.get()).ok()?;
-        let duration = self.field("lease_duration").and_then(|raw| raw.get().parse().ok()).unwrap_or(0);
-        let renewable = self.field("renewable").is_some_and(|raw| raw.get() == "true");
-        (!id.is_empty()).then_some(LeaseGrant { id, duration: Duration::from_secs(duration), renewable })
+        let id = self.field("lease_id")?.string()?.expose_str()?.to_owned();
+        let duration = number(self.field("lease_duration"));
+        let renewable = is_true(self.field("renewable"));
+        let is_usable = !id.is_empty() && id.len() <= MAX_LEASE_ID;
+        is_usable.then_some(LeaseGrant { id, duration: Duration::from_secs(duration), renewable })
     }
 
     /// Returns the certificate in the answer of a PKI engine's `issue` or `sign`
     /// (<https://developer.hashicorp.com/vault/api-docs/secret/pki#generate-certificate-and-key>).
     fn certificate(&self) -> Option<CertificateGrant> {
-        let data = json::object(self.field("data")?)?;
-        let has = |name: &str| data.get(name).is_some_and(|raw| raw.get().starts_with("\""));
-        let expiration = data.get("expiration")?.get().parse().ok()?;
+        let data = self.field("data")?;
+        let has = |name: &str| data.member(name).is_some_and(JsonValue::is_string);
+        let expiration = data.member("expiration")?.raw().parse().ok()?;
         (has("certificate") && has("serial_number")).then_some(CertificateGrant { expiration })
     }
 
-    /// Returns the login in the answer's `auth`; none if the answer has no usable token.
+    /// Returns the login in the answer's `auth`; none if the answer has no usable token, or one
+    /// longer than 8 KiB.
     #[must_use]
     pub fn login(&self) -> Option<Login> {
-        #[derive(Deserialize)]
-        struct LoginFields {
-            #[serde(default)]
-            lease_duration: u64,
-            #[serde(default)]
-            num_uses: u64,
-            #[serde(default)]
-            renewable: bool,
-        }
-
         let auth = self.field("auth")?;
-        let token = json::string(json::object(auth)?.get("client_token")?)?;
-        let lifetime: LoginFields = serde_json::from_str(auth.get()).ok()?;
-        let ttl = Some(Duration::from_secs(lifetime.lease_duration)).filter(|ttl| !ttl.is_zero());
-        let usable = token.expose_str().is_some_and(is_header_text);
-        usable.then_some(Login { token, ttl, uses: lifetime.num_uses, renewable: lifetime.renewable })
+        let mut token = auth.member("client_token")?.string()?;
+        token.shrink();
+        let ttl =
+            Some(Duration::from_secs(number(auth.member("lease_duration")))).filter(|ttl| !ttl.is_zero());
+        let usable = token.len() <= MAX_TOKEN && token.expose_str().is_some_and(is_header_text);
+        usable.then_some(Login {
+            token,
+            ttl,
+            uses: number(auth.member("num_uses")),
+            renewable: is_true(auth.member("renewable")),
+        })
     }
+}
+
+/// Returns a whole number; 0 if there is none.
+fn number(value: Option<JsonValue<'_>>) -> u64 {
+    value.and_then(|value| value.raw().parse().ok()).unwrap_or(0)
+}
+
+fn is_true(value: Option<JsonValue<'_>>) -> bool {
+    value.is_some_and(|value| value.raw() == "true")
 }
 
 fn content_type(headers: &HeaderMap) -> Option<String> {
@@ -200,15 +224,28 @@ fn content_type(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
+    use coffer_shares::{Priority, Shares};
     use http::HeaderMap;
 
     use super::Answer;
-    use crate::exchange::BodyBytes;
+    use crate::exchange::Exchange;
+    use crate::json::index::JsonIndex;
+    use crate::refusal::Confidential;
     use crate::{Failure, FailureKind, Secret};
 
     fn answer(status: u16, body: &str) -> Result<Answer, Failure> {
-        let token = Secret::from("hvs.token");
-        Answer::new(status, &HeaderMap::new(), Secret::from(body), BodyBytes::default(), &[token])
+        answer_without(status, body, &[Secret::from("hvs.token")])
+    }
+
+    fn answer_without(status: u16, body: &str, secrets: &[Secret]) -> Result<Answer, Failure> {
+        let exchange = Exchange {
+            status,
+            headers: HeaderMap::new(),
+            json: JsonIndex::of(body.as_bytes()),
+            body: Secret::from(body),
+            memory: Shares::new(2).try_take("ns", 1, Priority::Common).expect("room"),
+        };
+        Answer::new(exchange, &Confidential { secrets, arguments: None })
     }
 
     #[test]
@@ -224,6 +261,7 @@ mod tests {
             r#"{"auth":{}}"#,
             r#"{"auth":{"client_token":""}}"#,
             r#"{"auth":{"client_token":"a\nb"}}"#,
+            &format!(r#"{{"auth":{{"client_token":"{}"}}}}"#, "t".repeat(9000)),
         ] {
             assert!(login(body).is_none(), "{body}");
         }
@@ -258,8 +296,8 @@ mod tests {
     #[test]
     fn removing_many_secrets_from_a_long_text_is_bounded() {
         let secrets = vec![Secret::from("reda"); 200];
-        let body = Secret::new(format!(r#"{{"errors":["{}"]}}"#, "reda".repeat(100_000)));
-        let answer = Answer::new(400, &HeaderMap::new(), body, BodyBytes::default(), &secrets);
+        let body = format!(r#"{{"errors":["{}"]}}"#, "reda".repeat(100_000));
+        let answer = answer_without(400, &body, &secrets);
         let Err(Failure::Refused(refusal)) = answer else { panic!("a refusal") };
         assert!(refusal.words.is_some_and(|words| words.len() <= 400 && !words.contains("redareda")));
     }

@@ -15,7 +15,8 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroize;
 
 use crate::answer::{Answer, LeaseGrant, Login};
-use crate::{Failure, FailureKind, Method, Refusal, Request, Secret, TargetHandle, json};
+use crate::refusal::Confidential;
+use crate::{Failure, FailureKind, HeavyTurn, Method, Refusal, Request, Secret, TargetHandle, json};
 
 /// Wait before the first retry. The wait doubles with each retry, with jitter.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -30,6 +31,10 @@ pub struct VaultNamespace<'a> {
     pub target: &'a TargetHandle,
     /// The namespace; none is the root namespace.
     pub namespace: Option<&'a str>,
+    /// For whom requests are made: the namespace of Kubernetes, whose limits hold.
+    pub tenant: &'a str,
+    /// The turn for large answers.
+    pub turn: &'a HeavyTurn,
 }
 
 /// A namespace of a Vault server, for requests that end by a deadline.
@@ -89,9 +94,8 @@ impl<'a> Vault<'a> {
     /// [`Failure`], without the token and without the arguments of the request.
     pub async fn read(&self, request: &Request, token: &Secret) -> Result<Answer, Failure> {
         let kind = if request.issues() { RequestKind::Issue } else { RequestKind::Read };
-        let mut secrets = request.body.as_ref().map(json::strings).unwrap_or_default();
-        secrets.push(token.clone());
-        self.send_with_retries(kind, request, Some(token), &secrets).await
+        let confidential = Confidential { secrets: slice::from_ref(token), arguments: request.body.as_ref() };
+        self.send_with_retries(kind, request, Some(token), &confidential).await
     }
 
     /// Logs in with a service account token. Kubernetes and JWT auth take the same request
@@ -106,7 +110,8 @@ impl<'a> Vault<'a> {
         json::write_string(&mut body, role);
         body.push(b"}");
         let request = Request::with_body(Method::Post, format!("auth/{mount}/login"), body);
-        let answer = self.send_with_retries(RequestKind::Login, &request, None, slice::from_ref(jwt)).await?;
+        let confidential = Confidential { secrets: slice::from_ref(jwt), arguments: None };
+        let answer = self.send_with_retries(RequestKind::Login, &request, None, &confidential).await?;
         answer.envelope().login().ok_or_else(|| Failure::NotVault("a login that holds no token".to_owned()))
     }
 
@@ -166,7 +171,7 @@ impl<'a> Vault<'a> {
         kind: RequestKind,
         request: &Request,
         token: Option<&Secret>,
-        secrets: &[Secret],
+        confidential: &Confidential<'_>,
     ) -> Result<Answer, Failure> {
         let backoff = ExponentialBuilder::default()
             .with_min_delay(FIRST_BACKOFF)
@@ -178,7 +183,7 @@ impl<'a> Vault<'a> {
             FailureKind::Temporary => !request.issues(),
             _ => false,
         };
-        (|| self.send(kind, request, token, secrets))
+        (|| self.send(kind, request, token, confidential))
             .retry(backoff)
             .when(may_repeat)
             .adjust(|failure, wait| self.wait_before_retry(failure, wait))
@@ -202,7 +207,8 @@ impl<'a> Vault<'a> {
         request: &Request,
         token: &Secret,
     ) -> Result<Answer, Failure> {
-        self.send(kind, request, Some(token), slice::from_ref(token)).await
+        let confidential = Confidential { secrets: slice::from_ref(token), arguments: None };
+        self.send(kind, request, Some(token), &confidential).await
     }
 
     async fn send(
@@ -210,16 +216,15 @@ impl<'a> Vault<'a> {
         kind: RequestKind,
         request: &Request,
         token: Option<&Secret>,
-        secrets: &[Secret],
+        confidential: &Confidential<'_>,
     ) -> Result<Answer, Failure> {
         let target = self.at.target;
         let request = self.http_request(request, token)?;
         // boxed: every future around the exchange would be as large, and a future is moved when it
         // is created
-        let exchange = Box::pin(target.exchange(request, self.deadline)).await;
+        let exchange = Box::pin(target.exchange(request, self.at.tenant, self.at.turn, self.deadline)).await;
         target.observer.request_ended(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
-        let exchange = exchange?;
-        Answer::new(exchange.status, &exchange.headers, exchange.body, exchange.bytes, secrets)
+        Answer::new(exchange?, confidential)
     }
 
     fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<reqwest::Request, Failure> {

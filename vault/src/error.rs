@@ -30,9 +30,11 @@ pub enum TargetError {
     /// The TLS server name is not a host name.
     #[error("the TLS server name {0:?} is no host name")]
     ServerNameInvalid(String),
-    /// The maximum number of targets is in use.
-    #[error("{0} Vault addresses are in use at once on this node; the mount is tried again")]
-    TooMany(usize),
+    /// The namespace uses as many targets as it may.
+    #[error(
+        "this namespace uses as many Vault addresses at once on this node as it may; the mount is tried again"
+    )]
+    TooMany,
 }
 
 /// Returns the text of an error's innermost source: what the operating system or TLS reports,

@@ -1,28 +1,28 @@
-//! One HTTP request and its response, with limits: time, at most one redirect, and bytes of the
-//! body.
+//! One HTTP request and its response, with limits: time, at most one redirect, bytes of headers and
+//! body, and the namespace's part of the memory.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HOST, LOCATION};
 use http::{HeaderMap, StatusCode};
 use reqwest::{Request, Response, Url};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use crate::{Failure, Secret, TargetHandle, root_cause};
+use crate::arriving::ArrivingBody;
+use crate::json::index::{JsonIndex, NotIndexed};
+use crate::{Failure, HeavyTurn, Secret, TargetHandle, root_cause};
+use coffer_shares::Share;
 
 /// Maximum size of an answer's body, in bytes: twice what a driver accepts, since JSON is longer
 /// than the values in it.
 pub const MAX_BODY: usize = 8 << 20;
 
-/// Maximum wait for memory that the bodies of other answers take.
-const MEMORY_WAIT: Duration = Duration::from_secs(10);
+/// Maximum size of the body of an answer with an error status that is read, in bytes.
+const MAX_REFUSAL: usize = 64 << 10;
 
-/// Size up to which a body is not counted, in bytes, so that a small answer never waits behind
-/// large ones.
-const FREE_BYTES: usize = 16 << 10;
+/// Maximum size of all headers of an answer, in bytes. Vault's take less than one KiB.
+const MAX_HEADERS: usize = 16 << 10;
 
 /// Maximum time between the headers of an answer and the end of its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,7 +32,10 @@ pub(crate) struct Exchange {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Secret,
-    pub(crate) bytes: BodyBytes,
+    /// The index of the body, or why there is none.
+    pub(crate) json: Result<JsonIndex, NotIndexed>,
+    /// The memory of body and index.
+    pub(crate) memory: Share,
 }
 
 impl TargetHandle {
@@ -40,6 +43,8 @@ impl TargetHandle {
     pub(crate) async fn exchange(
         &self,
         mut request: Request,
+        tenant: &str,
+        turn: &HeavyTurn,
         deadline: Instant,
     ) -> Result<Exchange, Failure> {
         if let Some(host) = &self.host {
@@ -48,14 +53,16 @@ impl TargetHandle {
         let deadline =
             Instant::now().checked_add(self.request_timeout).map_or(deadline, |own| own.min(deadline));
         let exchange = async {
-            let _turn = self.limits.requests.acquire().await.map_err(|_| Failure::TimedOut)?;
+            let _turn = self.limits.requests.take(tenant, 1, self.priority).await;
             if let Some(rate) = &self.rate
                 && !rate.turn_before(deadline).await
             {
                 return Err(Failure::TimedOut);
             }
+            // before anything is sent: what waits for memory holds none
+            let body = ArrivingBody::begin(self, tenant, turn).await?;
             let response = self.send(request).await?;
-            self.read(response).await
+            within(Instant::now() + BODY_TIMEOUT, read(response, body)).await
         };
         within(deadline, exchange).await
     }
@@ -99,80 +106,37 @@ impl TargetHandle {
             }
         })
     }
+}
 
-    /// Reads the body of an answer. The announced length counts against the memory limit of this
-    /// server, the bytes that have arrived against the limit of all servers.
-    async fn read(&self, mut response: Response) -> Result<Exchange, Failure> {
-        let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        if announced.is_some_and(|length| length > MAX_BODY) {
-            return Err(Failure::TooLarge);
-        }
-        let mut bytes = BodyBytes::default();
-        let mut body = Secret::default();
-        let all_of_it = async {
-            while let Some(chunk) =
-                response.chunk().await.map_err(|error| Failure::Broken(root_cause(&error)))?
-            {
-                if body.len() + chunk.len() > MAX_BODY {
-                    return Err(Failure::TooLarge);
-                }
-                body.push(&chunk);
-                if body.len() > FREE_BYTES {
-                    bytes.reserve(self, announced.unwrap_or(MAX_BODY)).await?;
-                    bytes.cover(self, body.len()).await?;
-                }
+/// Reads headers and body of an answer. Of an error only the beginning is read.
+async fn read(mut response: Response, mut body: ArrivingBody<'_>) -> Result<Exchange, Failure> {
+    let header_bytes: usize =
+        response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if header_bytes > MAX_HEADERS {
+        return Err(Failure::NotVault(format!("more than {} KiB of headers", MAX_HEADERS >> 10)));
+    }
+    let is_success = response.status().is_success();
+    let limit = if is_success { MAX_BODY } else { MAX_REFUSAL };
+    let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced.is_some_and(|length| length > MAX_BODY) && is_success {
+        return Err(Failure::TooLarge);
+    }
+    body.expect(announced.filter(|length| *length <= limit));
+    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::Broken(root_cause(&error)))? {
+        if body.len() + chunk.len() > limit {
+            if is_success {
+                return Err(Failure::TooLarge);
             }
-            bytes.settle(body.len());
-            Ok(())
-        };
-        within(Instant::now() + BODY_TIMEOUT, all_of_it).await?;
-        let status = response.status().as_u16();
-        Ok(Exchange { status, headers: std::mem::take(response.headers_mut()), body, bytes })
-    }
-}
-
-/// The part of the memory limits that a body takes, released when dropped.
-#[derive(Debug, Default)]
-pub struct BodyBytes {
-    own: Option<OwnedSemaphorePermit>,
-    all: Option<OwnedSemaphorePermit>,
-}
-
-impl BodyBytes {
-    /// Takes memory from the limit of the server, once and for the whole body. Bodies that each had
-    /// a part could wait for each other forever.
-    async fn reserve(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
-        if self.own.is_none() {
-            self.own = Some(take(&target.limits.bytes, bytes).await?);
+            break;
         }
-        Ok(())
-    }
-
-    /// Raises the part of the limit of all servers to the bytes that have arrived.
-    async fn cover(&mut self, target: &TargetHandle, bytes: usize) -> Result<(), Failure> {
-        let held = self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = take(&target.all_bytes, bytes.saturating_sub(held)).await?;
-        match &mut self.all {
-            Some(all) => all.merge(more),
-            None => self.all = Some(more),
-        }
-        Ok(())
-    }
-
-    /// Releases the bytes that were reserved and did not arrive.
-    fn settle(&mut self, bytes: usize) {
-        if let Some(own) = &mut self.own {
-            drop(own.split(own.num_permits().saturating_sub(bytes)));
+        body.push(&chunk).await?;
+        if body.is_not_json() {
+            break;
         }
     }
-}
-
-async fn take(memory: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Failure> {
-    let bytes = u32::try_from(bytes).map_err(|_| Failure::TooLarge)?;
-    match timeout(MEMORY_WAIT, Arc::clone(memory).acquire_many_owned(bytes)).await {
-        Ok(Ok(taken)) => Ok(taken),
-        _ => Err(Failure::OutOfMemory),
-    }
+    let status = response.status().as_u16();
+    let (body, json, memory) = body.end();
+    Ok(Exchange { status, headers: std::mem::take(response.headers_mut()), body, json, memory })
 }
 
 /// A redirect without a usable address.

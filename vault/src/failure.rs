@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::json::index::{MAX_DEPTH, MAX_VALUES};
+
 /// Why a request failed. The only part of a body in a failure is Vault's own error text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -23,8 +25,14 @@ pub enum Failure {
     /// The answer is larger than [`MAX_BODY`](crate::MAX_BODY).
     #[error("the answer is too large")]
     TooLarge,
-    /// The bodies of other answers take all memory that is allowed for bodies.
-    #[error("too many bytes of other answers are in memory")]
+    /// The answer nests too deep.
+    #[error("the answer nests deeper than {} levels", MAX_DEPTH)]
+    TooDeep,
+    /// The answer has too many values.
+    #[error("the answer has more than {} keys and values", MAX_VALUES)]
+    TooManyValues,
+    /// The namespace's other answers take its part of the memory.
+    #[error("the namespace's part of the memory is used up")]
     OutOfMemory,
     /// A success with an empty body.
     #[error("HTTP {0} with an empty body")]
@@ -78,7 +86,12 @@ impl Failure {
     pub fn classify(&self) -> FailureKind {
         match self {
             Self::Unreachable(_) => FailureKind::NotSent,
-            Self::Broken(_) | Self::TimedOut | Self::TooLarge | Self::OutOfMemory => FailureKind::AnswerLost,
+            Self::Broken(_)
+            | Self::TimedOut
+            | Self::TooLarge
+            | Self::TooDeep
+            | Self::TooManyValues
+            | Self::OutOfMemory => FailureKind::AnswerLost,
             Self::Refused(refusal) => refusal.classify(),
             Self::NoRequest | Self::Empty(_) | Self::NotVault(_) | Self::Redirect(_) => FailureKind::Final,
         }

@@ -1,68 +1,30 @@
 //! JSON that may hold secrets: read without a copy that is not wiped, and written as Go writes
 //! strings.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+pub(crate) mod index;
+mod value;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
+use self::index::JsonIndex;
+pub use self::value::JsonValue;
 use crate::Secret;
-
-/// Maximum nesting depth at which [`strings`] finds strings.
-const MAX_DEPTH: usize = 64;
 
 /// Minimum length of the strings that [`strings`] returns, in bytes. Shorter strings occur in many
 /// error texts by chance.
 const SHORTEST: usize = 4;
 
-/// The members of a JSON object, each value as unparsed JSON. All text is borrowed, so that no
-/// secret is copied.
-pub type RawObject<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
-
-/// Returns the members of a JSON object; none if the value is not an object.
-#[must_use]
-pub fn object(raw: &RawValue) -> Option<RawObject<'_>> {
-    // serde copies a Cow<str> that is a key of a map; this wrapper borrows the text
-    #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-    #[serde(transparent)]
-    struct BorrowedKey<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    if !raw.get().starts_with('{') {
-        return None;
-    }
-    let map: BTreeMap<BorrowedKey<'_>, &RawValue> = serde_json::from_str(raw.get()).ok()?;
-    Some(map.into_iter().map(|(BorrowedKey(key), value)| (key, value)).collect())
-}
-
-/// Returns the unescaped text of a JSON string; none if the value is not a string.
-#[must_use]
-pub fn string(raw: &RawValue) -> Option<Secret> {
-    if !raw.get().starts_with('"') {
-        return None;
-    }
-    let text: String = serde_json::from_str(raw.get()).ok()?;
-    Some(Secret::new(text))
-}
-
-/// Returns the strings in a JSON text that have at least four bytes. An error must not repeat these
-/// strings.
+/// Returns the strings in a JSON text that have at least four bytes, without the keys of objects.
+/// An error must not repeat these strings.
 #[must_use]
 pub fn strings(json: &Secret) -> Vec<Secret> {
-    fn collect(raw: &RawValue, depth: usize, found: &mut Vec<Secret>) {
-        let Some(depth) = depth.checked_sub(1) else { return };
-        if let Some(members) = object(raw) {
-            members.values().for_each(|value| collect(value, depth, found));
-        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) {
-            items.iter().for_each(|item| collect(item, depth, found));
-        } else if let Some(text) = string(raw).filter(|text| text.len() >= SHORTEST) {
-            found.push(text);
-        }
+    fn collect(value: JsonValue<'_>, found: &mut Vec<Secret>) {
+        found.extend(value.string().filter(|text| text.len() >= SHORTEST));
+        value.members().for_each(|(_, member)| collect(member, found));
+        value.items().for_each(|item| collect(item, found));
     }
 
     let mut found = Vec::new();
-    if let Ok(raw) = serde_json::from_slice(json.expose()) {
-        collect(raw, MAX_DEPTH, &mut found);
+    if let Ok(index) = JsonIndex::of(json.expose()) {
+        collect(index.root(json.expose()), &mut found);
     }
     found
 }

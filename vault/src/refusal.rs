@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::Secret;
 use crate::failure::Refusal;
-use crate::json::{self, RawObject};
+use crate::json::{JsonValue, strings};
 
 /// Maximum length of Vault's own words in an error, in characters.
 const MAX_WORDS: usize = 400;
@@ -21,22 +19,45 @@ const MAX_SEARCHED: usize = 4096;
 /// Maximum number of secrets that the error text is searched for.
 const MAX_SECRETS: usize = 256;
 
-/// Reads an error status, headers and body. `secrets` are cut from Vault's words.
-pub(crate) fn refusal(status: u16, headers: &HeaderMap, body: &Secret, secrets: &[Secret]) -> Refusal {
+/// What Vault's words must not repeat.
+pub(crate) struct Confidential<'a> {
+    pub(crate) secrets: &'a [Secret],
+    /// The JSON arguments of the request, whose strings must not be repeated.
+    pub(crate) arguments: Option<&'a Secret>,
+}
+
+/// Reads an error status, headers, and the fields of the body. What is confidential is cut from
+/// Vault's words.
+pub(crate) fn refusal(
+    status: u16,
+    headers: &HeaderMap,
+    fields: Option<JsonValue<'_>>,
+    confidential: &Confidential<'_>,
+) -> Refusal {
     let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let fields = serde_json::from_slice::<&RawValue>(body.expose()).ok().and_then(json::object);
     Refusal {
         status,
-        words: fields.as_ref().and_then(|fields| words(fields, secrets)),
+        words: fields.and_then(|fields| words(fields, confidential)),
         retry_after: retry_after.map(Duration::from_secs),
-        deleted: fields.as_ref().filter(|_| status == 404).and_then(deleted),
+        deleted: fields.filter(|_| status == 404).and_then(deleted),
     }
 }
 
-/// Returns Vault's `errors` on one line, shortened, without the values of `secrets`.
-fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
-    let errors: Vec<String> = serde_json::from_str(fields.get("errors")?.get()).ok()?;
-    let said: String = errors.join("; ").chars().take(MAX_SEARCHED).collect();
+/// Returns Vault's `errors` on one line, shortened, without what is confidential.
+fn words(fields: JsonValue<'_>, confidential: &Confidential<'_>) -> Option<String> {
+    let errors = fields.member("errors").filter(|errors| errors.is_array())?;
+    let mut said = String::new();
+    for error in errors.items() {
+        let text = error.string()?;
+        let separator = if said.is_empty() { "" } else { "; " };
+        said.extend(separator.chars().chain(text.expose_str()?.chars().take(MAX_SEARCHED)));
+        if said.len() > MAX_SEARCHED {
+            said = said.chars().take(MAX_SEARCHED).collect();
+            break;
+        }
+    }
+    let mut secrets = confidential.arguments.map(strings).unwrap_or_default();
+    secrets.extend_from_slice(confidential.secrets);
     if secrets.len() > MAX_SECRETS {
         return Some("(left out: too many arguments to look for in it)".to_owned());
     }
@@ -58,22 +79,14 @@ fn words(fields: &RawObject<'_>, secrets: &[Secret]) -> Option<String> {
 
 /// Returns what happened to a version that was deleted or destroyed. KV v2 answers with HTTP 404
 /// then, and with metadata in place of the data.
-fn deleted(fields: &RawObject<'_>) -> Option<String> {
-    #[derive(Deserialize)]
-    struct VersionMetadata {
-        version: u64,
-        #[serde(default)]
-        deletion_time: String,
-        #[serde(default)]
-        destroyed: bool,
-    }
-
-    let data = json::object(fields.get("data")?)?;
-    let metadata: VersionMetadata = serde_json::from_str(data.get("metadata")?.get()).ok()?;
-    let version = metadata.version;
-    if metadata.destroyed {
+fn deleted(fields: JsonValue<'_>) -> Option<String> {
+    let metadata = fields.member("data")?.member("metadata")?;
+    let version: u64 = metadata.member("version")?.raw().parse().ok()?;
+    if metadata.member("destroyed").is_some_and(|destroyed| destroyed.raw() == "true") {
         return Some(format!("version {version} was destroyed"));
     }
-    let at: String = metadata.deletion_time.chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
+    let at = metadata.member("deletion_time").and_then(JsonValue::string).unwrap_or_default();
+    let at: String =
+        at.expose_str().unwrap_or_default().chars().filter(|c| c.is_ascii_graphic()).take(40).collect();
     (!at.is_empty()).then(|| format!("version {version} was deleted at {at}"))
 }

@@ -47,13 +47,35 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// Returns how many bytes the buffer holds before it has to grow.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Grows the buffer to this capacity. The bytes are copied and the old buffer is wiped.
+    pub fn reserve(&mut self, capacity: usize) {
+        if capacity > self.0.capacity() {
+            let mut grown = Zeroizing::new(Vec::with_capacity(capacity));
+            grown.extend_from_slice(&self.0);
+            self.0 = grown;
+        }
+    }
+
+    /// Gives back the part of the buffer that holds nothing, if that is much.
+    pub fn shrink(&mut self) {
+        if self.0.capacity() > self.0.len() + 64 {
+            let mut exact = Zeroizing::new(Vec::with_capacity(self.0.len()));
+            exact.extend_from_slice(&self.0);
+            self.0 = exact;
+        }
+    }
+
     /// Appends bytes. If the buffer has to grow, the bytes are copied and the old buffer is wiped.
     pub fn push(&mut self, more: &[u8]) {
         let needed = self.0.len() + more.len();
         if needed > self.0.capacity() {
-            let mut grown = Zeroizing::new(Vec::with_capacity(needed.max(2 * self.0.capacity())));
-            grown.extend_from_slice(&self.0);
-            self.0 = grown;
+            self.reserve(needed.max(2 * self.0.capacity()));
         }
         self.0.extend_from_slice(more);
     }

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use coffer_shares::{Priority, Share, Shares};
 use http::HeaderValue;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, Url, redirect};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use crate::proxy::proxies;
 use crate::rate::RateLimiter;
+use crate::resolver::{Alias, Resolver};
 use crate::tls::Stamp;
-use crate::{Address, ConnectionSettings, RequestObserver, TargetError, Tls};
+use crate::{Address, ConnectionSettings, HeavyTurns, RequestObserver, TargetError, Tls};
 
 /// A Vault server with TLS settings. Classes with the same target share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,30 +25,36 @@ pub struct Target {
     pub tls: Tls,
 }
 
-/// Maximum number of reads in progress at one server, which bounds memory. Further reads wait.
-const READS_AT_ONCE: usize = 32;
+/// Number of reads in progress at one server, which namespaces share. Further reads wait.
+const READS_AT_ONCE: usize = 64;
 
-/// Maximum number of renewals in progress at one server; the same for revocations and for retries
-/// of both. The number is low, since reads have priority.
-const BACKGROUND_AT_ONCE: usize = 8;
+/// Number of renewals in progress at one server, which namespaces share; the same for revocations
+/// and for retries of both. The number is low, since reads have priority.
+const BACKGROUND_AT_ONCE: usize = 16;
 
-/// Maximum number of requests in progress at one server. Further requests wait.
-const REQUESTS_AT_ONCE: usize = 32;
+/// Number of requests in progress at one server, which namespaces share. Further requests wait.
+const REQUESTS_AT_ONCE: usize = 64;
 
-/// Maximum number of idle connections to one server.
+/// Maximum number of idle connections to the operator's own Vault.
 const IDLE_CONNECTIONS: usize = 16;
+
+/// Maximum number of idle connections to another server.
+const IDLE_CONNECTIONS_OF_OTHERS: usize = 2;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum bytes of bodies in memory, for all servers together.
-const BYTES_OF_ALL: usize = 32 << 20;
-
-/// Maximum bytes of bodies in memory, for one server. A server that announces long bodies, or sends
-/// without end, cannot take the memory of the others.
-const BYTES_OF_ONE: usize = 12 << 20;
-
-/// Maximum number of targets with connections. Classes may name any address.
+/// Number of targets with connections, which namespaces share. Classes may name any address.
 const MAX_TARGETS: usize = 128;
+
+/// Memory of a target besides its requests, in bytes: authorities, TLS sessions, and what HTTP/2
+/// has received and nobody has read yet.
+const TARGET_BYTES: usize = 256 << 10;
+
+/// Maximum bytes of the headers of an answer over HTTP/2.
+const HTTP2_HEADERS: u32 = 16 << 10;
+
+/// Bytes that one stream and one connection of HTTP/2 receive before they are read.
+const HTTP2_WINDOW: u32 = 256 << 10;
 
 /// The connections to one target, and the limits of the server.
 pub struct TargetHandle {
@@ -65,35 +71,43 @@ pub struct TargetHandle {
     pub(crate) request_timeout: Duration,
     pub(crate) rate: Option<RateLimiter>,
     pub(crate) observer: Arc<dyn RequestObserver>,
-    /// Bytes for the bodies of all servers.
-    pub(crate) all_bytes: Arc<Semaphore>,
+    /// Whether requests may take the memory that is reserved for the operator's own Vault.
+    pub(crate) priority: Priority,
+    /// Bytes of memory, for all servers.
+    pub(crate) memory: Shares,
+    pub(crate) heavy_turns: HeavyTurns,
     stamp: Stamp,
+    place: TargetPlace,
 }
 
-/// The limits of one server, shared by all targets with its address.
+/// A target's place among all targets, and its memory, of the namespace that named it first.
+struct TargetPlace {
+    number: Share,
+    _memory: Share,
+}
+
+/// The limits of one server, shared by all targets with its address. Each is divided among
+/// namespaces.
 pub struct Limits {
     /// Reads of classes.
-    pub reads: Semaphore,
+    pub reads: Shares,
     /// Renewals of tokens and leases.
-    pub renewals: Semaphore,
+    pub renewals: Shares,
     /// Revocations of tokens.
-    pub revocations: Semaphore,
+    pub revocations: Shares,
     /// Retries of renewals and revocations. These may hang, and must not delay first tries.
-    pub retries: Semaphore,
-    pub(crate) requests: Semaphore,
-    /// Bytes for bodies.
-    pub(crate) bytes: Arc<Semaphore>,
+    pub retries: Shares,
+    pub(crate) requests: Shares,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            reads: Semaphore::new(READS_AT_ONCE),
-            renewals: Semaphore::new(BACKGROUND_AT_ONCE),
-            revocations: Semaphore::new(BACKGROUND_AT_ONCE),
-            retries: Semaphore::new(BACKGROUND_AT_ONCE),
-            requests: Semaphore::new(REQUESTS_AT_ONCE),
-            bytes: Arc::new(Semaphore::new(BYTES_OF_ONE)),
+            reads: Shares::new(READS_AT_ONCE),
+            renewals: Shares::new(BACKGROUND_AT_ONCE),
+            revocations: Shares::new(BACKGROUND_AT_ONCE),
+            retries: Shares::new(BACKGROUND_AT_ONCE),
+            requests: Shares::new(REQUESTS_AT_ONCE),
         }
     }
 }
@@ -101,10 +115,8 @@ impl Default for Limits {
 impl Limits {
     /// Returns whether no request is in progress at the server.
     fn are_unused(&self) -> bool {
-        let background = [&self.renewals, &self.revocations, &self.retries];
-        self.reads.available_permits() == READS_AT_ONCE
-            && self.requests.available_permits() == REQUESTS_AT_ONCE
-            && background.iter().all(|limit| limit.available_permits() == BACKGROUND_AT_ONCE)
+        let all = [&self.reads, &self.renewals, &self.revocations, &self.retries, &self.requests];
+        all.iter().all(|limit| limit.taken() == 0)
     }
 }
 
@@ -112,24 +124,43 @@ impl Limits {
 pub struct Targets {
     settings: ConnectionSettings,
     observer: Arc<dyn RequestObserver>,
-    bytes: Arc<Semaphore>,
-    known: Mutex<HashMap<Target, (Arc<TargetHandle>, Instant)>>,
+    memory: Shares,
+    heavy_turns: HeavyTurns,
+    places: Shares,
+    lookups: Shares,
+    known: Mutex<KnownTargets>,
 }
 
+/// Targets with their connections, and when each was last used.
+type KnownTargets = HashMap<Target, (Arc<TargetHandle>, Instant)>;
+
 impl Targets {
-    /// Returns an empty set of targets. `observer` observes every request.
+    /// Returns an empty set of targets. `observer` observes every request, and `memory` are the
+    /// bytes that namespaces share.
     #[must_use]
-    pub fn new(settings: ConnectionSettings, observer: Arc<dyn RequestObserver>) -> Self {
-        let bytes = Arc::new(Semaphore::new(BYTES_OF_ALL));
-        Self { settings, observer, bytes, known: Mutex::default() }
+    pub fn new(
+        settings: ConnectionSettings,
+        observer: Arc<dyn RequestObserver>,
+        memory: Shares,
+        heavy_turns: HeavyTurns,
+    ) -> Self {
+        Self {
+            settings,
+            observer,
+            memory,
+            heavy_turns,
+            places: Shares::new(MAX_TARGETS),
+            lookups: Resolver::lookups(),
+            known: Mutex::default(),
+        }
     }
 
-    /// Returns the connections to `target`. The connections are set up at first use, and again
-    /// after a file that the TLS settings name changed.
+    /// Returns the connections to `target`, for a request of this namespace. The connections are
+    /// set up at first use, and again after a file that the TLS settings name changed.
     ///
     /// # Errors
-    /// [`TargetError`], if the settings are wrong or too many targets are in use.
-    pub fn handle(&self, target: &Target) -> Result<Arc<TargetHandle>, TargetError> {
+    /// [`TargetError`], if the settings are wrong or the namespace uses too many targets.
+    pub fn handle(&self, target: &Target, tenant: &str) -> Result<Arc<TargetHandle>, TargetError> {
         let stamp = target.tls.stamp();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((handle, used)) = known.get_mut(target)
@@ -138,15 +169,37 @@ impl Targets {
             *used = Instant::now();
             return Ok(Arc::clone(handle));
         }
-        // the operator's own Vault is never refused, however many addresses classes name
-        if known.len() >= MAX_TARGETS && target.address != self.settings.own_address {
-            evict_unused(&mut known)?;
-        }
+        // before its successor, so that a changed file needs no second place
+        known.remove(target);
+        let place = self.place(&mut known, target, tenant)?;
         let same_server = known.values().find(|(handle, _)| handle.target.address == target.address);
         let limits = same_server.map(|(handle, _)| Arc::clone(&handle.limits)).unwrap_or_default();
-        let handle = Arc::new(self.connect(target, stamp, limits)?);
+        let handle = Arc::new(self.connect(target, stamp, limits, place)?);
         known.insert(target.clone(), (Arc::clone(&handle), Instant::now()));
         Ok(handle)
+    }
+
+    /// Takes a place for a new target. Unused targets of the same namespace are removed for it.
+    fn place(
+        &self,
+        known: &mut KnownTargets,
+        target: &Target,
+        tenant: &str,
+    ) -> Result<TargetPlace, TargetError> {
+        let priority = self.priority(target);
+        loop {
+            let number = self.places.try_take(tenant, 1, Priority::Common);
+            let memory = self.memory.try_take(tenant, TARGET_BYTES, priority);
+            if let (Some(number), Some(memory)) = (number, memory) {
+                return Ok(TargetPlace { number, _memory: memory });
+            }
+            remove_unused(known, tenant)?;
+        }
+    }
+
+    /// Returns whether requests to a target may take what is reserved for the operator's Vault.
+    fn priority(&self, target: &Target) -> Priority {
+        if target.address == self.settings.own_address { Priority::Reserved } else { Priority::Common }
     }
 
     fn connect(
@@ -154,12 +207,14 @@ impl Targets {
         target: &Target,
         stamp: Stamp,
         limits: Arc<Limits>,
+        place: TargetPlace,
     ) -> Result<TargetHandle, TargetError> {
-        let settings = &self.settings;
-        let (mut builder, mut base, mut host) = (client(), target.address.base(), None);
+        let (settings, priority) = (&self.settings, self.priority(target));
+        let (mut builder, mut base, mut host) = (client(priority), target.address.base(), None);
         match &target.address {
             Address::Unix(path) => builder = builder.unix_socket(path.as_path()),
             Address::Url(url) => {
+                let mut alias = None;
                 for proxy in proxies(settings.proxy.as_ref())? {
                     builder = builder.proxy(proxy);
                 }
@@ -168,10 +223,11 @@ impl Targets {
                     base = Address::Url(renamed).base();
                     host = HeaderValue::from_str(&authority(url)).ok();
                     // HTTP/2 takes the authority from the URL, HTTP/1.1 from the Host header
-                    builder = builder
-                        .dns_resolver(Arc::new(Alias { name: name.to_lowercase(), real }))
-                        .http1_only();
+                    builder = builder.http1_only();
+                    alias = Some(Alias { name: name.to_lowercase(), real });
                 }
+                let resolver = Resolver::new(self.lookups.clone(), place.number.tenant(), alias);
+                builder = builder.dns_resolver(Arc::new(resolver));
                 if url.scheme() == "https" {
                     builder = target.tls.apply(builder, &settings.protected_directories)?;
                 }
@@ -193,28 +249,39 @@ impl Targets {
             rate: settings.rate_limit.map(RateLimiter::new),
             observer: Arc::clone(&self.observer),
             limits,
-            all_bytes: Arc::clone(&self.bytes),
+            priority,
+            memory: self.memory.clone(),
+            heavy_turns: self.heavy_turns.clone(),
             stamp,
+            place,
         })
     }
 }
 
-fn client() -> ClientBuilder {
+fn client(priority: Priority) -> ClientBuilder {
+    let (idle, idle_timeout) = match priority {
+        Priority::Reserved => (IDLE_CONNECTIONS, Duration::from_secs(90)),
+        Priority::Common => (IDLE_CONNECTIONS_OF_OTHERS, Duration::from_secs(15)),
+    };
     Client::builder()
         .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .pool_idle_timeout(Duration::from_secs(90))
+        .pool_max_idle_per_host(idle)
+        .pool_idle_timeout(idle_timeout)
+        .http2_initial_stream_window_size(HTTP2_WINDOW)
+        .http2_initial_connection_window_size(HTTP2_WINDOW)
+        .http2_max_header_list_size(HTTP2_HEADERS)
         .no_proxy()
 }
 
-/// Removes the least recently used target, of those whose server has no request in progress.
-fn evict_unused(known: &mut HashMap<Target, (Arc<TargetHandle>, Instant)>) -> Result<(), TargetError> {
-    let unused = known.iter().filter(|(_, (handle, _))| handle.limits.are_unused());
+/// Removes the least recently used target that this namespace named first, of those whose server
+/// has no request in progress.
+fn remove_unused(known: &mut KnownTargets, tenant: &str) -> Result<(), TargetError> {
+    let is_own = |handle: &TargetHandle| handle.place.number.tenant() == tenant;
+    let unused = known.iter().filter(|(_, (handle, _))| is_own(handle) && handle.limits.are_unused());
     let oldest = unused.min_by_key(|(_, (_, used))| *used).map(|(target, _)| target.clone());
-    let target = oldest.ok_or(TargetError::TooMany(MAX_TARGETS))?;
-    known.remove(&target);
+    known.remove(&oldest.ok_or(TargetError::TooMany)?);
     Ok(())
 }
 
@@ -237,20 +304,4 @@ fn renamed(url: &Url, name: &str) -> Result<(String, Url), TargetError> {
 fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// Resolves the TLS server name to the addresses of the real host, and every other name as usual.
-struct Alias {
-    name: String,
-    real: String,
-}
-
-impl Resolve for Alias {
-    fn resolve(&self, name: Name) -> Resolving {
-        let host = if name.as_str() == self.name { self.real.clone() } else { name.as_str().to_owned() };
-        Box::pin(async move {
-            let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
 }

@@ -18,7 +18,7 @@ async fn open(path: &Path) -> StateDir {
 }
 
 fn names(directory: &StateDir) -> Vec<String> {
-    directory.load().into_iter().map(|(name, _)| name).collect()
+    directory.names().into_iter().filter(|name| directory.load(name).is_some()).collect()
 }
 
 #[tokio::test]
@@ -30,9 +30,15 @@ async fn a_record_is_loaded_after_a_restart() {
     directory.save(NAME, &Secret::from("second\nline")).expect("saved");
     drop(directory);
     let directory = open(&path).await;
-    assert_eq!(directory.load(), [(NAME.to_owned(), Secret::from("second\nline"))]);
+    directory.save_journal(NAME, &Secret::from("path")).expect("saved");
+    assert_eq!(directory.names(), [NAME]);
+    let stored = directory.load(NAME).expect("a record");
+    assert_eq!((stored.record, stored.journal), (Secret::from("second\nline"), Some(Secret::from("path"))));
+    directory.remove_journal(NAME);
+    assert!(directory.load(NAME).expect("a record").journal.is_none());
+    directory.save_journal(NAME, &Secret::from("path")).expect("saved");
     directory.remove(NAME);
-    assert!(names(&directory).is_empty());
+    assert!(names(&directory).is_empty() && fs::read_dir(&path).expect("the directory").count() == 1);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ impl Fetch<'_> {
         let grant = issued.grant(request.issues());
         let planned = planned(request);
         let wanted = Wanted { index: 0, planned: &planned, may_issue: true, held: None };
-        self.hold(issued, grant, &wanted, &token, asked);
+        self.hold(issued, grant, &wanted, &token, asked, None);
     }
 
     pub(crate) fn holds(&self, request: &Request) -> bool {

@@ -63,7 +63,7 @@ impl LeaseStore {
     /// is stored, the next process logs a warning with the path.
     pub(crate) fn begin<'a>(&self, session: &'a Session, path: &'a str) -> JournalEntry<'a> {
         session.issued.in_progress().push(path.to_owned());
-        self.save(session);
+        self.save_journal(session);
         JournalEntry { session, path, settled: false }
     }
 }

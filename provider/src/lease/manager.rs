@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use coffer_vault::Targets;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
 use super::inventory::InventorySource;
 use super::renew::renew;
 use super::revoke::{self, revoke_ended};
 use super::schedule::Schedule;
-use super::{Leases, StateStore, record};
+use super::{Leases, RenewalPace, StateStore, record};
 use crate::Clock;
 use crate::metrics::ReadMetrics;
 use crate::session::{Session, Sessions};
@@ -54,6 +54,7 @@ pub(crate) struct Background {
     pub(crate) leases: Arc<Leases>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<ReadMetrics>,
+    pub(crate) pace: RenewalPace,
 }
 
 /// Maximum delay of the watch for the pod of a new session. A pod that is not listed after that
@@ -120,11 +121,20 @@ impl Background {
         }
     }
 
-    /// Restores every stored session. A record that cannot be used is set aside.
+    /// Revokes the tokens of an evicted session, in a task.
+    pub(crate) fn revoke_evicted(background: &Arc<Self>, session: Arc<Session>) {
+        background.save(&session);
+        if session.claim_revocation() {
+            tokio::spawn(revoke_ended(Arc::clone(background), session, Duration::ZERO));
+        }
+    }
+
+    /// Restores every stored session, one after another. A record that cannot be used is set aside.
     fn restore(&self) {
         let Some(store) = self.leases.store() else { return };
         let mut sessions = 0;
-        for (name, stored) in store.load() {
+        for name in store.names() {
+            let Some(stored) = store.load(&name) else { continue };
             match record::restore(name.clone(), &stored, &self.sessions, &*self.clock) {
                 Ok(_) => sessions += 1,
                 Err(reason) => store.set_aside(&name, &reason),
@@ -152,14 +162,28 @@ impl LeaseLoop {
         for session in self.background.sessions.ended() {
             self.revoke(session, Duration::ZERO);
         }
-        let wake = Arc::clone(&self.background.sessions.wake);
         loop {
             let wait = self.check_sessions();
+            self.wait(wait, &mut events).await;
+        }
+    }
+
+    /// Handles pod events until the next check of all sessions: after `wait`, or soon after a
+    /// session changed. Changes are collected for a moment, since a check takes time for each
+    /// session.
+    async fn wait(&mut self, wait: Duration, events: &mut mpsc::Receiver<PodEvent>) {
+        let wake = Arc::clone(&self.background.sessions.wake);
+        let soon = tokio::time::Instant::now() + SHORTEST_WAIT;
+        let mut until = tokio::time::Instant::now() + wait;
+        loop {
             tokio::select! {
-                Some(event) = events.recv() => self.handle_pod_event(event),
-                () = wake.notified() => {}
+                Some(event) = events.recv() => {
+                    self.handle_pod_event(event);
+                    until = until.min(soon);
+                }
+                () = wake.notified() => until = until.min(soon),
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
-                () = sleep(wait) => {}
+                () = sleep_until(until) => return,
             }
         }
     }
@@ -179,7 +203,7 @@ impl LeaseLoop {
             }
             let Some(store) = store.filter(|_| session.pod().is_some()) else { continue };
             if session.changes.are_pending() {
-                store.save(&session);
+                next = store.save_when_due(&session).map_or(next, |at| next.min(at));
             }
             let schedule = Schedule::of(&session, now);
             if !schedule.due.is_empty() {
@@ -247,7 +271,9 @@ impl LeaseLoop {
     }
 
     fn revoke(&mut self, session: Arc<Session>, grace: Duration) {
-        self.tasks.spawn(revoke_ended(Arc::clone(&self.background), session, grace));
+        if session.claim_revocation() {
+            self.tasks.spawn(revoke_ended(Arc::clone(&self.background), session, grace));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The record of a session: JSON that is stored over a restart. The release before and the next one
 //! read the same format.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,15 @@ use coffer_vault::{Answer, RequestId, Secret};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+use super::StoredText;
 use super::boot_time::{BootTime, millis};
 use super::journal::warn_of_lost_answer;
 use crate::Clock;
 use crate::lifetime::{LastRenewal, Lifetime, Renewal};
+use crate::memory::TenantMemory;
 use crate::session::{
-    AnswerUse, ByteBudget, IssuedAnswer, IssuedTerm, Session, SessionKey, SessionParts, SessionState,
-    Sessions, Token, VolumeId,
+    AnswerUse, IssuedAnswer, IssuedTerm, Session, SessionKey, SessionParts, SessionState, Sessions, Token,
+    VolumeId,
 };
 
 /// A stored session.
@@ -106,23 +109,20 @@ pub(super) fn write(session: &Session, clock: &dyn Clock) -> Option<Secret> {
 /// [`RecordError`], if the record cannot be parsed.
 pub(super) fn restore(
     name: String,
-    record: &Secret,
+    stored: &StoredText,
     sessions: &Sessions,
     clock: &dyn Clock,
 ) -> Result<Arc<Session>, RecordError> {
     let record: Record =
-        serde_json::from_slice(record.expose()).map_err(|error| RecordError { line: error.line() })?;
+        serde_json::from_slice(stored.record.expose()).map_err(|error| RecordError { line: error.line() })?;
     let boot_time = BootTime::now(clock);
+    let memory = sessions.memory.of(&record.key.identity.namespace);
     let tokens: Vec<Arc<Token>> =
-        record.tokens.into_iter().map(|token| Arc::new(token.restored(&boot_time))).collect();
-    // an answer beyond the byte budget is dropped: its lease ends by itself, or with the restored
-    // token
-    let budget = &sessions.issued_budget;
-    let issued = record
-        .answers
-        .into_iter()
-        .filter_map(|answer| answer.restored(&tokens, budget, &boot_time))
-        .collect();
+        record.tokens.into_iter().map(|token| Arc::new(token.restored(&memory, &boot_time))).collect();
+    // an answer beyond the namespace's part is dropped: its lease ends by itself, or with the
+    // restored token
+    let restored = |answer: AnswerRecord| answer.restored(&tokens, &memory, &boot_time);
+    let issued = record.answers.into_iter().filter(|_| !record.ended).filter_map(restored).collect();
     let session = sessions.restore(SessionParts {
         key: Arc::new(record.key),
         record_name: name,
@@ -130,9 +130,14 @@ pub(super) fn restore(
         state: if record.ended { SessionState::Ended } else { SessionState::New },
         tokens,
         issued,
+        memory,
     });
-    if !record.issuing.is_empty() {
-        record.issuing.iter().for_each(|path| warn_of_lost_answer(&session, path));
+    session.cover_record(stored.record.len());
+    let journal = stored.journal.as_ref().and_then(Secret::expose_str).unwrap_or_default();
+    // the release before had the journal in the record alone
+    let lost: BTreeSet<&str> = record.issuing.iter().map(String::as_str).chain(journal.lines()).collect();
+    if !lost.is_empty() {
+        lost.iter().for_each(|path| warn_of_lost_answer(&session, path));
         session.changes.note();
     }
     Ok(session)
@@ -148,9 +153,10 @@ impl TokenRecord {
         }
     }
 
-    fn restored(self, boot_time: &BootTime) -> Token {
+    fn restored(self, memory: &TenantMemory, boot_time: &BootTime) -> Token {
         let lifetime = self.lifetime.map(|lifetime| lifetime.restored(boot_time));
-        Token::restored(self.secret, boot_time.to_instant(self.since), lifetime, self.owns)
+        let memory = memory.take(self.secret.len());
+        Token::restored(self.secret, boot_time.to_instant(self.since), lifetime, self.owns, memory)
     }
 }
 
@@ -168,15 +174,18 @@ impl AnswerRecord {
     fn restored(
         self,
         tokens: &[Arc<Token>],
-        budget: &ByteBudget,
+        memory: &TenantMemory,
         boot_time: &BootTime,
     ) -> Option<IssuedAnswer> {
         let request = HEXLOWER.decode(self.request.as_bytes()).ok()?;
+        let mut answer = Answer::from_body(self.body)?;
+        answer.shrink();
+        answer.count_memory(memory.take(answer.bytes())?);
         Some(IssuedAnswer {
             request: RequestId(request.try_into().ok()?),
             about: self.about,
-            _reserved: budget.reserve(&self.body)?,
-            answer: Arc::new(Answer::from_body(self.body)),
+            _bytes: memory.hold_issued(answer.bytes())?,
+            answer: Arc::new(answer),
             term: self.term.restored(tokens, boot_time)?,
             volumes: self.volumes,
         })

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use coffer_vault::{Failure, FailureKind, TargetHandle, Vault, VaultNamespace};
+use coffer_vault::{Failure, FailureKind, HeavyTurn, TargetHandle, Vault, VaultNamespace};
 use futures_util::future::{join, join_all};
+use tokio::time::sleep;
 
 use super::Background;
 use super::schedule::{DueRenewal, Renewable};
@@ -16,7 +17,7 @@ use crate::vault_error::error_of;
 /// Runs the renewals of one session. First tries and retries run in parallel, so that a retry that
 /// hangs never delays a first try.
 pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, due: Vec<DueRenewal>) {
-    let Ok(target) = background.targets.handle(&session.key.target) else {
+    let Ok(target) = background.targets.handle(&session.key.target, session.namespace()) else {
         let now = background.clock.now();
         due.into_iter().for_each(|renewal| renewal.finish(|lifetime| lifetime.retry_later(now)));
         return;
@@ -37,7 +38,10 @@ async fn renew_all(background: &Background, target: &TargetHandle, due: Vec<DueR
 
 async fn renew_one(background: &Background, target: &TargetHandle, due: DueRenewal) {
     let session = Arc::clone(&due.session);
-    let vault = VaultNamespace { target, namespace: session.key.namespace.as_deref() };
+    sleep(background.pace.turn(session.namespace(), background.clock.now())).await;
+    let heavy = HeavyTurn::default();
+    let (namespace, tenant) = (session.key.namespace.as_deref(), session.namespace());
+    let vault = VaultNamespace { target, namespace, tenant, turn: &heavy };
     let turn = turn(due.attempt, &target.limits.renewals, vault).await;
     match due.what.clone() {
         Renewable::Token(token) => renew_token(background, due, &token, &turn.vault).await,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_vault::{FailureKind, Vault, VaultNamespace};
+use coffer_vault::{FailureKind, HeavyTurn, Vault, VaultNamespace};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
@@ -68,8 +68,12 @@ pub(super) async fn revoke_ended(background: Arc<Background>, session: Arc<Sessi
 /// Tries to revoke every token of a session. Returns whether no token is left.
 async fn revoke_once(background: &Background, session: &Session, attempt: Attempt) -> bool {
     let tokens = || session.logins.living(background.clock.now());
-    let Ok(target) = background.targets.handle(&session.key.target) else { return tokens().is_empty() };
-    let vault = VaultNamespace { target: &target, namespace: session.key.namespace.as_deref() };
+    let tenant = session.namespace();
+    let Ok(target) = background.targets.handle(&session.key.target, tenant) else {
+        return tokens().is_empty();
+    };
+    let (namespace, heavy) = (session.key.namespace.as_deref(), HeavyTurn::default());
+    let vault = VaultNamespace { target: &target, namespace, tenant, turn: &heavy };
     for token in tokens() {
         let turn = turn(attempt, &target.limits.revocations, vault).await;
         revoke(background, session, &token, &turn.vault).await;

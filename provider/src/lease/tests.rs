@@ -18,6 +18,7 @@ fn background(bed: &Bed) -> Arc<Background> {
         leases: Arc::clone(&bed.leases),
         clock: Arc::clone(&bed.clock) as _,
         metrics: Arc::clone(&bed.metrics),
+        pace: Default::default(),
     })
 }
 

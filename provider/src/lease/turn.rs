@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use coffer_shares::{Priority, Share, Shares};
 use coffer_vault::{Vault, VaultNamespace};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::lifetime::Attempt;
@@ -19,20 +19,20 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct BackgroundTurn<'a> {
     /// The client, with the deadline for the request.
     pub(super) vault: Vault<'a>,
-    _permit: Option<SemaphorePermit<'a>>,
+    _turn: Option<Share>,
 }
 
-/// Waits for a permit: a first try for one of `first_tries`, a retry for one of the target's
+/// Waits for a turn: a first try for one of `first_tries`, a retry for one of the target's
 /// retries. The timeout of the request begins after the wait.
 pub(super) async fn turn<'a>(
     attempt: Attempt,
-    first_tries: &'a Semaphore,
+    first_tries: &Shares,
     vault: VaultNamespace<'a>,
 ) -> BackgroundTurn<'a> {
     let (turns, timeout) = match attempt {
         Attempt::First => (first_tries, FIRST_TIMEOUT),
         Attempt::Retry => (&vault.target.limits.retries, RETRY_TIMEOUT),
     };
-    let permit = turns.acquire().await.ok();
-    BackgroundTurn { vault: vault.until(Instant::now() + timeout), _permit: permit }
+    let turn = turns.take(vault.tenant, 1, Priority::Reserved).await.ok();
+    BackgroundTurn { vault: vault.until(Instant::now() + timeout), _turn: turn }
 }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use coffer_vault::json::{self, write_string};
-use coffer_vault::{Answer, Method, Request, Secret};
+use coffer_vault::json::write_string;
+use coffer_vault::{Answer, HeavyTurn, MAX_BODY, Method, Request, Secret};
 use tokio::time::timeout_at;
 
 use super::{Provider, took_too_long};
@@ -50,12 +50,13 @@ impl Provider {
     /// # Errors
     /// [`Error`], if all objects fail for the same reason, such as the login.
     pub async fn probe(&self, request: &ReadRequest) -> Result<Vec<Probed>, Error> {
-        let began = self.clock.now();
+        let began = self.background.clock.now();
         let class = &*request.class;
-        let target = self.targets.handle(&class.target)?;
-        let leases = self.leases.active();
-        let session = self.session(request, leases.is_some());
-        let fetch = self.fetch(request, &target, &session, leases, began);
+        let target = self.background.targets.handle(&class.target, &request.identity.namespace)?;
+        let leases = self.background.leases.active();
+        let session = self.session(request, leases.is_some())?;
+        let heavy = HeavyTurn::default();
+        let fetch = self.fetch(request, (&target, &heavy), &session, leases, began);
         let tried = timeout_at(request.deadline, self.try_all(&fetch));
         let tried = tried.await.map_err(|_| took_too_long(&target))??;
         let parsed: HashMap<usize, Parsed<'_>> = tried
@@ -114,7 +115,7 @@ fn outcome(object: &Object, tried: &Tried, parsed: Option<&Parsed<'_>>) -> Outco
         (Tried::Skipped(reason), _) => Outcome::Skipped(reason.clone()),
         (Tried::Failed(error), _) => Outcome::Failed(error.clone().with_object(object.file.as_str())),
         (Tried::Answered(_), None) => unreachable!("every answer is parsed"),
-        (Tried::Answered(_), Some(parsed)) => match render(object, parsed, &Frames::default()) {
+        (Tried::Answered(_), Some(parsed)) => match render(object, parsed, &Frames::unstored(), MAX_BODY) {
             Ok(_) => Outcome::Readable,
             Err(error) => Outcome::Failed(error),
         },
@@ -128,8 +129,8 @@ async fn may(request: &Request, fetch: &Fetch<'_>) -> Option<bool> {
     body.push(b"]}");
     let question = Request::with_body(Method::Post, "sys/capabilities-self", body);
     let answer = fetch.ask_beside(&question).await.ok()?;
-    let data = json::object(answer.envelope().field("data")?)?;
-    let has: Vec<String> = serde_json::from_str(data.get(request.path.as_str())?.get()).ok()?;
+    let data = answer.envelope().field("data")?;
+    let has: Vec<String> = serde_json::from_str(data.member(&request.path)?.raw()).ok()?;
     let needed = request.method.capability();
     let fits = |has: &String| has == "root" || has == needed || (request.issues() && has == "create");
     Some(has.iter().any(fits))

@@ -2,18 +2,23 @@ use coffer_vault::{Answer, Secret};
 
 use super::{Frames, Parsed, Rendered, render};
 use crate::class::Class;
+use crate::memory::MemoryAccount;
 use crate::{Error, ErrorKind, Settings};
 
 fn rendered(fields: &str, body: &str, frames: &Frames) -> Result<Rendered, Error> {
     let objects = format!("[{{objectName: f, secretPath: p, {fields}}}]");
     let parameters = [("roleName", "r"), ("objects", &objects)].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let class = Class::parse(&parameters.into(), &Settings::default()).expect("a class");
-    let answer = Answer::from_body(Secret::from(body));
-    render(&class.objects[0], &Parsed::new(&answer), frames)
+    let answer = Answer::from_body(Secret::from(body)).expect("JSON");
+    render(&class.objects[0], &Parsed::new(&answer), frames, 1 << 20)
+}
+
+fn stored_frames() -> Frames {
+    Frames::stored_in(MemoryAccount::new(1 << 20).of("ns"))
 }
 
 fn contents(fields: &str, body: &str) -> Result<String, Error> {
-    let rendered = rendered(fields, body, &Frames::default())?;
+    let rendered = rendered(fields, body, &stored_frames())?;
     Ok(String::from_utf8(rendered.contents.expose().to_vec()).expect("UTF-8"))
 }
 
@@ -102,7 +107,7 @@ fn a_whole_response_has_the_fields_of_vaults_client_in_its_order() {
 
 #[test]
 fn a_whole_response_has_the_same_bytes_while_its_data_is_the_same() {
-    let frames = Frames::default();
+    let frames = stored_frames();
     let body = |id: &str, data: &str| format!(r#"{{"request_id":"{id}","data":{{"k":"{data}"}}}}"#);
     let text = |id, data| rendered("secretKey: ''", &body(id, data), &frames).expect("JSON").contents;
     let first = text("1", "a");
@@ -112,7 +117,7 @@ fn a_whole_response_has_the_same_bytes_while_its_data_is_the_same() {
 
 #[test]
 fn a_vault_token_in_an_answer_is_never_taken_from_the_last_frame() {
-    let frames = Frames::default();
+    let frames = stored_frames();
     let token = |token: &str| {
         let body = format!(r#"{{"data":{{}},"auth":{{"client_token":"{token}"}}}}"#);
         String::from_utf8(rendered("secretKey: ''", &body, &frames).expect("JSON").contents.into_bytes())
@@ -131,7 +136,7 @@ fn a_response_without_data_is_refused() {
 
 #[test]
 fn the_version_of_a_whole_response_is_computed_from_its_data() {
-    let rendered = rendered("secretKey: ''", r#"{"request_id":"r","data":{"k":"v"}}"#, &Frames::default())
-        .expect("JSON");
+    let rendered =
+        rendered("secretKey: ''", r#"{"request_id":"r","data":{"k":"v"}}"#, &stored_frames()).expect("JSON");
     assert_eq!(&rendered.contents.expose()[rendered.hashed], br#"{"k":"v"}"#);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coffer_vault::{Answer, RequestId};
 use serde::{Deserialize, Serialize};
 
-use super::budget::ReservedBytes;
+use crate::memory::HeldBytes;
 
 /// The ID of a pod's volume: a digest of the mount path.
 pub(crate) type VolumeId = u64;
@@ -29,8 +29,8 @@ pub(crate) struct HeldAnswer<T> {
     pub(crate) term: T,
     /// The volumes that use the answer.
     pub(crate) volumes: Vec<VolumeId>,
-    /// The answer's part of the byte budget.
-    pub(crate) _reserved: ReservedBytes,
+    /// The answer's place among the namespace's held answers.
+    pub(crate) _bytes: HeldBytes,
 }
 
 /// The held answers of one kind, at most one per request.
@@ -77,6 +77,11 @@ impl<T> AnswerList<T> {
     pub(crate) fn remove(&mut self, request: RequestId) -> bool {
         let at = self.0.iter().position(|held| held.request == request);
         at.map(|at| self.0.swap_remove(at)).is_some()
+    }
+
+    /// Drops all answers.
+    pub(crate) fn clear(&mut self) {
+        self.0 = Vec::new();
     }
 
     /// Drops the answers that `picked` does not accept.

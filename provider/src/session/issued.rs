@@ -6,10 +6,18 @@ use std::time::Instant;
 use coffer_vault::{Answer, Request, RequestId};
 
 use super::answers::{AnswerList, AnswerUse, HeldAnswer, VolumeId};
-use super::budget::ByteBudget;
 use super::changes::Changes;
 use super::token::Token;
 use crate::lifetime::Lifetime;
+use crate::memory::{HeldBytes, TenantMemory};
+use crate::{Error, ErrorKind};
+
+/// Bytes that a place is taken for before an answer is there: credentials, or a certificate with
+/// its chain.
+const USUAL_BYTES: usize = 8 << 10;
+
+/// Maximum bytes of issued answers of one session, so that storing the session takes little time.
+const MOST_BYTES: usize = 2 << 20;
 
 /// An issued answer.
 pub(crate) type IssuedAnswer = HeldAnswer<IssuedTerm>;
@@ -31,19 +39,36 @@ pub(crate) struct Issued {
     /// Locked by a read while something may be issued, so that a concurrent mount uses the same
     /// answer.
     turn: tokio::sync::Mutex<()>,
-    budget: ByteBudget,
+    memory: TenantMemory,
     changes: Arc<Changes>,
 }
 
 impl Issued {
-    pub(super) fn new(answers: AnswerList<IssuedTerm>, budget: ByteBudget, changes: Arc<Changes>) -> Self {
+    pub(super) fn new(answers: AnswerList<IssuedTerm>, memory: TenantMemory, changes: Arc<Changes>) -> Self {
         Self {
             answers: Mutex::new(answers),
             in_progress: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
-            budget,
+            memory,
             changes,
         }
+    }
+
+    /// Takes a place for an answer that Vault may issue, before Vault is asked.
+    pub(crate) fn place(&self) -> Option<HeldBytes> {
+        let held: usize = self.lock().iter().map(|held| held.answer.bytes()).sum();
+        self.memory.hold_issued(USUAL_BYTES).filter(|_| held < MOST_BYTES)
+    }
+
+    /// Returns the error of a read for which there is no place.
+    pub(crate) fn full(&self) -> Error {
+        let namespace = self.memory.namespace();
+        let message = format!(
+            "what Vault issued to pods of namespace {namespace:?} on this node takes all memory that it may: nothing \
+             more is issued"
+        );
+        Error::new(ErrorKind::OverLimit, message)
+            .with_advice("Let fewer objects of fewer pods issue something")
     }
 
     /// Waits until no other read of the session is issuing something. The lock is released when the
@@ -66,30 +91,38 @@ impl Issued {
         (!held.term.is_over(now)).then(|| Arc::clone(&held.answer))
     }
 
-    /// Stores an issued answer, unless the byte budget is used up.
+    /// Stores an issued answer in the place that was taken for it. An answer that is too large for
+    /// the namespace's part of the memory is not stored.
     pub(crate) fn put(
         &self,
         request: &Request,
         about: AnswerUse,
-        answer: Answer,
+        mut answer: Answer,
         term: IssuedTerm,
         volume: VolumeId,
+        place: Option<HeldBytes>,
     ) -> Arc<Answer> {
-        let Some(reserved) = self.budget.reserve(answer.body()) else {
+        answer.shrink();
+        let mut place = place.or_else(|| self.place());
+        if !place.as_mut().is_some_and(|place| place.fit(answer.bytes())) {
+            place = None;
+        }
+        let Some(place) = place else {
             tracing::warn!(
+                namespace = self.memory.namespace(),
                 path = request.path,
                 "no memory left to keep what was issued: it is issued again at the next mount"
             );
             return Arc::new(answer);
         };
-        let answer = Arc::new(Answer::from_body(answer.into_body()));
+        let answer = Arc::new(answer);
         self.lock().put(HeldAnswer {
             request: request.id(),
             about,
             answer: Arc::clone(&answer),
             term,
             volumes: vec![volume],
-            _reserved: reserved,
+            _bytes: place,
         });
         self.changes.note();
         answer
@@ -135,6 +168,11 @@ impl Issued {
         if self.lock().remove(request) {
             self.changes.note();
         }
+    }
+
+    /// Drops all answers, of a pod that is gone.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
     }
 
     /// Drops a lease that Vault lost.

@@ -9,6 +9,7 @@ use coffer_vault::{Failure, Refusal, Secret, Vault};
 use super::SessionKey;
 use super::changes::Changes;
 use super::token::{Token, UsedToken};
+use crate::memory::TenantMemory;
 use crate::metrics::{ReadMetrics, TokenSource};
 use crate::request::TokenMinter;
 use crate::vault_error::error_of;
@@ -24,6 +25,7 @@ pub(crate) struct Logins {
     state: tokio::sync::Mutex<LoginState>,
     /// Tokens that may be valid, the newest last.
     tokens: Mutex<Vec<Arc<Token>>>,
+    memory: TenantMemory,
     changes: Arc<Changes>,
 }
 
@@ -69,9 +71,9 @@ pub(crate) enum TokenNeed {
 }
 
 impl Logins {
-    pub(super) fn new(tokens: Vec<Arc<Token>>, changes: Arc<Changes>) -> Self {
+    pub(super) fn new(tokens: Vec<Arc<Token>>, memory: TenantMemory, changes: Arc<Changes>) -> Self {
         let state = LoginState { token: tokens.last().cloned(), ..LoginState::default() };
-        Self { state: tokio::sync::Mutex::new(state), tokens: Mutex::new(tokens), changes }
+        Self { state: tokio::sync::Mutex::new(state), tokens: Mutex::new(tokens), memory, changes }
     }
 
     /// Returns the current token if the token serves the need, else the token of a new login.
@@ -191,7 +193,7 @@ impl Logins {
             return Err(error.clone());
         }
         let began = login.clock.now();
-        match login.token().await {
+        match login.token(&self.memory).await {
             Ok(token) => {
                 let token = Arc::new(token);
                 *state =
@@ -211,7 +213,7 @@ impl Logins {
             let mut tokens = self.tokens();
             tokens.retain(|token| !token.is_over(now));
             tokens.push(Arc::clone(token));
-            self.changes.note();
+            self.changes.note_urgent();
         }
     }
 
@@ -222,14 +224,15 @@ impl Logins {
 
 impl LoginContext<'_> {
     /// Logs in, and returns the token.
-    async fn token(&self) -> Result<Token, Error> {
+    async fn token(&self, memory: &TenantMemory) -> Result<Token, Error> {
         let jwt = self.service_account_token().await?;
         let asked = self.clock.now();
         let answer = self.vault.login(&self.key.auth_mount, &self.key.role, &jwt).await;
         self.metrics.login(answer.is_ok());
         let answer = answer.map_err(|failure| self.login_error(failure))?;
         self.metrics.token(TokenSource::Login);
-        Ok(Token::of_login(answer, asked, self.renewed))
+        let memory = memory.take(answer.token.len()).ok_or_else(|| memory.used_up())?;
+        Ok(Token::of_login(answer, asked, self.renewed, memory))
     }
 
     /// Returns the driver's service account token for the audience, else a minted one.

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use coffer_vault::{Answer, RequestId};
 
 use super::answers::{AnswerList, AnswerUse, HeldAnswer, VolumeId};
-use super::budget::ByteBudget;
+use crate::memory::TenantMemory;
 
 /// The cached reads of one session. Cached reads are not stored over a restart.
 pub(crate) struct Reads {
     /// The answers; the term is the time of the request.
     answers: Mutex<AnswerList<Instant>>,
-    budget: ByteBudget,
+    memory: TenantMemory,
 }
 
 impl Reads {
-    pub(super) fn new(budget: ByteBudget) -> Self {
-        Self { answers: Mutex::default(), budget }
+    pub(super) fn new(memory: TenantMemory) -> Self {
+        Self { answers: Mutex::default(), memory }
     }
 
     /// Returns the answer to a request if the answer is younger than `max_age`.
@@ -28,24 +28,26 @@ impl Reads {
         (now.saturating_duration_since(held.term) < max_age).then(|| Arc::clone(&held.answer))
     }
 
-    /// Caches the answer to a request that was sent at `asked`, unless the byte budget is used up.
+    /// Caches the answer to a request that was sent at `asked`, unless the namespace's part of the memory
+    /// is used up.
     pub(crate) fn put(
         &self,
         request: RequestId,
         about: AnswerUse,
-        answer: Answer,
+        mut answer: Answer,
         asked: Instant,
         volume: VolumeId,
     ) -> Arc<Answer> {
-        let Some(reserved) = self.budget.reserve(answer.body()) else { return Arc::new(answer) };
-        let answer = Arc::new(Answer::from_body(answer.into_body()));
+        answer.shrink();
+        let Some(bytes) = self.memory.hold_read(answer.bytes()) else { return Arc::new(answer) };
+        let answer = Arc::new(answer);
         self.lock().put(HeldAnswer {
             request,
             about,
             answer: Arc::clone(&answer),
             term: asked,
             volumes: vec![volume],
-            _reserved: reserved,
+            _bytes: bytes,
         });
         answer
     }
@@ -58,6 +60,11 @@ impl Reads {
     /// Notes which answers a volume uses, and drops the answers that no volume uses.
     pub(super) fn note_use(&self, volume: VolumeId, requests: &[RequestId]) {
         self.lock().note_use(volume, requests);
+    }
+
+    /// Drops all cached reads, of a pod that is gone.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
     }
 
     /// Returns the use of each cached read, for the inventory.

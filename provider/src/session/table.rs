@@ -1,6 +1,7 @@
 //! The table of all sessions, with eviction if there are too many.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -8,13 +9,16 @@ use data_encoding::HEXLOWER;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Notify;
 
-use super::budget::ByteBudget;
 use super::users::Users;
 use super::{
     Changes, Issued, Logins, Reads, Session, SessionKey, SessionParts, SessionState, UsedSession, VolumeId,
 };
-use crate::Clock;
+use crate::memory::{MemoryAccount, SESSION_BYTES};
 use crate::render::Frames;
+use crate::{Clock, Error, ErrorKind};
+
+/// Sessions with leases that a table holds at least, however small its capacity.
+const LEAST_OWNING: usize = 256;
 
 /// Active sessions by key, each with the time when it was last used.
 type ActiveSessions = HashMap<Arc<SessionKey>, (Arc<Session>, Instant)>;
@@ -25,11 +29,9 @@ pub(crate) struct Sessions {
     clock: Arc<dyn Clock>,
     /// Wakes the lease manager when a session changes.
     pub(crate) wake: Arc<Notify>,
-    /// Bytes for issued answers, for all sessions together.
-    pub(crate) issued_budget: ByteBudget,
-    reads_budget: ByteBudget,
+    pub(crate) memory: MemoryAccount,
     active: Mutex<ActiveSessions>,
-    /// Sessions whose pods are gone, until their tokens are revoked.
+    /// Sessions whose pods are gone or that were evicted, until their tokens are revoked.
     ended: Mutex<Vec<Arc<Session>>>,
 }
 
@@ -38,20 +40,19 @@ pub(crate) struct Found {
     pub(crate) session: UsedSession,
     /// The number of active sessions.
     pub(crate) active: usize,
-    /// The sessions that were evicted to create the session. Their tokens end by TTL.
+    /// The sessions that were evicted to create the session, and are ended now.
     pub(crate) evicted: Vec<Arc<Session>>,
 }
 
 impl Sessions {
     /// Returns an empty table. If there are `capacity` sessions, a new session evicts others, as
     /// far as these may be evicted.
-    pub(crate) fn new(capacity: usize, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(capacity: usize, memory: MemoryAccount, clock: Arc<dyn Clock>) -> Self {
         Self {
             capacity: capacity.max(1),
             clock,
             wake: Arc::default(),
-            issued_budget: ByteBudget::for_issued(),
-            reads_budget: ByteBudget::for_reads(),
+            memory,
             active: Mutex::default(),
             ended: Mutex::default(),
         }
@@ -59,26 +60,25 @@ impl Sessions {
 
     /// Returns the session of a key, and creates the session if there is none.
     ///
-    /// If the table is full, sessions are evicted in this order: those whose token expired, then
-    /// those used longest ago, and last those that own leases or certificates. Sessions in use are
-    /// not evicted, nor are sessions whose pods would lose a credential. The number of the latter
-    /// is limited by the pods of the node.
-    pub(crate) fn session(&self, key: SessionKey, leases_kept: bool) -> Found {
+    /// If the table is full, a session of the namespace with the most sessions is evicted, in this
+    /// order: one whose token expired, then the one used longest ago, and last one that owns leases
+    /// or certificates. Sessions in use are not evicted, nor are sessions whose pods would lose a
+    /// credential. A namespace with no more than its part of the table loses none to another one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OverLimit`], if the namespace has its part of the memory, or its part of the
+    /// table in sessions that cannot be evicted.
+    pub(crate) fn session(&self, key: SessionKey, leases_kept: bool) -> Result<Found, Error> {
         let now = self.clock.now();
         let mut active = self.lock_active();
         if let Some((session, used)) = active.get_mut(&key) {
             *used = now;
             let session = session.enter();
-            return Found { session, active: active.len(), evicted: Vec::new() };
+            return Ok(Found { session, active: active.len(), evicted: Vec::new() });
         }
         let key = Arc::new(key);
-        let mut evicted = Vec::new();
-        while active.len() >= self.capacity {
-            let may_go = active.iter().filter(|(_, (session, _))| session.may_be_evicted(now, leases_kept));
-            let first = may_go.min_by_key(|(_, (session, used))| session.eviction_order(*used, now));
-            let Some(key) = first.map(|(key, _)| Arc::clone(key)) else { break };
-            evicted.extend(active.remove(&key).map(|(session, _)| session));
-        }
+        let evicted = self.make_room(&mut active, &key.identity.namespace, leases_kept, now)?;
+        let memory = self.memory.of(&key.identity.namespace);
         let session = self.create(SessionParts {
             key: Arc::clone(&key),
             record_name: fresh_record_name(),
@@ -86,9 +86,48 @@ impl Sessions {
             state: SessionState::New,
             tokens: Vec::new(),
             issued: Default::default(),
+            memory: memory.clone(),
         });
+        if session.memory.is_none() {
+            return Err(memory.used_up());
+        }
         active.insert(key, (Arc::clone(&session), now));
-        Found { session: session.enter(), active: active.len(), evicted }
+        Ok(Found { session: session.enter(), active: active.len(), evicted })
+    }
+
+    /// Evicts sessions for a new one of this namespace, if the table is full.
+    fn make_room(
+        &self,
+        active: &mut ActiveSessions,
+        namespace: &str,
+        leases_kept: bool,
+        now: Instant,
+    ) -> Result<Vec<Arc<Session>>, Error> {
+        let mut evicted = Vec::new();
+        while active.len() >= self.capacity {
+            let mut counts: HashMap<&str, usize> = HashMap::from([(namespace, 0)]);
+            active.keys().for_each(|key| *counts.entry(&key.identity.namespace).or_default() += 1);
+            let part = (self.capacity / counts.len()).max(1);
+            let may_go = active.iter().filter(|(key, (session, _))| {
+                let count = counts[&*key.identity.namespace];
+                let has_more = count > part || key.identity.namespace == namespace;
+                has_more && session.may_be_evicted(now, leases_kept)
+            });
+            let first = may_go.min_by_key(|(key, (session, used))| {
+                let fewer = usize::MAX - counts[&*key.identity.namespace];
+                (fewer, session.eviction_order(*used, now))
+            });
+            let Some(key) = first.map(|(key, _)| Arc::clone(key)) else {
+                let own = active.values().filter(|(session, _)| session.namespace() == namespace);
+                let owning = own.filter(|(session, _)| session.owns_anything(now)).count();
+                let most = self.capacity.max(LEAST_OWNING) / counts.len();
+                return if owning < most.max(1) { Ok(evicted) } else { Err(too_many(namespace, owning)) };
+            };
+            let session = active.remove(&key).map(|(session, _)| session);
+            evicted.extend(session.inspect(|session| session.note_ended()));
+        }
+        self.lock_ended().extend(evicted.iter().cloned());
+        Ok(evicted)
     }
 
     /// Returns the active sessions.
@@ -142,20 +181,24 @@ impl Sessions {
     }
 
     fn create(&self, parts: SessionParts) -> Arc<Session> {
-        let SessionParts { key, record_name, created, state, tokens, issued } = parts;
+        let SessionParts { key, record_name, created, state, tokens, issued, memory } = parts;
         let changes = Arc::new(Changes::new(Arc::clone(&self.wake)));
         Arc::new(Session {
             key,
             record_name,
-            logins: Logins::new(tokens, Arc::clone(&changes)),
-            reads: Reads::new(self.reads_budget.clone()),
-            issued: Issued::new(issued, self.issued_budget.clone(), Arc::clone(&changes)),
-            frames: Frames::default(),
+            logins: Logins::new(tokens, memory.clone(), Arc::clone(&changes)),
+            reads: Reads::new(memory.clone()),
+            issued: Issued::new(issued, memory.clone(), Arc::clone(&changes)),
+            memory: memory.take(SESSION_BYTES),
+            frames: Frames::stored_in(memory.clone()),
+            tenant: memory,
             changes,
             created,
             state: Mutex::new(state),
             volumes: Mutex::default(),
             users: Users::default(),
+            revoking: AtomicBool::new(false),
+            stored: Mutex::default(),
         })
     }
 
@@ -166,6 +209,15 @@ impl Sessions {
     fn lock_ended(&self) -> MutexGuard<'_, Vec<Arc<Session>>> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_many(namespace: &str, sessions: usize) -> Error {
+    let message = format!(
+        "namespace {namespace:?} has {sessions} sessions with leases on this node, as many as it may while other \
+         namespaces need theirs"
+    );
+    Error::new(ErrorKind::OverLimit, message)
+        .with_advice("Use fewer roles for each pod, or let the operator raise -cache-size")
 }
 
 /// Returns a random name for a record: 32 hexadecimal digits.

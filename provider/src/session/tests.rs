@@ -130,7 +130,7 @@ async fn sessions_differ_by_every_field_of_their_key() {
     let tls = Tls { skip_verify: true, ..Tls::default() };
     keys.push(SessionKey { target: Target { tls, ..bed.target.clone() }, ..bed.key("a") });
     for (n, key) in keys.into_iter().enumerate() {
-        let other = bed.sessions.session(key, false);
+        let other = bed.sessions.session(key, false).expect("room");
         assert!(!Arc::ptr_eq(&session, &other.session));
         assert_eq!(other.active, n + 2);
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use coffer_shares::Share;
 use coffer_vault::{Login, Secret};
 
 use super::users::{UserGuard, Users};
@@ -24,6 +25,8 @@ pub(crate) struct Token {
     /// Whether Vault does not know the token any more, for example after its revocation.
     gone: AtomicBool,
     pub(super) users: Users,
+    /// The token's part of the namespace's memory.
+    _memory: Option<Share>,
 }
 
 /// A token in use, which is not revoked as a replaced token until this guard is dropped.
@@ -35,9 +38,10 @@ pub(crate) struct UsedToken {
 impl Token {
     /// Returns the token of a login whose request was sent at `asked`. `renewed` is whether the
     /// lease manager renews the token.
-    pub(super) fn of_login(login: Login, asked: Instant, renewed: bool) -> Self {
+    pub(super) fn of_login(login: Login, asked: Instant, renewed: bool, memory: Share) -> Self {
         let lifetime = login.ttl.map(|ttl| Lifetime::new(asked, ttl, login.renewable && renewed));
-        Self { limited: login.uses > 0, ..Self::restored(login.token, asked, lifetime, false) }
+        let token = Self::restored(login.token, asked, lifetime, false, Some(memory));
+        Self { limited: login.uses > 0, ..token }
     }
 
     /// Returns a token that was stored before a restart.
@@ -46,6 +50,7 @@ impl Token {
         asked: Instant,
         lifetime: Option<Lifetime>,
         owns_leases: bool,
+        memory: Option<Share>,
     ) -> Self {
         Self {
             secret,
@@ -55,6 +60,7 @@ impl Token {
             owns_leases: AtomicBool::new(owns_leases),
             gone: AtomicBool::new(false),
             users: Users::default(),
+            _memory: memory,
         }
     }
 

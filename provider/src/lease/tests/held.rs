@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
+use coffer_shares::Priority;
 use tokio::time::sleep;
 
 use super::super::renew::renew;
@@ -168,9 +169,9 @@ async fn a_retry_that_waits_delays_no_first_try() {
     attempts.sort_by_key(|attempt| *attempt == Attempt::Retry);
     assert_eq!(attempts, [Attempt::First, Attempt::Retry]);
     let limits = Arc::clone(&bed.handle.limits);
-    let _all = limits.retries.acquire_many(8).await.expect("every permit of the retries");
+    let _all = limits.retries.take("ns", 8, Priority::Reserved).await.expect("every turn of the retries");
     tokio::select! {
-        () = renew(background(&bed), Arc::clone(&session), due) => panic!("the retry has no permit"),
+        () = renew(background(&bed), Arc::clone(&session), due) => panic!("the retry has no turn"),
         () = async { while bed.fake.renewals() == 0 { sleep(Duration::from_millis(5)).await; } } => {}
     }
 }
@@ -258,10 +259,10 @@ async fn sessions_of_pods_with_leases_are_never_evicted() {
     // not even while the pod watch does not work, until the lease has ended
     bed.leases.switch(false);
     bed.session(bed.key("e"));
-    assert_eq!(store.load().len(), owners.len());
+    assert_eq!(store.names().len(), owners.len());
     bed.clock.advance(Duration::from_secs(3600));
     bed.session(bed.key("f"));
-    assert_eq!((bed.sessions.all().len(), store.load().len()), (1, 0));
+    assert_eq!((bed.sessions.all().len(), store.names().len()), (1, 0));
 }
 
 #[tokio::test]

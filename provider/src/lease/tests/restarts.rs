@@ -8,14 +8,19 @@ use coffer_vault::Secret;
 use super::super::record::restore;
 use super::{Bed, next_renewal};
 use crate::Clock;
-use crate::lease::StateStore;
+use crate::lease::{StateStore, StoredText};
 use crate::session::tests::bed::{MemoryStore, answer, creds, issue_request, lease};
 use crate::session::{Session, SessionState};
 
 fn restored(bed: &Bed, store: &MemoryStore) -> Arc<Session> {
-    let records = store.load();
-    assert_eq!(records.len(), 1);
-    restore(records[0].0.clone(), &records[0].1, &bed.sessions, &*bed.clock).expect("a session")
+    let names = store.names();
+    assert_eq!(names.len(), 1);
+    let stored = store.load(&names[0]).expect("a record");
+    restore(names[0].clone(), &stored, &bed.sessions, &*bed.clock).expect("a session")
+}
+
+fn stored(record: &str) -> StoredText {
+    StoredText { record: Secret::from(record), journal: None }
 }
 
 #[tokio::test]
@@ -65,13 +70,19 @@ async fn a_record_names_the_requests_in_progress_and_whether_the_pod_is_gone() {
     let session = bed.pod_session();
     bed.token(&session).await;
     let leases = bed.leases.store().expect("a store");
-    let text = || String::from_utf8(store.load()[0].1.expose().to_vec()).expect("UTF-8");
-    let entry = leases.begin(&session, "database/creds/r");
-    assert!(text().contains(r#""issuing":["database/creds/r"],"ended":false"#));
-    drop(entry);
+    let load = || store.load(&store.names()[0]).expect("a record");
+    let text = || String::from_utf8(load().record.into_bytes()).expect("UTF-8");
+    let journal = || load().journal.expect("a journal").expose_str().expect("UTF-8").to_owned();
+    let first = leases.begin(&session, "database/creds/r");
+    let second = leases.begin(&session, "database/creds/s");
+    assert!(text().contains(r#""issuing":[],"ended":false"#), "a request stores its own path alone");
+    assert_eq!(journal(), "database/creds/r\ndatabase/creds/s");
+    leases.save(&session);
+    assert!(text().contains(r#""issuing":["database/creds/r","database/creds/s"]"#));
+    drop((first, second));
     session.note_ended();
     leases.save(&session);
-    assert!(text().contains(r#""issuing":[],"ended":true"#));
+    assert!(text().contains(r#""issuing":[],"ended":true"#) && load().journal.is_none());
     drop(session);
 
     let bed = bed.restarted(&store);
@@ -93,7 +104,7 @@ async fn a_record_of_the_release_before_is_read() {
         "term":{"lease":{"id":"l","lifetime":{"granted":60000,"whole":60000,"until":90000000,
         "renewal":null},"token":0}},"volumes":[7]}],
         "issuing":[],"ended":false}"#;
-    let session = restore("r".to_owned(), &Secret::from(record), &bed.sessions, &*bed.clock);
+    let session = restore("r".to_owned(), &stored(record), &bed.sessions, &*bed.clock);
     let session = session.expect("a session");
     assert_eq!(session.issued.leases(bed.clock.now()), 1);
     assert!(session.logins.living(bed.clock.now())[0].owns_leases());
@@ -103,7 +114,7 @@ async fn a_record_of_the_release_before_is_read() {
 async fn a_text_that_is_no_record_is_refused_and_not_repeated() {
     let (bed, _) = Bed::with_leases(10).await;
     for record in ["", "{}", r#"{"key":"hunter2"}"#, "hunter2"] {
-        let refused = restore("r".to_owned(), &Secret::from(record), &bed.sessions, &*bed.clock);
+        let refused = restore("r".to_owned(), &stored(record), &bed.sessions, &*bed.clock);
         let refused = refused.err().expect("a refusal").to_string();
         assert!(!refused.contains("hunter2"), "{refused}");
     }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use coffer_vault::{
-    Address, Answer, Method, Request, Secret, Target, TargetHandle, Targets, Tls, VaultNamespace,
+    Address, Answer, HeavyTurn, HeavyTurns, Method, Request, Secret, Target, TargetHandle, Targets, Tls,
+    VaultNamespace,
 };
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -18,7 +19,8 @@ use tokio::time::Instant;
 use crate::class::Class;
 use crate::clock::manual::ManualClock;
 use crate::fetch::Fetch;
-use crate::lease::{Leases, StateStore, StoreError};
+use crate::lease::{Leases, StateStore, StoreError, StoredText};
+use crate::memory::MemoryAccount;
 use crate::session::{LoginContext, Session, SessionKey, Sessions, UsedSession};
 use crate::{Clock, Error, ErrorKind, Identity, Pod, ReadMetrics, Settings, TokenMinter};
 
@@ -154,6 +156,7 @@ pub(crate) struct Bed {
     pub(crate) targets: Arc<Targets>,
     pub(crate) handle: Arc<TargetHandle>,
     pub(crate) metrics: Arc<ReadMetrics>,
+    heavy: HeavyTurn,
     tokens: BTreeMap<String, Secret>,
     class: Class,
 }
@@ -167,15 +170,22 @@ impl Bed {
         let target = Target { address, tls: Tls::default() };
         let settings = Settings::default();
         let metrics = Arc::new(ReadMetrics::default());
-        let targets = Arc::new(Targets::new(settings.connections(), Arc::clone(&metrics) as _));
+        let account = MemoryAccount::new(settings.memory);
+        let targets = Arc::new(Targets::new(
+            settings.connections(),
+            Arc::clone(&metrics) as _,
+            account.all.clone(),
+            HeavyTurns::default(),
+        ));
         let parameters = [("roleName", "r"), ("objects", "[{objectName: file, secretPath: a/b}]")];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         Self {
             fake,
-            sessions: Arc::new(Sessions::new(capacity, Arc::clone(&clock) as Arc<dyn Clock>)),
+            sessions: Arc::new(Sessions::new(capacity, account, Arc::clone(&clock) as Arc<dyn Clock>)),
             leases: Arc::default(),
             clock,
-            handle: targets.handle(&target).expect("a target"),
+            handle: targets.handle(&target, "ns").expect("a target"),
+            heavy: HeavyTurn::default(),
             targets,
             target,
             metrics,
@@ -197,7 +207,11 @@ impl Bed {
 
     /// Returns the bed after a restart of the process, which only the stored records survive.
     pub(crate) fn restarted(self, store: &Arc<MemoryStore>) -> Self {
-        let sessions = Arc::new(Sessions::new(10, Arc::clone(&self.clock) as Arc<dyn Clock>));
+        let sessions = Arc::new(Sessions::new(
+            10,
+            MemoryAccount::new(32 << 20),
+            Arc::clone(&self.clock) as Arc<dyn Clock>,
+        ));
         let bed = Self { sessions, leases: Arc::default(), ..self };
         bed.keep_leases(store);
         bed
@@ -225,7 +239,7 @@ impl Bed {
 
     /// Returns the session of a key, and removes the records of evicted sessions.
     pub(crate) fn session(&self, key: SessionKey) -> UsedSession {
-        let found = self.sessions.session(key, self.leases.active().is_some());
+        let found = self.sessions.session(key, self.leases.active().is_some()).expect("room");
         if let Some(store) = self.leases.store() {
             found.evicted.iter().for_each(|evicted| store.remove(evicted));
         }
@@ -240,7 +254,7 @@ impl Bed {
     /// Returns a read of the session that begins now.
     pub(crate) fn fetch<'a>(&'a self, session: &'a Session) -> Fetch<'a> {
         let leases = self.leases.active().filter(|_| session.pod().is_some());
-        let vault = VaultNamespace { target: &self.handle, namespace: None };
+        let vault = VaultNamespace { target: &self.handle, namespace: None, tenant: "ns", turn: &self.heavy };
         Fetch {
             class: &self.class,
             session,
@@ -271,9 +285,27 @@ impl Bed {
 #[derive(Default)]
 pub(crate) struct MemoryStore(Mutex<Vec<(String, Secret)>>);
 
+/// The end of the name under which the store has the journal of a record.
+const JOURNAL: &str = ".journal";
+
 impl StateStore for MemoryStore {
-    fn load(&self) -> Vec<(String, Secret)> {
-        self.0.lock().expect("no holder panics").clone()
+    fn names(&self) -> Vec<String> {
+        let stored = self.0.lock().expect("no holder panics");
+        stored.iter().map(|(name, _)| name.clone()).filter(|name| !name.ends_with(JOURNAL)).collect()
+    }
+
+    fn load(&self, name: &str) -> Option<StoredText> {
+        let stored = self.0.lock().expect("no holder panics");
+        let text = |name: &str| stored.iter().find(|(other, _)| other == name).map(|(_, text)| text.clone());
+        Some(StoredText { record: text(name)?, journal: text(&format!("{name}{JOURNAL}")) })
+    }
+
+    fn save_journal(&self, name: &str, journal: &Secret) -> Result<(), StoreError> {
+        self.save(&format!("{name}{JOURNAL}"), journal)
+    }
+
+    fn remove_journal(&self, name: &str) {
+        self.remove(&format!("{name}{JOURNAL}"));
     }
 
     fn save(&self, name: &str, record: &Secret) -> Result<(), StoreError> {
@@ -314,7 +346,7 @@ pub(crate) fn issue_request() -> Request {
 }
 
 pub(crate) fn answer(body: &str) -> Answer {
-    Answer::from_body(Secret::from(body))
+    Answer::from_body(Secret::from(body)).expect("JSON")
 }
 
 /// Returns an answer with the lease `l`, which has this TTL.
