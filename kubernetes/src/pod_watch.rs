@@ -28,6 +28,9 @@ const QUEUED_EVENTS: usize = 64;
 /// Pause after a refusal, until the pods are listed again.
 const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(20);
 
+/// Pods in one page of a list. The annotations of one pod may have 256 KiB, and pages are held whole.
+const PAGE: u32 = 10;
+
 /// Time without a byte after which a watch's connection counts as dead. kube-apiserver sends a
 /// bookmark every minute, or up to a quarter later.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
@@ -155,7 +158,7 @@ impl PodFollower {
     /// Lists and then watches the pods, until that cannot go on.
     async fn watch(&mut self, api: &PodApi, list_request: &Notify) -> WatchEnd {
         let selector = format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", self.node);
-        let config = watcher::Config::default().fields(&selector);
+        let config = watcher::Config::default().fields(&selector).page_size(PAGE);
         let mut watched = pin!(watcher::watcher(api.pods.clone(), config).default_backoff());
         let mut list = PodList::begin();
         loop {

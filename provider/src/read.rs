@@ -202,6 +202,10 @@ impl Provider {
         if session.note_mount(volume, &requests) {
             self.background.sessions.remove_volume_from_others(&session, volume);
         }
+        // before the answer: what was issued for a mounted file is not issued again after a crash
+        if let Some(leases) = leases.filter(|_| session.pod().is_some() && session.changes.are_pending()) {
+            leases.save(&session);
+        }
         Ok(Bundle { files, held: HeldForAnswer { _memory: memory, _turn: heavy } })
     }
 
