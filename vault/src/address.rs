@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use crate::printable::is_unprintable;
+
 /// The address of a Vault server: an HTTP(S) URL, or a unix socket that speaks HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -22,13 +24,17 @@ pub enum Address {
 pub struct BadAddress(String);
 
 impl Address {
-    /// Parses an address.
+    /// Parses an address, and brings it into one form: two texts of one URL are equal addresses.
     ///
     /// # Errors
     /// [`BadAddress`], if the scheme is another one, or the URL has a query, a fragment, a user
-    /// name or a password. The error never repeats a password.
+    /// name or a password, or the text has characters that cannot be seen, which a URL's parser
+    /// would drop. The error never repeats a password.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
         let text = text.trim();
+        if text.chars().any(is_unprintable) {
+            return Err(BadAddress(without_credentials(text)));
+        }
         if let Some(path) = text.strip_prefix("unix://") {
             let path = Path::new(path);
             return if path.is_absolute() {
@@ -101,6 +107,42 @@ mod tests {
         assert_eq!(base("http://127.0.0.1:8200"), "http://127.0.0.1:8200/v1");
         assert_eq!(base("https://host/prefix/"), "https://host/prefix/v1");
         assert_eq!(base("unix:///run/agent.sock"), "http://localhost/v1");
+    }
+
+    #[test]
+    fn texts_of_one_url_are_one_address() {
+        let parsed = |text| Address::parse(text).expect(text);
+        for (one, other) in [
+            ("https://Vault.Example:443/", "https://vault.example"),
+            ("HTTP://vault:80", "http://vault"),
+            ("https://[FD00:0:0::1]:8200", "https://[fd00::1]:8200"),
+            ("http://0x7f.1:8200", "http://127.0.0.1:8200"),
+            ("https://vault:8200/a/../b/", " https://vault:8200/b\n"),
+            ("unix:///run//a.sock", "unix:///run/./a.sock"),
+        ] {
+            assert_eq!(parsed(one), parsed(other));
+        }
+        for (one, other) in [
+            ("https://vault", "http://vault"),
+            ("https://vault:8200", "https://vault"),
+            ("https://vault.", "https://vault"),
+            ("https://vault/b", "https://vault"),
+            ("https://vault/B", "https://vault/b"),
+            ("http://[::ffff:127.0.0.1]:1", "http://127.0.0.1:1"),
+            ("http://localhost:1", "http://127.0.0.1:1"),
+            ("unix:///run/b/../a.sock", "unix:///run/a.sock"),
+        ] {
+            assert_ne!(parsed(one), parsed(other));
+        }
+    }
+
+    #[test]
+    fn characters_that_cannot_be_seen_are_refused_and_shown() {
+        for text in ["https://va\tult", "https://va\nult", "https://vau\u{200b}lt", "unix:///a\nb", "http://a\u{202e}b"]
+        {
+            let error = Address::parse(text).expect_err(text).to_string();
+            assert!(!error.chars().any(super::is_unprintable), "{error:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,13 @@ impl TargetHandle {
         if asked.scheme() == "https" && url.scheme() != "https" {
             return Err(Failure::Redirect("from https to http, which would show the token".to_owned()));
         }
+        if !self.is_operators && !self.target.is_same_origin(&asked, &url) {
+            return Err(Failure::Redirect(
+                "to another server, which only an address may do that the operator trusts \
+                 (-vault-trusted-addresses)"
+                    .to_owned(),
+            ));
+        }
         if url.authority() != asked.authority() {
             again.headers_mut().remove(HOST);
         }

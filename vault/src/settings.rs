@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Address;
+use crate::{ClientCertificate, OperatorServers};
 
 /// Settings of the connections to all Vault servers.
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
-    /// The address of the operator's own Vault. This target is never refused, however many
-    /// addresses classes name.
-    pub own_address: Address,
+    /// The operator's servers. The configured one is never refused, however many addresses classes
+    /// name.
+    pub operator: OperatorServers,
+    /// The client certificate of the process, which only the operator's servers see.
+    pub own_certificate: Option<ClientCertificate>,
     /// Timeout of one request.
     pub request_timeout: Duration,
     /// Maximum number of retries of a failed request.

@@ -1,5 +1,6 @@
 //! Vault targets (a server with TLS settings), their connections and their limits.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,6 +63,8 @@ pub struct TargetHandle {
     pub target: Target,
     /// The limits of the target's server.
     pub limits: Arc<Limits>,
+    /// Whether the server is the operator's.
+    pub is_operators: bool,
     pub(crate) client: Client,
     pub(crate) base: String,
     /// The `Host` header, if the host in the URL is the TLS server name and not the real host.
@@ -199,7 +202,7 @@ impl Targets {
 
     /// Returns whether requests to a target may take what is reserved for the operator's Vault.
     fn priority(&self, target: &Target) -> Priority {
-        if target.address == self.settings.own_address { Priority::Reserved } else { Priority::Common }
+        if target.address == self.settings.operator.address { Priority::Reserved } else { Priority::Common }
     }
 
     fn connect(
@@ -210,6 +213,7 @@ impl Targets {
         place: TargetPlace,
     ) -> Result<TargetHandle, TargetError> {
         let (settings, priority) = (&self.settings, self.priority(target));
+        let is_operators = settings.operator.own_target(target);
         let (mut builder, mut base, mut host) = (client(priority), target.address.base(), None);
         match &target.address {
             Address::Unix(path) => builder = builder.unix_socket(path.as_path()),
@@ -229,7 +233,12 @@ impl Targets {
                 let resolver = Resolver::new(self.lookups.clone(), place.number.tenant(), alias);
                 builder = builder.dns_resolver(Arc::new(resolver));
                 if url.scheme() == "https" {
-                    builder = target.tls.apply(builder, &settings.protected_directories)?;
+                    let tls = if is_operators {
+                        Cow::Borrowed(&target.tls)
+                    } else {
+                        target.tls.for_others(settings.own_certificate.as_ref())?
+                    };
+                    builder = tls.apply(builder, &settings.protected_directories)?;
                 }
             }
         }
@@ -240,6 +249,7 @@ impl Targets {
         let setup = |source| TargetError::Setup { address: target.address.clone(), source };
         Ok(TargetHandle {
             target: target.clone(),
+            is_operators,
             client: builder.build().map_err(setup)?,
             base,
             host,

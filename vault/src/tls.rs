@@ -1,5 +1,6 @@
 //! TLS settings of a Vault target: authorities, client certificate, server name.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -64,6 +65,24 @@ impl Tls {
             Some((metadata.modified().ok()?, metadata.len()))
         };
         authorities.into_iter().chain(client).map(stat).collect()
+    }
+
+    /// Returns the settings for a server that is not the operator's: without the client certificate
+    /// `own`, which the operator set.
+    ///
+    /// # Errors
+    /// [`TlsFileError`], if a class names a file of that certificate.
+    pub(crate) fn for_others(&self, own: Option<&ClientCertificate>) -> Result<Cow<'_, Self>, TlsFileError> {
+        let Some(client) = &self.client else { return Ok(Cow::Borrowed(self)) };
+        if client.certificate.parameter.is_none() {
+            return Ok(Cow::Owned(Self { client: None, ..self.clone() }));
+        }
+        let own: Vec<_> = own.iter().flat_map(|own| [&own.certificate, &own.key]).collect();
+        let named = [&client.certificate, &client.key];
+        match named.into_iter().find(|file| own.iter().any(|own| file.is_same_file(own))) {
+            Some(file) => Err(file.refused(FileProblem::Operators)),
+            None => Ok(Cow::Borrowed(self)),
+        }
     }
 
     /// Adds the TLS settings to a client. `protected` are the directories whose files a class must

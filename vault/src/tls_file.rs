@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,12 @@ pub enum FileProblem {
     /// The file lies in a directory whose files a class must not name.
     #[error("it lies in a directory of the node agent's own")]
     Protected,
+    /// The file is the operator's client certificate or its key.
+    #[error(
+        "it is the operator's own, for addresses that the operator names or trusts \
+         (-vault-addr, -vault-trusted-addresses)"
+    )]
+    Operators,
     /// The file is a device, a directory or too large.
     #[error("it is no regular file of at most {} MiB", MAX_FILE_BYTES >> 20)]
     NotRegular,
@@ -74,6 +81,12 @@ impl fmt::Display for TlsFileError {
 }
 
 impl TlsFile {
+    /// Returns whether both are one file, by whatever path.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        let identity = |file: &Self| fs::metadata(&file.path).ok().map(|found| (found.dev(), found.ino()));
+        self.path == other.path || identity(self).is_some_and(|found| Some(found) == identity(other))
+    }
+
     pub(crate) fn refused(&self, problem: impl Into<FileProblem>) -> TlsFileError {
         TlsFileError { file: self.clone(), problem: problem.into() }
     }
@@ -130,6 +143,22 @@ mod tests {
             let operator = TlsFile { path, parameter: None };
             assert!(resolve(&operator, std::slice::from_ref(&own)).is_ok());
         }
+    }
+
+    #[test]
+    fn one_file_is_found_by_every_path() {
+        let root = tempfile::tempdir().expect("a directory");
+        let file = |name: &str| TlsFile { path: root.path().join(name), parameter: None };
+        for name in ["key", "other"] {
+            std::fs::write(file(name).path, "x").expect("a file");
+        }
+        std::os::unix::fs::symlink(file("key").path, file("link").path).expect("a link");
+        std::fs::hard_link(file("key").path, file("hard").path).expect("a link");
+        for name in ["key", "link", "hard", "./key"] {
+            assert!(file(name).is_same_file(&file("key")), "{name}");
+        }
+        assert!(!file("other").is_same_file(&file("key")));
+        assert!(!file("absent").is_same_file(&file("gone")));
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! Which servers are the operator's, and what only they get.
+
+use reqwest::Url;
+
+use crate::{Address, Target};
+
+/// The addresses that the operator trusts as much as the configured one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrustedAddresses {
+    /// Every address, as with the incumbent.
+    All,
+    /// These addresses.
+    Listed(Vec<Address>),
+}
+
+/// The servers of the operator. All other servers are those of a class's author, who may be a
+/// tenant: they get nothing of the agent's own, and nothing that is valid elsewhere.
+#[derive(Debug, Clone)]
+pub struct OperatorServers {
+    /// The configured address.
+    pub address: Address,
+    /// Further addresses.
+    pub trusted: TrustedAddresses,
+    /// The configured TLS server name.
+    pub server_name: Option<String>,
+    /// Whether there is a proxy. A proxy is asked for the TLS server name in place of the address,
+    /// so with a proxy the name decides which server is reached.
+    pub proxied: bool,
+}
+
+impl OperatorServers {
+    /// Returns whether the server that is reached by this address and TLS server name is the
+    /// operator's.
+    #[must_use]
+    pub fn own(&self, address: &Address, server_name: Option<&str>) -> bool {
+        let leads_elsewhere =
+            self.proxied && server_name.is_some() && server_name != self.server_name.as_deref();
+        match &self.trusted {
+            TrustedAddresses::All => true,
+            TrustedAddresses::Listed(listed) => {
+                (self.address == *address || listed.contains(address)) && !leads_elsewhere
+            }
+        }
+    }
+
+    /// Returns whether the server of a target is the operator's.
+    pub(crate) fn own_target(&self, target: &Target) -> bool {
+        self.own(&target.address, target.tls.server_name.as_deref())
+    }
+}
+
+impl Target {
+    /// Returns whether a redirect from `asked` to `url` stays with the server of the target. Under a
+    /// TLS server name the URL that was asked has that name as its host.
+    pub(crate) fn is_same_origin(&self, asked: &Url, url: &Url) -> bool {
+        let of_address = match &self.address {
+            Address::Url(address) => Some(address.origin()),
+            Address::Unix(_) => None,
+        };
+        url.origin() == asked.origin() || of_address.is_some_and(|origin| url.origin() == origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OperatorServers, TrustedAddresses};
+    use crate::Address;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).expect(text)
+    }
+
+    fn servers(trusted: TrustedAddresses, proxied: bool) -> OperatorServers {
+        let server_name = Some("vault.internal".to_owned());
+        OperatorServers { address: address("https://vault:8200"), trusted, server_name, proxied }
+    }
+
+    #[test]
+    fn the_configured_and_the_listed_addresses_are_the_operators() {
+        let servers = servers(TrustedAddresses::Listed(vec![address("unix:///run/a.sock")]), false);
+        for (text, own) in [
+            ("https://VAULT:8200/", true),
+            ("unix:///run/a.sock", true),
+            ("http://vault:8200", false),
+            ("https://vault:8200/x", false),
+            ("unix:///run/b.sock", false),
+        ] {
+            assert_eq!(servers.own(&address(text), None), own, "{text}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_may_be_trusted() {
+        assert!(servers(TrustedAddresses::All, true).own(&address("https://evil"), Some("evil")));
+    }
+
+    #[test]
+    fn behind_a_proxy_another_server_name_is_another_server() {
+        for (proxied, name, own) in [
+            (true, Some("evil"), false),
+            (true, Some("vault.internal"), true),
+            (true, None, true),
+            (false, Some("evil"), true),
+        ] {
+            let servers = servers(TrustedAddresses::Listed(Vec::new()), proxied);
+            assert_eq!(servers.own(&address("https://vault:8200"), name), own, "{proxied} {name:?}");
+        }
+    }
+}
