@@ -14,7 +14,7 @@ mod unknown;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coffer_vault::Target;
+use coffer_vault::{Request, Target};
 
 pub use cache::ClassCache;
 pub use file_path::{BadFilePath, FilePath};
@@ -126,18 +126,25 @@ fn examine(
         None => Default::default(),
     };
     let address = found.take(parameters.address(settings));
-    let tls = found.take(parameters.tls(settings));
+    let tls = found.take(parameters.tls(address.as_ref(), settings));
     let namespace = found.take(parameters.namespace(settings));
     let auth_mount = found.take(parameters.auth_mount(settings));
     let role = found.take(parameters.role());
     let refresh_interval = found.take(parameters.refresh_interval(settings));
-    let class = match (address, tls, namespace, auth_mount, role, refresh_interval) {
-        (Some(address), Some(tls), Some(namespace), Some(auth_mount), Some(role), Some(refresh_interval))
+    let target = address.zip(tls).map(|(address, tls)| Target { address, tls });
+    if let (Some(target), Some(mount)) = (&target, &auth_mount) {
+        found.mistakes.extend(parameters.unlisted_auth_mount(target, mount, settings));
+    }
+    if target.as_ref().is_some_and(Target::uses_client_certificate) {
+        found.mistakes.extend(objects.iter().find(|object| is_login(&object.request)).map(login_object));
+    }
+    let class = match (target, namespace, auth_mount, role, refresh_interval) {
+        (Some(target), Some(namespace), Some(auth_mount), Some(role), Some(refresh_interval))
             if found.mistakes.is_empty() =>
         {
             Some(Class {
                 name: parameters.class().to_owned(),
-                target: Target { address, tls },
+                target,
                 namespace,
                 auth_mount,
                 role: role.to_owned(),
@@ -151,6 +158,17 @@ fn examine(
         _ => None,
     };
     Examined { class, names, findings: found }
+}
+
+/// Returns whether a request is a login, in whatever namespace: `auth/MOUNT/login`.
+fn is_login(request: &Request) -> bool {
+    let path = format!("/{}", request.path);
+    request.method.has_body() && path.contains("/auth/") && path.ends_with("/login")
+}
+
+fn login_object(object: &Object) -> Finding {
+    let message = "secretPath is a login, which a client certificate may make that of the node agent itself";
+    Finding { object: Some(object.file.as_str().to_owned()), ..Finding::of("objects", message) }
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ mod environment;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use coffer_vault::{Address, BadPath, ConnectionSettings, Tls, check_segments, is_header_text};
-pub use coffer_vault::{Proxy, RateLimit};
+use coffer_vault::{
+    Address, BadPath, ConnectionSettings, OperatorServers, Tls, check_segments, is_header_text,
+};
+pub use coffer_vault::{Proxy, RateLimit, TrustedAddresses};
 pub use environment::BadVariable;
 
 /// Settings of the process. From weakest to strongest: the defaults here, the environment, the
@@ -15,10 +17,14 @@ pub use environment::BadVariable;
 pub struct Settings {
     /// Vault's address.
     pub address: Address,
+    /// Further addresses of the operator's, which may get what classes' own addresses may not.
+    pub trusted_addresses: TrustedAddresses,
     /// Vault namespace; none is the root namespace.
     pub namespace: Option<String>,
     /// Path of the auth method.
     pub auth_mount: String,
+    /// Further auth mounts that a class may name where a client certificate is used.
+    pub auth_mounts: Vec<String>,
     /// Audience of the service account tokens that a driver sends, if the class names none.
     pub audience: String,
     /// TLS to Vault.
@@ -41,19 +47,32 @@ pub struct Settings {
     pub refresh_interval: Duration,
     /// Directories whose files a class's TLS parameters may not name.
     pub protected_directories: Vec<PathBuf>,
+    /// File of the process's own service account token, whose audiences are the cluster's own.
+    pub own_token: Option<PathBuf>,
 }
 
 impl Settings {
     /// Returns the settings of the connections to Vault.
     pub(crate) fn connections(&self) -> ConnectionSettings {
         ConnectionSettings {
-            own_address: self.address.clone(),
+            operator: self.operator_servers(),
+            own_certificate: self.tls.client.clone(),
             request_timeout: self.request_timeout,
             max_retries: self.max_retries,
             rate_limit: self.rate_limit,
             follow_redirects: self.follow_redirects,
             proxy: self.proxy.clone(),
             protected_directories: self.protected_directories.clone(),
+        }
+    }
+
+    /// Returns which servers are the operator's.
+    pub(crate) fn operator_servers(&self) -> OperatorServers {
+        OperatorServers {
+            address: self.address.clone(),
+            trusted: self.trusted_addresses.clone(),
+            server_name: self.tls.server_name.clone(),
+            proxied: self.proxy.is_some(),
         }
     }
 }
@@ -73,8 +92,10 @@ impl Default for Settings {
         Self {
             address: Address::parse("https://127.0.0.1:8200")
                 .unwrap_or_else(|_| unreachable!("a valid address")),
+            trusted_addresses: TrustedAddresses::Listed(Vec::new()),
             namespace: None,
             auth_mount: "kubernetes".to_owned(),
+            auth_mounts: Vec::new(),
             audience: "vault".to_owned(),
             tls: Tls::default(),
             request_timeout: Duration::from_secs(60),
@@ -86,6 +107,7 @@ impl Default for Settings {
             memory: 32 << 20,
             refresh_interval: Duration::ZERO,
             protected_directories: ["/var/run/secrets", "/proc"].map(PathBuf::from).to_vec(),
+            own_token: None,
         }
     }
 }

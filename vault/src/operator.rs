@@ -50,6 +50,12 @@ impl OperatorServers {
 }
 
 impl Target {
+    /// Returns whether connections show a client certificate.
+    #[must_use]
+    pub fn uses_client_certificate(&self) -> bool {
+        self.tls.client.is_some() && matches!(&self.address, Address::Url(url) if url.scheme() == "https")
+    }
+
     /// Returns whether a redirect from `asked` to `url` stays with the server of the target. Under a
     /// TLS server name the URL that was asked has that name as its host.
     pub(crate) fn is_same_origin(&self, asked: &Url, url: &Url) -> bool {

@@ -10,7 +10,7 @@ use super::unknown;
 use crate::go_duration;
 use crate::settings::{self, Settings, go_bool};
 use coffer_vault::{
-    Address, Authorities, ClientCertificate, ClientCertificateError, Tls, TlsFile, TlsOverlay,
+    Address, Authorities, ClientCertificate, ClientCertificateError, Target, Tls, TlsFile, TlsOverlay,
 };
 
 /// The prefixes. If a parameter is set with several of them, the first in this list counts.
@@ -82,12 +82,18 @@ impl<'a> Parameters<'a> {
         self.get("RoleName").map(|(_, value)| value).ok_or_else(|| missing("roleName"))
     }
 
-    /// Returns Vault's address.
+    /// Returns Vault's address. A socket of the node is the operator's choice.
     pub(super) fn address(&self, settings: &Settings) -> Result<Address, Finding> {
-        self.get("Address").map_or_else(
-            || Ok(settings.address.clone()),
-            |(name, text)| Address::parse(text).map_err(|bad| wrong(name, &bad)),
-        )
+        let Some((name, text)) = self.get("Address") else { return Ok(settings.address.clone()) };
+        let address = Address::parse(text).map_err(|bad| wrong(name, &bad))?;
+        if matches!(address, Address::Unix(_)) && !settings.operator_servers().own(&address, None) {
+            let reason = format!(
+                "{address} is a socket of the node, which only the operator may choose \
+                 (-vault-addr, -vault-trusted-addresses)"
+            );
+            return Err(wrong(name, &reason));
+        }
+        Ok(address)
     }
 
     /// Returns Vault's namespace; none is the root namespace.
@@ -128,9 +134,9 @@ impl<'a> Parameters<'a> {
     }
 
     /// Returns the process's TLS settings with those of the class in their place: the class's
-    /// authorities replace the process's, and so does its client certificate. Ignored parameters
-    /// are not read.
-    pub(super) fn tls(&self, settings: &Settings) -> Result<Tls, Finding> {
+    /// authorities replace the process's, and so does its client certificate. Only the operator's
+    /// servers get the process's client certificate. Ignored parameters are not read.
+    pub(super) fn tls(&self, address: Option<&Address>, settings: &Settings) -> Result<Tls, Finding> {
         if self.tls == TlsParameters::Ignored {
             return Ok(settings.tls.clone());
         }
@@ -148,7 +154,29 @@ impl<'a> Parameters<'a> {
             client: client.map_err(half_a_client_certificate)?,
             skip_verify: skip_verify.transpose()?,
         };
-        Ok(overlay.over(settings.tls.clone()))
+        let server_name = overlay.server_name.as_deref().or(settings.tls.server_name.as_deref());
+        let is_operators =
+            address.is_none_or(|address| settings.operator_servers().own(address, server_name));
+        let client = settings.tls.client.clone().filter(|_| is_operators);
+        Ok(overlay.over(Tls { client, ..settings.tls.clone() }))
+    }
+
+    /// Returns a mistake if the class names an auth mount that the operator does not list, and a
+    /// client certificate is used. Vault's method `cert`, at whatever path, logs in whoever shows the
+    /// certificate, and ignores the service account token.
+    pub(super) fn unlisted_auth_mount(
+        &self,
+        target: &Target,
+        mount: &str,
+        settings: &Settings,
+    ) -> Option<Finding> {
+        let (name, _) = self.get("KubernetesMountPath").or_else(|| self.get("AuthMountPath"))?;
+        let listed = settings.auth_mount == mount || settings.auth_mounts.iter().any(|other| other == mount);
+        let reason = format!(
+            "auth mount {mount:?} is not one that a class may name where a client certificate is used: the \
+             operator lists those (-vault-mount, -vault-auth-mounts)"
+        );
+        (target.uses_client_certificate() && !listed).then(|| wrong(name, &reason))
     }
 
     /// Returns a file for TLS. A path that lies in one of the node agent's own directories is

@@ -1,3 +1,5 @@
+mod credentials;
+
 use std::collections::BTreeMap;
 
 use coffer_vault::Method;
