@@ -11,7 +11,7 @@ use coffer_process::{
     CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, parse_address, parse_flags,
     warn_of_ignored_tokens,
 };
-use coffer_provider::settings::BadVariable;
+use coffer_provider::settings::{BadVariable, TrustedAddresses};
 use coffer_provider::{Address, Settings};
 
 use self::flags::ApiServerFlags;
@@ -88,6 +88,8 @@ pub(crate) fn parse(
         return Err(ApiServerConfigError::SkipVerify);
     }
     settings.cache_size = flags.cache_size;
+    // only addresses of --allowed-vault-addresses are contacted, and these are the operator's
+    settings.trusted_addresses = TrustedAddresses::All;
     let (certificate, key) = (flags.certificate()?, flags.key());
     let logging = Logging { level: flags.log_level, format: flags.log_format, always: Some(audit::TARGET) };
     flags.vault.overlay(&mut settings)?;

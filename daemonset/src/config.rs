@@ -47,6 +47,9 @@ pub(crate) enum AgentConfigError {
 /// File name of the socket that selects OpenBao's defaults.
 const OPENBAO_SOCKET: &str = "openbao.sock";
 
+/// Where kubelet mounts the agent's own token, whose audiences are the cluster's own.
+const OWN_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
 const NO_LEASES: &str = "leases are not kept, renewed or revoked, and are issued anew at every mount: for that give \
      -state-dir (a directory under /run), NODE_NAME (spec.nodeName), and the right to \"list\" and \"watch\" \"pods\"";
 
@@ -99,6 +102,8 @@ fn settings(
     }
     settings.protected_directories.push(socket::directory(endpoint).to_owned());
     settings.protected_directories.extend(flags.state_dir().cloned());
+    settings.own_token = Some(PathBuf::from(OWN_TOKEN));
+    settings.trusted_addresses = flags.trusted_addresses()?;
     settings.tls.skip_verify = flags.vault_tls_skip_verify.unwrap_or(settings.tls.skip_verify);
     flags.vault.overlay(&mut settings)?;
     Ok(settings)

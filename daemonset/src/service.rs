@@ -104,10 +104,12 @@ impl ProviderService {
         let memory = self.provider.memory().of(&request.identity.namespace);
         let bytes = MOUNT_BYTES + COPIES * request.bytes();
         let _memory = memory.take(bytes).ok_or_else(|| memory.used_up())?;
-        let DriverRequest { parameters, identity, volume, tokens, default_mode } = request;
+        let DriverRequest { parameters, identity, volume, mut tokens, default_mode } = request;
         let class = self.classes.class(parameters, &identity.namespace, self.provider.heavy_turns());
+        let class = timeout_at(deadline, class).await.map_err(|_| waited_too_long())??;
+        self.provider.keep_needed_tokens(&class, &mut tokens);
         let read = ReadRequest {
-            class: timeout_at(deadline, class).await.map_err(|_| waited_too_long())??,
+            class,
             identity,
             volume,
             tokens,

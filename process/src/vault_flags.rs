@@ -19,6 +19,10 @@ pub struct VaultFlags {
     #[arg(long, alias = "openbao-mount", default_value = "kubernetes", value_name = "PATH")]
     vault_mount: String,
 
+    /// Further auth mounts that a class may name where a client certificate is used
+    #[arg(long, alias = "openbao-auth-mounts", value_delimiter = ',', value_name = "PATH,…")]
+    vault_auth_mounts: Vec<String>,
+
     /// Vault namespace
     #[arg(long, alias = "openbao-namespace", value_name = "NAMESPACE")]
     vault_namespace: Option<String>,
@@ -61,6 +65,11 @@ impl VaultFlags {
             settings.auth_mount =
                 settings::auth_mount(&mount).map_err(|reason| FlagError::new("vault-mount", reason))?;
         }
+        let mounts = self.vault_auth_mounts.iter().filter(|mount| !mount.trim().is_empty());
+        settings.auth_mounts = mounts
+            .map(|mount| settings::auth_mount(mount.trim()))
+            .collect::<Result<_, _>>()
+            .map_err(|reason| FlagError::new("vault-auth-mounts", reason))?;
         if let Some(namespace) = given(self.vault_namespace) {
             let namespace = settings::namespace(&namespace);
             settings.namespace = Some(namespace.map_err(|reason| FlagError::new("vault-namespace", reason))?);

@@ -3,6 +3,8 @@
 mod files;
 mod probe;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,8 @@ pub use probe::{Outcome, Probed};
 pub struct Provider {
     /// Audience of the service account tokens that a driver sends along, if the class names none.
     default_audience: String,
+    /// File of the process's own service account token.
+    own_token: Option<PathBuf>,
     background: Arc<Background>,
     engines: Engines,
     minter: Arc<dyn TokenMinter>,
@@ -108,6 +112,7 @@ impl Provider {
             background: Arc::new(background),
             engines: Engines::default(),
             default_audience: settings.audience,
+            own_token: settings.own_token,
             minter,
             version_key,
             heavy_turns,
@@ -134,6 +139,12 @@ impl Provider {
     #[must_use]
     pub fn start_lease_manager(&self, store: Arc<dyn StateStore>, pods: PodEvents) -> LeaseManager {
         LeaseManager::start(Arc::clone(&self.background), store, pods)
+    }
+
+    /// Removes the service account tokens that a read of the class cannot use.
+    pub fn keep_needed_tokens(&self, class: &Class, tokens: &mut BTreeMap<String, Secret>) {
+        let wanted = class.audience.as_deref().unwrap_or(&self.default_audience);
+        tokens.retain(|audience, _| audience == wanted || (audience.is_empty() && class.audience.is_none()));
     }
 
     /// Reads every object of a class.
@@ -264,6 +275,7 @@ impl Provider {
                 began,
                 service_account_tokens: &request.tokens,
                 default_audience: &self.default_audience,
+                own_token: self.own_token.as_deref(),
                 minter: &*self.minter,
                 clock: &*self.background.clock,
                 metrics: &self.background.metrics,

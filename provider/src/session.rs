@@ -2,7 +2,7 @@
 //! between reads.
 
 mod answers;
-
+mod audience;
 mod changes;
 mod issued;
 mod logins;

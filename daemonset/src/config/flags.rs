@@ -10,8 +10,8 @@ use clap::Parser;
 use clap::builder::ArgPredicate;
 use coffer_kubernetes::KeySource;
 use coffer_process::{FlagError, LogFormat, VaultFlags, parse_address};
-use coffer_provider::go_duration;
-use coffer_provider::settings::go_bool;
+use coffer_provider::settings::{TrustedAddresses, go_bool};
+use coffer_provider::{Address, go_duration};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Serves the Secrets Store CSI driver: mounts secrets of HashiCorp Vault and OpenBao as files.
@@ -82,6 +82,10 @@ pub(super) struct AgentFlags {
     #[command(flatten)]
     pub(super) vault: VaultFlags,
 
+    /// Further addresses that are trusted as the operator's own, * for every address a class names
+    #[arg(long, alias = "openbao-trusted-addresses", value_delimiter = ',', value_name = "URL,…")]
+    vault_trusted_addresses: Vec<String>,
+
     /// Accept any certificate of Vault
     #[arg(long, alias = "openbao-tls-skip-verify", num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = go_bool, value_name = "BOOL")]
@@ -114,6 +118,22 @@ impl AgentFlags {
         }
         let address = parse_address(&self.health_addr);
         address.map(Some).map_err(|error| FlagError::new("health-addr", error))
+    }
+
+    /// Returns the addresses that are trusted as the operator's own.
+    ///
+    /// # Errors
+    /// An address is none.
+    pub(super) fn trusted_addresses(&self) -> Result<TrustedAddresses, FlagError> {
+        let listed = self.vault_trusted_addresses.iter().map(|text| text.trim());
+        let listed: Vec<&str> = listed.filter(|text| !text.is_empty()).collect();
+        if listed.contains(&"*") {
+            return Ok(TrustedAddresses::All);
+        }
+        let parsed = listed.into_iter().map(Address::parse).collect::<Result<_, _>>();
+        parsed
+            .map(TrustedAddresses::Listed)
+            .map_err(|error| FlagError::new("vault-trusted-addresses", error))
     }
 
     /// Returns where the key of the versions is stored; the default Secret depends on the provider.

@@ -1,6 +1,7 @@
 use coffer_kubernetes::KeySource;
 use coffer_process::{Invocation, LogFormat, Logging, Startup};
-use coffer_provider::Authorities;
+use coffer_provider::settings::TrustedAddresses;
+use coffer_provider::{Address, Authorities};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{AgentConfig, parse};
@@ -102,6 +103,21 @@ fn openbaos_socket_selects_its_defaults_and_its_flags_are_taken() {
 }
 
 #[test]
+fn trusted_addresses_and_auth_mounts_are_lists() {
+    let trusted = |args: &[&str]| config(args, &[]).settings.trusted_addresses;
+    let listed = |texts: &[&str]| {
+        TrustedAddresses::Listed(texts.iter().map(|text| Address::parse(text).expect(text)).collect())
+    };
+    assert_eq!(trusted(&[]), listed(&[]));
+    let given = trusted(&["-vault-trusted-addresses=https://a:8200/, unix:///run/a.sock,"]);
+    assert_eq!(given, listed(&["https://a:8200", "unix:///run/a.sock"]));
+    assert_eq!(trusted(&["-openbao-trusted-addresses", "https://a,*"]), TrustedAddresses::All);
+    let mounts = |args: &[&str]| config(args, &[]).settings.auth_mounts;
+    assert_eq!(mounts(&["-vault-auth-mounts=cert, /team/jwt/"]), ["cert", "team/jwt"]);
+    assert_eq!(mounts(&["-openbao-auth-mounts="]), [""; 0]);
+}
+
+#[test]
 fn mistakes_name_the_flag_or_the_variable() {
     for (args, env, words) in [
         (&["-cache-size=many"][..], &[][..], "--cache-size"),
@@ -109,6 +125,8 @@ fn mistakes_name_the_flag_or_the_variable() {
         (&["-vault-addr=vault:8200"], &[], "-vault-addr: \"vault:8200\" is no Vault address"),
         (&["-health-addr=8080"], &[], "-health-addr: \"8080\" is not"),
         (&["-vault-mount=a/../b"], &[], "-vault-mount: has an empty"),
+        (&["-vault-auth-mounts=a,../b"], &[], "-vault-auth-mounts: has an empty"),
+        (&["-vault-trusted-addresses=vault"], &[], "-vault-trusted-addresses: \"vault\" is no Vault address"),
         (&["-vault-tls-client-cert=/c"], &[], "-vault-tls-client-key: missing"),
         (&["-debug=maybe"], &[], "--debug"),
         (&["stray"], &[], "stray"),

@@ -1,12 +1,14 @@
 //! Logins at Vault, and the Vault tokens of a session.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coffer_vault::{Failure, Refusal, Secret, Vault};
 
 use super::SessionKey;
+use super::audience::ForeignServer;
 use super::changes::Changes;
 use super::token::{Token, UsedToken};
 use crate::memory::TenantMemory;
@@ -53,6 +55,8 @@ pub(crate) struct LoginContext<'a> {
     pub(crate) service_account_tokens: &'a BTreeMap<String, Secret>,
     /// Audience of the driver's tokens if the class names none.
     pub(crate) default_audience: &'a str,
+    /// File of the process's own service account token.
+    pub(crate) own_token: Option<&'a Path>,
     pub(crate) minter: &'a dyn TokenMinter,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) metrics: &'a ReadMetrics,
@@ -235,17 +239,30 @@ impl LoginContext<'_> {
         Ok(Token::of_login(answer, asked, self.renewed, memory))
     }
 
-    /// Returns the driver's service account token for the audience, else a minted one.
+    /// Returns the driver's service account token for the audience, else a minted one. A server that
+    /// is not the operator's gets no token of the cluster's own audience.
     async fn service_account_token(&self) -> Result<Secret, Error> {
         let (sent, audience) = (self.service_account_tokens, self.key.audience.as_deref());
-        let token = sent.get(audience.unwrap_or(self.default_audience)).or_else(|| {
-            // a minted token would have the API server's default audience too
-            sent.get("").filter(|_| audience.is_none())
-        });
-        match token {
-            Some(token) => Ok(token.clone()),
-            None => self.minter.mint(&self.key.identity, audience).await,
+        let wanted = audience.unwrap_or(self.default_audience);
+        let target = self.vault.target();
+        let foreign = ForeignServer { address: &target.target.address, own_token: self.own_token };
+        let foreign = Some(foreign).filter(|_| !target.is_operators);
+        if let Some(token) = sent.get(wanted) {
+            foreign.map_or(Ok(()), |foreign| foreign.check_sent(token, wanted))?;
+            return Ok(token.clone());
         }
+        let Some(foreign) = foreign else {
+            // a minted token would have the API server's default audience too
+            return match sent.get("").filter(|_| audience.is_none()) {
+                Some(token) => Ok(token.clone()),
+                None => self.minter.mint(&self.key.identity, audience).await,
+            };
+        };
+        let audience = audience.ok_or_else(|| foreign.without_audience())?;
+        foreign.check_audience(audience)?;
+        let token = self.minter.mint(&self.key.identity, Some(audience)).await?;
+        foreign.check_minted(&token, audience)?;
+        Ok(token)
     }
 
     fn login_error(&self, failure: Failure) -> Error {

@@ -264,6 +264,7 @@ impl Bed {
                 began: self.clock.now(),
                 service_account_tokens: &self.tokens,
                 default_audience: "vault",
+                own_token: None,
                 minter: &NoMinter,
                 clock: &*self.clock,
                 metrics: &self.metrics,
