@@ -76,7 +76,7 @@ impl ProviderService {
         let began = Instant::now();
         let _in_progress = MountInProgress::new(&self.metrics);
         let request = driver_request::parse(request);
-        let about = request.as_ref().map_or_else(|_| String::new(), about);
+        let about = request.as_ref().ok().map(About::new);
         let mut phase = self.phase.clone();
         let answer = match request {
             Ok(request) => tokio::select! {
@@ -92,10 +92,11 @@ impl ProviderService {
             answer.as_ref().map_or_else(|error| MountOutcome::Failed(error.kind), |_| MountOutcome::Mounted);
         self.metrics.mounted(outcome, took);
         let ms = took.as_millis();
+        let About { namespace, pod, class } = about.unwrap_or_default();
         if let Err(error) = &answer {
-            tracing::warn!(%error, about, ms, "mount failed");
+            tracing::warn!(error = %format_args!("{error:#}"), namespace, pod, class, ms, "mount failed");
         } else {
-            tracing::debug!(about, ms, "mounted");
+            tracing::debug!(namespace, pod, class, ms, "mounted");
         }
         answer
     }
@@ -159,11 +160,22 @@ fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {
     )
 }
 
-/// Returns namespace, pod and class of a request, for the log.
-fn about(request: &DriverRequest) -> String {
-    let pod = request.identity.pod.as_ref().map_or("?", |pod| pod.name.as_str());
-    let class = request.parameters.get("secretProviderClass").map_or("", String::as_str);
-    format!("{}/{pod} {class}", request.identity.namespace)
+/// Whom a request is for, for the log.
+#[derive(Default)]
+struct About {
+    namespace: Option<String>,
+    pod: Option<String>,
+    class: Option<String>,
+}
+
+impl About {
+    fn new(request: &DriverRequest) -> Self {
+        Self {
+            namespace: Some(request.identity.namespace.clone()),
+            pod: request.identity.pod.as_ref().map(|pod| pod.name.clone()),
+            class: request.parameters.get("secretProviderClass").cloned(),
+        }
+    }
 }
 
 /// Counts a mount as in progress until this is dropped.

@@ -47,7 +47,7 @@ pub fn run<C, E: Display>(
             return ExitCode::from(2);
         }
     };
-    startup.logging.start(program);
+    let left_out = startup.logging.start(program);
     protect_memory();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         unreachable!("nothing installs a crypto provider before main");
@@ -63,6 +63,7 @@ pub fn run<C, E: Display>(
             return ExitCode::FAILURE;
         }
     };
+    runtime.spawn(left_out.follow());
     match runtime.block_on(serve(startup.config)) {
         Ok(()) => {
             tracing::info!("ended");

@@ -1,7 +1,9 @@
 //! The error of a read. Each door maps [`ErrorKind`] to its protocol.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write};
+
+use coffer_vault::PrintableWriter;
 
 /// The kind of an error, as far as a caller can act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +58,16 @@ pub struct Error {
     pub vault: Option<String>,
     /// The advice what to do.
     pub advice: Option<String>,
+    /// What the operator alone may know, such as why a server of a class's own cannot be reached:
+    /// a class must not scan the agent's network. Printed by `{:#}` only.
+    pub detail: Option<String>,
 }
 
 impl Error {
     /// Returns an error with kind and message only.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, object: None, path: None, message: message.into(), vault: None, advice: None }
+        let message = message.into();
+        Self { kind, object: None, path: None, message, vault: None, advice: None, detail: None }
     }
 
     /// Returns the error for a mistake in the SecretProviderClass.
@@ -90,6 +96,13 @@ impl Error {
         self
     }
 
+    /// Sets what the operator alone may know.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
     /// Sets the advice what to do.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<String>) -> Self {
@@ -98,8 +111,12 @@ impl Error {
     }
 }
 
+/// Prints the error on one line. Parts of it were written by the class's author, or by a server
+/// that the class names. The alternate form is for the log of the operator.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with_detail = f.alternate();
+        let mut f = PrintableWriter(f);
         match (&self.object, &self.path) {
             (Some(object), Some(path)) => write!(f, "object {object:?} ({path}): ")?,
             (Some(object), None) => write!(f, "object {object:?}: ")?,
@@ -112,6 +129,9 @@ impl fmt::Display for Error {
         }
         if let Some(advice) = &self.advice {
             write!(f, ". {advice}")?;
+        }
+        if let Some(detail) = self.detail.as_ref().filter(|_| with_detail) {
+            write!(f, "; in detail: {detail}")?;
         }
         Ok(())
     }
@@ -135,5 +155,26 @@ mod tests {
             "object \"db\" (secret/data/db): Vault denied the read (HTTP 403); \
              Vault says: permission denied. Allow it in a policy of the role"
         );
+    }
+
+    #[test]
+    fn what_others_wrote_is_shown_on_one_line() {
+        let error = Error::new(ErrorKind::BadAnswer, "answered with \u{1b}[2Jx")
+            .with_object("a\nb")
+            .with_path("x/\u{202e}y")
+            .with_vault(Some("no\r\u{2028}entry".to_owned()))
+            .with_advice("ask\u{200b}");
+        assert_eq!(
+            error.to_string(),
+            "object \"a\\nb\" (x/\\u{202e}y): answered with \\u{1b}[2Jx; \
+             Vault says: no\\r\\u{2028}entry. ask\\u{200b}"
+        );
+    }
+
+    #[test]
+    fn what_the_operator_alone_may_know_is_in_the_alternate_form() {
+        let error = Error::new(ErrorKind::Unavailable, "away").with_detail("refused\n");
+        assert_eq!(error.to_string(), "away");
+        assert_eq!(format!("{error:#}"), "away; in detail: refused\\n");
     }
 }

@@ -176,7 +176,7 @@ impl<'a> Fetch<'a> {
         });
         let completed = completed.collect::<Result<Vec<_>, _>>()?;
         tracing::warn!(
-            error = %failed.error,
+            error = %format_args!("{:#}", failed.error),
             namespace = self.session.key.identity.namespace,
             pod = self.session.pod_name(),
             path = wanted[failed.index].planned.request.path,
@@ -326,7 +326,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn error(&self, failure: Failure, request: &Request) -> Error {
-        let error = error_of(failure, &self.session.key.target.address).with_path(&request.path);
+        let error = error_of(failure, self.login.vault.target()).with_path(&request.path);
         match error.kind {
             ErrorKind::Denied => error.with_advice(self.session.advice_on_denial(request)),
             _ => error,

@@ -38,8 +38,8 @@ pub mod version;
 
 pub use clock::{Clock, MonotonicClock};
 pub use coffer_vault::{
-    Address, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Secret, Target, Tls,
-    TlsFile, TlsOverlay, root_cause,
+    Address, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Printable, Secret, Target,
+    Tls, TlsFile, TlsOverlay, is_unprintable, root_cause,
 };
 pub use error::{Error, ErrorKind};
 pub use lease::{

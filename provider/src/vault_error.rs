@@ -1,11 +1,27 @@
 //! Converts failures of requests to Vault into errors of a read.
 
-use coffer_vault::{Address, Failure, MAX_BODY, Refusal, TargetError, TlsFileError};
+use coffer_vault::{Address, Failure, MAX_BODY, Refusal, TargetError, TargetHandle, TlsFileError};
 
 use crate::{Error, ErrorKind};
 
-/// Returns the error for a failed request to `server`, without object and path.
-pub(crate) fn error_of(failure: Failure, server: &Address) -> Error {
+/// Returns the error for a failed request to a server, without object and path.
+///
+/// A server that is not the operator's is not reached, and nothing else: whether a port is closed, a
+/// name unknown or a certificate wrong is for the operator's log. Classes could scan the agent's
+/// network otherwise.
+pub(crate) fn error_of(failure: Failure, target: &TargetHandle) -> Error {
+    let server = &target.target.address;
+    let tells = matches!(failure, Failure::Unreachable(_) | Failure::Broken(_) | Failure::TimedOut);
+    let error = error_with_cause(failure, server);
+    if target.is_operators || !tells {
+        return error;
+    }
+    Error::new(error.kind, format!("cannot reach Vault at {server}: the agent's log has the cause"))
+        .with_advice("Check the address. For addresses in -vault-trusted-addresses the cause stands here")
+        .with_detail(error.message)
+}
+
+fn error_with_cause(failure: Failure, server: &Address) -> Error {
     match failure {
         Failure::Refused(refusal) => error_of_refusal(refusal, server),
         Failure::Unreachable(cause) => {

@@ -139,7 +139,7 @@ fn warn(due: &DueRenewal, outcome: &str, failure: Failure, vault: &Vault<'_>) {
         Renewable::Token(_) => "the token".to_owned(),
         Renewable::Lease { path, .. } => format!("the lease of {path}"),
     };
-    let error = error_of(failure, &vault.target().target.address);
+    let error = error_of(failure, vault.target());
     let (namespace, pod) = (&session.key.identity.namespace, session.pod_name());
-    tracing::warn!(namespace, pod, "{what} {outcome}: {error}");
+    tracing::warn!(namespace, pod, "{what} {outcome}: {error:#}");
 }

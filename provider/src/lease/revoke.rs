@@ -104,11 +104,11 @@ async fn revoke(background: &Background, session: &Session, token: &Arc<Token>, 
             session.logins.remove_gone(token);
         }
         _ => {
-            let error = error_of(failure, &vault.target().target.address);
+            let error = error_of(failure, vault.target());
             tracing::warn!(
                 namespace = session.key.identity.namespace,
                 pod = session.pod_name(),
-                "the token of a pod that is gone is not revoked yet: {error}"
+                "the token of a pod that is gone is not revoked yet: {error:#}"
             );
         }
     }

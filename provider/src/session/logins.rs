@@ -266,9 +266,9 @@ impl LoginContext<'_> {
     }
 
     fn login_error(&self, failure: Failure) -> Error {
-        let SessionKey { role, auth_mount, identity, target, .. } = self.key;
+        let SessionKey { role, auth_mount, identity, .. } = self.key;
         let is_refused = matches!(&failure, Failure::Refused(Refusal { status: 400..=411 | 413..=428, .. }));
-        let cause = error_of(failure, &target.address);
+        let cause = error_of(failure, self.vault.target());
         let account = format!("{}/{}", identity.namespace, identity.service_account);
         let message =
             format!("login of service account {account} with role {role:?} failed: {}", cause.message);
