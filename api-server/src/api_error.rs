@@ -87,9 +87,11 @@ impl ApiError {
         let api_error = match error.kind {
             ErrorKind::InvalidRequest => Self::bad_request(message),
             ErrorKind::InvalidClass => Self::invalid(message),
-            ErrorKind::NoToken | ErrorKind::LoginRefused | ErrorKind::Denied | ErrorKind::Issues => {
-                Self::forbidden(message)
-            }
+            ErrorKind::NoToken
+            | ErrorKind::LoginRefused
+            | ErrorKind::Denied
+            | ErrorKind::RefusedByPolicy
+            | ErrorKind::Issues => Self::forbidden(message),
             ErrorKind::NotFound => Self::not_found(message),
             ErrorKind::Unavailable | ErrorKind::NoVersionKey => Self::unavailable(message),
             ErrorKind::OverLimit => Self::too_many(message),
@@ -179,6 +181,7 @@ mod tests {
             (ErrorKind::LoginRefused, 403, "Forbidden"),
             (ErrorKind::Denied, 403, "Forbidden"),
             (ErrorKind::Issues, 403, "Forbidden"),
+            (ErrorKind::RefusedByPolicy, 403, "Forbidden"),
             (ErrorKind::NotFound, 404, "NotFound"),
             (ErrorKind::Unavailable, 503, "ServiceUnavailable"),
             (ErrorKind::TimedOut, 504, "Timeout"),

@@ -124,6 +124,9 @@ fn class_reader(
     let VaultConfig { settings, allowed, default_audience, .. } = vault;
     let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
     let metrics = ApiMetrics::new(&read_metrics);
+    if let Some(policy) = &settings.policy {
+        tokio::spawn(Arc::clone(policy).follow(Arc::clone(&read_metrics)));
+    }
     let minter = AudienceMinter { kubernetes, default_audience, reviews: Arc::clone(tokens) };
     let ports = Ports {
         minter: Arc::new(minter),

@@ -10,6 +10,7 @@ mod source;
 use std::io;
 use std::process::ExitCode;
 
+use coffer_provider::{Policy, PolicyFile, PolicyFileError};
 use thiserror::Error;
 
 use self::checked_class::CheckedClass;
@@ -19,6 +20,7 @@ use self::report::CheckReport;
 use self::source::ManifestSource;
 use crate::args::{CheckArgs, OutputFormat};
 use crate::manifest::class;
+use crate::table::{printable, printable_json};
 
 /// The providers that Coffer can stand in for.
 const PROVIDERS: [&str; 2] = ["openbao", "vault"];
@@ -35,6 +37,18 @@ pub(crate) enum CheckError {
     /// The settings of a live check cannot be used.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
+}
+
+/// What classes are checked against.
+struct ClassChecks<'a> {
+    providers: &'a [String],
+    policy: Option<&'a Policy>,
+    /// The namespace of classes that name none.
+    namespace: &'a str,
+    live: Option<&'a LiveCheck>,
 }
 
 /// Checks, and prints what was found.
@@ -43,24 +57,31 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
     let report = runtime.map_err(CheckError::Runtime)?.block_on(check(args))?;
     match args.output {
         OutputFormat::Text => print!("{}", report.text()),
-        OutputFormat::Json => print!("{}", report.json()),
+        OutputFormat::Json => print!("{}", printable_json(&report.json())),
     }
     for failure in &report.failures {
-        eprintln!("coffer: {failure}");
+        eprintln!("coffer: {}", printable(failure));
     }
     Ok(report.exit_code(args.strict))
 }
 
 async fn check(args: &CheckArgs) -> Result<CheckReport, CheckError> {
     let mut report = CheckReport::default();
+    let policy = args.policy.as_ref().map(PolicyFile::open).transpose()?.map(|file| file.policy());
     let sources = if args.cluster {
         vec![cluster::classes(args.namespace.as_deref(), args.all_namespaces).await?]
     } else {
         source::read(&args.paths, &mut report)
     };
     let live = args.live.then(|| LiveCheck::new(args)).transpose()?;
+    let checks = ClassChecks {
+        providers: &args.providers,
+        policy: policy.as_deref(),
+        namespace: args.namespace.as_deref().unwrap_or("default"),
+        live: live.as_ref(),
+    };
     for source in &sources {
-        check_source(source, &args.providers, live.as_ref(), &mut report).await;
+        check_source(source, &checks, &mut report).await;
     }
     if report.classes == 0 && report.findings.is_empty() && !args.cluster {
         report.failures.push("there is no SecretProviderClass in what was given".to_owned());
@@ -68,19 +89,17 @@ async fn check(args: &CheckArgs) -> Result<CheckReport, CheckError> {
     Ok(report)
 }
 
-async fn check_source(
-    source: &ManifestSource,
-    providers: &[String],
-    live: Option<&LiveCheck>,
-    report: &mut CheckReport,
-) {
+async fn check_source(source: &ManifestSource, checks: &ClassChecks<'_>, report: &mut CheckReport) {
     let objects = source.documents.iter().flat_map(class::objects);
     for object in objects.filter(|object| class::is_class(object)) {
         let mut checked = CheckedClass::new(source, class::read(object));
         report.classes += 1;
-        if is_selected(providers, &checked.class().provider) {
+        if is_selected(checks.providers, &checked.class().provider) {
             checked.check();
-            if let Some(live) = live.filter(|_| checked.is_valid()) {
+            if let Some(policy) = checks.policy {
+                checked.check_policy(policy, checks.namespace);
+            }
+            if let Some(live) = checks.live.filter(|_| checked.is_valid()) {
                 report.failures.extend(live.check(&mut checked).await);
             }
         } else {

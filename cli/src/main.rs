@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 /// Returns a command's exit code, or prints the command's error and returns `failure`.
 fn exit_code(result: Result<ExitCode, impl Display>, failure: ExitCode) -> ExitCode {
     result.unwrap_or_else(|error| {
-        eprintln!("coffer: {error}");
+        eprintln!("coffer: {}", table::printable(&error.to_string()));
         failure
     })
 }

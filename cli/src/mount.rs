@@ -20,6 +20,7 @@ use self::target::{TargetDirectory, TargetDirectoryError};
 use crate::args::{MountArgs, OutputFormat};
 use crate::manifest::class::ClassManifest;
 use crate::manifest::{self, ManifestError};
+use crate::table::printable_json;
 use crate::token::{ServiceAccountToken, TokenError};
 
 /// Why nothing was mounted.
@@ -87,7 +88,7 @@ pub(crate) fn run(args: &MountArgs) -> Result<ExitCode, MountError> {
     target.write(&answer.files)?;
     match args.output {
         OutputFormat::Text => print!("{}", report::text(&class, &answer)),
-        OutputFormat::Json => print!("{}", report::json(&class, &answer)),
+        OutputFormat::Json => print!("{}", printable_json(&report::json(&class, &answer))),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use coffer_provider::{Entry, Inventory, Kind};
 use thiserror::Error;
 
 use crate::args::{OutputFormat, StatusArgs};
-use crate::table::table;
+use crate::table::{printable_json, table};
 
 /// How long `coffer-csi` may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub(crate) enum StatusError {
 pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
     let answer = ask(args)?;
     match args.output {
-        OutputFormat::Json => println!("{answer}"),
+        OutputFormat::Json => println!("{}", printable_json(&answer)),
         OutputFormat::Text => {
             let inventory = serde_json::from_str(&answer).map_err(StatusError::NotAnInventory)?;
             print!("{}", text(&inventory));

@@ -16,7 +16,7 @@ pub(crate) fn status(error: &Error) -> Status {
     let code = match error.kind {
         ErrorKind::InvalidRequest | ErrorKind::InvalidClass => Code::InvalidArgument,
         ErrorKind::NoToken | ErrorKind::LoginRefused => Code::Unauthenticated,
-        ErrorKind::Denied | ErrorKind::Issues => Code::PermissionDenied,
+        ErrorKind::Denied | ErrorKind::Issues | ErrorKind::RefusedByPolicy => Code::PermissionDenied,
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::Misconfigured
         | ErrorKind::BadAnswer

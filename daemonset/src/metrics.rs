@@ -86,6 +86,7 @@ impl MountOutcome {
                 ErrorKind::NoToken => "no_token",
                 ErrorKind::LoginRefused => "login_refused",
                 ErrorKind::Denied => "denied",
+                ErrorKind::RefusedByPolicy => "refused_by_policy",
                 ErrorKind::Issues => "issues",
                 ErrorKind::NotFound => "not_found",
                 ErrorKind::BadAnswer => "bad_answer",

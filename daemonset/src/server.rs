@@ -73,6 +73,9 @@ pub(crate) async fn serve(mut config: AgentConfig) -> Result<(), AgentError> {
     let listener = DriverListener::bind(&config.endpoint)?;
     tracing::info!(endpoint = %config.endpoint.display(), vault = %config.settings.address, "serving");
 
+    if let Some(policy) = &config.settings.policy {
+        tokio::spawn(Arc::clone(policy).follow(Arc::clone(&read_metrics)));
+    }
     let classes = Arc::new(ClassCache::new(config.settings.clone()));
     let provider = Arc::new(Provider::new(
         config.settings,

@@ -1,9 +1,12 @@
-//! The flags for Vault's address, auth mount, namespace and TLS, which both servers have.
+//! The flags for Vault's address, auth mount, namespace and TLS, and for the policy, which both
+//! servers have.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use coffer_provider::{
-    Address, Authorities, ClientCertificate, ClientCertificateError, Settings, TlsFile, TlsOverlay, settings,
+    Address, Authorities, ClientCertificate, ClientCertificateError, PolicyFile, Settings, TlsFile,
+    TlsOverlay, settings,
 };
 
 use crate::FlagError;
@@ -46,6 +49,11 @@ pub struct VaultFlags {
     /// PEM file of the client certificate's key
     #[arg(long, alias = "openbao-tls-client-key", value_name = "PATH")]
     vault_tls_client_key: Option<PathBuf>,
+
+    /// File with the policy, which says what classes of each namespace may name; read again when it
+    /// changes
+    #[arg(long, value_name = "PATH")]
+    policy_file: Option<PathBuf>,
 }
 
 impl VaultFlags {
@@ -73,6 +81,10 @@ impl VaultFlags {
         if let Some(namespace) = given(self.vault_namespace) {
             let namespace = settings::namespace(&namespace);
             settings.namespace = Some(namespace.map_err(|reason| FlagError::new("vault-namespace", reason))?);
+        }
+        if let Some(path) = self.policy_file.filter(|path| !path.as_os_str().is_empty()) {
+            let policy = PolicyFile::open(path).map_err(|error| FlagError::new("policy-file", error))?;
+            settings.policy = Some(Arc::new(policy));
         }
         let (certificate, key) = (file(self.vault_tls_client_cert), file(self.vault_tls_client_key));
         let overlay = TlsOverlay {

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     LoginRefused,
     /// Vault knows the token, and denied the read.
     Denied,
+    /// The operator's policy forbids what the class names.
+    RefusedByPolicy,
     /// Vault would issue something, and the read does not allow that.
     Issues,
     /// The path has no secret, the version was deleted, or the secret has no such key.

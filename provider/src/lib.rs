@@ -28,6 +28,7 @@ mod lease;
 mod lifetime;
 mod memory;
 mod metrics;
+mod policy;
 mod read;
 mod render;
 mod request;
@@ -48,6 +49,7 @@ pub use lease::{
 };
 pub use memory::{MemoryAccount, TenantMemory};
 pub use metrics::ReadMetrics;
+pub use policy::{BadPolicy, Policy, PolicyFile, PolicyFileError, PolicyRefusal};
 pub use read::{Bundle, File, HeldForAnswer, Outcome, Ports, Probed, Provider};
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};
 pub use settings::Settings;

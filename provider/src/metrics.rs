@@ -16,6 +16,7 @@ pub struct ReadMetrics {
     sessions: Gauge,
     leases: Gauge,
     revocations: Family<RevocationLabels, Counter>,
+    policy_stale: Gauge,
 }
 
 /// HTTP statuses with a label value of their own; all others count as `other`. A server that a
@@ -82,6 +83,11 @@ impl ReadMetrics {
             self.tokens.clone(),
         );
         registry.register("sessions", "Identities whose Vault token is kept", self.sessions.clone());
+        registry.register(
+            "policy_stale",
+            "1 while the policy's file cannot be used, and the last good policy counts",
+            self.policy_stale.clone(),
+        );
     }
 
     /// Adds the metrics of leases to a registry, for a process with a lease manager.
@@ -96,6 +102,11 @@ impl ReadMetrics {
             "Revocations of the tokens of pods that are gone, by outcome",
             self.revocations.clone(),
         );
+    }
+
+    /// Sets whether another policy counts than that of the file.
+    pub(crate) fn policy_stale(&self, stale: bool) {
+        self.policy_stale.set(i64::from(stale));
     }
 
     /// Sets the number of leases.

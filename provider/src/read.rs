@@ -24,7 +24,7 @@ use crate::request::{Issuing, ReadRequest, TokenMinter};
 use crate::session::{LoginContext, Session, SessionKey, SessionState, Sessions, UsedSession, VolumeId};
 use crate::settings::Settings;
 use crate::version::{Key, PodSeen, VersionKey};
-use crate::{Clock, Error, ErrorKind};
+use crate::{Clock, Error, ErrorKind, PolicyFile};
 
 pub use probe::{Outcome, Probed};
 
@@ -34,6 +34,7 @@ pub struct Provider {
     default_audience: String,
     /// File of the process's own service account token.
     own_token: Option<PathBuf>,
+    policy: Option<Arc<PolicyFile>>,
     background: Arc<Background>,
     engines: Engines,
     minter: Arc<dyn TokenMinter>,
@@ -113,6 +114,7 @@ impl Provider {
             engines: Engines::default(),
             default_audience: settings.audience,
             own_token: settings.own_token,
+            policy: settings.policy,
             minter,
             version_key,
             heavy_turns,
@@ -187,6 +189,7 @@ impl Provider {
     /// }
     /// ```
     pub async fn read(&self, request: &ReadRequest) -> Result<Bundle, Error> {
+        self.check_policy(request)?;
         let began = self.background.clock.now();
         let tenant = request.identity.namespace.as_str();
         let target = self.background.targets.handle(&request.class.target, tenant)?;
@@ -218,6 +221,12 @@ impl Provider {
             leases.save(&session);
         }
         Ok(Bundle { files, held: HeldForAnswer { _memory: memory, _turn: heavy } })
+    }
+
+    /// Checks the class against the policy of now, so that a change counts at the next mount.
+    fn check_policy(&self, request: &ReadRequest) -> Result<(), Error> {
+        let policy = self.policy.as_ref().map(|file| file.policy());
+        policy.map_or(Ok(()), |policy| policy.check(&request.identity.namespace, &request.class))
     }
 
     async fn answers(&self, fetch: &Fetch<'_>, issuing: Issuing) -> Result<Vec<Arc<Answer>>, FailedRequest> {

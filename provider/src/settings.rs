@@ -3,6 +3,7 @@
 mod environment;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_vault::{
@@ -10,6 +11,8 @@ use coffer_vault::{
 };
 pub use coffer_vault::{Proxy, RateLimit, TrustedAddresses};
 pub use environment::BadVariable;
+
+use crate::PolicyFile;
 
 /// Settings of the process. From weakest to strongest: the defaults here, the environment, the
 /// command line, the class.
@@ -49,6 +52,8 @@ pub struct Settings {
     pub protected_directories: Vec<PathBuf>,
     /// File of the process's own service account token, whose audiences are the cluster's own.
     pub own_token: Option<PathBuf>,
+    /// The operator's policy.
+    pub policy: Option<Arc<PolicyFile>>,
 }
 
 impl Settings {
@@ -108,6 +113,7 @@ impl Default for Settings {
             refresh_interval: Duration::ZERO,
             protected_directories: ["/var/run/secrets", "/proc"].map(PathBuf::from).to_vec(),
             own_token: None,
+            policy: None,
         }
     }
 }

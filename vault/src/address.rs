@@ -138,8 +138,13 @@ mod tests {
 
     #[test]
     fn characters_that_cannot_be_seen_are_refused_and_shown() {
-        for text in ["https://va\tult", "https://va\nult", "https://vau\u{200b}lt", "unix:///a\nb", "http://a\u{202e}b"]
-        {
+        for text in [
+            "https://va\tult",
+            "https://va\nult",
+            "https://vau\u{200b}lt",
+            "unix:///a\nb",
+            "http://a\u{202e}b",
+        ] {
             let error = Address::parse(text).expect_err(text).to_string();
             assert!(!error.chars().any(super::is_unprintable), "{error:?}");
         }

@@ -31,6 +31,10 @@ pub(crate) struct CheckArgs {
     /// openbao].
     #[arg(long = "provider", value_name = "NAME")]
     pub(crate) providers: Vec<String>,
+    /// The operator's policy, which then says what the classes may name: the file of coffer-csi's
+    /// -policy-file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// Count a warning as a mistake.
     #[arg(long)]
     pub(crate) strict: bool,

@@ -1,8 +1,9 @@
 //! A class and what is found in it, by the provider's own rules and by those of the driver's secret
 //! sync.
 
-use coffer_provider::Settings;
 use coffer_provider::class::{self, Class, Position};
+use coffer_provider::settings::TrustedAddresses;
+use coffer_provider::{Address, Policy, PolicyRefusal, Settings};
 
 use super::position;
 use super::report::{CheckFinding, Severity};
@@ -17,12 +18,14 @@ pub(crate) struct CheckedClass<'a> {
     pub(crate) findings: Vec<CheckFinding>,
     /// The names of the objects, and where each object begins in `objects`.
     names: Vec<(String, Position)>,
+    /// The class as a provider reads it, if there is no mistake in it.
+    parsed: Option<Class>,
 }
 
 impl<'a> CheckedClass<'a> {
     /// Returns a class that is not checked yet.
     pub(crate) fn new(source: &'a ManifestSource, manifest: LocatedClass) -> Self {
-        Self { source, manifest, findings: Vec::new(), names: Vec::new() }
+        Self { source, manifest, findings: Vec::new(), names: Vec::new(), parsed: None }
     }
 
     /// Returns the class as the manifest has it.
@@ -43,7 +46,9 @@ impl<'a> CheckedClass<'a> {
         for fault in std::mem::take(&mut self.manifest.faults) {
             self.add(Severity::Error, fault.at, fault.message);
         }
-        let examined = Class::examine(&self.manifest.class.parameters, &Settings::default());
+        // which addresses the operator trusts is not known here
+        let settings = Settings { trusted_addresses: TrustedAddresses::All, ..Settings::default() };
+        let examined = Class::examine(&self.manifest.class.parameters, &settings);
         for mistake in examined.findings.mistakes {
             self.add_parameter(Severity::Error, mistake);
         }
@@ -51,7 +56,24 @@ impl<'a> CheckedClass<'a> {
             self.add_parameter(Severity::Warning, warning);
         }
         self.names = examined.names;
+        self.parsed = examined.class;
+        self.check_socket();
         self.check_sync();
+    }
+
+    /// Adds what the policy forbids. What the class leaves to the flags of `coffer-csi` is not known
+    /// here, and not judged.
+    pub(crate) fn check_policy(&mut self, policy: &Policy, namespace: &str) {
+        let Some(class) = &self.parsed else { return };
+        let namespace = self.manifest.class.namespace.as_deref().unwrap_or(namespace);
+        for PolicyRefusal { parameter, message, .. } in policy.refusals(namespace, class) {
+            let named = parameter.and_then(|parameter| self.manifest.class.spelled(parameter));
+            if parameter.is_none() || named.is_some() || parameter == Some("Audience") {
+                let at = named.and_then(|name| self.manifest.positions.get(name)?.name);
+                let finding = self.finding(Severity::Error, at.or(self.manifest.at), message);
+                self.findings.push(CheckFinding { parameter: named.map(ToOwned::to_owned), ..finding });
+            }
+        }
     }
 
     /// Tells whether no mistake was found.
@@ -65,6 +87,23 @@ impl<'a> CheckedClass<'a> {
         let at = inner.and_then(|inner| self.in_parameter("objects", inner)).or(self.manifest.at);
         let finding = self.finding(severity, at, message);
         self.findings.push(CheckFinding { object: object.map(ToOwned::to_owned), ..finding });
+    }
+
+    /// Warns of a socket, which only the operator may choose.
+    fn check_socket(&mut self) {
+        let is_socket = |class: &Class| matches!(class.target.address, Address::Unix(_));
+        if let Some(name) =
+            self.parsed.as_ref().filter(|class| is_socket(class)).and(self.manifest.class.spelled("Address"))
+        {
+            let at = self.manifest.positions.get(name).and_then(|position| position.name);
+            let message = format!(
+                "parameter {name:?}: a mount fails unless the operator names this socket \
+                 (-vault-addr, -vault-trusted-addresses of coffer-csi)"
+            );
+            let finding = self.finding(Severity::Warning, at.or(self.manifest.at), message);
+            let parameter = Some(name.to_owned());
+            self.findings.push(CheckFinding { parameter, ..finding });
+        }
     }
 
     /// Warns of `secretObjects` that name an object which the class does not have.

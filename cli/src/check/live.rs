@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use coffer_kubernetes::Kubernetes;
 use coffer_provider::class::Class;
-use coffer_provider::settings::BadVariable;
+use coffer_provider::settings::{BadVariable, auth_mount};
 use coffer_provider::{
-    Error, ErrorKind, Identity, Issuing, Key, MonotonicClock, Outcome, PodSeen, Ports, Probed, Provider,
-    ReadRequest, Secret, Settings, TokenMinter, VersionKey,
+    Address, Error, ErrorKind, Identity, Issuing, Key, MonotonicClock, Outcome, PodSeen, Ports, Probed,
+    Provider, ReadRequest, Secret, Settings, TokenMinter, VersionKey,
 };
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::time::Instant;
@@ -53,6 +53,7 @@ impl LiveCheck {
         let mut settings = Settings::from_environment(&|name| std::env::var(name).ok())?;
         // these directories are coffer-csi's; here a file is read with the user's own rights
         settings.protected_directories.clear();
+        own(&mut settings, &args.vault);
         let (minter, account): (Arc<dyn TokenMinter>, _) = match &args.token_file {
             Some(file) => {
                 let token = ServiceAccountToken::read(file)?;
@@ -142,14 +143,28 @@ impl LiveCheck {
 /// Adds an error to the class's findings if a change of the class or of Vault's policies is needed.
 /// Returns the message of any other error.
 fn add_or_return(checked: &mut CheckedClass<'_>, error: &Error) -> Option<String> {
-    use ErrorKind::{BadAnswer, Denied, InvalidClass, Issues, LoginRefused, NotFound, TooLarge};
-    let message = Error { object: None, ..error.clone() }.to_string();
+    use ErrorKind::{
+        BadAnswer, Denied, InvalidClass, Issues, LoginRefused, NotFound, RefusedByPolicy, TooLarge,
+    };
+    // what is for the operator of an agent is for the user of this tool
+    let message = format!("{:#}", Error { object: None, ..error.clone() });
     match error.kind {
-        BadAnswer | Denied | InvalidClass | Issues | LoginRefused | NotFound | TooLarge => {
+        BadAnswer | Denied | InvalidClass | Issues | LoginRefused | NotFound | RefusedByPolicy | TooLarge => {
             checked.add_live(Severity::Error, error.object.as_deref(), message);
             None
         }
         _ => Some(format!("cannot try class {}: {message}", checked.class().name)),
+    }
+}
+
+/// Sets address and auth mount of the command line: they are the user's own, as those of the flags of
+/// `coffer-csi` are the operator's. A mistake in them is found in the parameters.
+fn own(settings: &mut Settings, vault: &VaultArgs) {
+    if let Some(address) = vault.vault_addr.as_deref().and_then(|text| Address::parse(text).ok()) {
+        settings.address = address;
+    }
+    if let Some(mount) = vault.vault_mount.as_deref().and_then(|text| auth_mount(text).ok()) {
+        settings.auth_mount = mount;
     }
 }
 

@@ -58,6 +58,23 @@ pub(crate) struct SyncedObject {
 }
 
 impl ClassManifest {
+    /// Returns the name under which the class sets a parameter, given without its prefix; the one
+    /// that counts if there are several.
+    pub(crate) fn spelled(&self, parameter: &str) -> Option<&str> {
+        let also = match parameter {
+            "AuthMountPath" => &["KubernetesMountPath"][..],
+            "RoleName" => &["roleName"],
+            "Audience" => &["audience"],
+            _ => &[],
+        };
+        let prefixed = |name: &str| ["bao", "openbao", "vault"].map(|prefix| format!("{prefix}{name}"));
+        let names = prefixed(parameter)
+            .into_iter()
+            .chain(also.iter().flat_map(|name| prefixed(name).into_iter().chain([(*name).to_owned()])));
+        let set = |name: String| self.parameters.get_key_value(&name).filter(|(_, text)| !text.is_empty());
+        names.filter_map(set).map(|(name, _)| name.as_str()).next()
+    }
+
     /// Returns the audience that the class names.
     pub(crate) fn audience(&self) -> Option<&str> {
         let set = |name| self.parameters.get(name).map(String::as_str).filter(|text| !text.is_empty());

@@ -11,8 +11,8 @@ use crate::table::{printable, table};
 pub(crate) fn text(class: &ClassManifest, answer: &MountAnswer) -> String {
     let files = answer.files.iter().map(|file| {
         let version = answer.versions.iter().find(|version| version.id == file.path);
-        let version = version.map_or("-", |version| &version.version);
-        [printable(&file.path), mode(file.mode), file.contents.len().to_string(), printable(version)]
+        let version = version.map_or_else(|| "-".to_owned(), |version| version.version.clone());
+        [file.path.clone(), mode(file.mode), file.contents.len().to_string(), version]
     });
     let mut rows = vec![["FILE", "MODE", "SIZE", "VERSION"].map(str::to_owned)];
     rows.extend(files);
@@ -42,7 +42,7 @@ fn others(answer: &MountAnswer) -> String {
     let has_file = |id: &str| answer.files.iter().any(|file| file.path == id);
     let mut rows = vec![["OBJECT", "VERSION"].map(str::to_owned)];
     let others = answer.versions.iter().filter(|version| !has_file(&version.id));
-    rows.extend(others.map(|version| [printable(&version.id), printable(&version.version)]));
+    rows.extend(others.map(|version| [version.id.clone(), version.version.clone()]));
     if rows.len() == 1 { String::new() } else { format!("\n{}", table(&rows)) }
 }
 

@@ -131,9 +131,7 @@ impl AgentFlags {
             return Ok(TrustedAddresses::All);
         }
         let parsed = listed.into_iter().map(Address::parse).collect::<Result<_, _>>();
-        parsed
-            .map(TrustedAddresses::Listed)
-            .map_err(|error| FlagError::new("vault-trusted-addresses", error))
+        parsed.map(TrustedAddresses::Listed).map_err(|error| FlagError::new("vault-trusted-addresses", error))
     }
 
     /// Returns where the key of the versions is stored; the default Secret depends on the provider.

@@ -127,6 +127,11 @@ fn mistakes_name_the_flag_or_the_variable() {
         (&["-vault-mount=a/../b"], &[], "-vault-mount: has an empty"),
         (&["-vault-auth-mounts=a,../b"], &[], "-vault-auth-mounts: has an empty"),
         (&["-vault-trusted-addresses=vault"], &[], "-vault-trusted-addresses: \"vault\" is no Vault address"),
+        (
+            &["-policy-file=/nowhere/policy.yaml"],
+            &[],
+            "-policy-file: the policy /nowhere/policy.yaml cannot be read",
+        ),
         (&["-vault-tls-client-cert=/c"], &[], "-vault-tls-client-key: missing"),
         (&["-debug=maybe"], &[], "--debug"),
         (&["stray"], &[], "stray"),

@@ -50,6 +50,7 @@ impl Provider {
     /// # Errors
     /// [`Error`], if all objects fail for the same reason, such as the login.
     pub async fn probe(&self, request: &ReadRequest) -> Result<Vec<Probed>, Error> {
+        self.check_policy(request)?;
         let began = self.background.clock.now();
         let class = &*request.class;
         let target = self.background.targets.handle(&class.target, &request.identity.namespace)?;

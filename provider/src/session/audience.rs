@@ -204,7 +204,10 @@ mod tests {
             ] {
                 let token = jwt(&claims);
                 let said = server.check_sent(&token, "vault").expect_err("refused").to_string();
-                assert!(said.contains("the cluster's own") && said.contains("-vault-trusted-addresses"), "{said}");
+                assert!(
+                    said.contains("the cluster's own") && said.contains("-vault-trusted-addresses"),
+                    "{said}"
+                );
                 assert!(server.check_minted(&token, "vault").is_err(), "{claims}");
             }
             for audience in ["api", "k3s", "https://issuer", "https://kubernetes.default.svc", ""] {
@@ -217,7 +220,9 @@ mod tests {
     #[test]
     fn a_token_that_does_not_say_whom_it_is_for_is_refused() {
         with_server(&json!({}), |server| {
-            for claims in [json!({}), json!({ "aud": [] }), json!({ "aud": ["other"] }), json!({ "aud": 7 }), json!([])] {
+            for claims in
+                [json!({}), json!({ "aud": [] }), json!({ "aud": ["other"] }), json!({ "aud": 7 }), json!([])]
+            {
                 assert!(server.check_sent(&jwt(&claims), "vault").is_err(), "{claims}");
             }
             for text in ["a.b.c", "e30..c2ln", "a.\u{e9}.c"] {
@@ -234,7 +239,9 @@ mod tests {
     fn a_token_for_another_audience_may_go_anywhere() {
         with_server(&json!({ "aud": ["api"], "iss": "https://issuer" }), |server| {
             let token = jwt(&json!({ "aud": ["vault", "other"], "iss": "https://issuer" }));
-            assert!(server.check_sent(&token, "vault").is_ok() && server.check_minted(&token, "other").is_ok());
+            assert!(
+                server.check_sent(&token, "vault").is_ok() && server.check_minted(&token, "other").is_ok()
+            );
             assert!(server.check_sent(&Secret::from("opaque"), "vault").is_ok());
             assert!(server.check_audience("vault").is_ok());
         });

@@ -80,7 +80,8 @@ fn with_a_client_certificate_no_object_is_a_login() {
             assert_eq!(parsed(path, method, &Settings::default()), None);
         }
     }
-    for (path, method) in [("secret/data/auth/x/login", "GET"), ("auth/token/create", "POST"), ("pki/login", "POST")]
+    for (path, method) in
+        [("secret/data/auth/x/login", "GET"), ("auth/token/create", "POST"), ("pki/login", "POST")]
     {
         assert_eq!(parsed(path, method, &settings()), None, "{path}");
     }
