@@ -70,6 +70,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 - --vault-tls-client-key=/etc/coffer/vault-client/tls.key
 {{- end }}
 {{- end }}
+{{- if .Values.policy }}
+- --policy-file=/etc/coffer/policy/policy.yaml
+{{- end }}
 {{- end }}
 
 {{/* The files that those flags name. */}}
@@ -87,6 +90,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- end }}
+{{- if .Values.policy }}
+- name: policy
+  configMap: {name: coffer-policy}
+{{- end }}
 {{- end }}
 
 {{- define "coffer.volumeMounts" -}}
@@ -97,6 +104,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- if .clientCertificate }}
 - {name: vault-client, mountPath: /etc/coffer/vault-client, readOnly: true}
 {{- end }}
+{{- end }}
+{{- if .Values.policy }}
+- {name: policy, mountPath: /etc/coffer/policy, readOnly: true}
 {{- end }}
 {{- end }}
 
