@@ -6,13 +6,13 @@ use std::str::Chars;
 /// A pattern, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glob {
-    tokens: Vec<Token>,
+    tokens: Vec<Piece>,
     /// A character that only itself matches.
     separator: Option<char>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+enum Piece {
     One(Matcher),
     /// `*`: any text, also none.
     AnyText,
@@ -53,11 +53,11 @@ impl Glob {
         let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
-                '*' if tokens.last() == Some(&Token::AnyText) => {}
-                '*' => tokens.push(Token::AnyText),
-                '?' => tokens.push(Token::One(Matcher::AnyCharacter)),
-                '[' => tokens.push(Token::One(set(&mut rest)?)),
-                c => tokens.push(Token::One(Matcher::Literal(c))),
+                '*' if tokens.last() == Some(&Piece::AnyText) => {}
+                '*' => tokens.push(Piece::AnyText),
+                '?' => tokens.push(Piece::One(Matcher::AnyCharacter)),
+                '[' => tokens.push(Piece::One(set(&mut rest)?)),
+                c => tokens.push(Piece::One(Matcher::Literal(c))),
             }
         }
         Ok(Self { tokens, separator: None })
@@ -77,11 +77,11 @@ impl Glob {
         let mut retry: Option<(usize, usize)> = None;
         while at < text.len() {
             match self.tokens.get(token) {
-                Some(Token::AnyText) => {
+                Some(Piece::AnyText) => {
                     retry = Some((token, at));
                     token += 1;
                 }
-                Some(Token::One(matcher)) if self.takes(matcher, text[at]) => {
+                Some(Piece::One(matcher)) if self.takes(matcher, text[at]) => {
                     token += 1;
                     at += 1;
                 }
@@ -95,7 +95,7 @@ impl Glob {
                 },
             }
         }
-        self.tokens[token..].iter().all(|token| *token == Token::AnyText)
+        self.tokens[token..].iter().all(|token| *token == Piece::AnyText)
     }
 
     fn takes(&self, matcher: &Matcher, c: char) -> bool {
