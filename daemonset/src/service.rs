@@ -24,7 +24,7 @@ use crate::grpc_status::status;
 use crate::metrics::{AgentMetrics, MountOutcome};
 
 /// Memory of a mount in progress besides its request and what it reads, in bytes.
-const MOUNT_BYTES: usize = 32 << 10;
+const MOUNT_BYTES: usize = 16 << 10;
 
 /// How often the text of a request is in memory during a mount: as it was sent, and parsed.
 const COPIES: usize = 3;

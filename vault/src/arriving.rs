@@ -3,19 +3,15 @@
 
 use std::time::Duration;
 
-use coffer_shares::{Priority, Share};
+use coffer_shares::Share;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::json::index::{BYTES_PER_VALUE, JsonIndex, JsonIndexer, NotIndexed};
 use crate::{Failure, HeavyTurn, Secret, TargetHandle};
 
-/// Memory of a request to the operator's own Vault until more arrives, in bytes.
-const START_OPERATORS: usize = 16 << 10;
-
-/// Memory of a request to another server until more arrives, in bytes: the HTTP client buffers
-/// headers of up to 400 KiB before it refuses them.
-const START_OTHERS: usize = 512 << 10;
+/// Memory of a request until more arrives, in bytes.
+const START: usize = 16 << 10;
 
 /// Size of a first buffer, in bytes. Most answers are smaller.
 const FIRST_BUFFER: usize = 8 << 10;
@@ -53,14 +49,7 @@ impl<'a> ArrivingBody<'a> {
         tenant: &str,
         turn: &'a HeavyTurn,
     ) -> Result<Self, Failure> {
-        let bytes = match target.priority {
-            Priority::Reserved => START_OPERATORS,
-            Priority::Common => START_OTHERS,
-        };
-        let memory = match target.memory.try_take(tenant, bytes, target.priority) {
-            Some(memory) => memory,
-            None => in_time(target.memory.take(tenant, bytes, target.priority)).await?,
-        };
+        let memory = in_time(target.memory.take(tenant, START, target.priority)).await?;
         Ok(Self {
             target,
             body: Secret::default(),

@@ -54,6 +54,10 @@ impl TargetHandle {
             Instant::now().checked_add(self.request_timeout).map_or(deadline, |own| own.min(deadline));
         let exchange = async {
             let _turn = self.limits.requests.take(tenant, 1, self.priority).await;
+            let _of_others = match &self.requests_to_others {
+                Some(requests) => Some(requests.take(tenant, 1, self.priority).await),
+                None => None,
+            };
             if let Some(rate) = &self.rate
                 && !rate.turn_before(deadline).await
             {

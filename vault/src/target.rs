@@ -36,6 +36,10 @@ const BACKGROUND_AT_ONCE: usize = 16;
 /// Number of requests in progress at one server, which namespaces share. Further requests wait.
 const REQUESTS_AT_ONCE: usize = 64;
 
+/// Number of requests in progress to all servers that classes name, which namespaces share. The HTTP
+/// client buffers 400 KiB of headers before it refuses them, which no account sees.
+const REQUESTS_TO_OTHERS: usize = 96;
+
 /// Maximum number of idle connections to the operator's own Vault.
 const IDLE_CONNECTIONS: usize = 16;
 
@@ -76,6 +80,8 @@ pub struct TargetHandle {
     pub(crate) observer: Arc<dyn RequestObserver>,
     /// Whether requests may take the memory that is reserved for the operator's own Vault.
     pub(crate) priority: Priority,
+    /// Requests in progress to all servers but the operator's own Vault; none for that one.
+    pub(crate) requests_to_others: Option<Shares>,
     /// Bytes of memory, for all servers.
     pub(crate) memory: Shares,
     pub(crate) heavy_turns: HeavyTurns,
@@ -131,6 +137,7 @@ pub struct Targets {
     heavy_turns: HeavyTurns,
     places: Shares,
     lookups: Shares,
+    requests_to_others: Shares,
     known: Mutex<KnownTargets>,
 }
 
@@ -154,6 +161,7 @@ impl Targets {
             heavy_turns,
             places: Shares::new(MAX_TARGETS),
             lookups: Resolver::lookups(),
+            requests_to_others: Shares::new(REQUESTS_TO_OTHERS),
             known: Mutex::default(),
         }
     }
@@ -260,6 +268,7 @@ impl Targets {
             observer: Arc::clone(&self.observer),
             limits,
             priority,
+            requests_to_others: (priority == Priority::Common).then(|| self.requests_to_others.clone()),
             memory: self.memory.clone(),
             heavy_turns: self.heavy_turns.clone(),
             stamp,
