@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, SystemTime};
 
+use coffer_process::DescriptorReserve;
 use futures_util::stream::{self, Stream};
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::geteuid;
@@ -59,6 +60,7 @@ pub(crate) enum BindError {
 #[derive(Debug)]
 pub(crate) struct DriverListener {
     listener: UnixListener,
+    reserve: DescriptorReserve,
     path: PathBuf,
     file: FileId,
 }
@@ -94,28 +96,39 @@ impl DriverListener {
         let listener = socket.listen(BACKLOG).map_err(failed("listen on"))?;
         let file = FileId::of(staged).map_err(failed("examine"))?;
         fs::rename(staged, path).map_err(failed("rename"))?;
-        Ok(Self { listener, path: path.to_owned(), file })
+        let mut reserve = DescriptorReserve::default();
+        reserve.restore(&listener);
+        Ok(Self { listener, reserve, path: path.to_owned(), file })
     }
 
     /// Returns an endless stream of connections. The listener lives as long as the stream.
     pub(crate) fn connections(self) -> impl Stream<Item = Result<DriverConnection, Infallible>> + Send {
-        stream::unfold(self, |listener| async {
+        stream::unfold(self, |mut listener| async {
             let connection = listener.accept().await;
             Some((Ok(connection), listener))
         })
     }
 
     /// Waits for the next connection from root or from the user of this process.
-    pub(crate) async fn accept(&self) -> DriverConnection {
+    pub(crate) async fn accept(&mut self) -> DriverConnection {
         loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) if is_trusted(&stream) => return AuthorityFilter::new(stream),
+            self.reserve.restore(&self.listener);
+            match self.accept_one().await {
+                Ok(stream) if is_trusted(&stream) => return AuthorityFilter::new(stream),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     sleep(RETRY_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Accepts a connection, by the descriptor in reserve where no other is left.
+    async fn accept_one(&mut self) -> io::Result<UnixStream> {
+        match self.listener.accept().await {
+            Err(error) if self.reserve.give_up(&error) => Ok(self.listener.accept().await?.0),
+            accepted => Ok(accepted?.0),
         }
     }
 

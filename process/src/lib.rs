@@ -7,7 +7,9 @@
 
 mod address;
 mod command_line;
+mod descriptor_reserve;
 mod lifecycle;
+mod lobby;
 mod logging;
 mod memory_limit;
 mod run;
@@ -15,7 +17,9 @@ mod vault_flags;
 
 pub use address::{AddressError, listen, parse_address};
 pub use command_line::{CommandLineError, FlagError, ParsedFlags, parse_flags, warn_of_ignored_tokens};
+pub use descriptor_reserve::DescriptorReserve;
 pub use lifecycle::{Lifecycle, Phase, SignalError, TerminationSignals};
+pub use lobby::{Answering, LobbyListener, LobbyPlace, LobbySettings};
 pub use logging::{LogFormat, LogLevelError, Logging, parse_log_level};
 pub use memory_limit::memory_of_tenants;
 pub use run::{Invocation, Startup, run};

@@ -179,6 +179,11 @@ impl Csi {
         self.get("/health/ready").await.is_some_and(|(status, _)| status == 200)
     }
 
+    /// Returns the address of the health port, `HOST:PORT`.
+    pub fn health_address(&self) -> &str {
+        self.health.trim_start_matches("http://")
+    }
+
     /// Returns status and text of a page on the health port, or nothing if nobody listens.
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let answer = self.http.get(format!("{}{path}", self.health)).send().await.ok()?;

@@ -108,7 +108,7 @@ async fn a_path_too_long_for_the_kernel_is_reported() {
 async fn a_successor_keeps_its_file() {
     let (directory, path) = socket_path();
     let first = bind(&path);
-    let second = bind(&path);
+    let mut second = bind(&path);
     first.unlink();
     drop(first);
     assert_eq!(names(&directory), ["vault.sock"]);

@@ -1,7 +1,11 @@
 //! Metrics, health and logs: the driver hides a failed remount, so operators have nothing else.
 
-use coffer_tests::{Csi, FakeVaultSetup, READ_APP, ScriptedAnswer, TestPod};
+use std::io::ErrorKind;
+
+use coffer_tests::{Csi, FakeVaultSetup, READ_APP, ScriptedAnswer, TestPod, until_true};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn mounts_requests_and_logins_are_counted() {
@@ -61,6 +65,48 @@ async fn health_says_whether_it_serves_and_nothing_about_vault() {
         assert_eq!(csi.get(page).await.unwrap().0, 200, "{page}");
     }
     assert_eq!(csi.get("/nothing/here").await.unwrap().0, 404);
+}
+
+#[tokio::test]
+async fn connections_that_ask_nothing_keep_no_probe_out() {
+    let csi = Csi::options().flag("-vault-addr=http://127.0.0.1:9").start().await;
+    let mut silent = Vec::new();
+    for n in 0..600 {
+        let mut stream = TcpStream::connect(csi.health_address()).await.unwrap();
+        if n % 2 == 0 {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nX-Header: ").await.unwrap();
+        }
+        silent.push(stream);
+        if n % 100 == 99 {
+            assert_eq!(csi.get("/health/live").await.unwrap().0, 200, "beside {n}");
+        }
+    }
+    let open = async || silent.iter().filter(|stream| !has_ended(stream)).count();
+    until_true("all but the newest to be closed", async || open().await <= 32).await;
+    until_true("the others to be closed too", async || open().await == 0).await;
+}
+
+#[tokio::test]
+async fn one_connection_serves_one_request_with_few_headers() {
+    let csi = Csi::options().flag("-vault-addr=http://127.0.0.1:9").start().await;
+    for (request, status) in [
+        ("GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "200"),
+        ("HEAD /metrics HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "200"),
+        ("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".to_owned(), "405"),
+        (format!("GET /health/live HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(16 << 10)), "431"),
+    ] {
+        let mut stream = TcpStream::connect(csi.health_address()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, format!("HTTP/1.1 {status}").as_bytes());
+        // to the end, which is the end of the connection
+        let _ = stream.read_to_end(&mut answer).await;
+    }
+}
+
+fn has_ended(stream: &TcpStream) -> bool {
+    !matches!(stream.try_read(&mut [0; 64]), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 #[tokio::test]
