@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use coffer_kubernetes::is_object_name;
 use coffer_provider::class::Class;
 use coffer_provider::{Address, Bundle, Error, ErrorKind, Identity, Issuing, Provider, ReadRequest};
 use tokio::time::Instant;
 
 use crate::api::{ALLOW_ISSUING, SERVICE_ACCOUNT};
 use crate::api_error::ApiError;
-use crate::route;
 use crate::user::User;
 use crate::watched_class::WatchedClass;
 
@@ -92,7 +92,7 @@ pub(crate) fn reading_account<'a>(user: &'a User, class: &'a WatchedClass) -> Re
         ))
         .about(name));
     };
-    if !route::is_name(account) {
+    if !is_object_name(account) {
         return Err(ApiError::invalid(format!(
             "SecretProviderClass {name:?}: annotation {SERVICE_ACCOUNT} is not the name of a service account"
         ))

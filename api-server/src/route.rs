@@ -1,6 +1,8 @@
 //! Which resource a path names. kube-apiserver authorizes a path as the client sent it and passes
 //! it on, so nothing is normalised here: a path that is not exactly a known one names nothing.
 
+use coffer_kubernetes::{is_namespace_name, is_object_name};
+
 use crate::api::{GROUP, RESOURCE, VERSION};
 
 /// A known path.
@@ -49,35 +51,16 @@ pub(crate) fn route(path: &str) -> Option<Route<'_>> {
         ["openapi", "v3"] => Route::OpenApiV3Index,
         ["openapi", "v3", "apis", GROUP, VERSION] => Route::OpenApiV3,
         ["apis", GROUP, VERSION, RESOURCE] => Route::Objects(ObjectScope { namespace: None, name: None }),
-        ["apis", GROUP, VERSION, "namespaces", namespace, RESOURCE] if is_label(namespace) => {
+        ["apis", GROUP, VERSION, "namespaces", namespace, RESOURCE] if is_namespace_name(namespace) => {
             Route::Objects(ObjectScope { namespace: Some(namespace), name: None })
         }
         ["apis", GROUP, VERSION, "namespaces", namespace, RESOURCE, name]
-            if is_label(namespace) && is_name(name) =>
+            if is_namespace_name(namespace) && is_object_name(name) =>
         {
             Route::Objects(ObjectScope { namespace: Some(namespace), name: Some(name) })
         }
         _ => return None,
     })
-}
-
-/// Returns whether a text is a DNS-1123 subdomain, as names of objects are.
-pub(crate) fn is_name(text: &str) -> bool {
-    let is_part = |part: &str| part.len() <= 253 && is_alphanumeric_within(part);
-    !text.is_empty() && text.len() <= 253 && text.split('.').all(is_part)
-}
-
-/// Returns whether a text is a DNS-1123 label, as names of namespaces are.
-fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_alphanumeric_within(text)
-}
-
-fn is_alphanumeric_within(text: &str) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    bytes.first().is_some_and(plain)
-        && bytes.last().is_some_and(plain)
-        && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
 }
 
 #[cfg(test)]

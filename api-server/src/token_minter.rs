@@ -67,6 +67,7 @@ fn no_token(error: &CallError, identity: &Identity) -> Error {
         Some(404) => Error::new(ErrorKind::NoToken, message)
             .with_advice("Create it, or name another in the class's annotation"),
         Some(400..=499) => Error::new(ErrorKind::NoToken, message),
+        None if matches!(error, CallError::NotName(_)) => Error::new(ErrorKind::NoToken, message),
         _ => Error::new(ErrorKind::Unavailable, message),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use coffer_kubernetes::{is_namespace_name, is_object_name};
+
 const ANONYMOUS: &str = "system:anonymous";
 const AUTHENTICATED: &str = "system:authenticated";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
@@ -31,10 +33,11 @@ impl User {
         self
     }
 
-    /// Returns namespace and name of the service account that the user is, if any.
+    /// Returns namespace and name of the service account that the user is, if any. A user of
+    /// another kind may have any name after the prefix, and is then no service account.
     pub(crate) fn service_account(&self) -> Option<(&str, &str)> {
         let (namespace, name) = self.name.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-        (!namespace.is_empty() && !name.is_empty() && !name.contains(':')).then_some((namespace, name))
+        (is_namespace_name(namespace) && is_object_name(name)).then_some((namespace, name))
     }
 }
 
@@ -72,6 +75,12 @@ mod tests {
             "system:serviceaccount:ns:",
             "system:serviceaccount:a:b:c",
             "xsystem:serviceaccount:ns:web",
+            "system:serviceaccount:ns:../../kube-system/serviceaccounts/admin",
+            "system:serviceaccount:ns:web/token?",
+            "system:serviceaccount:ns:%2e%2e",
+            "system:serviceaccount:../ns:web",
+            "system:serviceaccount:n.s:web",
+            "system:serviceaccount:ns:Web",
         ] {
             assert_eq!(account(name), None, "{name}");
         }

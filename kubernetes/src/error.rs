@@ -42,6 +42,9 @@ pub enum CallError {
     /// The answer is not the JSON of the expected object.
     #[error("kube-apiserver's answer cannot be read: {}", root_cause(.0))]
     Unreadable(#[source] Box<kube::Error>),
+    /// A name is no name of Kubernetes', so no call was made with it.
+    #[error("{0:?} is not the name of an object of Kubernetes")]
+    NotName(String),
     /// The answer lacks a field that it must have.
     #[error("kube-apiserver's answer has no {0}")]
     Incomplete(&'static str),

@@ -8,6 +8,7 @@ mod access_review;
 mod connection;
 mod error;
 mod key_secret;
+mod names;
 mod object_watch;
 mod own_pod;
 mod pod_watch;
@@ -18,6 +19,7 @@ mod version_key;
 
 pub use connection::{KubeConnection, Kubernetes, call};
 pub use error::{CallError, ConnectError};
+pub use names::{is_namespace_name, is_object_name};
 pub use object_watch::watch_objects;
 pub use pod_watch::PodWatch;
 pub use version_key::{CachedVersionKey, KeySource};

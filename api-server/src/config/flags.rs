@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use coffer_kubernetes::KeySource;
+use coffer_kubernetes::{KeySource, is_object_name};
 use coffer_process::{FlagError, LogFormat, VaultFlags, parse_log_level};
 use coffer_provider::{Address, Settings, go_duration};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::CertificateSource;
-use crate::route;
 
 /// Serves the aggregated API custom.secrets.k8s.io: kubectl get of what a SecretProviderClass would
 /// mount.
@@ -100,8 +99,8 @@ impl ApiServerFlags {
             (Some(certificate), Some(key)) => {
                 Ok(CertificateSource::Files { certificate: certificate.clone(), key: key.clone() })
             }
-            _ if !route::is_name(&self.serving_secret) => Err(not_a_name("serving-secret")),
-            _ if !route::is_name(&self.service) => Err(not_a_name("service")),
+            _ if !is_object_name(&self.serving_secret) => Err(not_a_name("serving-secret")),
+            _ if !is_object_name(&self.service) => Err(not_a_name("service")),
             _ => Ok(CertificateSource::Managed {
                 secret: self.serving_secret.clone(),
                 service: self.service.clone(),
