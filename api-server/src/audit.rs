@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use coffer_provider::class::Class;
+
 use crate::api_error::ApiError;
 use crate::route::ObjectScope;
 use crate::user::User;
 use crate::verb::Verb;
-use crate::watched_class::WatchedClass;
 
 /// Log target of audit lines, which are written whatever the log level.
 pub(crate) const TARGET: &str = "audit";
@@ -14,29 +15,39 @@ pub(crate) const TARGET: &str = "audit";
 /// Objects that are named in one line, at most.
 const MAX_NAMES: usize = 20;
 
-/// Writes the line of a read that was answered with the HTTP status `code`.
-pub(crate) fn read(
-    user: &User,
-    read_as: Option<&str>,
-    class: &WatchedClass,
-    code: u16,
-    problem: Option<&str>,
-    took: Duration,
-) {
-    let objects =
-        class.class.as_ref().map(|class| names(class.objects.iter().map(|object| object.file.as_str())));
+/// A read that has ended.
+pub(crate) struct AuditedRead<'a> {
+    pub(crate) user: &'a User,
+    /// The service account, if it was found.
+    pub(crate) read_as: Option<&'a str>,
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    /// The parsed class, if there is one without a mistake.
+    pub(crate) class: Option<&'a Class>,
+    /// The HTTP status of the answer.
+    pub(crate) code: u16,
+    pub(crate) problem: Option<&'a str>,
+    /// Whether the client hung up before.
+    pub(crate) client_gone: bool,
+    pub(crate) took: Duration,
+}
+
+/// Writes the line of a read.
+pub(crate) fn read(read: &AuditedRead<'_>) {
+    let objects = read.class.map(|class| names(class.objects.iter().map(|object| object.file.as_str())));
     let objects = objects.unwrap_or_default();
     tracing::info!(
         target: TARGET,
-        user = user.name,
-        uid = user.uid,
-        read_as,
-        namespace = &*class.namespace,
-        class = &*class.name,
+        user = read.user.name,
+        uid = read.user.uid,
+        read_as = read.read_as,
+        namespace = read.namespace,
+        class = read.name,
         objects,
-        code,
-        problem,
-        ms = took.as_millis(),
+        code = read.code,
+        problem = read.problem,
+        client_gone = read.client_gone.then_some(true),
+        ms = read.took.as_millis(),
         "read"
     );
 }

@@ -11,9 +11,10 @@ use rustls_pki_types::CertificateDer;
 
 use crate::api_error::ApiError;
 use crate::client_certificate;
+use crate::connections::{CertifiedClient, Client};
 use crate::front_proxy;
 use crate::token_review::{TokenReviewError, TokenReviews};
-use crate::trust::Trust;
+use crate::trust::{FrontProxy, Trust};
 use crate::user::User;
 
 /// Finds the user of a request.
@@ -44,24 +45,28 @@ impl Authentication {
         self.trust.load().front_proxy.is_some()
     }
 
-    /// Returns the user of a request on a connection with the client's certificates `chain`. The
-    /// chain is verified now, however old the connection is.
+    /// Returns what a client's certificates prove, at the beginning of its connection.
+    pub(crate) fn certified_client(&self, chain: &[CertificateDer<'_>]) -> CertifiedClient {
+        certified_client(&self.trust.load(), chain)
+    }
+
+    /// Returns the user of a request of a client. Its certificates are verified now, however old the
+    /// connection is.
     ///
     /// # Errors
     /// 401 for a bad credential, 429 or 503 where no verdict on a token was had.
-    pub(crate) async fn user(
-        &self,
-        chain: &[CertificateDer<'_>],
-        headers: &HeaderMap,
-    ) -> Result<User, ApiError> {
+    pub(crate) async fn user(&self, client: &Client, headers: &HeaderMap) -> Result<User, ApiError> {
         refuse_impersonation(headers)?;
-        let certificate = certificate_user(&self.trust.load(), chain, headers);
+        let certificate = certificate_user(&self.trust.load(), &client.chain, headers);
         if let CertificateUser::User(user) = certificate {
             return Ok(user.authenticated());
         }
         match bearer_token(headers) {
-            Some(token) => match self.tokens.user(&token).await {
-                Ok(Some(user)) => Ok(user.authenticated()),
+            Some(token) => match self.tokens.user(&token, client.peer).await {
+                Ok(Some(user)) => {
+                    client.proved_by_token(&user.name);
+                    Ok(user.authenticated())
+                }
                 Ok(None) => Err(ApiError::unauthorized()),
                 Err(error @ TokenReviewError::Busy) => Err(ApiError::too_many(error.to_string())),
                 Err(error @ TokenReviewError::Failed(_)) => Err(ApiError::unavailable(error.to_string())),
@@ -89,22 +94,39 @@ impl Authentication {
 }
 
 fn certificate_user(trust: &Trust, chain: &[CertificateDer<'_>], headers: &HeaderMap) -> CertificateUser {
-    let Some(own) = chain.first() else { return CertificateUser::None };
-    if let Some(proxy) = trust.front_proxy.as_ref().filter(|proxy| proxy.authorities.accept(chain)) {
-        let name = client_certificate::user(own).map(|user| user.name);
-        let is_allowed =
-            proxy.allowed_names.is_empty() || name.is_some_and(|name| proxy.allowed_names.contains(&name));
+    if chain.is_empty() {
+        return CertificateUser::None;
+    }
+    if let Some(proxy) = accepted_front_proxy(trust, chain) {
         match front_proxy::user(proxy, headers) {
-            Ok(Some(user)) if is_allowed => return CertificateUser::User(user),
+            Ok(Some(user)) => return CertificateUser::User(user),
             Err(front_proxy::NotUtf8) => return CertificateUser::Rejected,
-            _ => {}
+            Ok(None) => {}
         }
     }
-    let is_client = trust.clients.as_ref().is_some_and(|authorities| authorities.accept(chain));
-    match client_certificate::user(own) {
-        Some(user) if is_client => CertificateUser::User(user),
-        _ => CertificateUser::Rejected,
+    client_user(trust, chain).map_or(CertificateUser::Rejected, CertificateUser::User)
+}
+
+fn certified_client(trust: &Trust, chain: &[CertificateDer<'_>]) -> CertifiedClient {
+    if accepted_front_proxy(trust, chain).is_some() {
+        return CertifiedClient::FrontProxy;
     }
+    client_user(trust, chain).map_or(CertifiedClient::Unknown, |user| CertifiedClient::User(user.name))
+}
+
+/// Returns the front proxy, if the certificates are its own.
+fn accepted_front_proxy<'a>(trust: &'a Trust, chain: &[CertificateDer<'_>]) -> Option<&'a FrontProxy> {
+    let proxy = trust.front_proxy.as_ref().filter(|proxy| proxy.authorities.accept(chain))?;
+    let name = client_certificate::user(chain.first()?).map(|user| user.name);
+    let is_allowed =
+        proxy.allowed_names.is_empty() || name.is_some_and(|name| proxy.allowed_names.contains(&name));
+    is_allowed.then_some(proxy)
+}
+
+/// Returns the user whom the certificates prove, if the CA of users issued them.
+fn client_user(trust: &Trust, chain: &[CertificateDer<'_>]) -> Option<User> {
+    trust.clients.as_ref().filter(|authorities| authorities.accept(chain))?;
+    client_certificate::user(chain.first()?)
 }
 
 /// Refuses impersonation headers. kube-apiserver removes them, so a request that has some did not

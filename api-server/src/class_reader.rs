@@ -32,16 +32,16 @@ impl ClassReader {
     /// The class is wrong, or a file of it cannot be read.
     pub(crate) async fn read(
         self: &Arc<Self>,
-        class: &WatchedClass,
+        class: Arc<Class>,
+        watched: &WatchedClass,
         account: &str,
         deadline: Instant,
     ) -> Result<Bundle, Error> {
-        let parsed = class.class.as_ref().map_err(|error| Error::clone(error))?;
-        self.check_address(parsed)?;
+        self.check_address(&class)?;
         let request = ReadRequest {
-            class: Arc::clone(parsed),
+            class,
             identity: Identity {
-                namespace: class.namespace.to_string(),
+                namespace: watched.namespace.to_string(),
                 service_account: account.to_owned(),
                 pod: None,
             },
@@ -49,7 +49,7 @@ impl ClassReader {
             tokens: [].into(),
             default_mode: MODE,
             max_bytes: MAX_BYTES,
-            issuing: if class.allows_issuing { Issuing::Allowed } else { Issuing::Refused },
+            issuing: if watched.allows_issuing { Issuing::Allowed } else { Issuing::Refused },
             deadline,
         };
         // in a task of its own: a client that hangs up does not stop it halfway, and its panic ends

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use coffer_process::Phase;
-use http::{Method, Request, Response, StatusCode};
+use http::header::WARNING;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use k8s_openapi::jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
@@ -16,27 +18,31 @@ use crate::accept::{ObjectForm, object_form};
 use crate::api_error::ApiError;
 use crate::authentication::Authentication;
 use crate::authorization::{Authorization, RequestedAction};
-use crate::class_reader::{ClassReader, reading_account};
-use crate::class_watch::ClassWatch;
+use crate::class_list::ClassList;
+use crate::class_map::KnownClass;
+use crate::class_reader::ClassReader;
+use crate::class_source::{ClassSource, no_such_class};
+use crate::connections::{CertifiedClient, Client};
 use crate::discovery::DiscoveryDocuments;
 use crate::metrics::ApiMetrics;
 use crate::openapi::OpenApiDocuments;
 use crate::query::Query;
-use crate::request_limits::RequestLimits;
+use crate::read_task::ReadTask;
+use crate::request_limits::{RequestLimits, RequestPermit};
+use crate::respond::AnswerBody;
 use crate::route::{ObjectScope, Route, route};
-use crate::user::User;
-use crate::vault_secret::{PartialMetadata, PartialMetadataList, VaultSecret, VaultSecretList};
+use crate::vault_secret::PartialMetadata;
 use crate::verb::Verb;
-use crate::watched_class::WatchedClass;
 use crate::{audit, health, respond, table};
 
-type HttpResponse = Response<Bytes>;
+type HttpResponse = Response<AnswerBody>;
 
 /// Time that a request waits for the first list of SecretProviderClasses.
 const FIRST_LIST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Bytes reserved in an answer for everything but files.
-const METADATA_BYTES: usize = 4096;
+/// The warning, which kubectl shows, that a list of the cluster lacks namespaces.
+const INCOMPLETE: &str =
+    "299 - \"the list lacks namespaces with too many SecretProviderClasses; the server's log names them\"";
 
 /// Everything that requests are answered from.
 pub(crate) struct Handler {
@@ -44,9 +50,9 @@ pub(crate) struct Handler {
     pub(crate) openapi: OpenApiDocuments,
     pub(crate) authentication: Authentication,
     pub(crate) authorization: Authorization,
-    pub(crate) classes: Arc<ClassWatch>,
+    pub(crate) classes: ClassSource,
     pub(crate) reader: Arc<ClassReader>,
-    pub(crate) limits: Arc<RequestLimits>,
+    pub(crate) limits: RequestLimits,
     pub(crate) metrics: ApiMetrics,
     pub(crate) phase: watch::Receiver<Phase>,
     /// Time limit of one request, including its reviews by kube-apiserver.
@@ -54,30 +60,38 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// Answers a request on a connection with the client's certificates `chain`.
-    pub(crate) async fn answer<B>(&self, request: &Request<B>, chain: &[CertificateDer<'_>]) -> HttpResponse {
-        let route = route(request.uri().path());
+    /// Returns what a client's certificates prove, at the beginning of its connection.
+    pub(crate) fn certified_client(&self, chain: &[CertificateDer<'_>]) -> CertifiedClient {
+        self.authentication.certified_client(chain)
+    }
+
+    /// Answers a request of a client.
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request<()>, client: &Client) -> HttpResponse {
+        let (Parts { method, uri, headers, .. }, ()) = request.into_parts();
+        let route = route(uri.path());
+        let whole =
+            |answer: Result<Response<Bytes>, ApiError>| answer.map(|answer| answer.map(AnswerBody::from));
         let answer = match route {
-            Some(Route::Objects(scope)) => self.objects(request, chain, scope).await,
-            Some(Route::Metrics) => self.metrics(request, chain).await,
-            Some(open) => self.open(request, chain, open),
-            None => self.unknown_path(request, chain).await,
+            Some(Route::Objects(scope)) => self.objects(&method, &uri, headers, client, scope).await,
+            Some(Route::Metrics) => whole(self.metrics(&method, &headers, client).await),
+            Some(open) => whole(self.open(&method, &headers, client, open)),
+            None => whole(self.unknown_path(&headers, client).await),
         };
-        let answer = answer.unwrap_or_else(|error| error.response());
+        let answer = answer.unwrap_or_else(|error| error.response().map(AnswerBody::from));
         self.metrics.answered(metrics_kind(route), answer.status().as_u16());
         answer
     }
 
     /// Answers paths that are open to all and depend on neither kube-apiserver nor Vault.
-    fn open<B>(
+    fn open(
         &self,
-        request: &Request<B>,
-        chain: &[CertificateDer<'_>],
+        method: &Method,
+        headers: &HeaderMap,
+        client: &Client,
         route: Route<'_>,
-    ) -> Result<HttpResponse, ApiError> {
-        let headers = request.headers();
-        self.authentication.check_certificate(chain, headers)?;
-        require_get(request.method())?;
+    ) -> Result<Response<Bytes>, ApiError> {
+        self.authentication.check_certificate(&client.chain, headers)?;
+        require_get(method)?;
         match route {
             Route::Alive => Ok(health::alive()),
             Route::Ready => Ok(health::ready(*self.phase.borrow(), self.authentication.is_ready())),
@@ -91,126 +105,112 @@ impl Handler {
         }
     }
 
-    async fn unknown_path<B>(
-        &self,
-        request: &Request<B>,
-        chain: &[CertificateDer<'_>],
-    ) -> Result<HttpResponse, ApiError> {
-        self.authentication.user(chain, request.headers()).await?;
+    async fn unknown_path(&self, headers: &HeaderMap, client: &Client) -> Result<Response<Bytes>, ApiError> {
+        self.authentication.user(client, headers).await?;
         Err(ApiError::no_such_path())
     }
 
-    async fn metrics<B>(
+    async fn metrics(
         &self,
-        request: &Request<B>,
-        chain: &[CertificateDer<'_>],
-    ) -> Result<HttpResponse, ApiError> {
-        let user = self.authentication.user(chain, request.headers()).await?;
-        require_get(request.method())?;
+        method: &Method,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Response<Bytes>, ApiError> {
+        let user = self.authentication.user(client, headers).await?;
+        let _permit = self.limits.permit(&user.name)?;
+        require_get(method)?;
         self.authorization.check(&user, &RequestedAction::Path("/metrics")).await?;
         let text = self.metrics.text().ok_or_else(|| ApiError::internal("the metrics cannot be written"))?;
         Ok(respond::typed("application/openmetrics-text; version=1.0.0; charset=utf-8", text))
     }
 
-    async fn objects<B>(
-        &self,
-        request: &Request<B>,
-        chain: &[CertificateDer<'_>],
+    async fn objects(
+        self: &Arc<Self>,
+        method: &Method,
+        uri: &Uri,
+        headers: HeaderMap,
+        client: &Client,
         scope: ObjectScope<'_>,
     ) -> Result<HttpResponse, ApiError> {
         let deadline = Instant::now() + self.request_timeout;
-        let user = self.authentication.user(chain, request.headers()).await?;
-        let _permit = self.limits.permit(&user.name)?;
-        let query = Query::parse(request.uri().query().unwrap_or_default())
+        let user = self.authentication.user(client, &headers).await?;
+        let form = object_form(&headers, scope.name.is_none());
+        // what follows may wait, and the headers of the front proxy may be long
+        drop(headers);
+        let mut permit = self.limits.permit(&user.name)?;
+        let query = Query::parse(uri.query().unwrap_or_default())
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
-        let verb = Verb::of_request(request.method(), scope, query.watch)?;
+        let verb = Verb::of_request(method, scope, query.watch)?;
         let action = RequestedAction::Objects { verb, scope, query: &query };
         let allowed = self.authorization.check(&user, &action).await;
         allowed.inspect_err(|error| audit::denied(&user, verb, scope, error))?;
         check_supported(verb, &query)?;
-        let form = object_form(request.headers(), scope.name.is_none());
         let form = form.ok_or_else(|| ApiError::not_acceptable("application/json"))?;
-        if !self.classes.listed(FIRST_LIST_TIMEOUT).await {
+        if !self.classes.watch.listed(FIRST_LIST_TIMEOUT).await {
             return Err(ApiError::unavailable("the SecretProviderClasses have not been read yet"));
         }
+        if let Some(namespace) = scope.namespace {
+            self.limits.count_namespace(&mut permit, namespace)?;
+        }
         match (scope.namespace, scope.name) {
-            (Some(namespace), Some(name)) => self.get(&user, namespace, name, form, &query, deadline).await,
-            (namespace, _) => self.list(namespace, form, &query),
+            (Some(namespace), Some(name)) => {
+                let (namespace, name) = (namespace.to_owned(), name.to_owned());
+                let read = ReadTask { user, namespace, name, deadline, permit };
+                self.get(read, form, &query).await
+            }
+            (namespace, _) => self.list(namespace, form, query, permit),
         }
     }
 
+    /// Answers a list. The permit is held while the client reads.
     fn list(
         &self,
         namespace: Option<&str>,
         form: ObjectForm,
-        query: &Query,
+        query: Query,
+        permit: RequestPermit,
     ) -> Result<HttpResponse, ApiError> {
-        let mut classes = self.classes.classes(namespace);
-        classes.retain(|class| {
-            query.fields.matches(&class.namespace, &class.name) && query.labels.matches(&class.labels)
-        });
-        let classes = classes.iter().map(|class| &**class);
-        match form {
-            ObjectForm::Whole => json(&VaultSecretList::new(classes)),
-            ObjectForm::Metadata => json(&PartialMetadataList::new(classes)),
-            ObjectForm::Table => json(&table::table(classes, query.include_object, Timestamp::now())),
+        let classes = &self.classes.watch;
+        let dropped = classes.dropped();
+        if let Some(namespace) = namespace.filter(|own| dropped.iter().any(|dropped| dropped == own)) {
+            let message = "has too many SecretProviderClasses to be listed; read them by their names";
+            return Err(ApiError::unavailable(format!("namespace {namespace:?} {message}")));
         }
+        let list = ClassList::new(Arc::clone(classes), namespace, query, form);
+        let answer = respond::json(StatusCode::OK, Vec::new());
+        let mut answer = answer.map(|_| list.into_body().with_permit(permit));
+        if namespace.is_none() && !dropped.is_empty() {
+            answer.headers_mut().insert(WARNING, HeaderValue::from_static(INCOMPLETE));
+        }
+        Ok(answer)
     }
 
     async fn get(
-        &self,
-        user: &User,
-        namespace: &str,
-        name: &str,
+        self: &Arc<Self>,
+        read: ReadTask,
         form: ObjectForm,
         query: &Query,
-        deadline: Instant,
     ) -> Result<HttpResponse, ApiError> {
-        let class = self.classes.class(namespace, name).ok_or_else(|| no_such_class(namespace, name))?;
-        match form {
-            ObjectForm::Metadata => json(&PartialMetadata::new(&class)),
-            ObjectForm::Table => {
-                json(&table::table([&*class].into_iter(), query.include_object, Timestamp::now()))
-            }
-            ObjectForm::Whole => {
-                let began = Instant::now();
-                let read_as = reading_account(user, &class);
-                let answer = match &read_as {
-                    Ok(account) => self.read(&class, account, deadline).await,
-                    Err(refusal) => Err(refusal.clone()),
-                };
-                let (code, problem) = match &answer {
-                    Ok(answer) => (answer.status(), None),
-                    Err(error) => (error.code(), Some(error.message())),
-                };
-                audit::read(user, read_as.ok(), &class, code.as_u16(), problem, began.elapsed());
-                self.metrics.read(began.elapsed());
-                answer
-            }
+        if form == ObjectForm::Whole {
+            return read.run(self).await;
         }
-    }
-
-    async fn read(
-        &self,
-        class: &WatchedClass,
-        account: &str,
-        deadline: Instant,
-    ) -> Result<HttpResponse, ApiError> {
-        let read = self.reader.read(class, account, deadline.into()).await;
-        let files = read.map_err(|error| ApiError::from_read(&class.name, &error))?.files;
-        // reserved at once: a buffer that grows leaves copies of values behind
-        let file_bytes =
-            files.iter().map(|file| 2 * file.contents.len() + 2 * file.path.len() + 200).sum::<usize>();
-        let mut body = Vec::with_capacity(file_bytes + METADATA_BYTES);
-        let written = serde_json::to_writer(&mut body, &VaultSecret::read(class, &files, account));
-        written.map_err(|_| ApiError::internal("the answer cannot be written"))?;
-        Ok(respond::json(StatusCode::OK, body))
+        let class = match self.classes.watch.class(&read.namespace, &read.name) {
+            KnownClass::Class(class) => class,
+            KnownClass::None => return Err(no_such_class(&read.namespace, &read.name)),
+            KnownClass::Dropped => {
+                self.classes.current(&read.namespace, &read.name, read.deadline.into()).await?.watched
+            }
+        };
+        if form == ObjectForm::Metadata {
+            return json(&PartialMetadata::new(&class));
+        }
+        json(&table::table(&class, query.include_object, Timestamp::now()))
     }
 }
 
 fn json(body: &impl Serialize) -> Result<HttpResponse, ApiError> {
     let body = serde_json::to_vec(body).map_err(|_| ApiError::internal("the answer cannot be written"))?;
-    Ok(respond::json(StatusCode::OK, body))
+    Ok(respond::json(StatusCode::OK, body).map(AnswerBody::from))
 }
 
 /// Refuses verbs and queries that Kubernetes has and this server does not.
@@ -226,14 +226,6 @@ fn check_supported(verb: Verb, query: &Query) -> Result<(), ApiError> {
         return Err(ApiError::method_not_allowed(message));
     }
     Ok(())
-}
-
-fn no_such_class(namespace: &str, name: &str) -> ApiError {
-    let message = format!(
-        "secrets.custom.secrets.k8s.io {name:?} not found: namespace {namespace:?} has no SecretProviderClass of that \
-         name whose provider is Vault"
-    );
-    ApiError::not_found(message).about(name)
 }
 
 fn require_get(method: &Method) -> Result<(), ApiError> {

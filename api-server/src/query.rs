@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::selectors::{FieldSelector, LabelSelector, SelectorError};
+use crate::watched_class::WatchedClass;
 
 /// The query of a request.
 #[derive(Debug, Default, PartialEq)]
@@ -30,6 +31,8 @@ pub(crate) enum IncludeObject {
 /// A query that cannot be served.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum QueryError {
+    #[error("the query is longer than {MAX_QUERY_BYTES} bytes")]
+    TooLong,
     #[error("the query is not UTF-8")]
     NotText,
     #[error("query parameter {0:?} is given twice")]
@@ -48,6 +51,9 @@ impl Query {
     /// # Errors
     /// A parameter is wrong or is given twice: kube-apiserver could have authorized the other one.
     pub(crate) fn parse(raw: &str) -> Result<Self, QueryError> {
+        if raw.len() > MAX_QUERY_BYTES {
+            return Err(QueryError::TooLong);
+        }
         let pairs = pairs(raw)?;
         if one(&pairs, "continue")?.is_some_and(|token| !token.is_empty()) {
             return Err(QueryError::Continue);
@@ -66,7 +72,18 @@ impl Query {
             include_object,
         })
     }
+
+    /// Returns whether the selectors select a class. One that lacks labels is selected by none of
+    /// them, since it may have the label that a selector excludes.
+    pub(crate) fn selects(&self, class: &WatchedClass) -> bool {
+        self.fields.matches(&class.namespace, &class.name)
+            && (!class.lacks_labels || self.labels.requirements().is_none())
+            && self.labels.matches(&class.labels)
+    }
 }
+
+/// Bytes of a query, at most. Selectors take a multiple of it while they are used.
+const MAX_QUERY_BYTES: usize = 8 << 10;
 
 type QueryPairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 

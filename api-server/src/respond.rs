@@ -5,6 +5,55 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use ring::digest::{SHA256, digest};
 
+use crate::request_limits::RequestPermit;
+
+/// The body of an answer, and what the answer takes of the limits until it is sent.
+pub(crate) struct AnswerBody {
+    content: BodyContent,
+    _permit: Option<RequestPermit>,
+}
+
+enum BodyContent {
+    Whole(Bytes),
+    /// Pieces that are made when the client can take them, so that a long list is never in memory.
+    Pieces(Box<dyn Iterator<Item = Bytes> + Send>),
+}
+
+impl AnswerBody {
+    /// Returns a body that is made piece by piece. No piece is empty.
+    pub(crate) fn pieces(pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
+        Self { content: BodyContent::Pieces(Box::new(pieces)), _permit: None }
+    }
+
+    /// Holds the permit until the body is sent or given up.
+    pub(crate) fn with_permit(self, permit: RequestPermit) -> Self {
+        Self { _permit: Some(permit), ..self }
+    }
+
+    /// Returns the next part to send; a whole body is divided into parts of `most` bytes.
+    pub(crate) fn next_piece(&mut self, most: usize) -> Option<Bytes> {
+        match &mut self.content {
+            BodyContent::Whole(rest) if rest.is_empty() => None,
+            BodyContent::Whole(rest) => Some(rest.split_to(rest.len().min(most))),
+            BodyContent::Pieces(pieces) => pieces.next(),
+        }
+    }
+
+    /// Returns how many bytes are still to be sent, if that is known.
+    pub(crate) fn exact_len(&self) -> Option<usize> {
+        match &self.content {
+            BodyContent::Whole(rest) => Some(rest.len()),
+            BodyContent::Pieces(_) => None,
+        }
+    }
+}
+
+impl From<Bytes> for AnswerBody {
+    fn from(bytes: Bytes) -> Self {
+        Self { content: BodyContent::Whole(bytes), _permit: None }
+    }
+}
+
 /// Returns an answer with JSON that must not be cached.
 pub(crate) fn json(code: StatusCode, body: Vec<u8>) -> Response<Bytes> {
     answer(code, "application/json", "no-store", body.into())

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use crate::authentication::Authentication;
 use crate::authorization::Authorization;
 use crate::class_reader::ClassReader;
+use crate::class_source::ClassSource;
 use crate::class_watch::ClassWatch;
 use crate::config::{ApiServerConfig, VaultConfig};
 use crate::connections;
@@ -66,6 +67,7 @@ pub(crate) async fn serve(mut config: ApiServerConfig) -> Result<(), ApiServerEr
     // the tasks end when this function does
     let _tasks = follow(certificate, &trust, &classes, &connection);
 
+    let connection_client = connection.client.clone();
     let kubernetes = Arc::new(Kubernetes::from(connection));
     let tokens = Arc::new(TokenReviews::new(Arc::clone(&kubernetes)));
     let version_key = CachedVersionKey::new(config.key, Arc::clone(&kubernetes));
@@ -75,7 +77,7 @@ pub(crate) async fn serve(mut config: ApiServerConfig) -> Result<(), ApiServerEr
         openapi: OpenApiDocuments::new(),
         authentication: Authentication::new(trust, tokens),
         authorization: Authorization::new(kubernetes),
-        classes,
+        classes: ClassSource::new(classes, connection_client),
         reader: Arc::new(reader),
         limits: RequestLimits::new(config.max_in_flight, config.max_in_flight_per_user),
         metrics,

@@ -10,6 +10,9 @@ use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureSc
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
+/// Bytes of a client's certificates, at most.
+const MAX_CHAIN_BYTES: usize = 16 << 10;
+
 /// A serving certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerTlsError {
@@ -46,7 +49,7 @@ pub(crate) fn server_config(certificate: &[u8], key: &[u8]) -> Result<Arc<Server
     Ok(Arc::new(config))
 }
 
-/// Accepts every client, with a certificate or without. A client with a certificate must prove that
+/// Accepts every client, with certificates of few bytes or without. A client with a certificate must prove that
 /// it has the key. Whether the certificate is trusted is decided for each request, since the CAs
 /// may change meanwhile.
 #[derive(Debug)]
@@ -63,10 +66,14 @@ impl ClientCertVerifier for AnyClient {
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
+        // it is kept as long as the connection, of whoever connects
+        if own.len() + others.iter().map(|other| other.len()).sum::<usize>() > MAX_CHAIN_BYTES {
+            return Err(rustls::Error::General("the client's certificates are too large".to_owned()));
+        }
         Ok(ClientCertVerified::assertion())
     }
 

@@ -9,23 +9,19 @@ use crate::query::IncludeObject;
 use crate::vault_secret::{PartialMetadata, VaultSecret};
 use crate::watched_class::WatchedClass;
 
-/// Returns the `meta.k8s.io/v1` table of these classes.
-pub(crate) fn table<'a>(
-    classes: impl Iterator<Item = &'a WatchedClass>,
-    include: IncludeObject,
-    now: Timestamp,
-) -> Value {
-    let rows: Vec<Value> = classes.map(|class| row(class, include, now)).collect();
+/// Returns the `meta.k8s.io/v1` table of one class.
+pub(crate) fn table(class: &WatchedClass, include: IncludeObject, now: Timestamp) -> Value {
     json!({
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": {},
         "columnDefinitions": columns(),
-        "rows": rows,
+        "rows": [row(class, include, now)],
     })
 }
 
-fn columns() -> Value {
+/// Returns the definitions of the columns.
+pub(crate) fn columns() -> Value {
     let column = |name: &str, kind: &str, format: &str, priority: u8, description: &str| json!({"name": name, "type": kind, "format": format, "priority": priority, "description": description});
     json!([
         column("Name", "string", "name", 0, "Name of the SecretProviderClass."),
@@ -37,9 +33,10 @@ fn columns() -> Value {
     ])
 }
 
-fn row(class: &WatchedClass, include: IncludeObject, now: Timestamp) -> Value {
-    let (role, objects) = match &class.class {
-        Ok(parsed) => (parsed.role.as_str(), parsed.objects.len().to_string()),
+/// Returns the row of a class.
+pub(crate) fn row(class: &WatchedClass, include: IncludeObject, now: Timestamp) -> Value {
+    let (role, objects) = match &class.summary {
+        Ok(summary) => (&*summary.role, summary.objects.to_string()),
         Err(_) => ("<invalid>", "<invalid>".to_owned()),
     };
     let account = class.service_account.as_deref().unwrap_or("<none>");
@@ -79,7 +76,7 @@ mod tests {
             (IncludeObject::Object, json!("VaultSecret")),
             (IncludeObject::None, json!(null)),
         ] {
-            let table = table([&class].into_iter(), include, now);
+            let table = table(&class, include, now);
             let row = &table["rows"][0];
             assert_eq!(row["cells"], json!(["db", "app", "2", "2d1h", "vault", "web"]));
             assert_eq!(table["columnDefinitions"].as_array().map(Vec::len), Some(6));
@@ -94,7 +91,7 @@ mod tests {
         object["spec"]["parameters"] = json!({});
         object["metadata"]["annotations"] = json!(null);
         let class = watched(&object).expect("a class of ours");
-        let table = table([&class].into_iter(), IncludeObject::None, Timestamp::UNIX_EPOCH);
+        let table = table(&class, IncludeObject::None, Timestamp::UNIX_EPOCH);
         assert_eq!(
             table["rows"][0]["cells"],
             json!(["db", "<invalid>", "<invalid>", "<unknown>", "vault", "<none>"])

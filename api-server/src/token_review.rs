@@ -1,11 +1,12 @@
 //! Bearer tokens, judged by kube-apiserver (TokenReview).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coffer_kubernetes::{CallError, Kubernetes};
 use coffer_provider::Secret;
-use tokio::sync::Semaphore;
+use coffer_shares::{Priority, Shares};
 
 use crate::recent_answers::{QuestionDigest, RecentAnswers};
 use crate::user::User;
@@ -16,14 +17,14 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Verdicts that are remembered, at most.
 const MAX_REMEMBERED: usize = 1000;
 
-/// Reviews at once, at most: anyone may send tokens.
+/// Reviews at once, at most: anyone may send tokens. One address alone gets half.
 const MAX_CONCURRENT: usize = 20;
 
 /// Has kube-apiserver review tokens.
 pub(crate) struct TokenReviews {
     kubernetes: Arc<Kubernetes>,
     recent: RecentAnswers<Option<User>>,
-    permits: Semaphore,
+    turns: Shares,
 }
 
 /// No verdict on a token was had.
@@ -37,25 +38,22 @@ pub(crate) enum TokenReviewError {
 
 impl TokenReviews {
     pub(crate) fn new(kubernetes: Arc<Kubernetes>) -> Self {
-        Self {
-            kubernetes,
-            recent: RecentAnswers::new(MAX_REMEMBERED),
-            permits: Semaphore::new(MAX_CONCURRENT),
-        }
+        Self { kubernetes, recent: RecentAnswers::new(MAX_REMEMBERED), turns: Shares::new(MAX_CONCURRENT) }
     }
 
     /// Returns the user of a token of the cluster's own audience; `None` where the token is not
-    /// accepted. A verdict is reused for ten seconds.
+    /// accepted. A verdict is reused for ten seconds. `peer` is who sent the token.
     ///
     /// # Errors
     /// kube-apiserver gave no verdict, or too many tokens are being reviewed.
-    pub(crate) async fn user(&self, token: &Secret) -> Result<Option<User>, TokenReviewError> {
+    pub(crate) async fn user(&self, token: &Secret, peer: IpAddr) -> Result<Option<User>, TokenReviewError> {
         let asked = Instant::now();
         let question = QuestionDigest::of(&token.expose());
         if let Some(verdict) = question.and_then(|question| self.recent.answer(question, asked)) {
             return Ok(verdict);
         }
-        let Ok(_permit) = self.permits.try_acquire() else { return Err(TokenReviewError::Busy) };
+        let turn = self.turns.try_take(&peer.to_canonical().to_string(), 1, Priority::Common);
+        let Some(_turn) = turn else { return Err(TokenReviewError::Busy) };
         let verdict = self.review(token).await?;
         if let Some(question) = question {
             self.recent.remember(question, verdict.clone(), asked);

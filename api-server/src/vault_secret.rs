@@ -1,7 +1,5 @@
 //! The objects in answers: whole, in a list without values, or with metadata alone.
 
-use std::collections::BTreeMap;
-
 use coffer_provider::{File, Secret};
 use data_encoding::BASE64;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -9,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::api::{GROUP_VERSION, KIND, LIST_KIND};
+use crate::api::{GROUP_VERSION, KIND};
 use crate::watched_class::WatchedClass;
 
 /// One object. Only the object of a read holds secret values.
@@ -39,7 +37,7 @@ struct ClassSummary<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     service_account: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
+    problem: Option<&'a str>,
 }
 
 /// Contents of files by path, in base64.
@@ -51,17 +49,17 @@ struct FileVersions<'a>(&'a [File]);
 impl<'a> VaultSecret<'a> {
     /// Returns the object without its values, as in lists and tables. It takes no request to Vault.
     pub(crate) fn without_values(class: &'a WatchedClass) -> Self {
-        let parsed = class.class.as_ref().ok();
+        let summary = class.summary.as_ref();
         Self {
             api_version: GROUP_VERSION,
             kind: KIND,
             metadata: metadata(class),
             class: ClassSummary {
                 provider: &class.provider,
-                role: parsed.map(|parsed| parsed.role.as_str()),
-                objects: parsed.map(|parsed| parsed.objects.len()),
+                role: summary.ok().map(|summary| &*summary.role),
+                objects: summary.ok().map(|summary| summary.objects),
                 service_account: class.service_account.as_deref(),
-                problem: class.class.as_ref().err().map(ToString::to_string),
+                problem: summary.err().map(|problem| &**problem),
             },
             read_as: None,
             data: None,
@@ -80,27 +78,6 @@ impl<'a> VaultSecret<'a> {
     }
 }
 
-/// A list of objects without values.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct VaultSecretList<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: BTreeMap<(), ()>,
-    items: Vec<VaultSecret<'a>>,
-}
-
-impl<'a> VaultSecretList<'a> {
-    pub(crate) fn new(classes: impl Iterator<Item = &'a WatchedClass>) -> Self {
-        Self {
-            api_version: GROUP_VERSION,
-            kind: LIST_KIND,
-            metadata: BTreeMap::new(),
-            items: classes.map(VaultSecret::without_values).collect(),
-        }
-    }
-}
-
 /// An object with metadata alone: `PartialObjectMetadata` of apimachinery.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,27 +90,6 @@ pub(crate) struct PartialMetadata {
 impl PartialMetadata {
     pub(crate) fn new(class: &WatchedClass) -> Self {
         Self { api_version: "meta.k8s.io/v1", kind: "PartialObjectMetadata", metadata: metadata(class) }
-    }
-}
-
-/// A list of objects with metadata alone.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct PartialMetadataList {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: BTreeMap<(), ()>,
-    items: Vec<PartialMetadata>,
-}
-
-impl PartialMetadataList {
-    pub(crate) fn new<'a>(classes: impl Iterator<Item = &'a WatchedClass>) -> Self {
-        Self {
-            api_version: "meta.k8s.io/v1",
-            kind: "PartialObjectMetadataList",
-            metadata: BTreeMap::new(),
-            items: classes.map(PartialMetadata::new).collect(),
-        }
     }
 }
 
@@ -194,7 +150,7 @@ mod tests {
     use coffer_provider::{File, Secret};
     use serde_json::{Value, json};
 
-    use super::{PartialMetadata, PartialMetadataList, VaultSecret, VaultSecretList, uid};
+    use super::{PartialMetadata, VaultSecret, uid};
     use crate::watched_class::WatchedClass;
     use crate::watched_class::tests::{object, watched};
 
@@ -230,11 +186,8 @@ mod tests {
     #[test]
     fn nothing_else_holds_a_value_or_an_annotation() {
         let class = class();
-        for object in [
-            json_of(&VaultSecretList::new([&class].into_iter())),
-            json_of(&PartialMetadataList::new([&class].into_iter())),
-            json_of(&PartialMetadata::new(&class)),
-        ] {
+        for object in [json_of(&VaultSecret::without_values(&class)), json_of(&PartialMetadata::new(&class))]
+        {
             let text = object.to_string();
             for word in ["\"data\"", "versions", "annotations", "hunter2", "secret/data/db"] {
                 assert!(!text.contains(word), "{word} in {text}");

@@ -13,14 +13,20 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 
+use crate::respond::AnswerBody;
+
 /// Time limit for the first request of a connection.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limit for reading a response, and for reading bytes that wait for the socket.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time limit without a request on a connection. kube-apiserver sends one every half a minute.
+/// Time limit without a request on the connection of a trusted client. kube-apiserver sends one every
+/// half a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The same for all other clients.
+const UNTRUSTED_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Interval of the check.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -36,6 +42,7 @@ struct PaceState {
     /// When the last response was read, or the connection began.
     idle_since: Instant,
     has_requested: bool,
+    is_trusted: bool,
     /// Each request in progress by its number, with the time when its response began; `None` before
     /// that.
     requests: Vec<(u64, Option<Instant>)>,
@@ -49,6 +56,7 @@ impl Pace {
         let state = PaceState {
             idle_since: Instant::now(),
             has_requested: false,
+            is_trusted: false,
             requests: Vec::new(),
             next: 0,
             unsent_since: None,
@@ -64,6 +72,11 @@ impl Pace {
                 return reason;
             }
         }
+    }
+
+    /// Gives the client the time of a trusted one.
+    pub(super) fn trust(&self) {
+        self.state().is_trusted = true;
     }
 
     /// Records a request, which is in progress until the returned value is dropped.
@@ -91,9 +104,10 @@ impl PaceState {
         if !self.requests.is_empty() {
             return None;
         }
+        let idle = if self.is_trusted { IDLE_TIMEOUT } else { UNTRUSTED_IDLE_TIMEOUT };
         match self.has_requested {
             false if passed(self.idle_since, FIRST_REQUEST_TIMEOUT) => Some("it sent no request"),
-            true if passed(self.idle_since, IDLE_TIMEOUT) => Some("it sent no further request"),
+            true if passed(self.idle_since, idle) => Some("it sent no further request"),
             _ => None,
         }
     }
@@ -107,14 +121,14 @@ pub(super) struct RequestInProgress {
 
 impl RequestInProgress {
     /// Returns the response, whose time limit for reading begins now.
-    pub(super) fn respond(self, response: Response<Bytes>) -> Response<PacedBody> {
+    pub(super) fn respond(self, response: Response<AnswerBody>) -> Response<PacedBody> {
         let now = Instant::now();
         for (id, since) in &mut self.pace.state().requests {
             if *id == self.id {
                 *since = Some(now);
             }
         }
-        response.map(|rest| PacedBody { rest, _request: self })
+        response.map(|answer| PacedBody { answer, _request: self })
     }
 }
 
@@ -128,7 +142,7 @@ impl Drop for RequestInProgress {
 
 /// A response's body, handed over as fast as the client reads it.
 pub(super) struct PacedBody {
-    rest: Bytes,
+    answer: AnswerBody,
     _request: RequestInProgress,
 }
 
@@ -140,19 +154,15 @@ impl Body for PacedBody {
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let piece = self.rest.len().min(PIECE_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+        Poll::Ready(self.answer.next_piece(PIECE_BYTES).map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.answer.exact_len() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        self.answer.exact_len().map_or_else(SizeHint::default, |len| SizeHint::with_exact(len as u64))
     }
 }
 
@@ -216,7 +226,9 @@ mod tests {
     use http::Response;
     use http_body_util::BodyExt;
 
-    use super::{FIRST_REQUEST_TIMEOUT, IDLE_TIMEOUT, PIECE_BYTES, Pace, READ_TIMEOUT};
+    use super::{
+        FIRST_REQUEST_TIMEOUT, IDLE_TIMEOUT, PIECE_BYTES, Pace, READ_TIMEOUT, UNTRUSTED_IDLE_TIMEOUT,
+    };
 
     #[test]
     fn a_client_without_a_first_or_further_request_is_too_slow() {
@@ -232,6 +244,10 @@ mod tests {
         );
         drop(request);
         assert_eq!(pace.state().overdue(begun + FIRST_REQUEST_TIMEOUT), None);
+        let later = Instant::now() + UNTRUSTED_IDLE_TIMEOUT;
+        assert_eq!(pace.state().overdue(later), Some("it sent no further request"));
+        pace.trust();
+        assert_eq!(pace.state().overdue(later), None);
         assert_eq!(pace.state().overdue(Instant::now() + IDLE_TIMEOUT), Some("it sent no further request"));
     }
 
@@ -240,7 +256,7 @@ mod tests {
         let pace = Pace::new();
         let requests = [1, 2].map(|_| pace.request_received());
         let contents = Bytes::from(vec![7; 2 * PIECE_BYTES + 1]);
-        let [first, second] = requests.map(|request| request.respond(Response::new(contents.clone())));
+        let [first, second] = requests.map(|request| request.respond(Response::new(contents.clone().into())));
         let overdue = || pace.state().overdue(Instant::now() + READ_TIMEOUT);
         assert_eq!(overdue(), Some("it did not read its response"));
         let mut body = first.into_body();
@@ -251,6 +267,7 @@ mod tests {
         drop(body);
         assert_eq!(overdue(), Some("it did not read its response"), "there is another response");
         assert_eq!(second.into_body().collect().await.expect("no error").to_bytes(), contents);
+        pace.trust();
         assert_eq!(overdue(), None);
     }
 }
