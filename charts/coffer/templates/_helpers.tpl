@@ -34,6 +34,22 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ include "coffer.labels" . }}
 {{- end }}
 
+{{/* Whether coffer-csi may mint tokens: "true" or nothing. */}}
+{{- define "coffer.csi.mintsTokens" -}}
+{{- if kindIs "bool" .Values.csi.mintTokens }}{{ if .Values.csi.mintTokens }}true{{ end }}
+{{- else if not .Values.csiDriver.create }}true{{ end }}
+{{- end }}
+
+{{/* The peers that may read metrics, as a list. */}}
+{{- define "coffer.metricsFrom" -}}
+{{- if .Values.networkPolicy.metricsFrom }}
+{{- toYaml .Values.networkPolicy.metricsFrom }}
+{{- else if .Values.serviceMonitor.enabled }}
+- namespaceSelector: {}
+  podSelector: {matchLabels: {app.kubernetes.io/name: prometheus}}
+{{- end }}
+{{- end }}
+
 {{/* The image of a program: (list root image). */}}
 {{- define "coffer.image" -}}
 {{- $root := index . 0 }}{{ $image := index . 1 -}}

@@ -23,6 +23,11 @@ pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
             every_value_has_a_comment_and_a_place_in_the_schema,
         )
         .function("the_agent_has_everything_that_leases_need", the_agent_has_everything_that_leases_need)
+        .function(
+            "the_right_to_mint_is_left_out_where_kubelet_sends_tokens",
+            the_right_to_mint_is_left_out_where_kubelet_sends_tokens,
+        )
+        .function("nobody_connects_without_need", nobody_connects_without_need)
         .function("every_container_is_hardened", every_container_is_hardened)
         .function("the_programs_accept_their_arguments", the_programs_accept_their_arguments)
         .function("names_namespaces_and_ports_can_be_set", names_namespaces_and_ports_can_be_set)
@@ -115,6 +120,52 @@ fn every_value_has_a_comment_and_a_place_in_the_schema() {
         let is_issuer = place.is_some_and(|place| place.ends_with("/issuerRef"));
         assert!(is_issuer || values.pointer(path).is_some(), "values.yaml lacks {path}");
     }
+}
+
+fn the_right_to_mint_is_left_out_where_kubelet_sends_tokens() {
+    for (sets, mints) in [
+        (&[][..], true),
+        (&["--set=csiDriver.create=true"], false),
+        (&["--set=csi.mintTokens=false"], false),
+        (&["--set=csiDriver.create=true", "--set=csi.mintTokens=true"], true),
+        (&["--set=csiDriver.create=true", "--set=csi.mintTokens=null"], false),
+    ] {
+        for helm in Helm::ALL {
+            let objects = objects(&helm.template(sets).unwrap());
+            let mint = |object: &Value| {
+                object["kind"] == "ClusterRole"
+                    && object["metadata"]["name"] == "coffer-csi"
+                    && object["rules"][0]["resources"] == json!(["serviceaccounts/token"])
+            };
+            assert_eq!(objects.iter().any(mint), mints, "Helm {helm}, {sets:?}");
+        }
+    }
+}
+
+fn nobody_connects_without_need() {
+    let policy = |name: &str, sets: &[&str]| {
+        let objects = objects(&Helm::V4.template(sets).unwrap());
+        let named = |object: &Value| object["kind"] == "NetworkPolicy" && object["metadata"]["name"] == name;
+        objects.into_iter().find(named).map(|policy| policy["spec"].clone()).expect("a policy")
+    };
+    let agent = policy("coffer-csi", &[]);
+    assert_eq!((&agent["policyTypes"], &agent["ingress"]), (&json!(["Ingress"]), &json!([])));
+    assert_eq!(policy("coffer-api-server", &[])["ingress"], json!([{ "ports": [{ "port": "https" }] }]));
+
+    let monitored = policy("coffer-csi", &["--set=serviceMonitor.enabled=true"]);
+    let prometheus = json!({ "matchLabels": { "app.kubernetes.io/name": "prometheus" } });
+    assert_eq!(monitored["ingress"][0]["from"][0]["podSelector"], prometheus);
+
+    let metrics = "--set-json=networkPolicy.metricsFrom=[{\"podSelector\":{}}]";
+    let cidrs = "--set-json=networkPolicy.kubeApiServerCIDRs=[\"10.0.0.0/28\"]";
+    let narrowed = policy("coffer-api-server", &[metrics, cidrs]);
+    let from = json!([{ "ipBlock": { "cidr": "10.0.0.0/28" } }, { "podSelector": {} }]);
+    assert_eq!(narrowed["ingress"], json!([{ "ports": [{ "port": "https" }], "from": from }]));
+    let scraped = policy("coffer-csi", &[metrics, cidrs]);
+    assert_eq!(
+        scraped["ingress"],
+        json!([{ "ports": [{ "port": "health" }], "from": [{ "podSelector": {} }] }])
+    );
 }
 
 /// Everything that leases require is there, or nothing of it.
