@@ -85,7 +85,7 @@ impl ReadMetrics {
         registry.register("sessions", "Identities whose Vault token is kept", self.sessions.clone());
         registry.register(
             "policy_stale",
-            "1 while the policy's file cannot be used, and the last good policy counts",
+            "Whether the policy's file cannot be used, and the last good policy counts",
             self.policy_stale.clone(),
         );
     }

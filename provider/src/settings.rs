@@ -77,7 +77,6 @@ impl Settings {
             address: self.address.clone(),
             trusted: self.trusted_addresses.clone(),
             server_name: self.tls.server_name.clone(),
-            proxied: self.proxy.is_some(),
         }
     }
 }
@@ -89,7 +88,7 @@ pub struct NotABoolean(String);
 
 /// A text that is not a Vault namespace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no namespace: one line of plain text")]
+#[error("{0:?} is no namespace: one line of plain text, without \".\" and \"..\" segments")]
 pub struct BadNamespace(String);
 
 impl Default for Settings {
@@ -151,7 +150,13 @@ pub fn auth_mount(text: &str) -> Result<String, BadPath> {
 /// Parses a Vault namespace, which is sent as an HTTP header.
 ///
 /// # Errors
-/// [`BadNamespace`], if the text is empty or cannot be the value of a header.
+/// [`BadNamespace`], if the text is empty, cannot be the value of a header, or has a segment that
+/// leads to another namespace than it seems: OpenBao takes `team-a/../team-b` as `team-b`.
 pub fn namespace(text: &str) -> Result<String, BadNamespace> {
-    if is_header_text(text) { Ok(text.to_owned()) } else { Err(BadNamespace(text.to_owned())) }
+    let leads_elsewhere = text.split('/').any(|segment| matches!(segment.trim(), "." | ".."));
+    if is_header_text(text) && !leads_elsewhere {
+        Ok(text.to_owned())
+    } else {
+        Err(BadNamespace(text.to_owned()))
+    }
 }

@@ -55,6 +55,14 @@ impl Address {
         Ok(Self::Url(url))
     }
 
+    /// Returns the host of a URL.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Url(url) => url.host_str(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Returns the base URL of Vault's HTTP API, which ends in `/v1`. Paths are appended to the
     /// base.
     pub(crate) fn base(&self) -> String {

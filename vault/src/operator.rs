@@ -23,22 +23,24 @@ pub struct OperatorServers {
     pub trusted: TrustedAddresses,
     /// The configured TLS server name.
     pub server_name: Option<String>,
-    /// Whether there is a proxy. A proxy is asked for the TLS server name in place of the address,
-    /// so with a proxy the name decides which server is reached.
-    pub proxied: bool,
 }
 
 impl OperatorServers {
     /// Returns whether the server that is reached by this address and TLS server name is the
     /// operator's.
+    ///
+    /// Another name than the operator's may lead to another server: a gateway at the address routes
+    /// by it, and a proxy is asked for it in place of the address.
     #[must_use]
     pub fn own(&self, address: &Address, server_name: Option<&str>) -> bool {
-        let leads_elsewhere =
-            self.proxied && server_name.is_some() && server_name != self.server_name.as_deref();
+        let is_usual_name = server_name.is_none_or(|name| {
+            let is = |other: &str| other.eq_ignore_ascii_case(name);
+            self.server_name.as_deref().is_some_and(is) || address.host().is_some_and(is)
+        });
         match &self.trusted {
             TrustedAddresses::All => true,
             TrustedAddresses::Listed(listed) => {
-                (self.address == *address || listed.contains(address)) && !leads_elsewhere
+                (self.address == *address || listed.contains(address)) && is_usual_name
             }
         }
     }
@@ -76,14 +78,14 @@ mod tests {
         Address::parse(text).expect(text)
     }
 
-    fn servers(trusted: TrustedAddresses, proxied: bool) -> OperatorServers {
+    fn servers(trusted: TrustedAddresses) -> OperatorServers {
         let server_name = Some("vault.internal".to_owned());
-        OperatorServers { address: address("https://vault:8200"), trusted, server_name, proxied }
+        OperatorServers { address: address("https://vault:8200"), trusted, server_name }
     }
 
     #[test]
     fn the_configured_and_the_listed_addresses_are_the_operators() {
-        let servers = servers(TrustedAddresses::Listed(vec![address("unix:///run/a.sock")]), false);
+        let servers = servers(TrustedAddresses::Listed(vec![address("unix:///run/a.sock")]));
         for (text, own) in [
             ("https://VAULT:8200/", true),
             ("unix:///run/a.sock", true),
@@ -97,19 +99,16 @@ mod tests {
 
     #[test]
     fn all_addresses_may_be_trusted() {
-        assert!(servers(TrustedAddresses::All, true).own(&address("https://evil"), Some("evil")));
+        assert!(servers(TrustedAddresses::All).own(&address("https://evil"), Some("evil")));
     }
 
     #[test]
-    fn behind_a_proxy_another_server_name_is_another_server() {
-        for (proxied, name, own) in [
-            (true, Some("evil"), false),
-            (true, Some("vault.internal"), true),
-            (true, None, true),
-            (false, Some("evil"), true),
-        ] {
-            let servers = servers(TrustedAddresses::Listed(Vec::new()), proxied);
-            assert_eq!(servers.own(&address("https://vault:8200"), name), own, "{proxied} {name:?}");
+    fn another_server_name_may_be_another_server() {
+        let servers = servers(TrustedAddresses::Listed(Vec::new()));
+        for (name, own) in
+            [(Some("evil"), false), (Some("Vault.internal"), true), (Some("vault"), true), (None, true)]
+        {
+            assert_eq!(servers.own(&address("https://vault:8200"), name), own, "{name:?}");
         }
     }
 }

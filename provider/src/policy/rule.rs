@@ -69,10 +69,10 @@ impl Rule {
                 shown(address),
             ),
             (
-                allows(self.vault_namespaces.as_ref(), vault_namespace),
+                allows(self.vault_namespaces.as_ref(), &vault_namespace),
                 "Namespace",
                 "vaultNamespaces",
-                named(vault_namespace, "the root namespace"),
+                named(&vault_namespace, "the root namespace"),
             ),
             (
                 allows(self.auth_mounts.as_ref(), &class.auth_mount),
@@ -153,12 +153,13 @@ fn normalised(scheme: &str, rest: &str) -> String {
     format!("{scheme}://{}{path}", host.strip_suffix(port).unwrap_or(&host))
 }
 
-/// Returns a Vault namespace in one form: without slashes around it, and empty for the root
-/// namespace, which Vault also calls `root`.
-pub(super) fn vault_namespace(text: &str) -> &str {
-    match text.trim().trim_matches('/') {
-        "root" => "",
-        namespace => namespace,
+/// Returns a Vault namespace in one form, as Vault and OpenBao read it: without empty segments, and
+/// empty for the root namespace, which is also called `root`.
+pub(super) fn vault_namespace(text: &str) -> String {
+    let segments: Vec<&str> = text.trim().split('/').filter(|segment| !segment.is_empty()).collect();
+    match segments[..] {
+        ["root"] => String::new(),
+        _ => segments.join("/"),
     }
 }
 

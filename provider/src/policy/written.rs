@@ -65,19 +65,19 @@ fn rule(written: Spanned<WrittenRule>) -> Result<Rule, BadPolicy> {
     let Spanned { value, referenced, .. } = written;
     Ok(Rule {
         line: referenced.line(),
-        namespaces: globs(value.namespaces, |text| text)?,
+        namespaces: globs(value.namespaces, str::to_owned)?,
         vault_addresses: patterns(value.vault_addresses, AddressPattern::parse)?,
         vault_namespaces: globs(value.vault_namespaces, vault_namespace)?,
-        auth_mounts: globs(value.auth_mounts, |text| text.trim_matches('/'))?,
-        roles: globs(value.roles, |text| text)?,
-        audiences: globs(value.audiences, |text| text)?,
+        auth_mounts: globs(value.auth_mounts, |text| text.trim_matches('/').to_owned())?,
+        roles: globs(value.roles, str::to_owned)?,
+        audiences: globs(value.audiences, str::to_owned)?,
         skip_tls_verify: value.skip_tls_verify,
     })
 }
 
-fn globs(written: Patterns, normalise: impl Fn(&str) -> &str) -> Result<Option<Vec<Glob>>, BadPolicy> {
+fn globs(written: Patterns, normalise: impl Fn(&str) -> String) -> Result<Option<Vec<Glob>>, BadPolicy> {
     let parse =
-        |text: &str| Glob::parse(normalise(text)).map_err(|bad| format!("the pattern {text:?} {bad}"));
+        |text: &str| Glob::parse(&normalise(text)).map_err(|bad| format!("the pattern {text:?} {bad}"));
     patterns(written, parse)
 }
 

@@ -215,7 +215,11 @@ mod tests {
                        unix:///PATH";
         for (name, value, reason) in [
             ("VAULT_ADDR", "vault", address),
-            ("BAO_NAMESPACE", "a\nb", "\"a\\nb\" is no namespace: one line of plain text"),
+            (
+                "BAO_NAMESPACE",
+                "a\nb",
+                "\"a\\nb\" is no namespace: one line of plain text, without \".\" and \"..\" segments",
+            ),
             ("BAO_SKIP_VERIFY", "yes", "\"yes\" is neither true nor false"),
             ("VAULT_CLIENT_TIMEOUT", "soon", "\"soon\" is no duration such as 60, 60s or 1m"),
             ("VAULT_RATE_LIMIT", "0", "\"0\" is not RATE or RATE:BURST"),

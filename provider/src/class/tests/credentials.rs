@@ -101,3 +101,12 @@ fn a_socket_of_the_node_is_the_operators_choice() {
     let settings = Settings { address: address("unix:///run/agent.sock"), ..Settings::default() };
     assert!(parse(&socket, &settings).is_ok() && parse(&[], &settings).is_ok());
 }
+
+#[test]
+fn a_vault_namespace_leads_where_it_seems() {
+    for namespace in ["team-a/../team-b", "..", "./team", "team/ .. /x", "team/."] {
+        let said = parse(&[("vaultNamespace", namespace)], &Settings::default()).expect_err(namespace);
+        assert!(said.contains("vaultNamespace") && said.contains("segments"), "{said}");
+    }
+    assert!(parse(&[("vaultNamespace", "team/..x/")], &Settings::default()).is_ok());
+}
