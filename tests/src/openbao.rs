@@ -11,6 +11,7 @@ use crate::binaries::find_bao;
 use crate::http::http_client;
 use crate::ports::free_port;
 use crate::process::Process;
+use crate::tls::TestCa;
 use crate::wait::until_true;
 
 /// OpenBao in dev mode (KV v2 at `secret/`), ready and unsealed, on a loopback port and a unix
@@ -19,6 +20,7 @@ use crate::wait::until_true;
 pub struct OpenBao {
     process: Process,
     address: String,
+    tls_port: u16,
     pub(crate) http: reqwest::Client,
     dir: TempDir,
 }
@@ -40,7 +42,16 @@ impl OpenBao {
     /// # Panics
     /// If the server does not become ready.
     pub async fn start() -> Self {
-        Self::launch(true).await
+        Self::launch(true, None).await
+    }
+
+    /// Starts a server that also serves TLS, at a [port](Self::tls_port) of its own, and asks for
+    /// client certificates.
+    ///
+    /// # Panics
+    /// If the server does not become ready.
+    pub async fn start_with_tls(ca: &TestCa) -> Self {
+        Self::launch(true, Some(ca)).await
     }
 
     /// Starts a server without an audit log, for benchmarks.
@@ -48,7 +59,12 @@ impl OpenBao {
     /// # Panics
     /// If the server does not become ready.
     pub async fn start_unaudited() -> Self {
-        Self::launch(false).await
+        Self::launch(false, None).await
+    }
+
+    /// Returns the port of TLS on `127.0.0.1` and `localhost`.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// Returns the HTTP address.
@@ -88,11 +104,13 @@ impl OpenBao {
         &self.process
     }
 
-    async fn launch(audit: bool) -> Self {
+    async fn launch(audit: bool, ca: Option<&TestCa>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
+        let (port, tls_port) = (free_port(), free_port());
         let config = dir.path().join("config.hcl");
-        fs::write(&config, configuration(dir.path(), audit)).expect("write OpenBao's configuration");
+        let tls = ca.map(|ca| tls_listener(dir.path(), ca, tls_port)).unwrap_or_default();
+        let configuration = configuration(dir.path(), audit) + &tls;
+        fs::write(&config, configuration).expect("write OpenBao's configuration");
 
         let mut command = Command::new(find_bao());
         command
@@ -114,7 +132,7 @@ impl OpenBao {
         })
         .await;
 
-        let bao = Self { process, address, http, dir };
+        let bao = Self { process, address, tls_port, http, dir };
         // Dev mode mounts `secret/` only after the server has become healthy.
         until_true("KV v2 at secret/", async || bao.kv_is_ready().await).await;
         bao
@@ -132,6 +150,19 @@ fn configuration(dir: &Path, audit: bool) -> String {
         String::new()
     };
     format!("{socket}{telemetry}{audit}")
+}
+
+/// Returns the configuration of a listener with a certificate for this host.
+fn tls_listener(dir: &Path, ca: &TestCa, port: u16) -> String {
+    let issued = ca.issue("vault", &["127.0.0.1", "localhost"]);
+    let (certificate, key) = (dir.join("tls.crt"), dir.join("tls.key"));
+    fs::write(&certificate, issued.certificate).expect("write a certificate");
+    fs::write(&key, issued.key).expect("write a key");
+    format!(
+        "listener \"tcp\" {{\n  address = \"127.0.0.1:{port}\"\n  cluster_address = \"127.0.0.1:{}\"\n  \
+         tls_cert_file = {certificate:?}\n  tls_key_file = {key:?}\n}}\n",
+        port + 1
+    )
 }
 
 fn audit_file(dir: &Path) -> PathBuf {

@@ -15,6 +15,7 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
         .test("a_namespace_must_opt_in", a_namespace_must_opt_in)
         .test("issuing_requests_need_the_class_annotation", what_issues)
         .test("a_class_may_choose_neither_vault_address_nor_own_audience", a_class_chooses_neither)
+        .test("what_the_policy_forbids_is_forbidden", the_policy_forbids)
 }
 
 async fn service_accounts_read_as_themselves(setup: Arc<ApiSetup>) {
@@ -180,6 +181,30 @@ async fn a_class_chooses_neither(setup: Arc<ApiSetup>) {
     until_true("the class to be read", async || {
         let read = setup.kubectl(["get", "vaultsecret", "tls", "-n", n, "-o", "yaml"]).await;
         read.status.success()
+    })
+    .await;
+}
+
+async fn the_policy_forbids(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("policy").await;
+    let n = ns.name();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("policy.yaml");
+    let write =
+        |role: &str| std::fs::write(&file, format!("rules:\n  - {{namespaces: [{n}], roles: [{role}]}}\n"));
+    write("other").expect("a policy");
+    let replica = setup.replica(&[&format!("--policy-file={}", file.display())]);
+    let direct = setup.direct_to(&replica, &setup.serving_ca().await);
+    let (admin, path) = (setup.admin(), format!("{API}/namespaces/{n}/secrets/db"));
+    let get = async || direct.try_get(&path, &[("Authorization", &admin)]).await.ok();
+    let (_, _, text) =
+        until("the refusal", async || get().await.filter(|(status, _, _)| *status == 403)).await;
+    for part in ["policy line 2", "roleName", "\"Forbidden\""] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    write(n).expect("a policy");
+    until_true("the policy to be read again", async || {
+        get().await.is_some_and(|(status, _, _)| status == 200)
     })
     .await;
 }

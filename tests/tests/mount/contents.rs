@@ -201,7 +201,12 @@ async fn a_vault_on_a_unix_socket_is_read() {
     let setup = setup().await;
     let address = format!("unix://{}", setup.bao.socket().display());
     let call = setup.call(&TestPod::new("shop", "web"), LOGIN_FILES).param("vaultAddress", &address);
-    assert_eq!(setup.csi.mount(&call).await.unwrap().text("user"), "ada");
+    let refusal = setup.csi.mount(&call).await.unwrap_err();
+    assert!(refusal.names(&["vaultAddress", &address, "-vault-trusted-addresses"]), "{refusal:?}");
+    let trusted = Csi::options().flag(format!("-vault-trusted-addresses={address}")).start().await;
+    assert_eq!(trusted.mount(&call).await.unwrap().text("user"), "ada");
+    let other = call.param("vaultAddress", &format!("{address}.other"));
+    trusted.mount(&other).await.expect_err("only the listed socket is trusted");
 
     let csi = Csi::options().env("VAULT_ADDR", &address).start().await;
     let call = call_as_web(&setup.issuer, &TestPod::new("shop", "web"), LOGIN_FILES);
