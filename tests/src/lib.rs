@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`OpenBao`] | a real OpenBao in dev mode, with an audit log that counts requests exactly |
 //! | [`FakeVault`] | a Vault with scripted answers, for faults |
+//! | [`RogueVault`] | the "Vault" of an attacker: bytes by script, without end where the test wants |
 //! | [`Relay`] | a TCP relay to a real server, which can hold answers back |
 //! | [`Postgres`] | a real PostgreSQL, in which Vault creates users |
 //! | [`TokenIssuer`] | issues service account tokens |
@@ -12,6 +13,7 @@
 //! | [`OpenBaoSetup`], [`FakeVaultSetup`] | a Vault and a provider that uses it: where most tests start |
 //! | [`MarkdownDocument`], [`CodeBlock`] | the documents for users, and the code in them |
 //! | [`Images`], [`ImageContainer`] | the shipped images, and containers of them |
+//! | [`ProcessLimits`], [`MemoryCgroup`] | the shipped limits of a process |
 //! | [`Suite`], [`TestProgram`] | tests that share servers |
 //! | [`kubernetes`] | a real cluster with the real driver |
 //!
@@ -20,6 +22,7 @@
 //! failed.
 
 mod binaries;
+mod cgroup;
 mod command_blocks;
 mod documents;
 mod fake_time;
@@ -27,6 +30,7 @@ mod fake_vault;
 mod http;
 mod image;
 pub mod kubernetes;
+mod limits;
 mod metrics;
 mod mount;
 mod openbao;
@@ -37,6 +41,7 @@ mod postgres;
 mod process;
 mod provider;
 mod relay;
+mod rogue_vault;
 mod setup;
 mod suite;
 mod tls;
@@ -44,12 +49,14 @@ mod token;
 mod wait;
 
 pub use binaries::{coffer_binary, find_bao, workspace};
+pub use cgroup::MemoryCgroup;
 pub use command_blocks::{BlockTest, COMMAND_BLOCKS, block_test};
 pub use documents::{CodeBlock, CommandWords, MarkdownDocument};
 pub use fake_time::FakeTime;
 pub use fake_vault::{FakeVault, LOGIN, RecordedRequest, ScriptedAnswer};
 pub use http::http_client;
 pub use image::{IMAGES, ImageContainer, Images, images_forbidden};
+pub use limits::ProcessLimits;
 pub use metrics::ScrapedMetrics;
 pub use mount::{MountCall, MountRefusal, Mounted, MountedFile, SimulatedDriver, read_answer};
 pub use openbao::{AuditedRequest, OpenBao};
@@ -59,6 +66,7 @@ pub use postgres::{LeaseTtls, Postgres, postgres_is_installed};
 pub use process::Process;
 pub use provider::{Csi, CsiOptions, HMAC_KEY};
 pub use relay::Relay;
+pub use rogue_vault::{RogueAct, RogueVault, http_answer};
 pub use setup::{FakeVaultSetup, OpenBaoSetup, READ_APP, call_as_web};
 pub use suite::{Servers, Suite, TestProgram};
 pub use tls::{IssuedCertificate, TestCa};

@@ -104,10 +104,12 @@ impl Process {
     /// # Panics
     /// If the process has ended.
     pub fn resident_kib(&self) -> u64 {
-        let status = self.proc_file("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        number.and_then(|n| n.parse().ok()).expect("VmRSS in /proc")
+        self.status_kib("VmRSS:").expect("VmRSS in /proc")
+    }
+
+    /// Returns the largest resident memory so far in KiB, or nothing if the process has ended.
+    pub fn peak_resident_kib(&self) -> Option<u64> {
+        self.status_kib("VmHWM:")
     }
 
     /// Returns the kernel's limits for the process, as `/proc/PID/limits` lists them.
@@ -128,6 +130,12 @@ impl Process {
         let (_, fields) = stat.rsplit_once(") ").expect("a name in /proc/PID/stat");
         let ticks = fields.split(' ').skip(11).take(2).map(|n| n.parse::<u64>().expect("ticks"));
         Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
+    fn status_kib(&self, field: &str) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        line.split_whitespace().next()?.parse().ok()
     }
 
     fn proc_file(&self, name: &str) -> String {

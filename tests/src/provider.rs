@@ -17,6 +17,7 @@ use tower::service_fn;
 
 use crate::binaries::coffer_binary;
 use crate::http::http_client;
+use crate::limits::ProcessLimits;
 use crate::metrics::ScrapedMetrics;
 use crate::mount::{MountCall, MountRefusal, Mounted, read_answer};
 use crate::ports::free_port;
@@ -46,6 +47,7 @@ pub struct CsiOptions {
     socket: Option<PathBuf>,
     binary: Option<PathBuf>,
     key_in_cluster: bool,
+    limits: Option<ProcessLimits>,
 }
 
 impl CsiOptions {
@@ -84,6 +86,13 @@ impl CsiOptions {
         self
     }
 
+    /// Runs the process within limits.
+    #[must_use]
+    pub fn limits(mut self, limits: &ProcessLimits) -> Self {
+        self.limits = Some(limits.clone());
+        self
+    }
+
     /// Starts the process and waits until it answers on the socket.
     ///
     /// # Panics
@@ -103,14 +112,18 @@ impl CsiOptions {
     /// # Panics
     /// If the program cannot be run.
     pub fn spawn(self) -> Csi {
-        let Self { flags, environment, socket, binary, key_in_cluster } = self;
+        let Self { flags, environment, socket, binary, key_in_cluster, limits } = self;
         let dir = tempfile::tempdir().expect("a temporary directory");
         let socket = socket.unwrap_or_else(|| dir.path().join("vault.sock"));
         let key = dir.path().join("hmac-key");
         std::fs::write(&key, HMAC_KEY).expect("write the HMAC key");
         let health = format!("127.0.0.1:{}", free_port());
 
-        let mut command = Command::new(binary.unwrap_or_else(|| coffer_binary("coffer-csi")));
+        let binary = binary.unwrap_or_else(|| coffer_binary("coffer-csi"));
+        let mut command = match &limits {
+            Some(limits) => limits.command(&binary),
+            None => Command::new(&binary),
+        };
         command
             .env_clear()
             .arg(format!("-endpoint={}", socket.display()))
@@ -188,6 +201,11 @@ impl Csi {
     pub async fn get(&self, path: &str) -> Option<(u16, String)> {
         let answer = self.http.get(format!("{}{path}", self.health)).send().await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
+    /// Returns host and port of health and metrics.
+    pub fn health_address(&self) -> &str {
+        self.health.trim_start_matches("http://")
     }
 
     /// Returns the path of the socket.

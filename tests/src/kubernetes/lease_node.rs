@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::kubeconfig::Kubeconfig;
 use crate::binaries::coffer_binary;
+use crate::limits::ProcessLimits;
 use crate::mount::{MountCall, Mounted};
 use crate::provider::{Csi, CsiOptions};
 use crate::wait::until_true;
@@ -18,15 +19,21 @@ pub struct LeaseNode {
     pub csi: Csi,
     name: String,
     vault: String,
+    limits: Option<ProcessLimits>,
     dir: TempDir,
 }
 
 impl LeaseNode {
-    pub(super) async fn start(name: &str, vault: &str, kubernetes: &Kubeconfig) -> Self {
+    pub(super) async fn start(
+        name: &str,
+        vault: &str,
+        kubernetes: &Kubeconfig,
+        limits: Option<ProcessLimits>,
+    ) -> Self {
         let dir = tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs");
         kubernetes.write_as_in_pod(&kubeconfig(dir.path()));
-        let csi = options(name, vault, dir.path()).start().await;
-        Self { csi, name: name.to_owned(), vault: vault.to_owned(), dir }
+        let csi = options(name, vault, dir.path(), limits.as_ref()).start().await;
+        Self { csi, name: name.to_owned(), vault: vault.to_owned(), limits, dir }
     }
 
     /// Returns the node's name.
@@ -51,7 +58,7 @@ impl LeaseNode {
 
     /// Returns the options that the agent is started with.
     pub fn options(&self) -> CsiOptions {
-        options(&self.name, &self.vault, self.dir.path())
+        options(&self.name, &self.vault, self.dir.path(), self.limits.as_ref())
     }
 
     /// Returns what `coffer status` prints.
@@ -128,8 +135,12 @@ impl LeaseNode {
     }
 }
 
-fn options(node: &str, vault: &str, dir: &Path) -> CsiOptions {
-    Csi::options()
+fn options(node: &str, vault: &str, dir: &Path, limits: Option<&ProcessLimits>) -> CsiOptions {
+    let options = match limits {
+        Some(limits) => Csi::options().limits(limits),
+        None => Csi::options(),
+    };
+    options
         .socket(&dir.join("vault.sock"))
         .env("KUBECONFIG", kubeconfig(dir))
         .env("NODE_NAME", node)

@@ -10,6 +10,7 @@ use super::cluster::{Cluster, ClusterOptions};
 use super::lease_node::LeaseNode;
 use super::namespace::Namespace;
 use super::with_vault::ClusterWithVault;
+use crate::limits::ProcessLimits;
 use crate::mount::{MountCall, Mounted};
 use crate::openbao::OpenBao;
 use crate::pod::TestPod;
@@ -84,10 +85,19 @@ impl LeaseSetup {
 
     /// Starts a node whose agent uses Vault at another address.
     pub async fn node_by(&self, name: &str, vault: &str) -> LeaseNode {
+        self.start_node(name, vault, None).await
+    }
+
+    /// Starts a node whose agent runs within limits.
+    pub async fn limited_node(&self, name: &str, limits: &ProcessLimits) -> LeaseNode {
+        self.start_node(name, self.bao.address(), Some(limits.clone())).await
+    }
+
+    async fn start_node(&self, name: &str, vault: &str, limits: Option<ProcessLimits>) -> LeaseNode {
         // as on every node, the agent's own pod exists before the agent starts
         let coffer = Namespace::existing(self.cluster.client(), COFFER_NAMESPACE);
         let own = coffer.pod_on(name, "coffer-csi", "none").await;
-        LeaseNode::start(name, vault, &self.cluster.pod_kubeconfig(&own).await).await
+        LeaseNode::start(name, vault, &self.cluster.pod_kubeconfig(&own).await, limits).await
     }
 
     /// Starts a mount whose user is created in PostgreSQL, while the relay holds back Vault's

@@ -1,0 +1,160 @@
+//! What an attack did: to the process, to the victim and to the probes.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The promise: the victim's p99.
+const SOON: Duration = Duration::from_secs(1);
+
+/// kubelet restarts a container after that many failed probes in a row.
+const FAILED_IN_A_ROW: u32 = 3;
+
+/// The victim's calls.
+#[derive(Debug, Default)]
+pub(crate) struct Visits {
+    latencies: Vec<Duration>,
+    failures: Vec<String>,
+}
+
+/// The results of probes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Probes {
+    made: u32,
+    failed: u32,
+    in_a_row: u32,
+    worst: u32,
+}
+
+/// The outcome of one attack.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) attack: &'static str,
+    pub(crate) died: bool,
+    pub(crate) oom_kills: u64,
+    /// The largest resident memory; nothing if the process died.
+    pub(crate) resident_kib: Option<u64>,
+    /// The largest amount of memory and tmpfs pages that were seen in the cgroup.
+    pub(crate) held_bytes: u64,
+    pub(crate) visits: Visits,
+    pub(crate) probes: Probes,
+}
+
+/// The reports of all attacks, printed as a table when dropped.
+#[derive(Debug, Default)]
+pub(crate) struct ReportTable(Mutex<Vec<Report>>);
+
+impl FromIterator<Result<Duration, String>> for Visits {
+    fn from_iter<I: IntoIterator<Item = Result<Duration, String>>>(visits: I) -> Self {
+        let mut all = Self::default();
+        for visit in visits {
+            match visit {
+                Ok(latency) => all.latencies.push(latency),
+                Err(failure) => all.failures.push(failure),
+            }
+        }
+        all.latencies.sort_unstable();
+        all
+    }
+}
+
+impl Visits {
+    /// Returns the latency that so many percent of the calls do not exceed.
+    fn percentile(&self, percent: usize) -> Duration {
+        let rank = (self.latencies.len() * percent).div_ceil(100);
+        self.latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+}
+
+impl Probes {
+    pub(crate) fn note(&mut self, success: bool) {
+        self.made += 1;
+        if success {
+            self.in_a_row = 0;
+        } else {
+            self.failed += 1;
+            self.in_a_row += 1;
+            self.worst = self.worst.max(self.in_a_row);
+        }
+    }
+
+    /// Returns the sum of two probes' results.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        Self {
+            made: self.made + other.made,
+            failed: self.failed + other.failed,
+            in_a_row: 0,
+            worst: self.worst.max(other.worst),
+        }
+    }
+}
+
+impl Report {
+    /// Returns what the attack achieved; nothing if it failed.
+    fn damage(&self) -> Vec<String> {
+        let mut damage = Vec::new();
+        if self.died || self.oom_kills > 0 {
+            damage.push(format!("the process died; killed for want of memory: {}", self.oom_kills));
+        }
+        let different: BTreeSet<&String> = self.visits.failures.iter().collect();
+        if let Some(failure) = different.first() {
+            damage.push(format!(
+                "{} calls of the victim failed, such as: {failure}",
+                self.visits.failures.len()
+            ));
+        }
+        if self.visits.percentile(99) >= SOON {
+            damage.push(format!("the victim's p99 is {:?}", self.visits.percentile(99)));
+        }
+        if self.visits.latencies.is_empty() {
+            damage.push("the victim was not served at all".to_owned());
+        }
+        if self.probes.worst >= FAILED_IN_A_ROW {
+            damage.push(format!("{} probes failed in a row", self.probes.worst));
+        }
+        damage
+    }
+
+    fn row(&self) -> String {
+        let mut row = format!("| {} | ", self.attack);
+        match self.resident_kib {
+            Some(kib) => write!(row, "{:.0}", kib as f64 / 1024.0),
+            None => write!(row, "died"),
+        }
+        .expect("a string takes text");
+        let (p50, p99) = (self.visits.percentile(50).as_millis(), self.visits.percentile(99).as_millis());
+        let (served, failed) = (self.visits.latencies.len(), self.visits.failures.len());
+        let Probes { made, failed: not_answered, .. } = self.probes;
+        let held = self.held_bytes as f64 / f64::from(1 << 20);
+        let calls = served + failed;
+        let _ =
+            write!(row, " | {held:.0} | {failed} of {calls} | {p50} | {p99} | {not_answered} of {made} |");
+        row
+    }
+}
+
+impl ReportTable {
+    /// Adds a report.
+    ///
+    /// # Panics
+    /// If the attack achieved something.
+    pub(crate) fn judge(&self, report: Report) {
+        let (attack, damage, row) = (report.attack, report.damage(), report.row());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+        eprintln!("{row}");
+        assert!(damage.is_empty(), "{attack}: {}", damage.join("; "));
+    }
+}
+
+impl Drop for ReportTable {
+    fn drop(&mut self) {
+        let reports = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if reports.is_empty() {
+            return;
+        }
+        println!("| attack | resident MiB | held MiB | victim failed | p50 ms | p99 ms | probes failed |");
+        println!("|---|---|---|---|---|---|---|");
+        reports.iter().for_each(|report| println!("{}", report.row()));
+    }
+}
