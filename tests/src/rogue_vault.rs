@@ -2,7 +2,9 @@
 //! wants it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -60,20 +62,30 @@ impl RogueVault {
         Self::serve(Some(ca), Arc::new(script)).await
     }
 
-    /// Performs these acts on every connection at once, whatever the client says.
+    /// Performs these acts on every HTTP/2 connection, whatever the client says.
     ///
     /// # Panics
     /// If there is no free port.
-    pub async fn blind(acts: Vec<RogueAct>) -> Self {
+    pub async fn blind_http2(ca: &TestCa, acts: Vec<RogueAct>) -> Self {
         let (listener, address) = bind().await;
+        let tls = ca.acceptor_of(&[b"h2"]);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let acts = acts.clone();
-                connections.spawn(async move { perform(&mut stream, acts).await.map(drop) });
+            while let Ok((stream, _)) = listener.accept().await {
+                let (tls, acts) = (tls.clone(), acts.clone());
+                connections.spawn(async move {
+                    let (mut from, mut to) = tokio::io::split(tls.accept(stream).await?);
+                    let mut sink = tokio::io::sink();
+                    // what the client says has to be read, or it would stop reading
+                    tokio::select! {
+                        read = tokio::io::copy(&mut from, &mut sink) => read.map(drop),
+                        performed = perform(&mut to, acts) => performed.map(drop),
+                    }
+                });
+                while connections.try_join_next().is_some() {}
             }
         });
-        Self { address: format!("http://{address}"), task }
+        Self { address: format!("https://{address}"), task }
     }
 
     /// Returns the address with its scheme.
@@ -114,7 +126,7 @@ pub fn http_answer(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Arc<[u
     [head.as_bytes(), body].concat().into()
 }
 
-async fn bind() -> (TcpListener, std::net::SocketAddr) {
+async fn bind() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
     let address = listener.local_addr().expect("a bound listener");
     (listener, address)
@@ -123,11 +135,11 @@ async fn bind() -> (TcpListener, std::net::SocketAddr) {
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     script: &Script,
-    count: &std::sync::atomic::AtomicUsize,
+    count: &AtomicUsize,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some(line) = read_request(&mut stream).await? {
-        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = count.fetch_add(1, Ordering::Relaxed);
         if !perform(&mut stream, script(&line, number)).await? {
             return Ok(());
         }

@@ -90,13 +90,20 @@ impl TestCa {
 
     /// Returns an acceptor of TLS connections with a certificate for `127.0.0.1`.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor_of(&[])
+    }
+
+    /// Does the same for clients that speak one of these protocols (ALPN).
+    pub(crate) fn acceptor_of(&self, protocols: &[&[u8]]) -> TlsAcceptor {
         install_crypto();
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("the key just made");
         let config = ServerConfig::builder().with_no_client_auth();
-        let config = config.with_single_cert(vec![certificate.der().clone()], key).expect("a matching key");
+        let config = config.with_single_cert(vec![certificate.der().clone()], key);
+        let mut config = config.expect("a matching key");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }

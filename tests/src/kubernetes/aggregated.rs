@@ -13,13 +13,14 @@ use tempfile::TempDir;
 use super::cluster::{Cluster, ClusterOptions};
 use super::kubectl::KubectlOutput;
 use crate::binaries::workspace;
+use crate::limits::ProcessLimits;
 use crate::openbao::OpenBao;
 use crate::provider::HMAC_KEY;
 use crate::suite::Servers;
 use crate::wait::until_true;
 
 pub use direct::DirectClient;
-pub use raw_connection::{HttpVersion, RawConnection};
+pub use raw_connection::{HttpVersion, RawConnection, RawDialer};
 pub use replica::Replica;
 
 /// The namespace of the API server in the shipped manifests.
@@ -93,6 +94,13 @@ impl ApiSetup {
     /// Starts the API server again, on the same port.
     pub async fn start_again(&self) {
         self.server.start_again();
+        self.available().await;
+    }
+
+    /// Starts the API server again within limits, on the same port.
+    pub async fn start_within(&self, limits: &ProcessLimits) {
+        self.server.kill();
+        self.server.start_within(limits);
         self.available().await;
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use coffer_tests::kubernetes::LeaseSetup;
+use coffer_tests::kubernetes::{LeaseNode, LeaseSetup, Namespace};
 use coffer_tests::{ProcessLimits, Servers, Suite};
 use tokio::sync::watch;
 use tokio::time::{interval, sleep, timeout};
@@ -26,36 +26,69 @@ const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// The servers of all attacks. Every attack has an agent of its own.
 pub(crate) struct AgentSetup {
-    pub(crate) servers: LeaseSetup,
+    servers: LeaseSetup,
     victim: Arc<VictimNamespace>,
+    mallory: Namespace,
     table: ReportTable,
+}
+
+/// An agent with a victim, on which an attacker is let loose.
+pub(crate) struct Stage {
+    pub(crate) node: LeaseNode,
+    limits: ProcessLimits,
+    victim: Victim,
+    pub(crate) mallory: Arc<Mallory>,
 }
 
 impl AgentSetup {
     pub(crate) async fn start() -> Self {
         let servers = LeaseSetup::start().await;
         let victim = Arc::new(VictimNamespace::new(&servers).await);
-        Self { servers, victim, table: ReportTable::default() }
+        let mallory = servers.cluster.namespace("mallory").await;
+        mallory.account("web").await;
+        Self { servers, victim, mallory, table: ReportTable::default() }
     }
 
-    /// Starts an agent, lets the attacker loose, and judges the outcome.
-    async fn attacked<F: Future<Output = ()>>(
-        &self,
-        attack: &'static str,
-        run: impl FnOnce(Arc<Mallory>) -> F,
-    ) {
+    /// Starts an agent, and a victim with a leased credential.
+    pub(crate) async fn stage(&self) -> Stage {
         static STARTED: AtomicU32 = AtomicU32::new(1);
         let limits = ProcessLimits::memory(MEMORY);
         let name = format!("attacked-{}", STARTED.fetch_add(1, Ordering::Relaxed));
-        let mut node = self.servers.limited_node(&name, &limits).await;
+        let node = self.servers.limited_node(&name, &limits).await;
         let victim = Victim::settle(&self.victim, &node).await;
-        let mallory = Arc::new(Mallory::new(&node));
+        let mallory = Arc::new(Mallory::new(&node, &self.mallory));
+        Stage { node, limits, victim, mallory }
+    }
 
+    /// Judges what an attack has done.
+    ///
+    /// # Panics
+    /// If the attack achieved something.
+    pub(crate) fn judge(&self, report: Report) {
+        self.table.judge(report);
+    }
+}
+
+impl Stage {
+    /// Kills the agent and starts it again within the same limits.
+    pub(crate) async fn restart(&mut self) {
+        self.node.kill_and_start().await;
+        self.victim.move_to(&self.node);
+        self.mallory = Arc::new(self.mallory.after_restart(&self.node));
+    }
+
+    /// Performs an attack while the victim mounts. Returns what it did, and the agent's log.
+    pub(crate) async fn attacked(
+        self,
+        attack: &'static str,
+        run: impl Future<Output = ()>,
+    ) -> (Report, String) {
+        let Self { mut node, limits, victim, mallory } = self;
         let end = watch::Sender::new(false);
         let visits = tokio::spawn(victim.mount_until(end.subscribe()));
         let probes = tokio::spawn(probe_until(mallory.health.clone(), end.subscribe()));
         let held = tokio::spawn(held_until(limits.clone(), end.subscribe()));
-        let _ = timeout(ATTACK, run(mallory)).await;
+        let _ = timeout(ATTACK, run).await;
         sleep(AFTERMATH).await;
         end.send_replace(true);
 
@@ -69,7 +102,7 @@ impl AgentSetup {
             visits: visits.unwrap(),
             probes: probes.unwrap(),
         };
-        self.table.judge(report);
+        (report, node.csi.log())
     }
 }
 
@@ -86,7 +119,11 @@ pub(crate) fn attack<F>(
 where
     F: Future<Output = ()>,
 {
-    suite.test(name, move |setup| async move { setup.attacked(name, run).await })
+    suite.test(name, move |setup| async move {
+        let stage = setup.stage().await;
+        let attack = run(Arc::clone(&stage.mallory));
+        setup.judge(stage.attacked(name, attack).await.0);
+    })
 }
 
 /// Returns the largest amount of memory that the cgroup was seen to hold.

@@ -7,20 +7,43 @@
 
 mod agent;
 mod answers;
+mod classes;
+mod health;
+mod http;
+mod leases;
 mod mallory;
 mod prober;
 mod report;
 mod victim;
+mod waiting;
 
 use std::process::ExitCode;
 
 use coffer_tests::{MemoryCgroup, Suite, TestProgram};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::agent::AgentSetup;
 
+/// How many descriptors the attackers' connections need.
+const DESCRIPTORS: u64 = 16_384;
+
 fn main() -> ExitCode {
+    let forbidden = MemoryCgroup::forbidden();
+    allow_descriptors();
     let agent = Suite::new(AgentSetup::start)
         .one_at_a_time()
-        .module("answers", |suite| answers::tests(suite.skipped_where(MemoryCgroup::forbidden())));
+        .module("answers", |suite| answers::tests(suite.skipped_where(forbidden)))
+        .module("http", |suite| http::tests(suite.skipped_where(forbidden)))
+        .module("waiting", |suite| waiting::tests(suite.skipped_where(forbidden)))
+        .module("classes", |suite| classes::tests(suite.skipped_where(forbidden)))
+        .module("leases", |suite| leases::tests(suite.skipped_where(forbidden)))
+        .module("health", |suite| health::tests(suite.skipped_where(forbidden)));
     TestProgram::new().suite(agent).run()
+}
+
+/// Raises this process's own limit; where that is forbidden, attackers have fewer connections.
+fn allow_descriptors() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(DESCRIPTORS.min(hard)), hard);
+    }
 }

@@ -1,6 +1,6 @@
 //! The victim: a namespace whose pods mount from a healthy Vault, while somebody attacks.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use coffer_proto::v1alpha1::MountRequest;
@@ -24,7 +24,8 @@ const TOO_LATE: Duration = Duration::from_secs(20);
 /// Where pods log in whose tokens the test issues: nobody asks kube-apiserver then.
 const JWT_MOUNT: &str = "jwt";
 
-const VALUE: &str = "the victim's value";
+/// The size of the victim's secret: more than what any program would call small.
+const SECRET_BYTES: usize = 40 << 10;
 
 /// The victim's namespace, with its roles and secrets in Vault.
 pub(crate) struct VictimNamespace {
@@ -32,13 +33,19 @@ pub(crate) struct VictimNamespace {
     issuer: TokenIssuer,
 }
 
-/// A victim with a pod that holds a leased credential.
+/// A victim on a node.
 pub(crate) struct Victim {
     namespace: Arc<VictimNamespace>,
     client: CsiDriverProviderClient<Channel>,
-    /// The pod's mount, made again and again, and its first answer.
-    republish: MountRequest,
-    credential: Mounted,
+    /// Two pods with leased credentials: one mounts before the attack for the first time, one in
+    /// its midst.
+    leased: [LeasedPod; 2],
+}
+
+/// A pod with a leased credential.
+struct LeasedPod {
+    mount: MountRequest,
+    credential: OnceLock<Mounted>,
 }
 
 impl VictimNamespace {
@@ -48,7 +55,7 @@ impl VictimNamespace {
         let (name, issuer) = (tenant.namespace.name(), TokenIssuer::new());
         servers.bao.jwt_login(JWT_MOUNT, &issuer).await;
         servers.bao.role(JWT_MOUNT, &JwtRole::new("web", name)).await;
-        servers.bao.kv_put(&format!("{name}/app"), json!({ "k": VALUE })).await;
+        servers.bao.kv_put(&format!("{name}/app"), json!({ "k": "v".repeat(SECRET_BYTES) })).await;
         Self { tenant, issuer }
     }
 
@@ -59,20 +66,29 @@ impl VictimNamespace {
         let objects = format!("- {{objectName: f, secretPath: secret/data/{name}/app, secretKey: k}}");
         call_as_web(&self.issuer, &pod, &objects).param("vaultAuthMountPath", JWT_MOUNT).request()
     }
+
+    async fn leased_pod(&self, node: &LeaseNode) -> LeasedPod {
+        let pod = self.tenant.pod(node).await;
+        LeasedPod { mount: self.tenant.call(&pod).request(), credential: OnceLock::new() }
+    }
 }
 
 impl Victim {
     /// Mounts a pod with a leased credential.
     pub(crate) async fn settle(namespace: &Arc<VictimNamespace>, node: &LeaseNode) -> Self {
-        let tenant = &namespace.tenant;
-        let call = tenant.call(&tenant.pod(node).await);
-        let credential = node.mount(&call).await;
-        let (namespace, client) = (Arc::clone(namespace), node.csi.client());
-        Self { namespace, client, republish: call.request(), credential }
+        let leased = [namespace.leased_pod(node).await, namespace.leased_pod(node).await];
+        let victim = Self { namespace: Arc::clone(namespace), client: node.csi.client(), leased };
+        victim.republish(0).await.expect("a credential before the attack");
+        victim
     }
 
-    /// Mounts until `end` is true, then waits for what has begun. Every fifth mount is that of the
-    /// pod with the credential.
+    /// Uses the agent that was started again on the node.
+    pub(crate) fn move_to(&mut self, node: &LeaseNode) {
+        self.client = node.csi.client();
+    }
+
+    /// Mounts until `end` is true, then waits for what has begun. Of ten mounts, eight are those of
+    /// new pods.
     pub(crate) async fn mount_until(self, mut end: watch::Receiver<bool>) -> Visits {
         let victim = Arc::new(self);
         let (mut mounts, mut ticks) = (JoinSet::new(), interval(EVERY));
@@ -81,7 +97,7 @@ impl Victim {
             tokio::select! {
                 _ = ticks.tick() => {
                     number += 1;
-                    mounts.spawn(Arc::clone(&victim).mount(number % 5 == 0));
+                    mounts.spawn(Arc::clone(&victim).mount(number));
                 }
                 _ = end.changed() => {}
             }
@@ -90,17 +106,33 @@ impl Victim {
     }
 
     /// Returns how long a mount took, or what went wrong.
-    async fn mount(self: Arc<Self>, republish: bool) -> Result<Duration, String> {
-        let request = if republish { self.republish.clone() } else { self.namespace.first_mount() };
-        let (mut client, begun) = (self.client.clone(), Instant::now());
+    async fn mount(self: Arc<Self>, number: usize) -> Result<Duration, String> {
+        let begun = Instant::now();
+        match number % 10 {
+            4 => self.republish(0).await?,
+            9 => self.republish(1).await?,
+            _ => {
+                let mounted = self.call(self.namespace.first_mount()).await?;
+                assert_eq!(mounted.file("f").contents.len(), SECRET_BYTES);
+            }
+        }
+        Ok(begun.elapsed())
+    }
+
+    async fn republish(&self, pod: usize) -> Result<(), String> {
+        let LeasedPod { mount, credential } = &self.leased[pod];
+        let mounted = self.call(mount.clone()).await?;
+        if credential.get_or_init(|| mounted.clone()) != &mounted {
+            return Err("a pod got another credential".to_owned());
+        }
+        Ok(())
+    }
+
+    async fn call(&self, request: MountRequest) -> Result<Mounted, String> {
+        let mut client = self.client.clone();
         let answer = timeout(TOO_LATE, client.mount(request)).await;
-        let took = begun.elapsed();
         let answer = answer.map_err(|_| format!("a mount was not answered in {TOO_LATE:?}"))?;
-        let mounted = match answer {
-            Ok(answer) => read_answer(Ok(answer.into_inner())).expect("an answer without an error"),
-            Err(status) => return Err(format!("a mount failed: {status}")),
-        };
-        let good = if republish { mounted == self.credential } else { mounted.text("f") == VALUE };
-        if good { Ok(took) } else { Err("the credential is another one".to_owned()) }
+        let answer = answer.map_err(|status| format!("a mount failed: {status}"))?;
+        Ok(read_answer(Ok(answer.into_inner())).expect("an answer without an error"))
     }
 }

@@ -1,5 +1,6 @@
 //! A connection to the API server on which the test writes the bytes.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,13 @@ use crate::tls::IssuedCertificate;
 /// An open TLS connection without requests.
 pub struct RawConnection(TlsStream<TcpStream>);
 
+/// Opens TLS connections to the API server.
+#[derive(Clone)]
+pub struct RawDialer {
+    tls: TlsConnector,
+    address: SocketAddr,
+}
+
 /// The HTTP version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
@@ -36,6 +44,14 @@ impl ApiSetup {
     /// # Panics
     /// If the server refuses the connection.
     pub async fn wire(&self, speaks: HttpVersion, identity: Option<&IssuedCertificate>) -> RawConnection {
+        RawConnection(self.dialer(speaks, identity).await.dial().await.expect("a handshake"))
+    }
+
+    /// Returns what opens such connections, for many of them.
+    ///
+    /// # Panics
+    /// If there is no certificate of the server yet.
+    pub async fn dialer(&self, speaks: HttpVersion, identity: Option<&IssuedCertificate>) -> RawDialer {
         install_crypto();
         let mut roots = RootCertStore::empty();
         let bundle = self.serving_ca().await;
@@ -52,14 +68,30 @@ impl ApiSetup {
         };
         let protocol: &[u8] = if speaks == HttpVersion::Http1 { b"http/1.1" } else { b"h2" };
         config.alpn_protocols = vec![protocol.to_vec()];
-        // a small buffer, so that unread bytes soon stay at the server
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(16 << 10).expect("a buffer's size");
         let address = SocketAddr::from(([127, 0, 0, 1], self.server.port()));
-        let stream = socket.connect(address).await.expect("a connection");
-        let name = ServerName::try_from(HOST).expect("a name");
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        RawConnection(stream.expect("a handshake"))
+        RawDialer { tls: TlsConnector::from(Arc::new(config)), address }
+    }
+}
+
+impl RawDialer {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// If the server refuses it.
+    ///
+    /// # Panics
+    /// Never: the name is valid.
+    pub async fn dial(&self) -> io::Result<TlsStream<TcpStream>> {
+        // a small buffer, so that unread bytes soon stay at the server
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(16 << 10)?;
+        let stream = socket.connect(self.address).await?;
+        self.tls.connect(ServerName::try_from(HOST).expect("a name"), stream).await
+    }
+
+    /// Returns the server's address, for connections without TLS.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 

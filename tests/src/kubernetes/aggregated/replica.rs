@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::binaries::coffer_binary;
+use crate::limits::ProcessLimits;
 use crate::ports::free_port;
 use crate::process::Process;
 
@@ -29,14 +30,18 @@ impl Replica {
         let flags: Vec<String> =
             defaults.into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect();
         let port = free_port();
-        let process = Mutex::new(run(&kubeconfig, &log, port, &flags));
+        let process = Mutex::new(run(&kubeconfig, &log, port, &flags, None));
         Self { process, port, kubeconfig, log, flags }
     }
 
     /// Starts the process again, on the same port and with the same flags.
     pub(super) fn start_again(&self) {
-        let process = run(&self.kubeconfig, &self.log, self.port, &self.flags);
-        *self.process() = process;
+        *self.process() = run(&self.kubeconfig, &self.log, self.port, &self.flags, None);
+    }
+
+    /// Does the same within limits.
+    pub(super) fn start_within(&self, limits: &ProcessLimits) {
+        *self.process() = run(&self.kubeconfig, &self.log, self.port, &self.flags, Some(limits));
     }
 
     /// Returns the port.
@@ -79,13 +84,28 @@ impl Replica {
         self.process().resident_kib()
     }
 
+    /// Returns the largest resident memory so far in KiB, or nothing if the process has ended.
+    pub fn peak_resident_kib(&self) -> Option<u64> {
+        self.process().peak_resident_kib()
+    }
+
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn run(kubeconfig: &Path, log: &Path, port: u16, flags: &[String]) -> Process {
-    let mut command = Command::new(coffer_binary("coffer-api-server"));
+fn run(
+    kubeconfig: &Path,
+    log: &Path,
+    port: u16,
+    flags: &[String],
+    limits: Option<&ProcessLimits>,
+) -> Process {
+    let binary = coffer_binary("coffer-api-server");
+    let mut command = match limits {
+        Some(limits) => limits.command(&binary),
+        None => Command::new(&binary),
+    };
     command.env_clear().env("KUBECONFIG", kubeconfig).arg(format!("--listen=127.0.0.1:{port}")).args(flags);
     Process::start("coffer-api-server", &mut command, log.to_owned())
 }
