@@ -3,26 +3,18 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use coffer_tests::kubernetes::{LeaseNode, LeaseSetup, Namespace};
 use coffer_tests::{ProcessLimits, Servers, Suite};
-use tokio::sync::watch;
-use tokio::time::{interval, sleep, timeout};
 
 use crate::mallory::Mallory;
-use crate::prober::probe_until;
+use crate::observe::observe;
+use crate::prober::probe_agent;
 use crate::report::{Report, ReportTable};
 use crate::victim::{Victim, VictimNamespace};
 
 /// `resources.limits.memory` of the agent in `deploy/csi.yaml`, in MiB.
 const MEMORY: u64 = 64;
-
-/// How long an attacker has, unless the attack ends by itself.
-const ATTACK: Duration = Duration::from_secs(4);
-
-/// How long the victim goes on after the attack.
-const AFTERMATH: Duration = Duration::from_secs(1);
 
 /// The servers of all attacks. Every attack has an agent of its own.
 pub(crate) struct AgentSetup {
@@ -83,26 +75,12 @@ impl Stage {
         attack: &'static str,
         run: impl Future<Output = ()>,
     ) -> (Report, String) {
-        let Self { mut node, limits, victim, mallory } = self;
-        let end = watch::Sender::new(false);
-        let visits = tokio::spawn(victim.mount_until(end.subscribe()));
-        let probes = tokio::spawn(probe_until(mallory.health.clone(), end.subscribe()));
-        let held = tokio::spawn(held_until(limits.clone(), end.subscribe()));
-        let _ = timeout(ATTACK, run).await;
-        sleep(AFTERMATH).await;
-        end.send_replace(true);
-
-        let (visits, probes, held_bytes) = tokio::join!(visits, probes, held);
-        let report = Report {
-            attack,
-            died: !node.csi.is_running(),
-            oom_kills: limits.cgroup().oom_kills(),
-            resident_kib: node.csi.process().peak_resident_kib(),
-            held_bytes: held_bytes.unwrap(),
-            visits: visits.unwrap(),
-            probes: probes.unwrap(),
-        };
-        (report, node.csi.log())
+        let Self { node, limits, victim, mallory } = self;
+        let (victim, health) = (Arc::new(victim), mallory.health.clone());
+        let mount = move |number| Arc::clone(&victim).mount(number);
+        let seen = observe(&limits, run, mount, move |path| probe_agent(health.clone(), path)).await;
+        let (oom_kills, resident_kib) = (limits.cgroup().oom_kills(), node.csi.process().peak_resident_kib());
+        (Report { attack, oom_kills, resident_kib, seen }, node.csi.log())
     }
 }
 
@@ -124,14 +102,4 @@ where
         let attack = run(Arc::clone(&stage.mallory));
         setup.judge(stage.attacked(name, attack).await.0);
     })
-}
-
-/// Returns the largest amount of memory that the cgroup was seen to hold.
-async fn held_until(limits: ProcessLimits, end: watch::Receiver<bool>) -> u64 {
-    let (mut most, mut ticks) = (0, interval(Duration::from_millis(50)));
-    while !*end.borrow() {
-        ticks.tick().await;
-        most = most.max(limits.cgroup().held_bytes());
-    }
-    most
 }

@@ -138,17 +138,20 @@ async fn replacements(mallory: Arc<Mallory>) {
 
 /// What it finds at its start must fit into the same memory.
 async fn killed_when_full(setup: Arc<AgentSetup>) {
+    const NAME: &str = "killed_with_a_full_state_directory";
     let mut stage = setup.stage().await;
-    let (mallory, vault) = (Arc::clone(&stage.mallory), lessor(3600, &data(60)).await);
+    let long = "x".repeat(100 << 10);
+    let vault = RogueVault::start(move |line, number| {
+        let issued = || leased(&format!("engine/creds/{number}"), 3600, &data(2));
+        let login = line.contains("/auth/").then(|| login(&format!("{number}{long}"), "accessor", 3600));
+        vec![RogueAct::Write(login.unwrap_or_else(issued))]
+    })
+    .await;
+    let mallory = Arc::clone(&stage.mallory);
     let pods = [mallory.real_pod().await, mallory.real_pod().await];
     let call =
-        |i: usize| mallory.call_of(&pods[i % 2], &vault, &paths(100)).param("roleName", &format!("r{i}"));
-    mallory.mount_all(8, (0..20).map(call)).await;
-    let long = format!(r#"{{"k":"v","padding":"{}"}}"#, "x".repeat(2000));
-    let many = lessor(3600, &long).await;
-    let call = |i: usize| mallory.call_of(&pods[0], &many, &paths(2)).param("roleName", &format!("s{i}"));
-    mallory.mount_all(100, (0..900).map(call)).await;
+        |i: usize| mallory.call_of(&pods[i % 2], &vault, &paths(4)).param("roleName", &format!("r{i}"));
+    mallory.mount_all(40, (0..600).map(call)).await;
     stage.restart().await;
-    let report = stage.attacked("killed_with_a_full_state_directory", sleep(Duration::from_secs(2))).await;
-    setup.judge(report.0);
+    setup.judge(stage.attacked(NAME, sleep(Duration::from_secs(2))).await.0);
 }

@@ -7,12 +7,16 @@
 
 mod agent;
 mod answers;
+mod api;
 mod classes;
+mod connections;
 mod health;
 mod http;
 mod leases;
 mod mallory;
+mod observe;
 mod prober;
+mod readers;
 mod report;
 mod victim;
 mod waiting;
@@ -23,6 +27,7 @@ use coffer_tests::{MemoryCgroup, Suite, TestProgram};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::agent::AgentSetup;
+use crate::api::ApiArena;
 
 /// How many descriptors the attackers' connections need.
 const DESCRIPTORS: u64 = 16_384;
@@ -38,7 +43,11 @@ fn main() -> ExitCode {
         .module("classes", |suite| classes::tests(suite.skipped_where(forbidden)))
         .module("leases", |suite| leases::tests(suite.skipped_where(forbidden)))
         .module("health", |suite| health::tests(suite.skipped_where(forbidden)));
-    TestProgram::new().suite(agent).run()
+    let api = Suite::new(ApiArena::start)
+        .one_at_a_time()
+        .module("connections", |suite| connections::tests(suite.skipped_where(forbidden)))
+        .module("readers", |suite| readers::tests(suite.skipped_where(forbidden)));
+    TestProgram::new().suite(agent).suite(api).run()
 }
 
 /// Raises this process's own limit; where that is forbidden, attackers have fewer connections.

@@ -31,14 +31,19 @@ pub(crate) struct Probes {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) attack: &'static str,
-    pub(crate) died: bool,
     pub(crate) oom_kills: u64,
     /// The largest resident memory; nothing if the process died.
     pub(crate) resident_kib: Option<u64>,
-    /// The largest amount of memory and tmpfs pages that were seen in the cgroup.
-    pub(crate) held_bytes: u64,
+    pub(crate) seen: Observed,
+}
+
+/// What was seen during an attack.
+#[derive(Debug)]
+pub(crate) struct Observed {
     pub(crate) visits: Visits,
     pub(crate) probes: Probes,
+    /// The largest amount of memory and tmpfs pages in the cgroup.
+    pub(crate) held_bytes: u64,
 }
 
 /// The reports of all attacks, printed as a table when dropped.
@@ -91,27 +96,26 @@ impl Probes {
 }
 
 impl Report {
-    /// Returns what the attack achieved; nothing if it failed.
+    /// Returns what the attack achieved.
     fn damage(&self) -> Vec<String> {
         let mut damage = Vec::new();
-        if self.died || self.oom_kills > 0 {
+        let Observed { visits, probes, .. } = &self.seen;
+        if self.resident_kib.is_none() || self.oom_kills > 0 {
             damage.push(format!("the process died; killed for want of memory: {}", self.oom_kills));
         }
-        let different: BTreeSet<&String> = self.visits.failures.iter().collect();
-        if let Some(failure) = different.first() {
-            damage.push(format!(
-                "{} calls of the victim failed, such as: {failure}",
-                self.visits.failures.len()
-            ));
+        let different: BTreeSet<&String> = visits.failures.iter().collect();
+        if !different.is_empty() {
+            let some: Vec<&str> = different.iter().take(3).map(|failure| failure.as_str()).collect();
+            damage.push(format!("{} of its calls failed: {}", visits.failures.len(), some.join("; ")));
         }
-        if self.visits.percentile(99) >= SOON {
-            damage.push(format!("the victim's p99 is {:?}", self.visits.percentile(99)));
+        if visits.percentile(99) >= SOON {
+            damage.push(format!("the victim's p99 is {:?}", visits.percentile(99)));
         }
-        if self.visits.latencies.is_empty() {
+        if visits.latencies.is_empty() {
             damage.push("the victim was not served at all".to_owned());
         }
-        if self.probes.worst >= FAILED_IN_A_ROW {
-            damage.push(format!("{} probes failed in a row", self.probes.worst));
+        if probes.worst >= FAILED_IN_A_ROW {
+            damage.push(format!("{} probes failed in a row", probes.worst));
         }
         damage
     }
@@ -123,10 +127,11 @@ impl Report {
             None => write!(row, "died"),
         }
         .expect("a string takes text");
-        let (p50, p99) = (self.visits.percentile(50).as_millis(), self.visits.percentile(99).as_millis());
-        let (served, failed) = (self.visits.latencies.len(), self.visits.failures.len());
-        let Probes { made, failed: not_answered, .. } = self.probes;
-        let held = self.held_bytes as f64 / f64::from(1 << 20);
+        let Observed { visits, probes, held_bytes } = &self.seen;
+        let (p50, p99) = (visits.percentile(50).as_millis(), visits.percentile(99).as_millis());
+        let (served, failed) = (visits.latencies.len(), visits.failures.len());
+        let Probes { made, failed: not_answered, .. } = *probes;
+        let held = *held_bytes as f64 / f64::from(1 << 20);
         let calls = served + failed;
         let _ =
             write!(row, " | {held:.0} | {failed} of {calls} | {p50} | {p99} | {not_answered} of {made} |");

@@ -8,15 +8,8 @@ use coffer_proto::v1alpha1::csi_driver_provider_client::CsiDriverProviderClient;
 use coffer_tests::kubernetes::{LeaseNode, LeaseSetup, Tenant};
 use coffer_tests::{JwtRole, LeaseTtls, Mounted, TestPod, TokenIssuer, call_as_web, read_answer};
 use serde_json::json;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::timeout;
 use tonic::transport::Channel;
-
-use crate::report::Visits;
-
-/// How often a pod of the victim mounts.
-const EVERY: Duration = Duration::from_millis(200);
 
 /// When a mount counts as failed.
 const TOO_LATE: Duration = Duration::from_secs(20);
@@ -87,36 +80,20 @@ impl Victim {
         self.client = node.csi.client();
     }
 
-    /// Mounts until `end` is true, then waits for what has begun. Of ten mounts, eight are those of
-    /// new pods.
-    pub(crate) async fn mount_until(self, mut end: watch::Receiver<bool>) -> Visits {
-        let victim = Arc::new(self);
-        let (mut mounts, mut ticks) = (JoinSet::new(), interval(EVERY));
-        let mut number = 0;
-        while !*end.borrow() {
-            tokio::select! {
-                _ = ticks.tick() => {
-                    number += 1;
-                    mounts.spawn(Arc::clone(&victim).mount(number));
-                }
-                _ = end.changed() => {}
-            }
-        }
-        mounts.join_all().await.into_iter().collect()
-    }
-
-    /// Returns how long a mount took, or what went wrong.
-    async fn mount(self: Arc<Self>, number: usize) -> Result<Duration, String> {
-        let begun = Instant::now();
+    /// Mounts. Of ten mounts, eight are those of new pods.
+    ///
+    /// # Errors
+    /// What went wrong.
+    pub(crate) async fn mount(self: Arc<Self>, number: usize) -> Result<(), String> {
         match number % 10 {
-            4 => self.republish(0).await?,
-            9 => self.republish(1).await?,
+            4 => self.republish(0).await,
+            9 => self.republish(1).await,
             _ => {
                 let mounted = self.call(self.namespace.first_mount()).await?;
                 assert_eq!(mounted.file("f").contents.len(), SECRET_BYTES);
+                Ok(())
             }
         }
-        Ok(begun.elapsed())
     }
 
     async fn republish(&self, pod: usize) -> Result<(), String> {

@@ -1,0 +1,126 @@
+//! Attacks by users of the API, and by who may write classes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coffer_tests::kubernetes::aggregated::{API, DirectClient};
+use coffer_tests::{Suite, until_true};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::api::{ApiArena, ApiAttacker, attack};
+use crate::mallory::objects;
+
+/// Nearly what etcd stores of one object.
+const MEGABYTE: usize = 1_000_000;
+
+pub(crate) fn tests(suite: Suite<ApiArena>) -> Suite<ApiArena> {
+    let suite = attack(suite, "reads_whose_client_hangs_up", hang_up);
+    let suite = attack(suite, "forty_large_reads_of_one_user", large_reads);
+    let suite = attack(suite, "answers_that_nobody_takes", not_taken);
+    let suite = attack(suite, "queries_of_500_kb", long_queries);
+    // from here on the classes stay
+    let suite = attack(suite, "lists_of_2000_classes", lists);
+    let suite = attack(suite, "classes_of_a_megabyte_of_another_provider", |a| large_classes(a, "azure"));
+    let suite = attack(suite, "nothing_but_those_classes_1", async |_| std::future::pending().await);
+    let suite = attack(suite, "classes_of_a_megabyte", |a| large_classes(a, "vault"));
+    attack(suite, "nothing_but_those_classes_2", async |_| std::future::pending().await)
+}
+
+/// Creates class `large`, of nearly 4 MB.
+async fn large_class(attacker: &ApiAttacker) {
+    let (api, namespace) = (&attacker.arena.api, &attacker.arena.mallory.namespace);
+    let known = api.through();
+    let path = attacker.arena.mallory.path("large");
+    let headers = [("Authorization", attacker.arena.mallory.bearer.as_str())];
+    if known.get(&path, &headers).await.0 == 404 {
+        api.bao.kv_put(&format!("{}/large", namespace.name()), json!({ "k": "x".repeat(900_000) })).await;
+        attacker
+            .class("large", "vault", &namespace.objects("large", &[("a", "k"), ("b", "k"), ("c", "k")]))
+            .await;
+    }
+    until_true("class large to be read", async || known.get(&path, &headers).await.0 == 200).await;
+}
+
+/// Each read is paid for by the one who asked, and is in the audit log, though nobody waits for it.
+async fn hang_up(attacker: Arc<ApiAttacker>) {
+    large_class(&attacker).await;
+    let (direct, path) = direct(&attacker).await;
+    let headers = [("Authorization", attacker.arena.mallory.bearer.as_str())];
+    let one = async || loop {
+        let _ = timeout(Duration::from_millis(15), direct.try_get(&path, &headers)).await;
+    };
+    let reads = join_all((0..40).map(|_| one()));
+    let _ = timeout(Duration::from_secs(3), reads).await;
+    let name = format!("namespace={}", attacker.arena.mallory.namespace.name());
+    let log = attacker.arena.api.server.log();
+    let audited = log.lines().filter(|line| line.contains(&name)).count();
+    assert!(audited > 20, "{audited} lines in the log about reads of 40 clients");
+}
+
+async fn large_reads(attacker: Arc<ApiAttacker>) {
+    large_class(&attacker).await;
+    let (direct, path) = direct(&attacker).await;
+    let headers = [("Authorization", attacker.arena.mallory.bearer.as_str())];
+    let one = async || loop {
+        let _ = direct.try_get(&path, &headers).await;
+    };
+    join_all((0..40).map(|_| one())).await;
+}
+
+async fn direct(attacker: &ApiAttacker) -> (DirectClient, String) {
+    let api = &attacker.arena.api;
+    (api.direct(None).await, attacker.arena.mallory.path("large"))
+}
+
+/// The heads are read, the bodies are not.
+async fn not_taken(attacker: Arc<ApiAttacker>) {
+    large_class(&attacker).await;
+    let (direct, path) = direct(&attacker).await;
+    let one = async || {
+        let request = direct.request("GET", &path).header("Authorization", &attacker.arena.mallory.bearer);
+        let answer = request.send().await;
+        std::future::pending::<()>().await;
+        drop(answer);
+    };
+    join_all((0..100).map(|_| one())).await;
+}
+
+async fn long_queries(attacker: Arc<ApiAttacker>) {
+    let (direct, long) = (attacker.arena.api.direct(None).await, "a,".repeat(250_000));
+    let headers = [("Authorization", attacker.arena.mallory.bearer.as_str())];
+    let path = format!("{API}/namespaces/{}/secrets", attacker.arena.mallory.namespace.name());
+    let one = async |name: &str| loop {
+        let _ = direct.try_get(&format!("{path}?{name}={long}"), &headers).await;
+    };
+    let names = ["labelSelector", "fieldSelector", "continue", "resourceVersion", "x"];
+    join_all((0..50).map(|i| one(names[i % names.len()]))).await;
+}
+
+async fn lists(attacker: Arc<ApiAttacker>) {
+    let class = objects(10, |i| (format!("secret/data/x/{i}"), "k".to_owned()));
+    let made = stream::iter(0..2000).for_each_concurrent(30, async |i| {
+        attacker.class(&format!("many-{i}"), "vault", &class).await;
+    });
+    let path = format!("{API}/namespaces/{}/secrets", attacker.arena.mallory.namespace.name());
+    let direct = attacker.arena.api.direct(None).await;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let one = async |accept: &str| loop {
+        let headers = [("Authorization", attacker.arena.mallory.bearer.as_str()), ("Accept", accept)];
+        let _ = direct.try_get(&path, &headers).await;
+    };
+    let readers = join_all((0..60).map(|i| one(if i % 2 == 0 { table } else { "application/json" })));
+    tokio::join!(made, readers);
+}
+
+/// Sixty of them.
+async fn large_classes(attacker: Arc<ApiAttacker>, provider: &str) {
+    let name = "a".repeat(960);
+    let class = objects(MEGABYTE / 1000, |i| (format!("secret/data/{i}/{name}"), "k".to_owned()));
+    let classes = (0..60).map(|i| (format!("{provider}-{i}"), &class));
+    stream::iter(classes)
+        .for_each_concurrent(4, async |(name, class)| attacker.class(&name, provider, class).await)
+        .await;
+}
