@@ -59,12 +59,15 @@ impl ApiArena {
         Self { api, victim, mallory, table: ReportTable::default() }
     }
 
-    /// Starts the API server within its limits, and lets the attacker loose.
-    async fn attacked<F: Future<Output = ()>>(
+    /// Starts the API server within its limits, and lets the attacker loose. Returns its log.
+    ///
+    /// # Panics
+    /// If the attack achieved something.
+    pub(crate) async fn attacked<F: Future<Output = ()>>(
         self: Arc<Self>,
         attack: &'static str,
         run: impl FnOnce(Arc<ApiAttacker>) -> F,
-    ) {
+    ) -> String {
         let limits = ProcessLimits::memory(MEMORY);
         self.api.start_within(&limits).await;
         let (through, path) = (Arc::new(self.api.through()), self.victim.path("db"));
@@ -85,6 +88,7 @@ impl ApiArena {
         let (oom_kills, resident_kib) = (limits.cgroup().oom_kills(), self.api.server.peak_resident_kib());
         self.api.server.kill();
         self.table.judge(Report { attack, oom_kills, resident_kib, seen });
+        self.api.server.log()
     }
 }
 
@@ -103,7 +107,9 @@ pub(crate) fn attack<F>(
 where
     F: Future<Output = ()>,
 {
-    suite.test(name, move |arena| arena.attacked(name, run))
+    suite.test(name, move |arena| async move {
+        arena.attacked(name, run).await;
+    })
 }
 
 /// Reads a class through kube-apiserver, as kubectl does.

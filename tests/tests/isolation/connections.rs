@@ -15,6 +15,9 @@ use crate::api::{ApiArena, ApiAttacker, attack};
 /// More than the server takes.
 const CONNECTIONS: usize = 1200;
 
+/// The pause before a connection that was closed is opened again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 pub(crate) fn tests(suite: Suite<ApiArena>) -> Suite<ApiArena> {
     let suite = attack(suite, "nothing_at_all_by_the_api", async |_| std::future::pending().await);
     let suite = attack(suite, "anonymous_connections", async |a| hold(&a.http1, b"", b"").await);
@@ -79,7 +82,7 @@ async fn stalled_handshakes(attacker: Arc<ApiAttacker>) {
             }
             let _ = stream.read(&mut [0; 8]).await;
         }
-        sleep(Duration::from_millis(100)).await;
+        sleep(PAUSE).await;
     };
     join_all((0..CONNECTIONS).map(one)).await;
 }
@@ -92,6 +95,7 @@ async fn unknown_tokens(attacker: Arc<ApiAttacker>) {
         for round in 0.. {
             let token = format!("Bearer {number}-{round}-{}", "a".repeat(6000));
             let _ = direct.try_get("/apis", &[("Authorization", &token)]).await;
+            sleep(Duration::from_millis(10)).await;
         }
     };
     join_all((0..60).map(one)).await;
@@ -106,7 +110,7 @@ async fn hold(dialer: &RawDialer, first: &[u8], again: &[u8]) {
             let _ = stream.flush().await;
             while goes_on(&mut stream, again).await {}
         }
-        sleep(Duration::from_millis(100)).await;
+        sleep(PAUSE).await;
     };
     join_all((0..CONNECTIONS).map(|_| one())).await;
 }
