@@ -45,16 +45,23 @@ impl Namespace {
     }
 
     /// Creates a SecretProviderClass.
+    ///
+    /// # Panics
+    /// If kube-apiserver refuses it.
     pub async fn class_of(&self, name: &str, spec: Value) {
-        let kind = class_kind();
-        let class = json!({
-            "apiVersion": kind.api_version,
-            "kind": kind.kind,
-            "metadata": { "name": name },
-            "spec": spec,
-        });
-        let classes: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.name, &kind);
-        create(&classes, class).await;
+        let created = self.try_class_of(name, spec).await;
+        created.unwrap_or_else(|e| panic!("kube-apiserver refuses the class {name}: {e}"));
+    }
+
+    /// Does the same where there may be a class of that name.
+    ///
+    /// # Errors
+    /// kube-apiserver's refusal.
+    pub async fn try_class_of(&self, name: &str, spec: Value) -> Result<(), kube::Error> {
+        let class = DynamicObject::new(name, &class_kind()).data(json!({ "spec": spec }));
+        let classes: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &self.name, &class_kind());
+        classes.create(&PostParams::default(), &class).await.map(drop)
     }
 
     /// Returns a class's `objects`: files with one key each of the secret

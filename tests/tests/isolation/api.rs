@@ -46,6 +46,13 @@ impl ApiUser {
         Self { namespace, bearer: format!("Bearer {token}") }
     }
 
+    /// Creates a class of that provider, if there is none of the name.
+    pub(crate) async fn try_class(&self, name: &str, provider: &str, objects: &str) {
+        let parameters = json!({ "roleName": self.namespace.name(), "objects": objects });
+        let spec = json!({ "provider": provider, "parameters": parameters });
+        let _ = self.namespace.try_class_of(name, spec).await;
+    }
+
     /// Returns the path of a class of the namespace.
     pub(crate) fn path(&self, class: &str) -> String {
         format!("{API}/namespaces/{}/secrets/{class}", self.namespace.name())
@@ -128,13 +135,4 @@ async fn probe(client: Arc<DirectClient>, path: ProbedPath) -> bool {
         ProbedPath::Ready => "/readyz",
     };
     client.try_get(path, &[]).await.is_ok_and(|(status, ..)| status == 200)
-}
-
-impl ApiAttacker {
-    /// Creates a class of the attacker's namespace, of that provider.
-    pub(crate) async fn class(&self, name: &str, provider: &str, objects: &str) {
-        let namespace = &self.arena.mallory.namespace;
-        let parameters = json!({ "roleName": namespace.name(), "objects": objects });
-        namespace.class_of(name, json!({ "provider": provider, "parameters": parameters })).await;
-    }
 }

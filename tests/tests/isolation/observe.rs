@@ -12,7 +12,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use crate::report::{Observed, Probes, Visits};
 
 /// How long an attacker has, unless the attack ends by itself.
-const ATTACK: Duration = Duration::from_secs(4);
+const ATTACK: Duration = Duration::from_secs(3);
 
 /// How long the victim goes on after the attack.
 const AFTERMATH: Duration = Duration::from_millis(500);
@@ -35,15 +35,17 @@ where
     V: Future<Output = Result<(), String>> + Send + 'static,
     P: Future<Output = bool> + Send + 'static,
 {
-    let end = watch::Sender::new(false);
-    let visits = tokio::spawn(visit_until(end.subscribe(), call));
+    let (end_of_calls, end) = (watch::Sender::new(false), watch::Sender::new(false));
+    let visits = tokio::spawn(visit_until(end_of_calls.subscribe(), call));
     let probes = tokio::spawn(probe_until(end.subscribe(), probe));
     let held = tokio::spawn(held_until(end.subscribe(), limits.clone()));
     let _ = timeout(ATTACK, attack).await;
     sleep(AFTERMATH).await;
+    end_of_calls.send_replace(true);
+    let visits = visits.await.unwrap();
     end.send_replace(true);
-    let (visits, probes, held) = tokio::join!(visits, probes, held);
-    Observed { visits: visits.unwrap(), probes: probes.unwrap(), held_bytes: held.unwrap() }
+    let (probes, held) = tokio::join!(probes, held);
+    Observed { visits, probes: probes.unwrap(), held_bytes: held.unwrap() }
 }
 
 /// What a probe asks.
