@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use coffer_provider::File;
 use coffer_provider::class::Class;
+use coffer_provider::{Bundle, File, HeldForAnswer};
 use http::{Response, StatusCode};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -45,6 +45,8 @@ pub(crate) struct ReadTask {
 struct ReadSteps {
     read_as: Option<String>,
     class: Option<Arc<Class>>,
+    /// The memory of the answer, until it is sent.
+    held: Option<HeldForAnswer>,
 }
 
 impl ReadTask {
@@ -60,7 +62,7 @@ impl ReadTask {
             let answer = self.read(&handler, &mut steps).await;
             self.audit(&steps, &answer, sender.is_closed(), began);
             handler.metrics.read(began.elapsed());
-            let permit = self.permit;
+            let permit = self.permit.holding(steps.held);
             let _ = sender
                 .send(answer.map(|answer| answer.map(|body| AnswerBody::from(body).with_permit(permit))));
         });
@@ -83,12 +85,12 @@ impl ReadTask {
             return Err(ApiError::timed_out(message).about(&self.name));
         };
         let read = handler.reader.read(class, &watched, &account, deadline).await;
-        let files = read.map_err(|error| ApiError::from_read(&self.name, &error))?.files;
+        let Bundle { files, held } = read.map_err(|error| ApiError::from_read(&self.name, &error))?;
+        steps.held = Some(held);
         self.encode(handler, watched, files, account).await
     }
 
-    /// Returns the answer with these files. This is the one place where contents of files become an
-    /// answer; what counts for its memory goes into the [`RequestPermit`].
+    /// Returns the answer with these files.
     async fn encode(
         &self,
         handler: &Handler,

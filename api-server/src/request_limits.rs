@@ -3,6 +3,7 @@
 //!
 //! A request counts until its answer is sent, whether or not its client still waits.
 
+use coffer_provider::HeldForAnswer;
 use coffer_shares::{NeverFits, Priority, Share, Shares};
 
 use crate::api_error::ApiError;
@@ -28,12 +29,20 @@ pub(crate) struct RequestLimits {
 pub(crate) struct RequestPermit {
     _user: Share,
     namespace: Option<Share>,
+    _held: Option<HeldForAnswer>,
 }
 
 /// The turn of a read.
 pub(crate) struct ReadTurn {
     _user: Share,
     _namespace: Share,
+}
+
+impl RequestPermit {
+    /// Returns the permit with what the answer holds until it is sent.
+    pub(crate) fn holding(self, held: Option<HeldForAnswer>) -> Self {
+        Self { _held: held, ..self }
+    }
 }
 
 impl RequestLimits {
@@ -64,7 +73,7 @@ impl RequestLimits {
         let share = self.users.try_take(user, 1, Priority::Common);
         let share =
             share.ok_or_else(|| ApiError::too_many("too many requests are being answered; try again"))?;
-        Ok(RequestPermit { _user: share, namespace: None })
+        Ok(RequestPermit { _user: share, namespace: None, _held: None })
     }
 
     /// Counts the request for a namespace too, after its user was found to have a right there.

@@ -38,7 +38,7 @@ pub(crate) struct Fetch<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct FailedRequest {
     pub(crate) index: usize,
-    pub(crate) error: Error,
+    pub(crate) error: Box<Error>,
 }
 
 /// The state of one request of the plan during a read.
@@ -348,7 +348,9 @@ fn lease_term(lease: LeaseGrant, token: &Arc<Token>, asked: Instant) -> Option<I
 /// Returns all results, or the first failure.
 fn all<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, FailedRequest> {
     let results = results.into_iter().enumerate();
-    results.map(|(index, result)| result.map_err(|error| FailedRequest { index, error })).collect()
+    results
+        .map(|(index, result)| result.map_err(|error| FailedRequest { index, error: Box::new(error) }))
+        .collect()
 }
 
 #[cfg(test)]

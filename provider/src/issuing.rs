@@ -66,10 +66,10 @@ impl Engines {
     pub(crate) async fn refuse_issuing(&self, fetch: &Fetch<'_>) -> Result<(), FailedRequest> {
         for (index, planned) in fetch.class.plan.requests.iter().enumerate() {
             let reason = self.reason_to_refuse(&planned.request, fetch).await;
-            if let Some(reason) = reason.map_err(|error| FailedRequest { index, error })? {
+            if let Some(reason) = reason.map_err(|error| FailedRequest { index, error: Box::new(error) })? {
                 let message = format!("{reason}, which this read may not do");
                 let error = Error::new(ErrorKind::Issues, message).with_path(&planned.request.path);
-                return Err(FailedRequest { index, error });
+                return Err(FailedRequest { index, error: Box::new(error) });
             }
         }
         Ok(())

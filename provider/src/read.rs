@@ -315,7 +315,7 @@ fn volume_id(path: &str) -> VolumeId {
 fn name_object(failed: FailedRequest, class: &Class) -> Error {
     match class.plan.objects_of(failed.index).next() {
         Some(first) => failed.error.with_object(class.objects[first].file.as_str()),
-        None => failed.error,
+        None => *failed.error,
     }
 }
 

@@ -203,11 +203,6 @@ impl Csi {
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
-    /// Returns host and port of health and metrics.
-    pub fn health_address(&self) -> &str {
-        self.health.trim_start_matches("http://")
-    }
-
     /// Returns the path of the socket.
     pub fn socket(&self) -> &Path {
         &self.socket
