@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Text {
             text = Some(found.to_owned());
             true
         };
-        deserializer.deserialize_any(Lenient { use_text, use_entry: |_: String, _: Text| {} })?;
+        deserializer.deserialize_any(Lenient { use_text, use_entry: |_: String, _: Self| {} })?;
         Ok(Self(text))
     }
 }
