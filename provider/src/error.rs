@@ -62,7 +62,7 @@ pub struct Error {
     pub advice: Option<String>,
     /// What the operator alone may know, such as why a server of a class's own cannot be reached:
     /// a class must not scan the agent's network. Printed by `{:#}` only.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
 }
 
 impl Error {
@@ -101,7 +101,7 @@ impl Error {
     /// Sets what the operator alone may know.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into_boxed_str());
         self
     }
 

@@ -58,6 +58,7 @@ fn yaml_is_a_class_without_mistakes_or_an_object_of_kubernetes() {
         .collect();
     assert_none(&wrong);
     assert!(yaml_mistake("a: [").is_some() && yaml_mistake("apiVersion: v1\nkind: Pod\n").is_some());
+    assert!(yaml_mistake("rules: [{namespaces: [a], role: [b]}]").is_some());
 }
 
 fn yaml_mistake(text: &str) -> Option<String> {
@@ -74,6 +75,11 @@ fn yaml_mistake(text: &str) -> Option<String> {
             (true, true) => return Some("metadata.name is missing".to_owned()),
             _ => return Some("an object has apiVersion and kind, a part of one has neither".to_owned()),
         }
+        if document["rules"][0]["namespaces"].is_array()
+            && let Some(mistake) = policy_mistake(text)
+        {
+            return Some(mistake);
+        }
         if document["kind"] == "SecretProviderClass" {
             let (success, output) = check(text);
             if !success {
@@ -82,6 +88,17 @@ fn yaml_mistake(text: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Checks a class by a policy, and returns what is wrong with the policy.
+fn policy_mistake(text: &str) -> Option<String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let example = workspace().join("examples/secretproviderclass.yaml");
+    let mut command = Command::new(coffer_binary("coffer"));
+    let output = command.arg("check").arg(example).arg("--policy").arg(file.path()).output().unwrap();
+    // 2: the policy cannot be used; 1: it forbids what the example names
+    (output.status.code() == Some(2)).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Runs `coffer check --strict` on a manifest, and returns whether it succeeded, and its output.
