@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use coffer_kubernetes::KeySource;
 use coffer_process::{
-    CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, parse_address, parse_flags,
-    warn_of_ignored_tokens,
+    CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, memory_of_tenants, parse_address,
+    parse_flags, warn_of_ignored_tokens,
 };
 use coffer_provider::settings::{BadVariable, TrustedAddresses};
 use coffer_provider::{Address, Settings};
 
 use self::flags::ApiServerFlags;
 use crate::audit;
+
+/// Memory limit if neither flag nor system sets one, in bytes: that of the chart.
+const USUAL_MEMORY_LIMIT: usize = 96 << 20;
 
 /// The configuration of the API server.
 pub(crate) struct ApiServerConfig {
@@ -88,6 +91,7 @@ pub(crate) fn parse(
         return Err(ApiServerConfigError::SkipVerify);
     }
     settings.cache_size = flags.cache_size;
+    settings.memory = memory_of_tenants(flags.memory_limit, USUAL_MEMORY_LIMIT);
     // only addresses of --allowed-vault-addresses are contacted, and these are the operator's
     settings.trusted_addresses = TrustedAddresses::All;
     let (certificate, key) = (flags.certificate()?, flags.key());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use coffer_kubernetes::{CachedVersionKey, ConnectError, KubeConnection, Kubernetes};
-use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals, memory_of_tenants};
+use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
 use coffer_provider::{MonotonicClock, Ports, Provider};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -28,9 +28,6 @@ use crate::token_minter::AudienceMinter;
 use crate::token_review::TokenReviews;
 use crate::trust::{self, Trust};
 
-/// Memory limit where the system sets none, in bytes: the one of the chart.
-const USUAL_MEMORY_LIMIT: usize = 96 << 20;
-
 /// Time that draining gets on top of the time limit of a request.
 const DRAIN_RESERVE: Duration = Duration::from_secs(2);
 
@@ -51,8 +48,7 @@ pub(crate) enum ApiServerError {
 ///
 /// # Errors
 /// The port cannot be served. Vault may be away and come later.
-pub(crate) async fn serve(mut config: ApiServerConfig) -> Result<(), ApiServerError> {
-    config.vault.settings.memory = memory_of_tenants(USUAL_MEMORY_LIMIT);
+pub(crate) async fn serve(config: ApiServerConfig) -> Result<(), ApiServerError> {
     let mut signals = TerminationSignals::new()?;
     // watches use this client too, and may be silent for long
     let connection = KubeConnection::open(None).await?;

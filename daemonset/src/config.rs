@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use coffer_kubernetes::KeySource;
 use coffer_process::{
-    CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, parse_flags,
+    CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, memory_of_tenants, parse_flags,
     warn_of_ignored_tokens,
 };
 use coffer_provider::Settings;
@@ -43,6 +43,9 @@ pub(crate) enum AgentConfigError {
     #[error(transparent)]
     Environment(#[from] BadVariable),
 }
+
+/// Memory limit if neither flag nor system sets one, in bytes: that of the chart.
+const USUAL_MEMORY_LIMIT: usize = 64 << 20;
 
 /// File name of the socket that selects OpenBao's defaults.
 const OPENBAO_SOCKET: &str = "openbao.sock";
@@ -96,6 +99,7 @@ fn settings(
 ) -> Result<Settings, AgentConfigError> {
     let mut settings = Settings::from_environment(lookup)?;
     settings.cache_size = flags.cache_size;
+    settings.memory = memory_of_tenants(flags.memory_limit, USUAL_MEMORY_LIMIT);
     settings.refresh_interval = flags.default_refresh_interval;
     if is_openbao {
         settings.audience = "openbao".to_owned();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_kubernetes::{CachedVersionKey, Kubernetes};
-use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals, memory_of_tenants};
+use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::class::ClassCache;
 use coffer_provider::{MonotonicClock, Ports, Provider};
@@ -24,9 +24,6 @@ use crate::metrics::AgentMetrics;
 use crate::service::ProviderService;
 use crate::socket::{BindError, DriverListener};
 use crate::state_dir::StateDirError;
-
-/// Memory limit where the system sets none, in bytes: the one of the chart.
-const USUAL_MEMORY_LIMIT: usize = 64 << 20;
 
 /// Time for mounts in progress after SIGTERM.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -51,8 +48,7 @@ pub(crate) enum AgentError {
 ///
 /// # Errors
 /// The socket cannot be served. Vault and kube-apiserver may be away and come later.
-pub(crate) async fn serve(mut config: AgentConfig) -> Result<(), AgentError> {
-    config.settings.memory = memory_of_tenants(USUAL_MEMORY_LIMIT);
+pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
     let lifecycle = Lifecycle::starting();
     let mut signals = TerminationSignals::new()?;
 

@@ -10,6 +10,9 @@ const SAME_END: Duration = Duration::from_millis(1500);
 /// Minimum wait before another renewal, after one that did not extend the lifetime.
 const SHORTEST_RECHECK: Duration = Duration::from_secs(3);
 
+/// Minimum time between a grant and its renewal. What is granted for less is issued anew instead.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Minimum wait before a failed renewal is tried again.
 const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 
@@ -70,7 +73,8 @@ impl Lifetime {
     /// Returns the lifetime of a grant. The TTL counts from `asked`, when the request was sent.
     pub(crate) fn new(asked: Instant, granted: Duration, renewable: bool) -> Self {
         let granted = granted.min(LONGEST_TTL);
-        let renewal = if renewable { Renewal::At(renewal_time(asked, granted)) } else { Renewal::Never };
+        let is_renewed = renewable && granted > SHORTEST_INTERVAL;
+        let renewal = if is_renewed { Renewal::At(renewal_time(asked, granted)) } else { Renewal::Never };
         Self { granted, full_ttl: granted, until: asked + granted, renewal, last: LastRenewal::Granted }
     }
 
@@ -163,7 +167,7 @@ impl Lifetime {
 /// Returns when a renewal is due: after two thirds of the TTL, or up to a tenth of that sooner, so
 /// that leases that were granted together are not renewed together.
 fn renewal_time(asked: Instant, granted: Duration) -> Instant {
-    asked + granted.mul_f64(2.0 / 3.0 * (1.0 - 0.1 * fraction()))
+    asked + granted.mul_f64(2.0 / 3.0 * (1.0 - 0.1 * fraction())).max(SHORTEST_INTERVAL)
 }
 
 /// Returns a random number from 0 to 1; 0.5 if the system has no random numbers.

@@ -73,6 +73,11 @@ pub(super) struct ApiServerFlags {
     #[arg(long, default_value = "10s", value_name = "DURATION", value_parser = parse_duration)]
     pub(super) shutdown_delay: Duration,
 
+    /// Memory limit of the process, in bytes; half of it is for what reads cause [default: that of the
+    /// container, else 96 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) memory_limit: Option<usize>,
+
     /// Identities whose Vault token is cached, at most
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(super) cache_size: usize,

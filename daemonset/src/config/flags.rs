@@ -60,6 +60,11 @@ pub(super) struct AgentFlags {
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(super) cache_size: usize,
 
+    /// Memory limit of the process, in bytes; half of it is for what mounts cause [default: that of
+    /// the container, else 64 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) memory_limit: Option<usize>,
+
     /// Largest answer to the driver, in bytes; the driver accepts 4 MiB by default
     #[arg(long, default_value_t = 4 << 20, value_name = "BYTES")]
     pub(super) max_response_bytes: usize,
