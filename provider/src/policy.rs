@@ -60,7 +60,7 @@ impl Policy {
                 forbidden.reason
             ),
         };
-        rule.forbidden(class).map(refusal).collect()
+        rule.forbidden(class).into_iter().map(refusal).collect()
     }
 
     /// Checks a class of a namespace.

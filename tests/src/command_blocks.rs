@@ -69,7 +69,6 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
         Run,
     ),
     ("docs/migrate.md", "kubectl create namespace coffer", Run),
-    ("docs/policy.md", "helm install coffer", ParseOnly("the chart has tests of its own")),
     ("docs/policy.md", "coffer check manifests/", ParseOnly("cli/tests/policy.rs checks classes so")),
     ("docs/migrate.md", "helm install coffer charts/coffer", ParseOnly("the chart has tests of its own")),
     ("docs/migrate.md", "kubectl label node NODE secrets-provider=none", Run),

@@ -1,7 +1,5 @@
 //! One rule of the policy: whom it is for, and what it allows.
 
-use std::fmt;
-
 use coffer_vault::{Address, BadAddress};
 
 use super::glob::{BadGlob, Glob};
@@ -56,48 +54,35 @@ impl Rule {
     }
 
     /// Returns everything that the rule forbids in a class.
-    pub(super) fn forbidden<'a>(&'a self, class: &'a Class) -> impl Iterator<Item = Forbidden> + 'a {
-        let address = &class.target.address;
-        let is_address = |patterns: &Vec<AddressPattern>| patterns.iter().any(|like| like.matches(address));
-        let vault_namespace = class.namespace.as_deref().map(vault_namespace).unwrap_or_default();
+    pub(super) fn forbidden(&self, class: &Class) -> Vec<Forbidden> {
+        let (address, mount) = (&class.target.address, class.auth_mount.as_str());
+        let namespace = class.namespace.as_deref().map(vault_namespace).unwrap_or_default();
         let audience = class.audience.as_deref().unwrap_or_default();
-        let verdicts = [
-            (
-                self.vault_addresses.as_ref().is_none_or(is_address),
-                "Address",
-                "vaultAddresses",
-                shown(address),
-            ),
-            (
-                allows(self.vault_namespaces.as_ref(), &vault_namespace),
-                "Namespace",
-                "vaultNamespaces",
-                named(&vault_namespace, "the root namespace"),
-            ),
-            (
-                allows(self.auth_mounts.as_ref(), &class.auth_mount),
-                "AuthMountPath",
-                "authMounts",
-                named(&class.auth_mount, ""),
-            ),
-            (allows(self.roles.as_ref(), &class.role), "RoleName", "roles", named(&class.role, "")),
-            (
-                allows(self.audiences.as_ref(), audience),
-                "Audience",
-                "audiences",
-                named(audience, "a class without an audience"),
-            ),
-        ];
-        let listed = verdicts.into_iter().filter(|(allowed, ..)| !allowed);
-        let listed = listed.map(|(_, parameter, list, value)| Forbidden {
-            parameter,
-            reason: format!("{value} is not among the rule's {list}"),
-        });
-        let skips = class.target.tls.skip_verify && !self.skip_tls_verify;
-        listed.chain(skips.then(|| Forbidden {
-            parameter: "SkipTLSVerify",
-            reason: "the rule wants Vault's certificate verified".to_owned(),
-        }))
+        let is_address = |patterns: &Vec<AddressPattern>| patterns.iter().any(|like| like.matches(address));
+        let mut forbidden = Vec::new();
+        let mut forbid = |parameter, reason| forbidden.push(Forbidden { parameter, reason });
+        if !self.vault_addresses.as_ref().is_none_or(is_address) {
+            forbid("Address", unlisted(&address.to_string(), "vaultAddresses"));
+        }
+        if !allows(self.vault_namespaces.as_ref(), &namespace) {
+            let value = if namespace.is_empty() { "the root namespace" } else { &format!("{namespace:?}") };
+            forbid("Namespace", unlisted(value, "vaultNamespaces"));
+        }
+        if !allows(self.auth_mounts.as_ref(), mount) {
+            forbid("AuthMountPath", unlisted(&format!("{mount:?}"), "authMounts"));
+        }
+        if !allows(self.roles.as_ref(), &class.role) {
+            forbid("RoleName", unlisted(&format!("{:?}", class.role), "roles"));
+        }
+        if !allows(self.audiences.as_ref(), audience) {
+            let value =
+                if audience.is_empty() { "a class without an audience" } else { &format!("{audience:?}") };
+            forbid("Audience", unlisted(value, "audiences"));
+        }
+        if class.target.tls.skip_verify && !self.skip_tls_verify {
+            forbid("SkipTLSVerify", "the rule wants Vault's certificate verified".to_owned());
+        }
+        forbidden
     }
 }
 
@@ -167,10 +152,6 @@ fn allows(list: Option<&Vec<Glob>>, text: &str) -> bool {
     list.is_none_or(|list| list.iter().any(|glob| glob.matches(text)))
 }
 
-fn shown(value: &impl fmt::Display) -> String {
-    value.to_string()
-}
-
-fn named(value: &str, empty: &str) -> String {
-    if value.is_empty() { empty.to_owned() } else { format!("{value:?}") }
+fn unlisted(value: &str, list: &str) -> String {
+    format!("{value} is not among the rule's {list}")
 }
