@@ -88,11 +88,12 @@ impl Servers for AgentSetup {
     fn show_logs(&self) {}
 }
 
-/// Adds an attack on the agent.
+/// Adds an attack on the agent. Where it did nothing but delay the victim, it is tried again on
+/// another agent, since the machine may have been busy.
 pub(crate) fn attack<F>(
     suite: Suite<AgentSetup>,
     name: &'static str,
-    run: impl FnOnce(Arc<Mallory>) -> F + Send + 'static,
+    run: impl Fn(Arc<Mallory>) -> F + Send + 'static,
 ) -> Suite<AgentSetup>
 where
     F: Future<Output = ()>,
@@ -100,6 +101,12 @@ where
     suite.test(name, move |setup| async move {
         let stage = setup.stage().await;
         let attack = run(Arc::clone(&stage.mallory));
-        setup.judge(stage.attacked(name, attack).await.0);
+        let mut report = stage.attacked(name, attack).await.0;
+        if report.only_slow() {
+            let stage = setup.stage().await;
+            let attack = run(Arc::clone(&stage.mallory));
+            report = stage.attacked(name, attack).await.0;
+        }
+        setup.judge(report);
     })
 }

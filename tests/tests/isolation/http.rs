@@ -38,7 +38,7 @@ pub(crate) fn tests(suite: Suite<AgentSetup>) -> Suite<AgentSetup> {
     let suite = ENDLESS.into_iter().fold(suite, |suite, (name, begin, rest)| {
         let begin = RogueAct::Write(begin.as_bytes().into());
         let rest = RogueAct::WriteForEver(rest.repeat(300).as_bytes().into());
-        attack(suite, name, move |mallory| from_many(mallory, vec![begin, rest]))
+        attack(suite, name, move |mallory| from_many(mallory, vec![begin.clone(), rest.clone()]))
     });
     let suite = attack(suite, "headers_of_300_kb_of_answers_that_are_held", held_headers);
     let suite = attack(suite, "http2_continuation_without_end", |m| http2(m, continuation(), false));

@@ -12,8 +12,8 @@ use tokio::time::sleep;
 use tonic::Status;
 use tonic::transport::Channel;
 
-/// The pause after a mount: kubelet itself waits half a second after a failed one.
-const PAUSE: Duration = Duration::from_millis(200);
+/// The pause after a mount: kubelet waits as long after a mount that failed, and then longer.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the attacker has on a node.
 pub(crate) struct Mallory {

@@ -96,6 +96,15 @@ impl Probes {
 }
 
 impl Report {
+    /// Returns whether the attack delayed the victim and achieved nothing else.
+    pub(crate) fn only_slow(&self) -> bool {
+        self.is_slow() && self.damage().len() == 1
+    }
+
+    fn is_slow(&self) -> bool {
+        self.seen.visits.percentile(99) >= SOON
+    }
+
     /// Returns what the attack achieved.
     fn damage(&self) -> Vec<String> {
         let mut damage = Vec::new();
@@ -108,7 +117,7 @@ impl Report {
             let some: Vec<&str> = different.iter().take(3).map(|failure| failure.as_str()).collect();
             damage.push(format!("{} of its calls failed: {}", visits.failures.len(), some.join("; ")));
         }
-        if visits.percentile(99) >= SOON {
+        if self.is_slow() {
             damage.push(format!("the victim's p99 is {:?}", visits.percentile(99)));
         }
         if visits.latencies.is_empty() {
