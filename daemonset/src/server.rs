@@ -28,6 +28,10 @@ use crate::state_dir::StateDirError;
 /// Time for mounts in progress after SIGTERM.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Calls that the driver has cancelled before they were looked at, at most. With more of them the
+/// driver's connection would end, with the mounts of all pods; by default that are 20.
+const CANCELLED_CALLS: usize = 1_000;
+
 /// Time for the answers of mounts that were ended to reach the driver.
 const FINAL_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -134,6 +138,7 @@ async fn serve_driver(
         lifecycle.enter(Phase::Draining);
     };
     let server = Server::builder()
+        .http2_max_pending_accept_reset_streams(Some(CANCELLED_CALLS))
         .layer(Admission::default())
         .add_service(service)
         .serve_with_incoming_shutdown(listener.connections(), drain);

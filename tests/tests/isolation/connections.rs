@@ -16,7 +16,7 @@ use crate::api::{ApiArena, ApiAttacker, attack};
 const CONNECTIONS: usize = 1200;
 
 /// The pause before a connection that was closed is opened again.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
 
 pub(crate) fn tests(suite: Suite<ApiArena>) -> Suite<ApiArena> {
     let suite = attack(suite, "nothing_at_all_by_the_api", async |_| std::future::pending().await);
@@ -55,7 +55,7 @@ async fn continuation(attacker: Arc<ApiAttacker>) {
 }
 
 async fn pings(attacker: Arc<ApiAttacker>) {
-    let again = [frame(6, 0, 0, &[0; 8]), frame(4, 0, 0, &[])].concat().repeat(1000);
+    let again = [frame(6, 0, 0, &[0; 8]), frame(4, 0, 0, &[])].concat().repeat(200);
     hold(&attacker.http2, &preface(), &again).await;
 }
 

@@ -69,6 +69,8 @@ async fn hang_up(attacker: Arc<ApiAttacker>) {
     large_class(&attacker).await;
     let (direct, path) = direct(&attacker).await;
     let headers = [("Authorization", attacker.arena.mallory.bearer.as_str())];
+    // a connection, which later requests share
+    direct.get(API, &headers).await;
     let one = async || loop {
         let _ = timeout(Duration::from_millis(15), direct.try_get(&path, &headers)).await;
         sleep(PAUSE).await;
