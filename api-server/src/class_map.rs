@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::watched_class::WatchedClass;
 
-/// Bytes of all classes, at most: about 60,000 of them.
+/// Bytes of all classes, at most: about 40,000 of them.
 const MAX_BYTES: usize = 24 << 20;
 
 /// Classes of the cluster.

@@ -77,8 +77,7 @@ impl Query {
     /// them, since it may have the label that a selector excludes.
     pub(crate) fn selects(&self, class: &WatchedClass) -> bool {
         self.fields.matches(&class.namespace, &class.name)
-            && (!class.lacks_labels || self.labels.requirements().is_none())
-            && self.labels.matches(&class.labels)
+            && (self.labels.is_empty() || (!class.lacks_labels && self.labels.matches(&class.labels())))
     }
 }
 

@@ -123,6 +123,11 @@ impl LabelSelector {
         self.selector.matches(labels)
     }
 
+    /// Returns whether every object is selected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.expressions.is_empty()
+    }
+
     /// Returns the selector as an access review takes it; `None` where it is empty.
     pub(crate) fn requirements(&self) -> Option<Vec<LabelSelectorRequirement>> {
         let requirement = |expression: &Expression| {

@@ -100,7 +100,7 @@ fn metadata(class: &WatchedClass) -> ObjectMeta {
         namespace: Some(class.namespace.to_string()),
         uid: Some(uid(&class.uid)),
         creation_timestamp: class.created.clone(),
-        labels: (!class.labels.is_empty()).then(|| class.labels.clone()),
+        labels: Some(class.labels()).filter(|labels| !labels.is_empty()),
         ..ObjectMeta::default()
     }
 }

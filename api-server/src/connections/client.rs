@@ -106,9 +106,14 @@ impl Client {
     /// Gives the connection a place of its own, since a request on it had a token of this user. If
     /// there is none, the connection stays in the lobby.
     pub(crate) fn proved_by_token(&self, user: &str) {
-        if self.trusted.get().is_none() {
+        if !self.is_trusted() {
             self.enter(user_place(&self.places.tokens, user));
         }
+    }
+
+    /// Returns whether the connection has a place of its own.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.trusted.get().is_some()
     }
 
     fn enter(&self, place: Option<TrustedPlace>) {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod authorization;
+mod crowds;
 mod direct;
 mod faults;
 mod get;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let alone = clusters(ClusterOptions::default())
         .one_at_a_time()
         .module("secrecy", secrecy::tests)
+        .module("crowds", crowds::tests)
         .module("replicas", replicas::tests);
     TestProgram::new()
         .suite(beside_each_other)
