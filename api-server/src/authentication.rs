@@ -50,8 +50,8 @@ impl Authentication {
         certified_client(&self.trust.load(), chain)
     }
 
-    /// Returns the user of a request of a client. Its certificates are verified now, however old the
-    /// connection is.
+    /// Returns the user of a request of a client. Its certificates are verified now, however old
+    /// the connection is.
     ///
     /// # Errors
     /// 401 for a bad credential, 429 or 503 where no verdict on a token was had.

@@ -57,7 +57,8 @@ impl ClassList {
         Self { classes, namespace, query, form, now: Timestamp::now(), last, step: ListStep::Begin }
     }
 
-    /// Returns the list as a body: a short one whole, with a known length, and a long one in pieces.
+    /// Returns the list as a body: a short one whole, with a known length, and a long one in
+    /// pieces.
     pub(crate) fn into_body(mut self) -> AnswerBody {
         let mut beginning = Vec::new();
         while beginning.len() < WHOLE_BYTES {

@@ -1,5 +1,5 @@
-//! Classes by namespace and name, up to a number of bytes. Above it the namespace that takes most is
-//! dropped: lists of it are refused, and its classes can still be read by name.
+//! Classes by namespace and name, up to a number of bytes. Above it the namespace that takes most
+//! is dropped: lists of it are refused, and its classes can still be read by name.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

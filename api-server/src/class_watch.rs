@@ -1,9 +1,9 @@
 //! The watch on all SecretProviderClasses of the cluster. Of each class some hundred bytes stay in
 //! memory, and parsed parameters of those that fit into a few MiB.
 //!
-//! Objects are looked at few at a time: kube-apiserver is asked for pages of four. Where there are many
-//! classes, it sends them one by one as events of the watch. Where it cannot do that (Kubernetes 1.31
-//! and 1.33, unless it is switched on), it is asked for pages all the same.
+//! Objects are looked at few at a time: kube-apiserver is asked for pages of four. Where there are
+//! many classes, it sends them one by one as events of the watch. Where it cannot do that (an old
+//! one, or without the feature WatchList), it is asked for pages all the same.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -76,8 +76,8 @@ impl FirstList {
 }
 
 impl ObjectReader {
-    /// Parses an object; beside the event loop where it is large. Returns none if it is not ours, or
-    /// malformed.
+    /// Parses an object; beside the event loop where it is large. Returns none if it is not ours,
+    /// or malformed.
     pub(crate) async fn read(self: &Arc<Self>, object: SecretProviderClass) -> Option<ReadClass> {
         if object.parameters.is_none() {
             tracing::debug!(

@@ -30,16 +30,16 @@ use crate::handler::Handler;
 
 pub(crate) use self::client::{CertifiedClient, Client};
 
-/// Connections whose clients are not trusted. A client that makes two hundred requests at once opens
-/// as many connections, before it knows that it needs one.
+/// Connections whose clients are not trusted. A client that makes two hundred requests at once
+/// opens as many connections, before it knows that it needs one.
 ///
-/// One connection of anyone but the front proxy holds at most 64 KiB of a TLS handshake, or later 33
-/// KiB of records, 32 KiB of a certificate in two copies and 17 KiB of a request's headers, and 48
-/// KiB in the system, whose buffers are twice as large as asked for: 130 KiB. With the 144 places of
-/// users whom it trusts ([`client`]) that makes 368 * 130 KiB = 47 MiB. Headers are dropped when the
-/// user is known. The front proxy's 256 connections take 40 KiB each while nothing is asked: 10 MiB.
-/// 12 MiB for the process itself and 6 MiB for 10,000 classes leave 21 MiB of the chart's 96 MiB for
-/// reads.
+/// One connection of anyone but the front proxy holds at most 64 KiB of a TLS handshake, or later
+/// 33 KiB of records, 32 KiB of a certificate in two copies and 17 KiB of a request's headers, and
+/// 48 KiB in the system, whose buffers are twice as large as asked for: 130 KiB. With the 144
+/// places of users whom it trusts ([`client`]) that makes 368 * 130 KiB = 47 MiB. Headers are
+/// dropped when the user is known. The front proxy's 256 connections take 40 KiB each while nothing
+/// is asked: 10 MiB. 12 MiB for the process itself and 6 MiB for 10,000 classes leave 21 MiB of the
+/// chart's 96 MiB for reads.
 ///
 /// There are 624 connections, which leaves 400 of 1,024 descriptors for Vault, kube-apiserver and
 /// files.

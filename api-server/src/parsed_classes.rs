@@ -1,4 +1,5 @@
-//! Parsed classes, up to a number of bytes. Each is used as long as its object has the same version.
+//! Parsed classes, up to a number of bytes. Each is used as long as its object has the same
+//! version.
 
 use std::collections::HashMap;
 

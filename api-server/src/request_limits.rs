@@ -1,5 +1,5 @@
-//! Limits on requests in flight: of all users, of one user, and for the classes of one namespace, so
-//! that nobody waits for one who asks too much.
+//! Limits on requests in flight: of all users, of one user, and for the classes of one namespace,
+//! so that nobody waits for one who asks too much.
 //!
 //! A request counts until its answer is sent, whether or not its client still waits.
 

@@ -1,6 +1,6 @@
-//! The SecretProviderClass object of the Secrets Store CSI driver. Only the fields that are used here
-//! are kept, and only while one object is looked at: an object has up to 1.5 MB, most of which its
-//! author chooses.
+//! The SecretProviderClass object of the Secrets Store CSI driver. Only the fields that are used
+//! here are kept, and only while one object is looked at: an object has up to 1.5 MB, most of which
+//! its author chooses.
 
 mod lean;
 

@@ -49,9 +49,9 @@ pub(crate) fn server_config(certificate: &[u8], key: &[u8]) -> Result<Arc<Server
     Ok(Arc::new(config))
 }
 
-/// Accepts every client, with certificates of few bytes or without. A client with a certificate must prove that
-/// it has the key. Whether the certificate is trusted is decided for each request, since the CAs
-/// may change meanwhile.
+/// Accepts every client, with certificates of few bytes or without. A client with a certificate
+/// must prove that it has the key. Whether the certificate is trusted is decided for each request,
+/// since the CAs may change meanwhile.
 #[derive(Debug)]
 struct AnyClient(Arc<CryptoProvider>);
 

@@ -21,8 +21,8 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for reading a response, and for reading bytes that wait for the socket.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Time limit without a request on the connection of a trusted client. kube-apiserver sends one every
-/// half a minute.
+/// Time limit without a request on the connection of a trusted client. kube-apiserver sends one
+/// every half a minute.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The same for all other clients.
