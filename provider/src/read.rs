@@ -68,7 +68,7 @@ pub struct Bundle {
 #[derive(Debug)]
 pub struct HeldForAnswer {
     _memory: Share,
-    _turn: HeavyTurn,
+    _turn: Arc<HeavyTurn>,
 }
 
 /// A file of a bundle.
@@ -200,7 +200,7 @@ impl Provider {
         let leases = self.background.leases.active();
         let session = self.session(request, leases.is_some())?;
         let key = self.version_key(&session, request).await?;
-        let heavy = HeavyTurn::default();
+        let heavy = Arc::new(HeavyTurn::default());
         let fetch = self.fetch(request, (&target, &heavy), &session, leases, began);
         let answers = match timeout_at(request.deadline, self.answers(&fetch, request.issuing)).await {
             Ok(answers) => answers.map_err(|failed| name_object(failed, &request.class))?,
@@ -264,7 +264,7 @@ impl Provider {
     fn fetch<'a>(
         &'a self,
         request: &'a ReadRequest,
-        (target, turn): (&'a TargetHandle, &'a HeavyTurn),
+        (target, turn): (&'a Arc<TargetHandle>, &'a Arc<HeavyTurn>),
         session: &'a Session,
         leases: Option<&'a LeaseStore>,
         began: Instant,

@@ -85,7 +85,9 @@ impl From<TargetError> for Error {
             TargetError::File(_) | TargetError::NoPem => {
                 Self::new(ErrorKind::Misconfigured, message).with_advice(OPERATOR)
             }
-            TargetError::Setup { .. } | TargetError::Proxy(_) => Self::new(ErrorKind::Misconfigured, message),
+            TargetError::Setup { .. } | TargetError::Proxy(_) | TargetError::Thread(_) => {
+                Self::new(ErrorKind::Misconfigured, message)
+            }
             TargetError::ServerNameIsAddress(_) | TargetError::ServerNameInvalid(_) => Self::class(message),
             TargetError::TooMany => Self::new(ErrorKind::OverLimit, message),
         }

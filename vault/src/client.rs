@@ -2,6 +2,7 @@
 //! something twice.
 
 use std::slice;
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -28,13 +29,13 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy)]
 pub struct VaultNamespace<'a> {
     /// The server.
-    pub target: &'a TargetHandle,
+    pub target: &'a Arc<TargetHandle>,
     /// The namespace; none is the root namespace.
     pub namespace: Option<&'a str>,
     /// For whom requests are made: the namespace of Kubernetes, whose limits hold.
     pub tenant: &'a str,
     /// The turn for large answers.
-    pub turn: &'a HeavyTurn,
+    pub turn: &'a Arc<HeavyTurn>,
 }
 
 /// A namespace of a Vault server, for requests that end by a deadline.
@@ -220,9 +221,19 @@ impl<'a> Vault<'a> {
     ) -> Result<Answer, Failure> {
         let target = self.at.target;
         let request = self.http_request(request, token)?;
-        // boxed: every future around the exchange would be as large, and a future is moved when it
-        // is created
-        let exchange = Box::pin(target.exchange(request, self.at.tenant, self.at.turn, self.deadline)).await;
+        let exchange = match &target.others {
+            None => {
+                // boxed: every future around the exchange would be as large, and a future is moved
+                // when it is created
+                Box::pin(target.exchange(request, self.at.tenant, self.at.turn, self.deadline)).await
+            }
+            Some(others) => {
+                let (target, turn) = (Arc::clone(target), Arc::clone(self.at.turn));
+                let (tenant, deadline) = (self.at.tenant.to_owned(), self.deadline);
+                let exchange = async move { target.exchange(request, &tenant, &turn, deadline).await };
+                others.run(exchange).await
+            }
+        };
         target.observer.request_ended(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
         Answer::new(exchange?, confidential)
     }

@@ -1,6 +1,7 @@
 //! Errors before any request: the settings of a target are wrong, or there are too many targets.
 
 use std::error::Error as StdError;
+use std::io;
 
 use crate::{Address, TlsFileError};
 
@@ -30,6 +31,9 @@ pub enum TargetError {
     /// The TLS server name is not a host name.
     #[error("the TLS server name {0:?} is no host name")]
     ServerNameInvalid(String),
+    /// There is no thread for requests to servers of classes.
+    #[error("the system gives no thread for requests to the address: {0}")]
+    Thread(#[source] io::Error),
     /// The namespace uses as many targets as it may.
     #[error(
         "this namespace uses as many Vault addresses at once on this node as it may; the mount is tried again"

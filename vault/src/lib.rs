@@ -18,6 +18,7 @@ mod failure;
 mod heavy_turn;
 pub mod json;
 mod operator;
+mod others_thread;
 mod printable;
 mod proxy;
 mod rate;

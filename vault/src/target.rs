@@ -11,6 +11,7 @@ use http::HeaderValue;
 use reqwest::{Client, ClientBuilder, Url, redirect};
 use serde::{Deserialize, Serialize};
 
+use crate::others_thread::OthersThread;
 use crate::proxy::proxies;
 use crate::rate::RateLimiter;
 use crate::resolver::{Alias, Resolver};
@@ -80,6 +81,8 @@ pub struct TargetHandle {
     pub(crate) observer: Arc<dyn RequestObserver>,
     /// Whether requests may take the memory that is reserved for the operator's own Vault.
     pub(crate) priority: Priority,
+    /// The thread for requests, unless the server is the operator's own Vault.
+    pub(crate) others: Option<Arc<OthersThread>>,
     /// Requests in progress to all servers but the operator's own Vault; none for that one.
     pub(crate) requests_to_others: Option<Shares>,
     /// Bytes of memory, for all servers.
@@ -138,6 +141,8 @@ pub struct Targets {
     places: Shares,
     lookups: Shares,
     requests_to_others: Shares,
+    /// Started for the first target that is not the operator's own Vault.
+    others: Mutex<Option<Arc<OthersThread>>>,
     known: Mutex<KnownTargets>,
 }
 
@@ -162,6 +167,7 @@ impl Targets {
             places: Shares::new(MAX_TARGETS),
             lookups: Resolver::lookups(),
             requests_to_others: Shares::new(REQUESTS_TO_OTHERS),
+            others: Mutex::default(),
             known: Mutex::default(),
         }
     }
@@ -211,6 +217,19 @@ impl Targets {
     /// Returns whether requests to a target may take what is reserved for the operator's Vault.
     fn priority(&self, target: &Target) -> Priority {
         if target.address == self.settings.operator.address { Priority::Reserved } else { Priority::Common }
+    }
+
+    /// Returns the thread for requests to a target of this priority; none for the operator's own
+    /// Vault.
+    fn others_thread(&self, priority: Priority) -> Result<Option<Arc<OthersThread>>, TargetError> {
+        if priority == Priority::Reserved {
+            return Ok(None);
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.is_none() {
+            *others = Some(Arc::new(OthersThread::start().map_err(TargetError::Thread)?));
+        }
+        Ok(others.clone())
     }
 
     fn connect(
@@ -268,6 +287,7 @@ impl Targets {
             observer: Arc::clone(&self.observer),
             limits,
             priority,
+            others: self.others_thread(priority)?,
             requests_to_others: (priority == Priority::Common).then(|| self.requests_to_others.clone()),
             memory: self.memory.clone(),
             heavy_turns: self.heavy_turns.clone(),

@@ -28,7 +28,7 @@ pub(super) async fn renew(background: Arc<Background>, session: Arc<Session>, du
 
 /// Runs renewals that are all first tries or all retries. Tokens are renewed first, since leases
 /// end with their token.
-async fn renew_all(background: &Background, target: &TargetHandle, due: Vec<DueRenewal>) {
+async fn renew_all(background: &Background, target: &Arc<TargetHandle>, due: Vec<DueRenewal>) {
     let (tokens, leases): (Vec<_>, Vec<_>) =
         due.into_iter().partition(|renewal| matches!(renewal.what, Renewable::Token(_)));
     for due in [tokens, leases] {
@@ -36,10 +36,10 @@ async fn renew_all(background: &Background, target: &TargetHandle, due: Vec<DueR
     }
 }
 
-async fn renew_one(background: &Background, target: &TargetHandle, due: DueRenewal) {
+async fn renew_one(background: &Background, target: &Arc<TargetHandle>, due: DueRenewal) {
     let session = Arc::clone(&due.session);
     sleep(background.pace.turn(session.namespace(), background.clock.now())).await;
-    let heavy = HeavyTurn::default();
+    let heavy = Arc::new(HeavyTurn::default());
     let (namespace, tenant) = (session.key.namespace.as_deref(), session.namespace());
     let vault = VaultNamespace { target, namespace, tenant, turn: &heavy };
     let turn = turn(due.attempt, &target.limits.renewals, vault).await;

@@ -72,7 +72,7 @@ async fn revoke_once(background: &Background, session: &Session, attempt: Attemp
     let Ok(target) = background.targets.handle(&session.key.target, tenant) else {
         return tokens().is_empty();
     };
-    let (namespace, heavy) = (session.key.namespace.as_deref(), HeavyTurn::default());
+    let (namespace, heavy) = (session.key.namespace.as_deref(), Arc::new(HeavyTurn::default()));
     let vault = VaultNamespace { target: &target, namespace, tenant, turn: &heavy };
     for token in tokens() {
         let turn = turn(attempt, &target.limits.revocations, vault).await;

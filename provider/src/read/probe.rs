@@ -2,6 +2,7 @@
 //! returned.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use coffer_vault::json::write_string;
 use coffer_vault::{Answer, HeavyTurn, MAX_BODY, Method, Request, Secret};
@@ -56,7 +57,7 @@ impl Provider {
         let target = self.background.targets.handle(&class.target, &request.identity.namespace)?;
         let leases = self.background.leases.active();
         let session = self.session(request, leases.is_some())?;
-        let heavy = HeavyTurn::default();
+        let heavy = Arc::new(HeavyTurn::default());
         let fetch = self.fetch(request, (&target, &heavy), &session, leases, began);
         let tried = timeout_at(request.deadline, self.try_all(&fetch));
         let tried = tried.await.map_err(|_| took_too_long(&target))??;

@@ -156,7 +156,7 @@ pub(crate) struct Bed {
     pub(crate) targets: Arc<Targets>,
     pub(crate) handle: Arc<TargetHandle>,
     pub(crate) metrics: Arc<ReadMetrics>,
-    heavy: HeavyTurn,
+    heavy: Arc<HeavyTurn>,
     tokens: BTreeMap<String, Secret>,
     class: Class,
 }
@@ -185,7 +185,7 @@ impl Bed {
             leases: Arc::default(),
             clock,
             handle: targets.handle(&target, "ns").expect("a target"),
-            heavy: HeavyTurn::default(),
+            heavy: Arc::default(),
             targets,
             target,
             metrics,
