@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_shares::{Priority, Share, Shares};
+use coffer_shares::{NeverFits, Priority, Share, Shares};
 
 use crate::{Error, ErrorKind};
 
@@ -74,6 +74,14 @@ impl TenantMemory {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Takes bytes as soon as the namespace may have as many.
+    ///
+    /// # Errors
+    /// [`NeverFits`], if one namespace cannot have as many at all.
+    pub(crate) async fn wait_for(&self, bytes: usize) -> Result<Share, NeverFits> {
+        self.account.all.take(&self.namespace, bytes, Priority::Common).await
     }
 
     /// Returns the error of a read that needs more than what is left of the namespace's part.

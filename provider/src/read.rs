@@ -207,8 +207,12 @@ impl Provider {
             Err(_) => return Err(took_too_long(&target)),
         };
         let volume = fetch.volume;
-        let files = Files { request, session: &session, key: &key, memory: self.memory().of(tenant) };
-        let Ok(rendered) = timeout_at(request.deadline, files.render(&answers)).await else {
+        let (memory, max_bytes) = (self.memory().of(tenant), request.max_bytes);
+        let (class, session_used) = (Arc::clone(&request.class), Arc::clone(&session));
+        let default_mode = request.default_mode;
+        let files = Files { class, answers, session: session_used, key, default_mode, max_bytes };
+        let rendered = files.render(&memory, &heavy, &self.heavy_turns);
+        let Ok(rendered) = timeout_at(request.deadline, rendered).await else {
             return Err(took_too_long(&target));
         };
         let (files, memory) = rendered?;

@@ -45,6 +45,12 @@ impl<'a> Parsed<'a> {
         Self { envelope, data, outer, inner }
     }
 
+    /// Returns about how many bytes the file of an object will have.
+    pub(crate) fn length(&self, object: &Object) -> usize {
+        let value = object.key.as_ref().map_or(self.data, |key| self.select(key));
+        value.map_or(0, |value| value.raw().len())
+    }
+
     /// Returns the value of a key. In a KV v2 answer the key is in the inner `data`. In other
     /// answers the key is in the outer `data`, else in a map there that is also called `data`.
     fn select(&self, key: &str) -> Option<JsonValue<'a>> {

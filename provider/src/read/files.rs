@@ -1,18 +1,17 @@
-//! Renders the files of a read, one after another, within the namespace's part of the memory.
+//! Renders the files of a read within the namespace's part of the memory.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_shares::Share;
-use coffer_vault::Answer;
-use tokio::task::yield_now;
+use coffer_vault::{Answer, HeavyTurn, HeavyTurns};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::File;
 use crate::class::{Class, Object};
 use crate::memory::TenantMemory;
 use crate::render::{Parsed, render};
-use crate::request::ReadRequest;
 use crate::session::Session;
 use crate::version::Key;
 use crate::{Error, ErrorKind};
@@ -20,69 +19,94 @@ use crate::{Error, ErrorKind};
 /// Maximum wait for memory.
 const MEMORY_WAIT: Duration = Duration::from_secs(10);
 
-/// Bytes after which other work gets a turn.
-const PIECE: usize = 64 << 10;
+/// Bytes of answers or files from which rendering takes some milliseconds. It then needs the
+/// namespace's heavy turn, and is done beside the event loop.
+const HEAVY: usize = 256 << 10;
 
-/// The files of one read.
-pub(super) struct Files<'a> {
-    pub(super) request: &'a ReadRequest,
-    pub(super) session: &'a Session,
-    pub(super) key: &'a Key,
-    pub(super) memory: TenantMemory,
+/// How often the contents of files are in memory until the door has sent them: as files, in the
+/// door's answer, and in a buffer that grows.
+const COPIES: usize = 3;
+
+/// What the files of one read are rendered from.
+pub(super) struct Files {
+    pub(super) class: Arc<Class>,
+    /// The answers to the requests of the class's plan.
+    pub(super) answers: Vec<Arc<Answer>>,
+    pub(super) session: Arc<Session>,
+    pub(super) key: Arc<Key>,
+    pub(super) default_mode: u32,
+    pub(super) max_bytes: usize,
 }
 
-impl Files<'_> {
-    /// Renders the files from the answers to the requests of the class's plan. Returns the memory
-    /// that the files and the door's answer with the files take.
+impl Files {
+    /// Renders the files. Returns with them the memory that they and the door's answer take.
     ///
     /// # Errors
-    /// [`Error`], for the first object that has no file, or with which the files are too large.
-    pub(super) async fn render(&self, answers: &[Arc<Answer>]) -> Result<(Vec<File>, Share), Error> {
-        let Class { objects, plan, .. } = &*self.request.class;
-        let parsed: Vec<Parsed<'_>> = answers.iter().map(|answer| Parsed::new(answer)).collect();
-        let mut files = Vec::with_capacity(objects.len());
-        let mut memory = self.memory.take(0).ok_or_else(|| self.memory.used_up())?;
-        let (mut bytes, mut since_turn) = (0, 0);
-        for (object, n) in objects.iter().zip(&plan.request_of) {
-            let file = self.file(object, &parsed[*n])?;
-            bytes += file.contents.len();
-            since_turn += file.contents.len();
-            if bytes > self.request.max_bytes {
-                return Err(too_large(bytes, self.request.max_bytes).with_object(object.file.as_str()));
-            }
-            self.cover(&mut memory, bytes, objects.len()).await?;
-            files.push(file);
-            if since_turn >= PIECE {
-                since_turn = 0;
-                yield_now().await;
-            }
+    /// [`Error`], for the first object that has no file, or with which the files are too large; and
+    /// if the namespace's part of the memory is used up.
+    pub(super) async fn render(
+        self,
+        memory: &TenantMemory,
+        turn: &HeavyTurn,
+        turns: &HeavyTurns,
+    ) -> Result<(Vec<File>, Share), Error> {
+        let files = if self.is_heavy() {
+            turn.take(turns, memory.namespace()).await;
+            let fault = |_| Error::new(ErrorKind::Internal, "a fault while files were written");
+            spawn_blocking(move || self.files()).await.map_err(fault)??
+        } else {
+            self.files()?
+        };
+        let contents: usize = files.iter().map(|file| file.contents.len()).sum();
+        let bytes = COPIES * contents + files.len() * size_of::<File>();
+        match timeout(MEMORY_WAIT, memory.wait_for(bytes)).await {
+            Ok(Ok(held)) => Ok((files, held)),
+            _ => Err(memory.used_up()),
         }
-        Ok((files, memory))
+    }
+
+    /// Returns whether the answers are large, or the files will be.
+    fn is_heavy(&self) -> bool {
+        let answers: usize = self.answers.iter().map(|answer| answer.bytes()).sum();
+        answers > HEAVY || {
+            let parsed = self.parsed();
+            self.objects().map(|(object, n)| parsed[n].length(object)).sum::<usize>() > HEAVY
+        }
+    }
+
+    fn files(&self) -> Result<Vec<File>, Error> {
+        let parsed = self.parsed();
+        let mut files = Vec::with_capacity(self.class.objects.len());
+        let mut bytes = 0;
+        for (object, n) in self.objects() {
+            let file = self.file(object, &parsed[n])?;
+            bytes += file.contents.len();
+            if bytes > self.max_bytes {
+                return Err(too_large(bytes, self.max_bytes).with_object(object.file.as_str()));
+            }
+            files.push(file);
+        }
+        Ok(files)
     }
 
     fn file(&self, object: &Object, parsed: &Parsed<'_>) -> Result<File, Error> {
-        let rendered = render(object, parsed, &self.session.frames, self.request.max_bytes)?;
+        let rendered = render(object, parsed, &self.session.frames, self.max_bytes)?;
         let hashed = &rendered.contents.expose()[rendered.hashed];
         Ok(File {
             path: object.file.as_str().to_owned(),
-            mode: object.mode.unwrap_or(self.request.default_mode),
+            mode: object.mode.unwrap_or(self.default_mode),
             version: self.key.version(object.fingerprint.expose(), hashed),
             contents: rendered.contents,
         })
     }
 
-    /// Takes the memory of this many bytes in files: once for the files, and once for the answer
-    /// that the door encodes.
-    async fn cover(&self, memory: &mut Share, bytes: usize, files: usize) -> Result<(), Error> {
-        let needed = 2 * bytes + files * size_of::<File>();
-        let more = needed.saturating_sub(memory.amount());
-        if more == 0 || memory.try_grow(more) {
-            return Ok(());
-        }
-        match timeout(MEMORY_WAIT, memory.grow(more)).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(self.memory.used_up()),
-        }
+    /// Returns each object with the index of its answer.
+    fn objects(&self) -> impl Iterator<Item = (&Object, usize)> {
+        self.class.objects.iter().zip(self.class.plan.request_of.iter().copied())
+    }
+
+    fn parsed(&self) -> Vec<Parsed<'_>> {
+        self.answers.iter().map(|answer| Parsed::new(answer)).collect()
     }
 }
 
