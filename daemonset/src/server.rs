@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Server;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, CALL_WINDOW, CONNECTION_WINDOW};
 use crate::config::AgentConfig;
 use crate::health;
 use crate::leases::NodeLeases;
@@ -139,6 +139,8 @@ async fn serve_driver(
     };
     let server = Server::builder()
         .http2_max_pending_accept_reset_streams(Some(CANCELLED_CALLS))
+        .initial_stream_window_size(CALL_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .layer(Admission::default())
         .add_service(service)
         .serve_with_incoming_shutdown(listener.connections(), drain);

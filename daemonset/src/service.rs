@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
+use crate::admission::DecodingPlace;
 use crate::deadline;
 use crate::driver_request::{self, DriverRequest};
 use crate::grpc_status::status;
@@ -51,9 +52,10 @@ impl CsiDriverProvider for ProviderService {
 
     async fn mount(&self, request: Request<MountRequest>) -> Result<Response<MountResponse>, Status> {
         let time_limit = deadline::time_limit(request.metadata());
+        let place = request.extensions().get().cloned().unwrap_or_default();
         // in a task of its own: a driver that hangs up does not stop it halfway, and its panic ends
         // nobody else
-        let mount = tokio::spawn(self.clone().mount_in_time(request.into_inner(), time_limit));
+        let mount = tokio::spawn(self.clone().mount_in_time(request.into_inner(), place, time_limit));
         let mounted = mount.await.unwrap_or_else(|_| {
             self.metrics.mounted(MountOutcome::Failed(ErrorKind::Internal), Duration::ZERO);
             Err(Error::new(ErrorKind::Internal, "a fault in coffer-csi; its log says where"))
@@ -72,7 +74,12 @@ struct Answered {
 }
 
 impl ProviderService {
-    async fn mount_in_time(self, request: MountRequest, time_limit: Duration) -> Result<Answered, Error> {
+    async fn mount_in_time(
+        self,
+        request: MountRequest,
+        place: DecodingPlace,
+        time_limit: Duration,
+    ) -> Result<Answered, Error> {
         let began = Instant::now();
         let _in_progress = MountInProgress::new(&self.metrics);
         let request = driver_request::parse(request);
@@ -80,7 +87,7 @@ impl ProviderService {
         let mut phase = self.phase.clone();
         let answer = match request {
             Ok(request) => tokio::select! {
-                answer = self.answer(request, began + time_limit) => answer,
+                answer = self.answer(request, place, began + time_limit) => answer,
                 _ = phase.wait_for(|phase| *phase == Phase::Ending) => {
                     Err(Error::new(ErrorKind::Internal, "coffer-csi is shutting down; the mount is tried again"))
                 }
@@ -101,10 +108,16 @@ impl ProviderService {
         answer
     }
 
-    async fn answer(&self, request: DriverRequest, deadline: Instant) -> Result<Answered, Error> {
+    async fn answer(
+        &self,
+        request: DriverRequest,
+        place: DecodingPlace,
+        deadline: Instant,
+    ) -> Result<Answered, Error> {
         let memory = self.provider.memory().of(&request.identity.namespace);
         let bytes = MOUNT_BYTES + COPIES * request.bytes();
         let _memory = memory.take(bytes).ok_or_else(|| memory.used_up())?;
+        drop(place);
         let DriverRequest { parameters, identity, volume, mut tokens, default_mode } = request;
         let class = self.classes.class(parameters, &identity.namespace, self.provider.heavy_turns());
         let class = timeout_at(deadline, class).await.map_err(|_| waited_too_long())??;
