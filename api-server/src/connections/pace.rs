@@ -28,6 +28,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// The same for all other clients.
 const UNTRUSTED_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Bytes that an untrusted client may send without a request: the headers of one, and the frames
+/// around it.
+const UNTRUSTED_BYTES: usize = 64 << 10;
+
 /// Interval of the check.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -49,6 +53,8 @@ struct PaceState {
     next: u64,
     /// Since when bytes wait for the socket.
     unsent_since: Option<Instant>,
+    /// Bytes that came since the last request.
+    without_request: usize,
 }
 
 impl Pace {
@@ -60,6 +66,7 @@ impl Pace {
             requests: Vec::new(),
             next: 0,
             unsent_since: None,
+            without_request: 0,
         };
         Self(Arc::new(Mutex::new(state)))
     }
@@ -85,6 +92,7 @@ impl Pace {
         let id = state.next;
         state.next += 1;
         state.has_requested = true;
+        state.without_request = 0;
         state.requests.push((id, None));
         RequestInProgress { pace: self.clone(), id }
     }
@@ -95,6 +103,13 @@ impl Pace {
 }
 
 impl PaceState {
+    /// Notes bytes that came. Returns whether an untrusted client sends too much besides requests:
+    /// HTTP/2 has frames that cost the client nothing.
+    fn sends_too_much(&mut self, bytes: usize) -> bool {
+        self.without_request = self.without_request.saturating_add(bytes);
+        !self.is_trusted && self.without_request > UNTRUSTED_BYTES
+    }
+
     fn overdue(&self, now: Instant) -> Option<&'static str> {
         let passed = |since: Instant, time| now.saturating_duration_since(since) >= time;
         let waiting = self.requests.iter().filter_map(|(_, since)| *since).chain(self.unsent_since);
@@ -184,7 +199,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if self.pace.state().sends_too_much(buffer.filled().len() - before) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        read
     }
 }
 
@@ -227,7 +247,8 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::{
-        FIRST_REQUEST_TIMEOUT, IDLE_TIMEOUT, PIECE_BYTES, Pace, READ_TIMEOUT, UNTRUSTED_IDLE_TIMEOUT,
+        FIRST_REQUEST_TIMEOUT, IDLE_TIMEOUT, PIECE_BYTES, Pace, READ_TIMEOUT, UNTRUSTED_BYTES,
+        UNTRUSTED_IDLE_TIMEOUT,
     };
 
     #[test]
@@ -249,6 +270,17 @@ mod tests {
         pace.trust();
         assert_eq!(pace.state().overdue(later), None);
         assert_eq!(pace.state().overdue(Instant::now() + IDLE_TIMEOUT), Some("it sent no further request"));
+    }
+
+    #[test]
+    fn an_untrusted_client_sends_little_besides_requests() {
+        let pace = Pace::new();
+        assert!(!pace.state().sends_too_much(UNTRUSTED_BYTES));
+        assert!(pace.state().sends_too_much(1));
+        drop(pace.request_received());
+        assert!(!pace.state().sends_too_much(UNTRUSTED_BYTES));
+        pace.trust();
+        assert!(!pace.state().sends_too_much(100 * UNTRUSTED_BYTES));
     }
 
     #[tokio::test]
