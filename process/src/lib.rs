@@ -6,6 +6,7 @@
 //! from start to shutdown.
 
 mod address;
+mod allocator;
 mod command_line;
 mod descriptor_reserve;
 mod lifecycle;

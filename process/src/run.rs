@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::Logging;
+use crate::{Logging, allocator};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -48,6 +48,7 @@ pub fn run<C, E: Display>(
         }
     };
     let left_out = startup.logging.start(program);
+    allocator::give_back_memory();
     protect_memory();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         unreachable!("nothing installs a crypto provider before main");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use coffer_vault::{Answer, CertificateGrant, Failure, FailureKind, Grant, LeaseGrant, Request};
-use futures_util::future::join_all;
-use tokio::sync::Semaphore;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 
 use crate::class::{Class, PlannedRequest};
 use crate::lease::LeaseStore;
@@ -131,33 +131,39 @@ impl<'a> Fetch<'a> {
                 wanted.held = self.held(wanted.planned);
             }
         }
-        let turns = Semaphore::new(AT_ONCE);
-        let steps = join_all(wanted.iter().map(|wanted| self.read(wanted, &turns))).await;
+        let mut reads = InOrder::default();
+        for wanted in wanted.iter() {
+            reads.start(self.read(wanted)).await;
+        }
+        let steps = reads.finish().await;
         let answered: Vec<_> = steps.iter().map(|step| step.as_ref().ok()?.answer()).collect();
         let steps = match all(steps) {
             Ok(steps) => steps,
             Err(failed) => return self.fall_back(wanted, answered, failed),
         };
-        let steps = wanted.iter().zip(steps);
-        let answers = join_all(steps.map(|(wanted, step)| self.issue(wanted, step, &turns))).await;
+        let mut issues = InOrder::default();
+        for (wanted, step) in wanted.iter().zip(steps) {
+            issues.start(self.issue(wanted, step)).await;
+        }
+        let answers = issues.finish().await;
         let answered = answers.iter().map(|answer| answer.as_ref().ok().cloned()).collect();
         all(answers).or_else(|failed| self.fall_back(wanted, answered, failed))
     }
 
     /// Runs the first phase for one request: sends a GET or LIST whose answer is not held.
-    async fn read(&self, wanted: &Wanted<'a>, turns: &Semaphore) -> Result<Step, Error> {
+    async fn read(&self, wanted: &Wanted<'a>) -> Result<Step, Error> {
         match &wanted.held {
             Some(answer) => Ok(Step::Answered(Arc::clone(answer))),
             None if wanted.planned.request.issues() => Ok(Step::Postponed),
-            None => self.ask_and_hold(wanted, turns).await.map(Step::Answered),
+            None => self.ask_and_hold(wanted).await.map(Step::Answered),
         }
     }
 
     /// Runs the second phase for one request: sends a POST or PUT.
-    async fn issue(&self, wanted: &Wanted<'a>, step: Step, turns: &Semaphore) -> Result<Arc<Answer>, Error> {
+    async fn issue(&self, wanted: &Wanted<'a>, step: Step) -> Result<Arc<Answer>, Error> {
         match step {
             Step::Answered(answer) => Ok(answer),
-            Step::Postponed => self.ask_and_hold(wanted, turns).await,
+            Step::Postponed => self.ask_and_hold(wanted).await,
         }
     }
 
@@ -185,8 +191,7 @@ impl<'a> Fetch<'a> {
         Ok(completed)
     }
 
-    async fn ask_and_hold(&self, wanted: &Wanted<'a>, turns: &Semaphore) -> Result<Arc<Answer>, Error> {
-        let _turn = turns.acquire().await;
+    async fn ask_and_hold(&self, wanted: &Wanted<'a>) -> Result<Arc<Answer>, Error> {
         let place = self.place(wanted)?;
         let asked = self.now();
         let (answer, grant, token) = self.ask(&wanted.planned.request, Some(wanted)).await?;
@@ -335,6 +340,37 @@ impl<'a> Fetch<'a> {
 
     fn now(&self) -> Instant {
         self.login.clock.now()
+    }
+}
+
+/// Requests in progress, at most [`AT_ONCE`], and the results in the order of their start. A request
+/// takes some KiB, so that not all of a large class are started at once.
+struct InOrder<F: Future> {
+    running: FuturesOrdered<F>,
+    results: Vec<F::Output>,
+}
+
+impl<F: Future> Default for InOrder<F> {
+    fn default() -> Self {
+        Self { running: FuturesOrdered::new(), results: Vec::new() }
+    }
+}
+
+impl<F: Future> InOrder<F> {
+    /// Starts a request, after the first of those in progress has ended if there are too many.
+    async fn start(&mut self, request: F) {
+        if self.running.len() >= AT_ONCE {
+            self.results.extend(self.running.next().await);
+        }
+        self.running.push_back(request);
+    }
+
+    /// Waits for all requests.
+    async fn finish(mut self) -> Vec<F::Output> {
+        while let Some(result) = self.running.next().await {
+            self.results.push(result);
+        }
+        self.results
     }
 }
 
