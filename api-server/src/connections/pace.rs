@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,7 +30,10 @@ const UNTRUSTED_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bytes that an untrusted client may send without a request: the headers of one, and the frames
 /// around it.
-const UNTRUSTED_BYTES: usize = 64 << 10;
+const UNTRUSTED_BYTES: usize = 20 << 10;
+
+/// Bytes of an untrusted client that are read before others have their turn.
+const UNTRUSTED_PIECE: usize = 2 << 10;
 
 /// Interval of the check.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -185,11 +188,13 @@ impl Body for PacedBody {
 pub(super) struct PacedStream<S> {
     stream: S,
     pace: Pace,
+    /// Whether the last call returned bytes of an untrusted client.
+    has_read: bool,
 }
 
 impl<S> PacedStream<S> {
     pub(super) fn new(stream: S, pace: Pace) -> Self {
-        Self { stream, pace }
+        Self { stream, pace, has_read: false }
     }
 }
 
@@ -199,12 +204,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for PacedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if self.pace.state().sends_too_much(buffer.filled().len() - before) {
+        if self.pace.state().is_trusted {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        if std::mem::take(&mut self.has_read) {
+            // others first
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut piece = [0; UNTRUSTED_PIECE];
+        let mut piece = ReadBuf::new(&mut piece[..UNTRUSTED_PIECE.min(buffer.remaining())]);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+        self.has_read = true;
+        if self.pace.state().sends_too_much(piece.filled().len()) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        read
+        buffer.put_slice(piece.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
