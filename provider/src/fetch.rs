@@ -1,12 +1,13 @@
 //! Sends the requests of a plan in parallel; requests that issue something come last.
 
+mod in_order;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use coffer_vault::{Answer, CertificateGrant, Failure, FailureKind, Grant, LeaseGrant, Request};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 
+use self::in_order::InOrder;
 use crate::class::{Class, PlannedRequest};
 use crate::lease::LeaseStore;
 use crate::lifetime::Lifetime;
@@ -14,9 +15,6 @@ use crate::memory::HeldBytes;
 use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId};
 use crate::vault_error::error_of;
 use crate::{Error, ErrorKind};
-
-/// Maximum number of requests in progress of one read.
-const AT_ONCE: usize = 8;
 
 /// Maximum lifetime of a certificate, so that the end is a valid [`Instant`]. A longer one is cut.
 const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -340,37 +338,6 @@ impl<'a> Fetch<'a> {
 
     fn now(&self) -> Instant {
         self.login.clock.now()
-    }
-}
-
-/// Requests in progress, at most [`AT_ONCE`], and the results in the order of their start. A request
-/// takes some KiB, so that not all of a large class are started at once.
-struct InOrder<F: Future> {
-    running: FuturesOrdered<F>,
-    results: Vec<F::Output>,
-}
-
-impl<F: Future> Default for InOrder<F> {
-    fn default() -> Self {
-        Self { running: FuturesOrdered::new(), results: Vec::new() }
-    }
-}
-
-impl<F: Future> InOrder<F> {
-    /// Starts a request, after the first of those in progress has ended if there are too many.
-    async fn start(&mut self, request: F) {
-        if self.running.len() >= AT_ONCE {
-            self.results.extend(self.running.next().await);
-        }
-        self.running.push_back(request);
-    }
-
-    /// Waits for all requests.
-    async fn finish(mut self) -> Vec<F::Output> {
-        while let Some(result) = self.running.next().await {
-            self.results.push(result);
-        }
-        self.results
     }
 }
 

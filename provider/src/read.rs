@@ -1,5 +1,6 @@
 //! The read path, from a class to files.
 
+mod bundle;
 mod files;
 mod probe;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use coffer_shares::{Priority, Share};
+use coffer_shares::Priority;
 use coffer_vault::{Answer, HeavyTurn, HeavyTurns, Secret, TargetHandle, Targets, VaultNamespace};
 use tokio::time::timeout_at;
 
@@ -26,6 +27,7 @@ use crate::settings::Settings;
 use crate::version::{Key, PodSeen, VersionKey};
 use crate::{Clock, Error, ErrorKind, PolicyFile};
 
+pub use bundle::{Bundle, File, HeldForAnswer};
 pub use probe::{Outcome, Probed};
 
 /// The read path. A process has one [`Provider`], which holds connections, tokens and answers.
@@ -52,36 +54,6 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// The metrics of the read path.
     pub metrics: Arc<ReadMetrics>,
-}
-
-/// The files of a class. A bundle is always complete.
-#[derive(Debug)]
-pub struct Bundle {
-    /// One file per object, in the order of the class.
-    pub files: Vec<File>,
-    /// What is given back when the answer is sent.
-    pub held: HeldForAnswer,
-}
-
-/// The memory of an answer, and its namespace's turn for heavy work if the answer is large. Both are
-/// given back when this value is dropped, after the answer is sent.
-#[derive(Debug)]
-pub struct HeldForAnswer {
-    _memory: Share,
-    _turn: Arc<HeavyTurn>,
-}
-
-/// A file of a bundle.
-#[derive(Debug)]
-pub struct File {
-    /// The path below the mount path, which also identifies the version.
-    pub path: String,
-    /// The mode, from 0 to 0777.
-    pub mode: u32,
-    /// The content.
-    pub contents: Secret,
-    /// The version, never empty. The version changes when the content changes, and only then.
-    pub version: String,
 }
 
 /// Time between the deadline of the requests to Vault and the deadline of the read. A request that

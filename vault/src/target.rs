@@ -11,6 +11,7 @@ use http::HeaderValue;
 use reqwest::{Client, ClientBuilder, Url, redirect};
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Limits;
 use crate::others_thread::OthersThread;
 use crate::proxy::proxies;
 use crate::rate::RateLimiter;
@@ -26,16 +27,6 @@ pub struct Target {
     /// TLS settings for connections to the server.
     pub tls: Tls,
 }
-
-/// Number of reads in progress at one server, which namespaces share. Further reads wait.
-const READS_AT_ONCE: usize = 64;
-
-/// Number of renewals in progress at one server, which namespaces share; the same for revocations
-/// and for retries of both. The number is low, since reads have priority.
-const BACKGROUND_AT_ONCE: usize = 16;
-
-/// Number of requests in progress at one server, which namespaces share. Further requests wait.
-const REQUESTS_AT_ONCE: usize = 64;
 
 /// Number of requests in progress to all servers that classes name, which namespaces share. The HTTP
 /// client buffers 400 KiB of headers before it refuses them, which no account sees.
@@ -96,40 +87,6 @@ pub struct TargetHandle {
 struct TargetPlace {
     number: Share,
     _memory: Share,
-}
-
-/// The limits of one server, shared by all targets with its address. Each is divided among
-/// namespaces.
-pub struct Limits {
-    /// Reads of classes.
-    pub reads: Shares,
-    /// Renewals of tokens and leases.
-    pub renewals: Shares,
-    /// Revocations of tokens.
-    pub revocations: Shares,
-    /// Retries of renewals and revocations. These may hang, and must not delay first tries.
-    pub retries: Shares,
-    pub(crate) requests: Shares,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            reads: Shares::new(READS_AT_ONCE),
-            renewals: Shares::new(BACKGROUND_AT_ONCE),
-            revocations: Shares::new(BACKGROUND_AT_ONCE),
-            retries: Shares::new(BACKGROUND_AT_ONCE),
-            requests: Shares::new(REQUESTS_AT_ONCE),
-        }
-    }
-}
-
-impl Limits {
-    /// Returns whether no request is in progress at the server.
-    fn are_unused(&self) -> bool {
-        let all = [&self.reads, &self.renewals, &self.revocations, &self.retries, &self.requests];
-        all.iter().all(|limit| limit.taken() == 0)
-    }
 }
 
 /// The targets in use, each with its connections.

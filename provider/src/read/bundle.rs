@@ -1,0 +1,36 @@
+//! The result of a read.
+
+use std::sync::Arc;
+
+use coffer_shares::Share;
+use coffer_vault::{HeavyTurn, Secret};
+
+/// The files of a class. A bundle is always complete.
+#[derive(Debug)]
+pub struct Bundle {
+    /// One file per object, in the order of the class.
+    pub files: Vec<File>,
+    /// What is given back when the answer is sent.
+    pub held: HeldForAnswer,
+}
+
+/// The memory of an answer, and its namespace's turn for heavy work if the answer is large. Both are
+/// given back when this value is dropped, after the answer is sent.
+#[derive(Debug)]
+pub struct HeldForAnswer {
+    pub(super) _memory: Share,
+    pub(super) _turn: Arc<HeavyTurn>,
+}
+
+/// A file of a bundle.
+#[derive(Debug)]
+pub struct File {
+    /// The path below the mount path, which also identifies the version.
+    pub path: String,
+    /// The mode, from 0 to 0777.
+    pub mode: u32,
+    /// The content.
+    pub contents: Secret,
+    /// The version, never empty. The version changes when the content changes, and only then.
+    pub version: String,
+}
