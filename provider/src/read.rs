@@ -196,7 +196,7 @@ impl Provider {
         if let Some(leases) = leases.filter(|_| session.pod().is_some() && session.changes.are_pending()) {
             leases.save(&session);
         }
-        Ok(Bundle { files, held: HeldForAnswer { _memory: memory, _turn: heavy } })
+        Ok(Bundle { files, held: HeldForAnswer { _memory: memory } })
     }
 
     /// Checks the class against the policy of now, so that a change counts at the next mount.

@@ -1,9 +1,7 @@
 //! The result of a read.
 
-use std::sync::Arc;
-
 use coffer_shares::Share;
-use coffer_vault::{HeavyTurn, Secret};
+use coffer_vault::Secret;
 
 /// The files of a class. A bundle is always complete.
 #[derive(Debug)]
@@ -14,12 +12,10 @@ pub struct Bundle {
     pub held: HeldForAnswer,
 }
 
-/// The memory of an answer, and its namespace's turn for heavy work if the answer is large. Both are
-/// given back when this value is dropped, after the answer is sent.
+/// The memory of an answer, which is given back when this value is dropped, after the answer is sent.
 #[derive(Debug)]
 pub struct HeldForAnswer {
     pub(super) _memory: Share,
-    pub(super) _turn: Arc<HeavyTurn>,
 }
 
 /// A file of a bundle.

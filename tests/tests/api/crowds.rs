@@ -64,13 +64,15 @@ async fn a_client_hangs_up(setup: Arc<ApiSetup>) {
     let direct = setup.direct(None).await;
     let row = [("Authorization", admin.as_str()), ("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
     setup.bao.process().freeze();
-    let audited = until("the line of a read without a client", async || {
+    // fewer than one user may have in flight
+    for _ in 0..5 {
         // a row of a table takes the same reviews, which are then remembered, and nothing of Vault
         assert_eq!(direct.get(&path, &row).await.0, 200);
         let mut wire = setup.wire(HttpVersion::Http1, None).await;
         wire.send(request.as_bytes()).await;
         assert!(!wire.has_ended(64).await, "it is read while Vault is stalled");
-        drop(wire);
+    }
+    let audited = until("the line of a read without a client", async || {
         let log = setup.server.log();
         let line = log.lines().find(|line| line.contains("client_gone=true") && line.contains(n));
         line.map(ToOwned::to_owned)
