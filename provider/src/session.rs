@@ -65,7 +65,7 @@ pub(crate) struct Session {
     revoking: AtomicBool,
     /// The session's record in the state store.
     stored: Mutex<StoredRecord>,
-    memory: Option<Share>,
+    _bytes: Option<Share>,
     tenant: TenantMemory,
 }
 
@@ -108,6 +108,8 @@ pub(crate) struct SessionParts {
     pub(crate) tokens: Vec<Arc<Token>>,
     pub(crate) issued: AnswerList<IssuedTerm>,
     pub(crate) memory: TenantMemory,
+    /// The memory of the session itself; none if a restored session found none.
+    pub(crate) bytes: Option<Share>,
 }
 
 impl Session {

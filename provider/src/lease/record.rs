@@ -15,7 +15,7 @@ use super::boot_time::{BootTime, millis};
 use super::journal::warn_of_lost_answer;
 use crate::Clock;
 use crate::lifetime::{LastRenewal, Lifetime, Renewal};
-use crate::memory::TenantMemory;
+use crate::memory::{SESSION_BYTES, TenantMemory};
 use crate::session::{
     AnswerUse, IssuedAnswer, IssuedTerm, Session, SessionKey, SessionParts, SessionState, Sessions, Token,
     VolumeId,
@@ -130,6 +130,7 @@ pub(super) fn restore(
         state: if record.ended { SessionState::Ended } else { SessionState::New },
         tokens,
         issued,
+        bytes: memory.take(SESSION_BYTES),
         memory,
     });
     session.cover_record(stored.record.len());

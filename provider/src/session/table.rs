@@ -77,8 +77,10 @@ impl Sessions {
             return Ok(Found { session, active: active.len(), evicted: Vec::new() });
         }
         let key = Arc::new(key);
-        let evicted = self.make_room(&mut active, &key.identity.namespace, leases_kept, now)?;
         let memory = self.memory.of(&key.identity.namespace);
+        // before the eviction: who evicts must get the session, and revoke what was evicted
+        let bytes = memory.take(SESSION_BYTES).ok_or_else(|| memory.used_up())?;
+        let evicted = self.make_room(&mut active, &key.identity.namespace, leases_kept, now)?;
         let session = self.create(SessionParts {
             key: Arc::clone(&key),
             record_name: fresh_record_name(),
@@ -86,11 +88,9 @@ impl Sessions {
             state: SessionState::New,
             tokens: Vec::new(),
             issued: Default::default(),
-            memory: memory.clone(),
+            memory,
+            bytes: Some(bytes),
         });
-        if session.memory.is_none() {
-            return Err(memory.used_up());
-        }
         active.insert(key, (Arc::clone(&session), now));
         Ok(Found { session: session.enter(), active: active.len(), evicted })
     }
@@ -121,7 +121,10 @@ impl Sessions {
                 let own = active.values().filter(|(session, _)| session.namespace() == namespace);
                 let owning = own.filter(|(session, _)| session.owns_anything(now)).count();
                 let most = self.capacity.max(LEAST_OWNING) / counts.len();
-                return if owning < most.max(1) { Ok(evicted) } else { Err(too_many(namespace, owning)) };
+                if evicted.is_empty() && owning >= most.max(1) {
+                    return Err(too_many(namespace, owning));
+                }
+                break;
             };
             let session = active.remove(&key).map(|(session, _)| session);
             evicted.extend(session.inspect(|session| session.note_ended()));
@@ -181,7 +184,7 @@ impl Sessions {
     }
 
     fn create(&self, parts: SessionParts) -> Arc<Session> {
-        let SessionParts { key, record_name, created, state, tokens, issued, memory } = parts;
+        let SessionParts { key, record_name, created, state, tokens, issued, memory, bytes } = parts;
         let changes = Arc::new(Changes::new(Arc::clone(&self.wake)));
         Arc::new(Session {
             key,
@@ -189,7 +192,7 @@ impl Sessions {
             logins: Logins::new(tokens, memory.clone(), Arc::clone(&changes)),
             reads: Reads::new(memory.clone()),
             issued: Issued::new(issued, memory.clone(), Arc::clone(&changes)),
-            memory: memory.take(SESSION_BYTES),
+            _bytes: bytes,
             frames: Frames::stored_in(memory.clone()),
             tenant: memory,
             changes,

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bed::{Bed, MINUTE};
 use coffer_vault::{Target, Tls};
 
-use super::{SessionKey, TokenNeed};
-use crate::{Identity, Pod};
+use super::{SessionKey, Sessions, TokenNeed};
+use crate::memory::MemoryAccount;
+use crate::{Clock, ErrorKind, Identity, Pod};
 
 #[tokio::test]
 async fn a_token_is_reused_until_near_its_end() {
@@ -180,4 +181,16 @@ async fn a_403_that_is_not_about_the_token_does_not_drop_the_token() {
     bed.fake.lookup.store(403, Ordering::Relaxed);
     assert!(bed.fetch(&session).after_denial(&token).await.is_none());
     assert_eq!(session.logins.living(bed.clock_now()).len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_without_memory_evicts_none() {
+    let bed = Bed::new(1).await;
+    // one namespace can have a little more than one session
+    let memory = MemoryAccount::new(10 << 10);
+    let sessions = Sessions::new(1, memory, Arc::clone(&bed.clock) as Arc<dyn Clock>);
+    drop(sessions.session(bed.key("a"), false).expect("room"));
+    let refusal = sessions.session(bed.key("b"), false).err().expect("no room");
+    assert_eq!(refusal.kind, ErrorKind::OverLimit);
+    assert_eq!((sessions.all().len(), sessions.ended().len()), (1, 0));
 }
