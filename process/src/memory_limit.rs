@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 /// Where the hierarchies of control groups are mounted.
 const MOUNT: &str = "/sys/fs/cgroup";
 
-/// A limit from which on there is none, in bytes: version 1 writes a number near 2^63 for "no limit".
+/// A limit from which on there is none, in bytes: version 1 writes a number near 2^63 for "no
+/// limit".
 const NO_LIMIT: u64 = 1 << 60;
 
-/// Returns the memory for what tenants cause, in bytes: half of the `given` limit, else of the limit
-/// that the system sets for this process, or of `usual` where it sets none. The other half is for the program itself, for
-/// what the allocator cannot use, and for the system's buffers of connections.
+/// Returns the memory for what tenants cause, in bytes: half of the `given` limit, else of that of
+/// the system for this process, or of `usual` where there is none. The other half is for the program
+/// itself, for what the allocator cannot use, and for the system's buffers of connections.
 #[must_use]
 pub fn memory_of_tenants(given: Option<usize>, usual: usize) -> usize {
     let limit = given.or_else(|| memory_limit().and_then(|limit| usize::try_from(limit).ok()));

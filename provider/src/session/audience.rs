@@ -76,8 +76,8 @@ impl ForeignServer<'_> {
     /// Checks a token that was sent along for an audience.
     ///
     /// # Errors
-    /// One of the token's audiences is the cluster's own, or `audience` is none of them. A token that
-    /// is no JWT is judged by `audience`.
+    /// One of the token's audiences is the cluster's own, or `audience` is none of them. A token
+    /// that is no JWT is judged by `audience`.
     pub(super) fn check_sent(&self, token: &Secret, audience: &str) -> Result<(), Error> {
         self.check(token, audience, true)
     }

@@ -28,8 +28,8 @@ impl Reads {
         (now.saturating_duration_since(held.term) < max_age).then(|| Arc::clone(&held.answer))
     }
 
-    /// Caches the answer to a request that was sent at `asked`, unless the namespace's part of the memory
-    /// is used up.
+    /// Caches the answer to a request that was sent at `asked`, unless the namespace's part of the
+    /// memory is used up.
     pub(crate) fn put(
         &self,
         request: RequestId,

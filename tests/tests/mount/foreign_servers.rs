@@ -1,5 +1,5 @@
-//! Servers that a class names and the operator does not: where they may lead the agent, and what they
-//! may tell.
+//! Servers that a class names and the operator does not: where they may lead the agent, and what
+//! they may tell.
 
 use coffer_tests::{
     Csi, FakeVault, LOGIN, MountCall, READ_APP, ScriptedAnswer, TestCa, TestPod, TokenIssuer, call_as_web,
