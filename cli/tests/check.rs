@@ -1,12 +1,15 @@
 //! `coffer check` on manifests: the mistakes that users make, and the report for a CI system.
 
-use std::fs;
+mod common;
+
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
+
+use crate::common::{files, text};
 
 /// Two classes among other things. The first has a mistake of each kind that users make, the second
 /// none.
@@ -86,18 +89,6 @@ fn run(command: &mut Command, dir: &TempDir, arguments: &[&str], input: &str) ->
     // a command that reads no input may have ended already
     let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
     child.wait_with_output().expect("the command ends")
-}
-
-fn files(files: &[(&str, &str)]) -> TempDir {
-    let dir = tempdir().expect("a directory");
-    for (name, text) in files {
-        fs::write(dir.path().join(name), text).expect("a file");
-    }
-    dir
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 fn report(output: &Output) -> Value {

@@ -1,10 +1,13 @@
 //! `coffer check --policy`, and what hostile manifests do to a terminal.
 
-use std::fs;
+mod common;
+
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use tempfile::{TempDir, tempdir};
+use tempfile::TempDir;
+
+use crate::common::{files, text};
 
 const POLICY: &str = "\
 rules:
@@ -48,18 +51,6 @@ fn unnamed() -> String {
 fn check(dir: &TempDir, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_coffer"));
     command.arg("check").args(arguments).current_dir(dir.path()).env_clear().output().expect("it runs")
-}
-
-fn files(files: &[(&str, &str)]) -> TempDir {
-    let dir = tempdir().expect("a directory");
-    for (name, text) in files {
-        fs::write(dir.path().join(name), text).expect("a file");
-    }
-    dir
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 #[test]
