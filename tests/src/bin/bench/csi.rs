@@ -17,6 +17,13 @@ use crate::vault::BenchVault;
 const CONCURRENCIES: [usize; 3] = [1, 10, 100];
 const PODS: usize = 1000;
 
+/// More sessions than pods mount in all rounds. A full table would evict a session at each new
+/// pod's mount, and revoke its token.
+const CACHE_SIZE: usize = 20_000;
+
+/// Memory limit in bytes with which one namespace may have that many sessions.
+const MEMORY_LIMIT: usize = 1 << 30;
+
 /// Measures the built coffer-csi and, in the same rounds, the one `beside` if there is one. Prints
 /// the tables.
 pub(crate) async fn measure(size: RunSize, beside: Option<PathBuf>) {
@@ -48,7 +55,12 @@ struct AgentBuild {
 impl AgentBuild {
     async fn start(&self, vault: &BenchVault) -> Csi {
         let options = Csi::options().binary(&self.binary);
-        options.flag(format!("-vault-addr={}", vault.address())).start().await
+        options
+            .flag(format!("-vault-addr={}", vault.address()))
+            .flag(format!("-cache-size={CACHE_SIZE}"))
+            .flag(format!("-memory-limit={MEMORY_LIMIT}"))
+            .start()
+            .await
     }
 }
 
