@@ -1,0 +1,136 @@
+//! Makes connections: lookup, TCP, proxy, TLS.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use http::Uri;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tower::Service;
+
+use crate::link::Link;
+use crate::proxy::ProxiedStream;
+use crate::{ByteStream, ConnectFailure, ConnectStep, Dialer, ProxyRules, TlsFailure};
+
+/// The protocols that are offered in a TLS handshake (ALPN), the best first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Makes connections to the hosts of URIs. Clones share their settings.
+#[derive(Clone)]
+pub struct Connector {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dialer: Dialer,
+    proxies: Option<Arc<ProxyRules>>,
+    tls: Option<TlsSettings>,
+    time_limit: Duration,
+}
+
+/// How TLS is spoken with `https://` hosts.
+#[derive(Clone)]
+pub struct TlsSettings {
+    connector: TlsConnector,
+    server_name: Option<ServerName<'static>>,
+}
+
+impl TlsSettings {
+    /// Returns settings that offer HTTP/2 and HTTP/1.1. `server_name` is sent (SNI, if it is no IP
+    /// address) and verified in place of the URI's host.
+    #[must_use]
+    pub fn new(mut config: ClientConfig, server_name: Option<ServerName<'static>>) -> Self {
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Self { connector: TlsConnector::from(Arc::new(config)), server_name }
+    }
+}
+
+impl Connector {
+    /// Returns a connector. Without `tls` no `https://` host is reached, and without `proxies` every
+    /// host is reached directly. `time_limit` is for the whole connection.
+    #[must_use]
+    pub fn new(
+        dialer: Dialer,
+        proxies: Option<Arc<ProxyRules>>,
+        tls: Option<TlsSettings>,
+        time_limit: Duration,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { dialer, proxies, tls, time_limit }) }
+    }
+
+    /// Returns the rules for proxies.
+    pub(crate) fn proxies(&self) -> Option<&ProxyRules> {
+        self.inner.proxies.as_deref()
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Link;
+    type Error = Arc<ConnectFailure>;
+    type Future = BoxFuture<'static, Result<Link, Arc<ConnectFailure>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Arc<ConnectFailure>>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.connect(&to).await.map_err(Arc::new) })
+    }
+}
+
+impl Inner {
+    async fn connect(&self, to: &Uri) -> Result<Link, ConnectFailure> {
+        let deadline = Instant::now() + self.time_limit;
+        let in_time = |step| {
+            let limit = self.time_limit;
+            move |_| ConnectFailure::TimedOut { step, limit }
+        };
+        let ProxiedStream { stream, is_forwarded } = match self
+            .proxies
+            .as_ref()
+            .and_then(|rules| rules.proxy_for(to))
+        {
+            Some(proxy) => {
+                let opened = timeout_at(deadline, proxy.open(&self.dialer, to)).await;
+                opened.map_err(in_time(ConnectStep::Proxy))??
+            }
+            None => {
+                let dialed = timeout_at(deadline, self.dialer.dial(to)).await;
+                ProxiedStream { stream: dialed.map_err(in_time(ConnectStep::Dial))??, is_forwarded: false }
+            }
+        };
+        let Some(tls) = self.tls.as_ref().filter(|_| to.scheme_str() == Some("https")) else {
+            return Ok(Link::new(stream, false, is_forwarded));
+        };
+        let (stream, is_http2) =
+            timeout_at(deadline, handshake(tls, stream, to)).await.map_err(in_time(ConnectStep::Tls))??;
+        Ok(Link::new(stream, is_http2, false))
+    }
+}
+
+/// Does the handshake. Returns the stream, and whether HTTP/2 was chosen.
+async fn handshake(
+    tls: &TlsSettings,
+    stream: Box<dyn ByteStream>,
+    to: &Uri,
+) -> Result<(Box<dyn ByteStream>, bool), TlsFailure> {
+    let name = match &tls.server_name {
+        Some(name) => name.clone(),
+        None => host_name(to)?,
+    };
+    let stream = tls.connector.connect(name, stream).await.map_err(TlsFailure::of_handshake)?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(PROTOCOLS[0]);
+    Ok((Box::new(stream), is_http2))
+}
+
+fn host_name(to: &Uri) -> Result<ServerName<'static>, TlsFailure> {
+    let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
+    ServerName::try_from(host.to_owned()).map_err(|error| {
+        TlsFailure::of_handshake(std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
+    })
+}
