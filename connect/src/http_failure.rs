@@ -40,8 +40,9 @@ pub enum HttpFailure {
 pub struct BreakCause(#[source] Arc<dyn StdError + Send + Sync>);
 
 impl BreakCause {
-    /// Returns the cause that an error of the HTTP library has.
-    pub(crate) fn new(error: impl StdError + Send + Sync + 'static) -> Self {
+    /// Returns the cause that is this error.
+    #[must_use]
+    pub fn new(error: impl StdError + Send + Sync + 'static) -> Self {
         Self(Arc::new(error))
     }
 }

@@ -275,9 +275,11 @@ impl<'a> Fetch<'a> {
         token: &Token,
         wanted: Option<&Wanted<'a>>,
     ) -> Result<Answer, Failure> {
-        let leases = self.leases.filter(|_| wanted.is_some_and(|wanted| wanted.may_issue));
-        let entry = leases.map(|leases| leases.begin(self.session, &request.path));
-        let answer = self.login.vault.read(request, token.secret()).await;
+        let may_issue = wanted.is_some_and(|wanted| wanted.may_issue);
+        let entry = self.leases.filter(|_| may_issue).map(|leases| leases.begin(self.session, &request.path));
+        // without leases nothing is known of earlier answers
+        let issues_nothing = wanted.is_some() && self.leases.is_some() && !may_issue;
+        let answer = self.login.vault.read(request, token.secret(), issues_nothing).await;
         let is_lost = answer.as_ref().is_err_and(|failure| failure.classify() == FailureKind::AnswerLost);
         if let Some(entry) = entry.filter(|_| !is_lost) {
             entry.settle();

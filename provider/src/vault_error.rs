@@ -1,8 +1,14 @@
 //! Converts failures of requests to Vault into errors of a read.
 
-use coffer_vault::{Address, Failure, MAX_BODY, Refusal, TargetError, TargetHandle, TlsFileError};
+use coffer_vault::{
+    Address, Failure, LostAnswer, MAX_BODY, Refusal, TargetError, TargetHandle, TlsFileError,
+};
 
 use crate::{Error, ErrorKind};
+
+/// What is done about a lost answer to a request that may issue something.
+const NOT_SENT_AGAIN: &str = "Vault may have executed the request, which may issue something, so that it was not sent \
+                              again. The mount is tried again";
 
 /// Returns the error for a failed request to a server, without object and path.
 ///
@@ -11,7 +17,10 @@ use crate::{Error, ErrorKind};
 /// network otherwise.
 pub(crate) fn error_of(failure: Failure, target: &TargetHandle) -> Error {
     let server = &target.target.address;
-    let tells = matches!(failure, Failure::Unreachable(_) | Failure::Broken(_) | Failure::TimedOut);
+    let tells = matches!(
+        failure,
+        Failure::Unreachable(_) | Failure::NotProcessed(_) | Failure::Broken { .. } | Failure::TimedOut(_)
+    );
     let error = error_with_cause(failure, server);
     if target.is_operators || !tells {
         return error;
@@ -28,12 +37,17 @@ fn error_with_cause(failure: Failure, server: &Address) -> Error {
             Error::new(ErrorKind::Unavailable, format!("cannot reach Vault at {server}: {cause}"))
                 .with_advice("Check the address and that the node reaches it")
         }
-        Failure::Broken(cause) => {
+        Failure::NotProcessed(cause) => {
             Error::new(ErrorKind::Unavailable, format!("the connection to Vault at {server} broke: {cause}"))
         }
+        Failure::Broken { cause, lost } => {
+            let message = format!("the connection to Vault at {server} broke: {cause}");
+            lost_answer(Error::new(ErrorKind::Unavailable, message), lost)
+        }
         Failure::NoRequest => Error::class(format!("the path and {server} make no URL")),
-        Failure::TimedOut => {
-            Error::new(ErrorKind::TimedOut, format!("Vault at {server} did not answer in time"))
+        Failure::TimedOut(lost) => {
+            let message = format!("Vault at {server} did not answer in time");
+            lost_answer(Error::new(ErrorKind::TimedOut, message), lost)
         }
         Failure::TooLarge => {
             Error::new(ErrorKind::TooLarge, format!("the answer is larger than {} MiB", MAX_BODY >> 20))
@@ -58,6 +72,11 @@ fn error_with_cause(failure: Failure, server: &Address) -> Error {
     }
 }
 
+/// Adds why the request was not sent again, if it may have issued something.
+fn lost_answer(error: Error, lost: LostAnswer) -> Error {
+    if lost.may_have_issued { error.with_advice(NOT_SENT_AGAIN) } else { error }
+}
+
 fn error_of_refusal(refusal: Refusal, server: &Address) -> Error {
     let Refusal { status, words, deleted, .. } = refusal;
     if let Some(deleted) = deleted {
@@ -68,7 +87,7 @@ fn error_of_refusal(refusal: Refusal, server: &Address) -> Error {
         404 => Error::new(ErrorKind::NotFound, "Vault has nothing at this path (HTTP 404)")
             .with_advice("Check the path: KV version 2 reads lie under MOUNT/data/"),
         400 | 405 => Error::new(ErrorKind::BadAnswer, format!("Vault refused the request (HTTP {status})")),
-        412 | 429 | 500.. => {
+        412 | 429 | 472 | 473 | 500.. => {
             Error::new(ErrorKind::Unavailable, format!("Vault at {server} failed (HTTP {status})"))
         }
         _ => Error::new(ErrorKind::BadAnswer, format!("{server} answered HTTP {status}")),
@@ -85,10 +104,10 @@ impl From<TargetError> for Error {
             TargetError::File(_) | TargetError::NoPem => {
                 Self::new(ErrorKind::Misconfigured, message).with_advice(OPERATOR)
             }
-            TargetError::Setup { .. } | TargetError::Proxy(_) | TargetError::Thread(_) => {
+            TargetError::Setup { .. } | TargetError::Thread(_) => {
                 Self::new(ErrorKind::Misconfigured, message)
             }
-            TargetError::ServerNameIsAddress(_) | TargetError::ServerNameInvalid(_) => Self::class(message),
+            TargetError::ServerNameInvalid(_) => Self::class(message),
             TargetError::TooMany => Self::new(ErrorKind::OverLimit, message),
         }
     }

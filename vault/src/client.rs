@@ -1,13 +1,13 @@
-//! The requests that Coffer sends to Vault. A request is sent again only if Vault cannot issue
-//! something twice.
+//! The requests that Coffer sends to Vault.
 
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use coffer_connect::Patience;
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http_body_util::Full;
 use rustify::Endpoint;
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
@@ -16,14 +16,13 @@ use vaultrs::api::EndpointMiddleware;
 use zeroize::Zeroize;
 
 use crate::answer::{Answer, LeaseGrant, Login};
+use crate::exchange::HttpRequest;
 use crate::refusal::Confidential;
-use crate::{Failure, FailureKind, HeavyTurn, Method, Refusal, Request, Secret, TargetHandle, json};
+use crate::repeat::Twice;
+use crate::{Failure, FailureKind, HeavyTurn, Method, Request, Secret, TargetHandle, json};
 
-/// Wait before the first retry. The wait doubles with each retry, with jitter.
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-
-/// Maximum wait before a retry.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// The name of this program in requests.
+const AGENT: &str = concat!("coffer/", env!("CARGO_PKG_VERSION"));
 
 /// A namespace of a Vault server.
 #[derive(Clone, Copy)]
@@ -62,6 +61,22 @@ pub enum RequestKind {
     Revoke,
 }
 
+/// A request, and what its answer must not repeat.
+pub(crate) struct Sending<'a> {
+    pub(crate) kind: RequestKind,
+    pub(crate) request: &'a Request,
+    pub(crate) token: Option<&'a Secret>,
+    pub(crate) confidential: Confidential<'a>,
+}
+
+impl<'a> Sending<'a> {
+    /// Returns a request with a token, which the answer must not repeat.
+    pub(crate) fn with_token(kind: RequestKind, request: &'a Request, token: &'a Secret) -> Self {
+        let confidential = Confidential { secrets: slice::from_ref(token), arguments: None };
+        Self { kind, request, token: Some(token), confidential }
+    }
+}
+
 /// Observes every request to Vault, for metrics.
 pub trait RequestObserver: Send + Sync {
     /// Notes that a request ended with this HTTP status; none if no complete answer came.
@@ -90,13 +105,20 @@ impl<'a> Vault<'a> {
     }
 
     /// Sends a request of a class, and retries it where nothing can be issued twice.
+    /// `issues_nothing`: an earlier answer showed that Vault issues nothing at the request.
     ///
     /// # Errors
     /// [`Failure`], without the token and without the arguments of the request.
-    pub async fn read(&self, request: &Request, token: &Secret) -> Result<Answer, Failure> {
+    pub async fn read(
+        &self,
+        request: &Request,
+        token: &Secret,
+        issues_nothing: bool,
+    ) -> Result<Answer, Failure> {
         let kind = if request.issues() { RequestKind::Issue } else { RequestKind::Read };
-        let confidential = Confidential { secrets: slice::from_ref(token), arguments: request.body.as_ref() };
-        self.send_with_retries(kind, request, Some(token), &confidential).await
+        let mut sending = Sending::with_token(kind, request, token);
+        sending.confidential.arguments = request.body.as_ref();
+        self.send_with_retries(&sending, Twice::of(request, issues_nothing)).await
     }
 
     /// Logs in with a service account token. Kubernetes and JWT auth take the same request
@@ -112,7 +134,8 @@ impl<'a> Vault<'a> {
         body.push(b"}");
         let request = Request::with_body(Method::Post, format!("auth/{mount}/login"), body);
         let confidential = Confidential { secrets: slice::from_ref(jwt), arguments: None };
-        let answer = self.send_with_retries(RequestKind::Login, &request, None, &confidential).await?;
+        let sending = Sending { kind: RequestKind::Login, request: &request, token: None, confidential };
+        let answer = self.send_with_retries(&sending, Twice::Issues).await?;
         answer.envelope().login().ok_or_else(|| Failure::NotVault("a login that holds no token".to_owned()))
     }
 
@@ -165,80 +188,34 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// Sends a request with retries: a GET or LIST after a temporary failure, a POST or PUT only if
-    /// no connection was made.
-    async fn send_with_retries(
-        &self,
-        kind: RequestKind,
-        request: &Request,
-        token: Option<&Secret>,
-        confidential: &Confidential<'_>,
-    ) -> Result<Answer, Failure> {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(FIRST_BACKOFF)
-            .with_max_delay(LONGEST_BACKOFF)
-            .with_max_times(self.at.target.max_retries)
-            .with_jitter();
-        let may_repeat = |failure: &Failure| match failure.classify() {
-            FailureKind::NotSent => true,
-            FailureKind::Temporary => !request.issues(),
-            _ => false,
-        };
-        (|| self.send(kind, request, token, confidential))
-            .retry(backoff)
-            .when(may_repeat)
-            .adjust(|failure, wait| self.wait_before_retry(failure, wait))
-            .await
+    /// Returns when all requests end.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
     }
 
-    /// Returns how long to wait before the next retry; none if the deadline comes first.
-    fn wait_before_retry(&self, failure: &Failure, wait: Option<Duration>) -> Option<Duration> {
-        let asked = match failure {
-            Failure::Refused(Refusal { retry_after, .. }) => *retry_after,
-            _ => None,
-        };
-        let wait = wait?.max(asked.unwrap_or_default());
-        let again = Instant::now().checked_add(wait);
-        again.is_some_and(|again| again < self.deadline).then_some(wait)
-    }
-
-    async fn send_once(
-        &self,
-        kind: RequestKind,
-        request: &Request,
-        token: &Secret,
-    ) -> Result<Answer, Failure> {
-        let confidential = Confidential { secrets: slice::from_ref(token), arguments: None };
-        self.send(kind, request, Some(token), &confidential).await
-    }
-
-    async fn send(
-        &self,
-        kind: RequestKind,
-        request: &Request,
-        token: Option<&Secret>,
-        confidential: &Confidential<'_>,
-    ) -> Result<Answer, Failure> {
+    /// Sends a request once. `may_repeat`: it is sent again if the connection turns out to be dead.
+    pub(crate) async fn send(&self, sending: &Sending<'_>, may_repeat: bool) -> Result<Answer, Failure> {
         let target = self.at.target;
-        let request = self.http_request(request, token)?;
+        let request = self.http_request(sending.request, sending.token)?;
+        let patience = Patience { deadline: self.deadline, may_repeat };
         let exchange = match &target.others {
             None => {
                 // boxed: every future around the exchange would be as large, and a future is moved
                 // when it is created
-                Box::pin(target.exchange(request, self.at.tenant, self.at.turn, self.deadline)).await
+                Box::pin(target.exchange(request, self.at.tenant, self.at.turn, patience)).await
             }
             Some(others) => {
                 let (target, turn) = (Arc::clone(target), Arc::clone(self.at.turn));
-                let (tenant, deadline) = (self.at.tenant.to_owned(), self.deadline);
-                let exchange = async move { target.exchange(request, &tenant, &turn, deadline).await };
+                let tenant = self.at.tenant.to_owned();
+                let exchange = async move { target.exchange(request, &tenant, &turn, patience).await };
                 others.run(exchange).await
             }
         };
-        target.observer.request_ended(kind, exchange.as_ref().ok().map(|exchange| exchange.status));
-        Answer::new(exchange?, confidential)
+        target.observer.request_ended(sending.kind, exchange.as_ref().ok().map(|exchange| exchange.status));
+        Answer::new(exchange?, &sending.confidential)
     }
 
-    fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<reqwest::Request, Failure> {
+    fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<HttpRequest, Failure> {
         let mut middleware = EndpointMiddleware {
             token: token.and_then(Secret::expose_str).unwrap_or_default().to_owned(),
             // the base URL of the target ends in /v1 already
@@ -248,8 +225,9 @@ impl<'a> Vault<'a> {
         };
         let built = VaultEndpoint(request).with_middleware(&middleware).request(&self.at.target.base);
         middleware.token.zeroize();
-        let built = built.ok().and_then(|built| reqwest::Request::try_from(built).ok());
-        let mut built = built.ok_or(Failure::NoRequest)?;
+        let mut built = built.map_err(|_| Failure::NoRequest)?.map(|body| Full::new(Bytes::from(body)));
+        built.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        built.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
         if let Some(token) = built.headers_mut().get_mut("X-Vault-Token") {
             token.set_sensitive(true);
         }

@@ -19,15 +19,9 @@ pub enum TargetError {
     Setup {
         /// The server.
         address: Address,
-        /// The error of the HTTP client.
-        source: reqwest::Error,
+        /// The error of the TLS library.
+        source: rustls::Error,
     },
-    /// The proxy is not a URL.
-    #[error("the proxy of the environment (VAULT_PROXY_ADDR, HTTPS_PROXY…) is no URL")]
-    Proxy(#[source] reqwest::Error),
-    /// The TLS server name is an IP address.
-    #[error("the TLS server name {0:?} is an IP address: use it as vaultAddress")]
-    ServerNameIsAddress(String),
     /// The TLS server name is not a host name.
     #[error("the TLS server name {0:?} is no host name")]
     ServerNameInvalid(String),

@@ -4,14 +4,19 @@
 use std::future::Future;
 use std::time::Duration;
 
-use http::header::{HOST, LOCATION};
-use http::{HeaderMap, StatusCode};
-use reqwest::{Request, Response, Url};
+use bytes::Bytes;
+use coffer_connect::{HttpFailure, Patience, Sent};
+use http::header::LOCATION;
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use crate::arriving::ArrivingBody;
 use crate::json::index::{JsonIndex, NotIndexed};
-use crate::{Failure, HeavyTurn, Secret, TargetHandle, root_cause};
+use crate::{Failure, HeavyTurn, LostAnswer, Secret, TargetHandle};
 use coffer_shares::Share;
 
 /// Maximum size of an answer's body, in bytes: twice what a driver accepts, since JSON is longer
@@ -38,20 +43,21 @@ pub(crate) struct Exchange {
     pub(crate) memory: Share,
 }
 
+/// A request to Vault, with its whole body.
+pub(crate) type HttpRequest = Request<Full<Bytes>>;
+
 impl TargetHandle {
-    /// Sends a request and reads the whole answer before `deadline`.
+    /// Sends a request and reads the whole answer before the deadline of `patience`, or before the
+    /// timeout of one request.
     pub(crate) async fn exchange(
         &self,
-        mut request: Request,
+        request: HttpRequest,
         tenant: &str,
         turn: &HeavyTurn,
-        deadline: Instant,
+        patience: Patience,
     ) -> Result<Exchange, Failure> {
-        if let Some(host) = &self.host {
-            request.headers_mut().insert(HOST, host.clone());
-        }
-        let deadline =
-            Instant::now().checked_add(self.request_timeout).map_or(deadline, |own| own.min(deadline));
+        let own = Instant::now().checked_add(self.request_timeout);
+        let deadline = own.map_or(patience.deadline, |own| own.min(patience.deadline));
         let exchange = async {
             let _turn = self.limits.requests.take(tenant, 1, self.priority).await;
             let _of_others = match &self.requests_to_others {
@@ -61,66 +67,53 @@ impl TargetHandle {
             if let Some(rate) = &self.rate
                 && !rate.turn_before(deadline).await
             {
-                return Err(Failure::TimedOut);
+                return Err(Failure::TimedOut(LostAnswer::default()));
             }
             // before anything is sent: what waits for memory holds none
             let body = ArrivingBody::begin(self, tenant, turn).await?;
-            let response = self.send(request).await?;
-            within(Instant::now() + BODY_TIMEOUT, read(response, body)).await
+            let mut sent = self.send(request, Patience { deadline, ..patience }).await?;
+            let end = deadline.min(Instant::now() + BODY_TIMEOUT);
+            let read = within(end, read(&mut sent.response, body)).await;
+            if matches!(read, Err(Failure::TimedOut(_) | Failure::Broken { .. })) {
+                self.client.leave_connection_of(&sent);
+            }
+            read
         };
         within(deadline, exchange).await
     }
 
-    async fn send(&self, request: Request) -> Result<Response, Failure> {
-        let again = request.try_clone();
-        let asked = request.url().clone();
-        let response = self.execute(request).await?;
-        let Some(location) = redirect(&response) else {
-            return Ok(response);
+    async fn send(&self, request: HttpRequest, patience: Patience) -> Result<Sent, Failure> {
+        let mut again = request.clone();
+        let sent = self.client.send(request, patience).await?;
+        let Some(location) = redirect(again.uri(), &sent.response) else {
+            return Ok(sent);
         };
         if !self.follow_redirects {
             return Err(Failure::Redirect("following is switched off (VAULT_DISABLE_REDIRECTS)".to_owned()));
         }
-        let Some(mut again) = again else {
-            return Err(Failure::Redirect("the request cannot be repeated".to_owned()));
-        };
-        let url = location.map_err(|Nowhere| Failure::Redirect("to nowhere".to_owned()))?;
-        if asked.scheme() == "https" && url.scheme() != "https" {
+        let Redirect { from, to, uri } =
+            location.map_err(|Nowhere| Failure::Redirect("to nowhere".to_owned()))?;
+        if from.scheme() == "https" && to.scheme() != "https" {
             return Err(Failure::Redirect("from https to http, which would show the token".to_owned()));
         }
-        if !self.is_operators && !self.target.is_same_origin(&asked, &url) {
+        if !self.is_operators && from.origin() != to.origin() {
             return Err(Failure::Redirect(
                 "to another server, which only an address may do that the operator trusts \
                  (-vault-trusted-addresses)"
                     .to_owned(),
             ));
         }
-        if url.authority() != asked.authority() {
-            again.headers_mut().remove(HOST);
-        }
-        *again.url_mut() = url;
-        let response = self.execute(again).await?;
-        match redirect(&response) {
+        *again.uri_mut() = uri;
+        let sent = self.client.send(again.clone(), patience).await?;
+        match redirect(again.uri(), &sent.response) {
             Some(_) => Err(Failure::Redirect("more than once".to_owned())),
-            None => Ok(response),
+            None => Ok(sent),
         }
-    }
-
-    async fn execute(&self, request: Request) -> Result<Response, Failure> {
-        self.client.execute(request).await.map_err(|error| {
-            if error.is_connect() {
-                Failure::Unreachable(root_cause(&error))
-            } else if error.is_timeout() {
-                Failure::TimedOut
-            } else {
-                Failure::Broken(root_cause(&error))
-            }
-        })
     }
 }
 
 /// Reads headers and body of an answer. Of an error only the beginning is read.
-async fn read(mut response: Response, mut body: ArrivingBody<'_>) -> Result<Exchange, Failure> {
+async fn read(response: &mut Response<Incoming>, mut body: ArrivingBody<'_>) -> Result<Exchange, Failure> {
     let header_bytes: usize =
         response.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if header_bytes > MAX_HEADERS {
@@ -128,12 +121,14 @@ async fn read(mut response: Response, mut body: ArrivingBody<'_>) -> Result<Exch
     }
     let is_success = response.status().is_success();
     let limit = if is_success { MAX_BODY } else { MAX_REFUSAL };
-    let announced = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let announced = response.body().size_hint().exact();
+    let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced.is_some_and(|length| length > MAX_BODY) && is_success {
         return Err(Failure::TooLarge);
     }
     body.expect(announced.filter(|length| *length <= limit));
-    while let Some(chunk) = response.chunk().await.map_err(|error| Failure::Broken(root_cause(&error)))? {
+    while let Some(frame) = response.frame().await {
+        let Ok(chunk) = frame.map_err(HttpFailure::of_body)?.into_data() else { continue };
         if body.len() + chunk.len() > limit {
             if is_success {
                 return Err(Failure::TooLarge);
@@ -150,28 +145,42 @@ async fn read(mut response: Response, mut body: ArrivingBody<'_>) -> Result<Exch
     Ok(Exchange { status, headers: std::mem::take(response.headers_mut()), body, json, memory })
 }
 
+/// A redirect.
+struct Redirect {
+    from: Url,
+    to: Url,
+    /// The same as `to`.
+    uri: Uri,
+}
+
 /// A redirect without a usable address.
 struct Nowhere;
 
-/// Returns the target of a redirect; none if the response is no redirect.
+/// Returns the redirect in a response to a request of `asked`; none if the response is no redirect.
 ///
 /// # Errors
 /// [`Nowhere`], inside the option, if the redirect has no usable address.
-fn redirect(response: &Response) -> Option<Result<Url, Nowhere>> {
+fn redirect(asked: &Uri, response: &Response<Incoming>) -> Option<Result<Redirect, Nowhere>> {
     if !matches!(
         response.status(),
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::TEMPORARY_REDIRECT
     ) {
         return None;
     }
-    let target = response
-        .headers()
-        .get(LOCATION)
-        .and_then(|location| response.url().join(location.to_str().ok()?).ok())
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    Some(target.ok_or(Nowhere))
+    let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+    let redirect = location.and_then(|location| {
+        let from = Url::parse(&asked.to_string()).ok()?;
+        let mut to = from.join(location).ok()?;
+        to.set_fragment(None);
+        let is_plain = to.username().is_empty() && to.password().is_none();
+        let is_http = matches!(to.scheme(), "http" | "https") && to.has_host() && is_plain;
+        let uri = to.as_str().parse().ok().filter(|_| is_http)?;
+        Some(Redirect { from, to, uri })
+    });
+    Some(redirect.ok_or(Nowhere))
 }
 
 async fn within<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout_at(deadline, work).await.unwrap_or(Err(Failure::TimedOut))
+    let late = Err(Failure::TimedOut(LostAnswer::default()));
+    timeout_at(deadline, work).await.unwrap_or(late)
 }

@@ -1,24 +1,36 @@
 //! Failures of requests to Vault, and what each failure means for the next step.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use coffer_connect::{BreakCause, ConnectFailure, HttpFailure};
 
 use crate::json::index::{MAX_DEPTH, MAX_VALUES};
 
 /// Why a request failed. The only part of a body in a failure is Vault's own error text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
     /// No connection was made; nothing was sent.
     #[error("no connection: {0}")]
-    Unreachable(String),
+    Unreachable(#[source] Arc<ConnectFailure>),
+    /// The connection ended before Vault began with the request.
+    #[error("the connection ended before the request: {0}")]
+    NotProcessed(#[source] BreakCause),
     /// Address and path do not make a URL.
     #[error("address and path make no URL")]
     NoRequest,
     /// The connection broke after the request was sent.
-    #[error("the connection broke: {0}")]
-    Broken(String),
+    #[error("the connection broke: {cause}")]
+    Broken {
+        /// What ended the connection.
+        #[source]
+        cause: BreakCause,
+        /// What is known of the lost answer.
+        lost: LostAnswer,
+    },
     /// No complete answer came in time.
     #[error("no answer in time")]
-    TimedOut,
+    TimedOut(LostAnswer),
     /// The answer has a status other than success.
     #[error("HTTP {}", .0.status)]
     Refused(Refusal),
@@ -45,6 +57,15 @@ pub enum Failure {
     Redirect(String),
 }
 
+/// What is known of an answer that did not come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LostAnswer {
+    /// Whether the connection had answered before: it may have been dead already.
+    pub was_kept: bool,
+    /// Whether Vault may have issued something, so that the request was not sent again.
+    pub may_have_issued: bool,
+}
+
 /// An answer with an error status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -65,7 +86,7 @@ pub enum FailureKind {
     NotSent,
     /// The answer was lost, and Vault may have executed the request.
     AnswerLost,
-    /// HTTP 412, 429 or 5xx: a GET or LIST may be sent again.
+    /// HTTP 412, 429, 472, 473 or 5xx: a GET or LIST may be sent again.
     Temporary,
     /// HTTP 403: Vault does not know the token.
     TokenUnknown,
@@ -80,14 +101,44 @@ pub enum FailureKind {
     Final,
 }
 
+impl From<HttpFailure> for Failure {
+    fn from(failure: HttpFailure) -> Self {
+        let lost = |was_kept| LostAnswer { was_kept, may_have_issued: false };
+        match failure {
+            HttpFailure::Unreachable(failure) => Self::Unreachable(failure),
+            HttpFailure::NotProcessed(cause) => Self::NotProcessed(cause),
+            HttpFailure::Broken { cause, is_kept } => Self::Broken { cause, lost: lost(is_kept) },
+            HttpFailure::TimedOut { is_kept } => Self::TimedOut(lost(is_kept)),
+        }
+    }
+}
+
 impl Failure {
+    /// Returns the same failure of a request that may have issued something, and so was not sent
+    /// again.
+    #[must_use]
+    pub(crate) fn that_may_have_issued(mut self) -> Self {
+        if let Self::Broken { lost, .. } | Self::TimedOut(lost) = &mut self {
+            lost.may_have_issued = true;
+        }
+        self
+    }
+
+    /// Returns what is known of the lost answer, if the connection broke or nothing came in time.
+    pub(crate) fn lost_answer(&self) -> Option<LostAnswer> {
+        match self {
+            Self::Broken { lost, .. } | Self::TimedOut(lost) => Some(*lost),
+            _ => None,
+        }
+    }
+
     /// Returns what the failure means for the next step. No other code decides this.
     #[must_use]
     pub fn classify(&self) -> FailureKind {
         match self {
-            Self::Unreachable(_) => FailureKind::NotSent,
-            Self::Broken(_)
-            | Self::TimedOut
+            Self::Unreachable(_) | Self::NotProcessed(_) => FailureKind::NotSent,
+            Self::Broken { .. }
+            | Self::TimedOut(_)
             | Self::TooLarge
             | Self::TooDeep
             | Self::TooManyValues
@@ -107,13 +158,19 @@ impl FailureKind {
 }
 
 impl Refusal {
+    /// Returns whether the status says that Vault did nothing: its data is behind (412), it is busy
+    /// (429), a standby (472, 473), or sealed (503).
+    pub(crate) fn did_nothing(&self) -> bool {
+        matches!(self.status, 412 | 429 | 472 | 473 | 503)
+    }
+
     fn classify(&self) -> FailureKind {
         match (self.status, &self.words) {
             (400, Some(_)) => FailureKind::BadRequest,
             (403, Some(words)) if names_unknown_token(words) => FailureKind::TokenUnknown,
             (403, Some(_)) => FailureKind::DeniedByPolicy,
             (403, None) => FailureKind::DeniedByProxy,
-            (412 | 429 | 500.., _) => FailureKind::Temporary,
+            (412 | 429 | 472 | 473 | 500.., _) => FailureKind::Temporary,
             _ => FailureKind::Final,
         }
     }
@@ -133,7 +190,9 @@ fn names_unknown_token(words: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, FailureKind, Refusal};
+    use coffer_connect::BreakCause;
+
+    use super::{Failure, FailureKind, LostAnswer, Refusal};
 
     fn kind(status: u16, words: Option<&str>) -> FailureKind {
         let words = words.map(ToOwned::to_owned);
@@ -156,7 +215,7 @@ mod tests {
 
     #[test]
     fn temporary_statuses_and_final_ones_are_distinguished() {
-        for status in [412, 429, 500, 503, 599] {
+        for status in [412, 429, 472, 473, 500, 503, 599] {
             assert_eq!(kind(status, Some("sealed")), FailureKind::Temporary, "{status}");
         }
         for status in [301, 401, 404, 405, 418] {
@@ -166,12 +225,16 @@ mod tests {
 
     #[test]
     fn a_lost_answer_and_a_request_that_was_not_sent_are_distinguished() {
-        for failure in
-            [Failure::Broken(String::new()), Failure::TimedOut, Failure::TooLarge, Failure::OutOfMemory]
-        {
+        let cause = || BreakCause::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        for failure in [
+            Failure::Broken { cause: cause(), lost: LostAnswer::default() },
+            Failure::TimedOut(LostAnswer::default()),
+            Failure::TooLarge,
+            Failure::OutOfMemory,
+        ] {
             assert_eq!(failure.classify(), FailureKind::AnswerLost);
         }
-        assert_eq!(Failure::Unreachable(String::new()).classify(), FailureKind::NotSent);
+        assert_eq!(Failure::NotProcessed(cause()).classify(), FailureKind::NotSent);
         assert_eq!(Failure::NoRequest.classify(), FailureKind::Final);
     }
 }

@@ -1,7 +1,5 @@
 //! Which servers are the operator's, and what only they get.
 
-use reqwest::Url;
-
 use crate::{Address, Target};
 
 /// The addresses that the operator trusts as much as the configured one.
@@ -30,7 +28,7 @@ impl OperatorServers {
     /// operator's.
     ///
     /// Another name than the operator's may lead to another server: a gateway at the address routes
-    /// by it, and a proxy is asked for it in place of the address.
+    /// by it.
     #[must_use]
     pub fn own(&self, address: &Address, server_name: Option<&str>) -> bool {
         let is_usual_name = server_name.is_none_or(|name| {
@@ -56,16 +54,6 @@ impl Target {
     #[must_use]
     pub fn uses_client_certificate(&self) -> bool {
         self.tls.client.is_some() && matches!(&self.address, Address::Url(url) if url.scheme() == "https")
-    }
-
-    /// Returns whether a redirect from `asked` to `url` stays with the server of the target. Under a
-    /// TLS server name the URL that was asked has that name as its host.
-    pub(crate) fn is_same_origin(&self, asked: &Url, url: &Url) -> bool {
-        let of_address = match &self.address {
-            Address::Url(address) => Some(address.origin()),
-            Address::Unix(_) => None,
-        };
-        url.origin() == asked.origin() || of_address.is_some_and(|origin| url.origin() == origin)
     }
 }
 

@@ -5,11 +5,12 @@
 use std::io;
 use std::thread;
 
+use coffer_connect::BreakCause;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::Failure;
+use crate::{Failure, LostAnswer};
 
 /// The thread, which ends when this value is dropped.
 #[derive(Debug)]
@@ -48,7 +49,10 @@ impl OthersThread {
         tasks.spawn_on(request, &self.runtime);
         match tasks.join_next().await {
             Some(Ok(result)) => result,
-            _ => Err(Failure::Broken("a fault during the request".to_owned())),
+            Some(Err(fault)) => {
+                Err(Failure::Broken { cause: BreakCause::new(fault), lost: LostAnswer::default() })
+            }
+            None => Err(Failure::TimedOut(LostAnswer::default())),
         }
     }
 }

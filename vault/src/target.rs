@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use coffer_connect::{Connector, Dialer, HttpClient, HttpClientSettings, TlsSettings};
 use coffer_shares::{Priority, Share, Shares};
-use http::HeaderValue;
-use reqwest::{Client, ClientBuilder, Url, redirect};
+use http_body_util::Full;
+use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 use crate::others_thread::OthersThread;
-use crate::proxy::proxies;
 use crate::rate::RateLimiter;
-use crate::resolver::{Alias, Resolver};
-use crate::tls::Stamp;
+use crate::resolver::Resolver;
+use crate::tls::{Stamp, TlsError};
 use crate::{Address, ConnectionSettings, HeavyTurns, RequestObserver, TargetError, Tls};
 
 /// A Vault server with TLS settings. Classes with the same target share connections.
@@ -47,12 +47,6 @@ const MAX_TARGETS: usize = 128;
 /// has received and nobody has read yet.
 const TARGET_BYTES: usize = 256 << 10;
 
-/// Maximum bytes of the headers of an answer over HTTP/2.
-const HTTP2_HEADERS: u32 = 16 << 10;
-
-/// Bytes that one stream and one connection of HTTP/2 receive before they are read.
-const HTTP2_WINDOW: u32 = 256 << 10;
-
 /// The connections to one target, and the limits of the server.
 pub struct TargetHandle {
     /// The target.
@@ -61,10 +55,8 @@ pub struct TargetHandle {
     pub limits: Arc<Limits>,
     /// Whether the server is the operator's.
     pub is_operators: bool,
-    pub(crate) client: Client,
+    pub(crate) client: HttpClient<Full<Bytes>>,
     pub(crate) base: String,
-    /// The `Host` header, if the host in the URL is the TLS server name and not the real host.
-    pub(crate) host: Option<HeaderValue>,
     pub(crate) follow_redirects: bool,
     pub(crate) max_retries: usize,
     pub(crate) request_timeout: Duration,
@@ -198,45 +190,23 @@ impl Targets {
     ) -> Result<TargetHandle, TargetError> {
         let (settings, priority) = (&self.settings, self.priority(target));
         let is_operators = settings.operator.own_target(target);
-        let (mut builder, mut base, mut host) = (client(priority), target.address.base(), None);
-        match &target.address {
-            Address::Unix(path) => builder = builder.unix_socket(path.as_path()),
-            Address::Url(url) => {
-                let mut alias = None;
-                for proxy in proxies(settings.proxy.as_ref())? {
-                    builder = builder.proxy(proxy);
-                }
-                if let Some(name) = target.tls.server_name.as_deref().filter(|name| needs_alias(url, name)) {
-                    let (real, renamed) = renamed(url, name)?;
-                    base = Address::Url(renamed).base();
-                    host = HeaderValue::from_str(&authority(url)).ok();
-                    // HTTP/2 takes the authority from the URL, HTTP/1.1 from the Host header
-                    builder = builder.http1_only();
-                    alias = Some(Alias { name: name.to_lowercase(), real });
-                }
-                let resolver = Resolver::new(self.lookups.clone(), place.number.tenant(), alias);
-                builder = builder.dns_resolver(Arc::new(resolver));
-                if url.scheme() == "https" {
-                    let tls = if is_operators {
-                        Cow::Borrowed(&target.tls)
-                    } else {
-                        target.tls.for_others(settings.own_certificate.as_ref())?
-                    };
-                    builder = tls.apply(builder, &settings.protected_directories)?;
-                }
+        let dialer = match &target.address {
+            Address::Unix(path) => Dialer::unix(path.clone()),
+            Address::Url(_) => {
+                let resolver = Resolver::new(self.lookups.clone(), place.number.tenant());
+                Dialer::tcp(Arc::new(resolver), CONNECT_TIMEOUT)
             }
-        }
-        if !base.starts_with("https") {
-            // without TLS there is no need to load the system's authorities
-            builder = builder.tls_certs_only([]);
-        }
-        let setup = |source| TargetError::Setup { address: target.address.clone(), source };
+        };
+        let tls = match &target.address {
+            Address::Url(url) if url.scheme() == "https" => Some(self.tls(target, is_operators)?),
+            _ => None,
+        };
+        let connector = Connector::new(dialer, None, tls, CONNECT_TIMEOUT);
         Ok(TargetHandle {
             target: target.clone(),
             is_operators,
-            client: builder.build().map_err(setup)?,
-            base,
-            host,
+            client: HttpClient::new(connector, kept_connections(priority)),
+            base: target.address.base(),
             follow_redirects: settings.follow_redirects,
             max_retries: settings.max_retries,
             request_timeout: settings.request_timeout,
@@ -252,23 +222,31 @@ impl Targets {
             place,
         })
     }
+
+    /// Returns the TLS settings towards a target. They are read from their files.
+    fn tls(&self, target: &Target, is_operators: bool) -> Result<TlsSettings, TargetError> {
+        let tls = if is_operators {
+            Cow::Borrowed(&target.tls)
+        } else {
+            target.tls.for_others(self.settings.own_certificate.as_ref())?
+        };
+        let config = tls.config(&self.settings.protected_directories).map_err(|error| match error {
+            TlsError::Target(error) => error,
+            TlsError::Rustls(source) => TargetError::Setup { address: target.address.clone(), source },
+        })?;
+        let name = tls.server_name.as_ref().map(|name| {
+            ServerName::try_from(name.clone()).map_err(|_| TargetError::ServerNameInvalid(name.clone()))
+        });
+        Ok(TlsSettings::new(config, name.transpose()?))
+    }
 }
 
-fn client(priority: Priority) -> ClientBuilder {
-    let (idle, idle_timeout) = match priority {
-        Priority::Reserved => (IDLE_CONNECTIONS, Duration::from_secs(90)),
-        Priority::Common => (IDLE_CONNECTIONS_OF_OTHERS, Duration::from_secs(15)),
+fn kept_connections(priority: Priority) -> HttpClientSettings {
+    let (max_idle, idle_seconds) = match priority {
+        Priority::Reserved => (IDLE_CONNECTIONS, 90),
+        Priority::Common => (IDLE_CONNECTIONS_OF_OTHERS, 15),
     };
-    Client::builder()
-        .user_agent(concat!("coffer/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(idle)
-        .pool_idle_timeout(idle_timeout)
-        .http2_initial_stream_window_size(HTTP2_WINDOW)
-        .http2_initial_connection_window_size(HTTP2_WINDOW)
-        .http2_max_header_list_size(HTTP2_HEADERS)
-        .no_proxy()
+    HttpClientSettings { max_idle, idle_timeout: Duration::from_secs(idle_seconds) }
 }
 
 /// Removes the least recently used target that this namespace named first, of those whose server
@@ -279,25 +257,4 @@ fn remove_unused(known: &mut KnownTargets, tenant: &str) -> Result<(), TargetErr
     let oldest = unused.min_by_key(|(_, (_, used))| *used).map(|(target, _)| target.clone());
     known.remove(&oldest.ok_or(TargetError::TooMany)?);
     Ok(())
-}
-
-/// Returns whether the certificate is verified for another name than the URL's host.
-fn needs_alias(url: &Url, name: &str) -> bool {
-    url.scheme() == "https" && url.host_str().is_none_or(|host| !host.eq_ignore_ascii_case(name))
-}
-
-/// Returns the real host to connect to, and the URL with the TLS server name as host.
-fn renamed(url: &Url, name: &str) -> Result<(String, Url), TargetError> {
-    let real = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    if name.parse::<IpAddr>().is_ok() {
-        return Err(TargetError::ServerNameIsAddress(name.to_owned()));
-    }
-    let mut renamed = url.clone();
-    renamed.set_host(Some(name)).map_err(|_| TargetError::ServerNameInvalid(name.to_owned()))?;
-    Ok((real, renamed))
-}
-
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

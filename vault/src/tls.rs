@@ -3,9 +3,13 @@
 use std::borrow::Cow;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use reqwest::{Certificate, ClientBuilder, Identity};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
 use serde::{Deserialize, Serialize};
 
 use crate::TargetError;
@@ -85,44 +89,70 @@ impl Tls {
         }
     }
 
-    /// Adds the TLS settings to a client. `protected` are the directories whose files a class must
-    /// not name.
+    /// Returns the configuration of TLS connections. `protected` are the directories whose files a
+    /// class must not name.
     ///
     /// # Errors
-    /// [`TargetError`], if a class names a protected file, or a file cannot be read or is not PEM.
-    pub(crate) fn apply(
-        &self,
-        builder: ClientBuilder,
-        protected: &[PathBuf],
-    ) -> Result<ClientBuilder, TargetError> {
-        let mut builder = builder.tls_danger_accept_invalid_certs(self.skip_verify);
+    /// [`TlsError`], if a class names a protected file, or a file cannot be read or is not PEM.
+    pub(crate) fn config(&self, protected: &[PathBuf]) -> Result<ClientConfig, TlsError> {
+        let builder = ClientConfig::builder();
         let certificates = match &self.authorities {
             Authorities::System => None,
             Authorities::File(file) => Some(read_certificates(file, protected)?),
             Authorities::Pem(pem) => Some(certificates(pem.as_bytes()).ok_or(TargetError::NoPem)?),
             Authorities::Directory(directory) => Some(read_directory(directory, protected)?),
         };
-        if let Some(certificates) = certificates {
-            builder = builder.tls_certs_only(certificates);
-        }
-        if let Some(client) = &self.client {
-            builder = builder.identity(read_identity(client, protected)?);
-        }
-        Ok(builder)
+        let builder = if self.skip_verify {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification::default()))
+        } else if let Some(certificates) = certificates {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates {
+                roots.add(certificate)?;
+            }
+            builder.with_root_certificates(roots)
+        } else {
+            builder.with_platform_verifier()?
+        };
+        Ok(match &self.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let (chain, key) = read_identity(client, protected)?;
+                builder.with_client_auth_cert(chain, key)?
+            }
+        })
     }
 }
 
-fn read_identity(client: &ClientCertificate, protected: &[PathBuf]) -> Result<Identity, TlsFileError> {
-    let mut pem = read(&client.certificate, protected)?;
-    pem.push(b"\n");
-    pem.push(read(&client.key, protected)?.expose());
-    Identity::from_pem(pem.expose()).map_err(|_| {
-        // the library's error is dropped, since the text may quote the key
-        client.certificate.refused(FileProblem::NoIdentity { key: client.key.path.clone() })
-    })
+/// Why there is no configuration of TLS connections.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
 }
 
-fn read_directory(directory: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Certificate>, TlsFileError> {
+impl From<TlsFileError> for TlsError {
+    fn from(error: TlsFileError) -> Self {
+        Self::Target(error.into())
+    }
+}
+
+type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn read_identity(client: &ClientCertificate, protected: &[PathBuf]) -> Result<ChainAndKey, TlsFileError> {
+    let certificate = read(&client.certificate, protected)?;
+    let key = read(&client.key, protected)?;
+    // the library's error is dropped, since the text may quote the key
+    let refused = || client.certificate.refused(FileProblem::NoIdentity { key: client.key.path.clone() });
+    let chain = certificates(certificate.expose()).ok_or_else(refused)?;
+    Ok((chain, PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| refused())?))
+}
+
+fn read_directory(
+    directory: &TlsFile,
+    protected: &[PathBuf],
+) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let mut paths = Vec::new();
     let entries = fs::read_dir(resolve(directory, protected)?).map_err(|error| directory.refused(error))?;
     for entry in entries {
@@ -143,11 +173,59 @@ fn read_directory(directory: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Cert
     Ok(all)
 }
 
-fn read_certificates(file: &TlsFile, protected: &[PathBuf]) -> Result<Vec<Certificate>, TlsFileError> {
+fn read_certificates(
+    file: &TlsFile,
+    protected: &[PathBuf],
+) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let pem = read(file, protected)?;
     certificates(pem.expose()).ok_or_else(|| file.refused(FileProblem::NoCertificate))
 }
 
-fn certificates(pem: &[u8]) -> Option<Vec<Certificate>> {
-    Certificate::from_pem_bundle(pem).ok().filter(|certificates| !certificates.is_empty())
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    certificates.ok().filter(|certificates| !certificates.is_empty())
+}
+
+#[derive(Debug)]
+struct NoVerification(rustls::crypto::WebPkiSupportedAlgorithms);
+
+impl Default for NoVerification {
+    fn default() -> Self {
+        Self(rustls::crypto::ring::default_provider().signature_verification_algorithms)
+    }
+}
+
+impl rustls::client::danger::ServerCertVerifier for NoVerification {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.supported_schemes()
+    }
 }

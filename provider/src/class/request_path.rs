@@ -31,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<RequestPath, BadSecretPath> {
     let below = trimmed.strip_prefix("v1/").unwrap_or(trimmed);
     let path = below.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
     check_segments(&path)?;
-    let url = reqwest::Url::parse(&format!("http://host/?{query}")).map_err(|_| BadSecretPath::Query)?;
+    let url = url::Url::parse(&format!("http://host/?{query}")).map_err(|_| BadSecretPath::Query)?;
     let mut query: Vec<_> = url.query_pairs().into_owned().collect();
     query.sort();
     Ok(RequestPath { path, query })
