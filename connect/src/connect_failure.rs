@@ -35,8 +35,6 @@ pub enum ConnectFailure {
 pub enum ConnectStep {
     /// The lookup of the host's name, and TCP.
     Dial,
-    /// The way through the proxy.
-    Proxy,
     /// The TLS handshake.
     Tls,
 }
@@ -65,7 +63,6 @@ impl std::fmt::Display for ConnectStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Dial => "the TCP connection",
-            Self::Proxy => "the proxy's answer",
             Self::Tls => "the TLS handshake",
         })
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Uri;
-use rustls::ClientConfig;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, SignatureScheme};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tower::Service;
@@ -47,11 +49,27 @@ impl TlsSettings {
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Self { connector: TlsConnector::from(Arc::new(config)), server_name }
     }
+
+    /// Does the handshake with a proxy: with the same authorities, as in Go, but without the client
+    /// certificate, which is for the target, and under the proxy's own name.
+    pub(crate) async fn connect_to_proxy(
+        &self,
+        host: &str,
+        stream: Box<dyn ByteStream>,
+    ) -> Result<Box<dyn ByteStream>, TlsFailure> {
+        let mut config = ClientConfig::clone(self.connector.config());
+        config.alpn_protocols = Vec::new();
+        config.client_auth_cert_resolver = Arc::new(NoClientCertificate);
+        let name = server_name(host)?;
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        Ok(Box::new(connecting.await.map_err(TlsFailure::of_handshake)?))
+    }
 }
 
 impl Connector {
-    /// Returns a connector. Without `tls` no `https://` host is reached, and without `proxies` every
-    /// host is reached directly. `time_limit` is for the whole connection.
+    /// Returns a connector. Without `tls` no `https://` host and no proxy over TLS is reached, and
+    /// without `proxies` every host is reached directly. `time_limit` is for the whole connection;
+    /// for one through a proxy it is for the connection to the proxy, and again for the handshake.
     #[must_use]
     pub fn new(
         dialer: Dialer,
@@ -85,30 +103,27 @@ impl Service<Uri> for Connector {
 
 impl Inner {
     async fn connect(&self, to: &Uri) -> Result<Link, ConnectFailure> {
-        let deadline = Instant::now() + self.time_limit;
-        let in_time = |step| {
-            let limit = self.time_limit;
-            move |_| ConnectFailure::TimedOut { step, limit }
-        };
-        let ProxiedStream { stream, is_forwarded } = match self
-            .proxies
-            .as_ref()
-            .and_then(|rules| rules.proxy_for(to))
-        {
+        let limit = self.time_limit;
+        let timed_out = |step| move |_| ConnectFailure::TimedOut { step, limit };
+        let mut deadline = Instant::now() + limit;
+        let proxy = self.proxies.as_ref().map_or(Ok(None), |rules| rules.proxy_for_uri(to))?;
+        let ProxiedStream { stream, is_forwarded } = match proxy {
             Some(proxy) => {
-                let opened = timeout_at(deadline, proxy.open(&self.dialer, to)).await;
-                opened.map_err(in_time(ConnectStep::Proxy))??
+                let opened = proxy.open(&self.dialer, to, self.tls.as_ref(), limit).await?;
+                // the proxy's own limits are over, and the handshake goes through it
+                deadline = Instant::now() + limit;
+                opened
             }
             None => {
                 let dialed = timeout_at(deadline, self.dialer.dial(to)).await;
-                ProxiedStream { stream: dialed.map_err(in_time(ConnectStep::Dial))??, is_forwarded: false }
+                ProxiedStream { stream: dialed.map_err(timed_out(ConnectStep::Dial))??, is_forwarded: false }
             }
         };
         let Some(tls) = self.tls.as_ref().filter(|_| to.scheme_str() == Some("https")) else {
             return Ok(Link::new(stream, false, is_forwarded));
         };
         let (stream, is_http2) =
-            timeout_at(deadline, handshake(tls, stream, to)).await.map_err(in_time(ConnectStep::Tls))??;
+            timeout_at(deadline, handshake(tls, stream, to)).await.map_err(timed_out(ConnectStep::Tls))??;
         Ok(Link::new(stream, is_http2, false))
     }
 }
@@ -129,8 +144,25 @@ async fn handshake(
 }
 
 fn host_name(to: &Uri) -> Result<ServerName<'static>, TlsFailure> {
-    let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
+    server_name(to.host().unwrap_or_default().trim_matches(['[', ']']))
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, TlsFailure> {
     ServerName::try_from(host.to_owned()).map_err(|error| {
         TlsFailure::of_handshake(std::io::Error::new(std::io::ErrorKind::InvalidInput, error))
     })
+}
+
+/// Has no client certificate.
+#[derive(Debug)]
+struct NoClientCertificate;
+
+impl ResolvesClientCert for NoClientCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
 }

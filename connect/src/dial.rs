@@ -87,6 +87,29 @@ impl Dialer {
     }
 }
 
+impl Dialer {
+    /// Opens a connection to a host, which is a name or an address without brackets.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub(crate) async fn dial_host(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Box<dyn ByteStream>, ConnectFailure> {
+        let authority =
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let uri = Uri::builder().scheme("http").authority(authority.as_str()).path_and_query("/").build();
+        match uri {
+            Ok(uri) => self.dial(&uri).await,
+            Err(error) => {
+                let source = io::Error::new(io::ErrorKind::InvalidInput, error);
+                Err(TcpFailure { peer: authority, source }.into())
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

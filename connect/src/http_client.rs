@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::connection_use::ConnectionUse;
-use crate::{Connector, HttpFailure};
+use crate::{Connector, HttpFailure, ProxyServer};
 
 /// Time without a frame after which an HTTP/2 connection is asked whether it is alive (PING), also
 /// while it is idle, and the time for the answer. Together they are the longest that a request waits
@@ -155,9 +155,10 @@ where
 
     /// Adds the credentials for an HTTP proxy that the request itself goes to.
     fn authorize(&self, request: &mut Request<B>) {
-        let proxy = self.connector.proxies().and_then(|rules| rules.proxy_for(request.uri()));
-        let Some(credentials) = proxy.and_then(|proxy| proxy.authorization()).cloned() else { return };
-        if request.uri().scheme_str() == Some("http") {
+        let uri = request.uri();
+        let proxy = self.connector.proxies().and_then(|rules| rules.proxy_for_uri(uri).ok().flatten());
+        let proxy = proxy.filter(|proxy| proxy.is_forwarding(uri));
+        if let Some(credentials) = proxy.and_then(ProxyServer::authorization) {
             request.headers_mut().insert(PROXY_AUTHORIZATION, credentials);
         }
     }

@@ -27,5 +27,7 @@ pub use http_client::{HttpClient, HttpClientSettings, Patience, Sent};
 pub use http_failure::{BreakCause, HttpFailure};
 pub use link::Link;
 pub use lookup::{Resolve, Resolving, SystemResolver};
-pub use proxy::{ProxyFailure, ProxyRules, ProxyServer};
+pub use proxy::{
+    BadProxy, ProxyCause, ProxyFailure, ProxyRules, ProxyScheme, ProxyServer, SocksReply, UnusableProxy,
+};
 pub use tls::TlsFailure;
