@@ -89,11 +89,12 @@ impl ProxyRules {
             Some(Err(bad)) if bad.is_ignored_by_go => return Ok(None),
             Some(setting) => setting,
         };
-        if let Ok(server) = setting
-            && scheme == "http"
-            && self.is_cgi
-        {
-            return Err(UnusableProxy::Cgi { variable: server.source().to_owned() });
+        if scheme == "http" && self.is_cgi {
+            let variable = match setting {
+                Ok(server) => server.source(),
+                Err(bad) => bad.source_name(),
+            };
+            return Err(UnusableProxy::Cgi { variable: variable.to_owned() });
         }
         if self.bypass.as_ref().is_some_and(|bypass| bypass.covers(host, port)) {
             return Ok(None);

@@ -65,6 +65,13 @@ enum ProxyFault {
     Unsupported(String),
 }
 
+impl BadProxy {
+    /// Returns where the text comes from, such as `HTTPS_PROXY`.
+    pub(super) fn source_name(&self) -> &str {
+        &self.source_name
+    }
+}
+
 impl ProxyServer {
     /// Parses the URL of a proxy, or `HOST:PORT`. `source` says in messages where the text comes
     /// from, such as `HTTPS_PROXY`.

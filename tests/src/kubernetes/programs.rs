@@ -52,6 +52,7 @@ pub(crate) enum ServerProgram {
     Kubectl,
     Driver(DriverGeneration),
     Helm(Helm),
+    ProxyRules,
 }
 
 impl ServerProgram {
@@ -76,6 +77,7 @@ impl ServerProgram {
             Self::Driver(generation) => (generation.folder(), "secrets-store-csi-driver", None),
             Self::Helm(Helm::V3) => ("helm-3", "helm", None),
             Self::Helm(Helm::V4) => ("helm-4", "helm", None),
+            Self::ProxyRules => ("go-proxy", "proxy-rules", None),
         };
         match (env::var_os("KUBEBUILDER_ASSETS"), asset) {
             (Some(assets), Some(asset)) => PathBuf::from(assets).join(asset),
@@ -90,6 +92,14 @@ impl ServerProgram {
 /// If kubectl is not built.
 pub fn kubectl_program() -> PathBuf {
     ServerProgram::Kubectl.path()
+}
+
+/// Returns the path of the program that prints which proxy a Go program uses.
+///
+/// # Panics
+/// If it is not built.
+pub fn proxy_rules_program() -> PathBuf {
+    ServerProgram::ProxyRules.path()
 }
 
 fn servers() -> PathBuf {

@@ -4,6 +4,7 @@
 
 mod deadlines;
 mod faults;
+mod proxy_rules;
 mod redirects;
 mod requests;
 mod retries;

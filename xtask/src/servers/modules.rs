@@ -17,6 +17,8 @@ pub(crate) enum Server {
     MountLoad,
     /// Answers each Mount by one GET: the benchmark's reference.
     VaultRelay,
+    /// Prints which proxy a Go program uses.
+    ProxyRules,
 }
 
 /// What every cluster of the harness needs (`tests/src/kubernetes/cluster.rs`).
@@ -29,7 +31,7 @@ pub(crate) const CLUSTER: [Server; 5] = [
 ];
 
 /// What the tests need.
-pub(crate) const TESTS: [Server; 10] = [
+pub(crate) const TESTS: [Server; 11] = [
     Server::Etcd,
     Server::Driver16,
     Server::Driver16Manifests,
@@ -40,6 +42,7 @@ pub(crate) const TESTS: [Server; 10] = [
     Server::Kubectl,
     Server::Helm4,
     Server::Helm3,
+    Server::ProxyRules,
 ];
 
 /// A folder of `tests/servers/`: a Go module that pins the versions of programs.
@@ -72,7 +75,7 @@ pub(super) enum VersionPart {
     Minor,
 }
 
-pub(super) const MODULES: [GoModule; 7] = [
+pub(super) const MODULES: [GoModule; 8] = [
     GoModule {
         folder: "etcd",
         programs: &[asset(Server::Etcd, "server", "go.etcd.io/etcd/server/v3")],
@@ -142,6 +145,14 @@ pub(super) const MODULES: [GoModule; 7] = [
         source: "google.golang.org/grpc",
         version_variables: &[],
         own_sources: &["grpc-go/mount-load/main.go", "grpc-go/vault-relay/main.go"],
+        manifests: None,
+    },
+    GoModule {
+        folder: "go-proxy",
+        programs: &[program(Server::ProxyRules, "proxy-rules", "./proxy-rules")],
+        source: "golang.org/x/net",
+        version_variables: &[],
+        own_sources: &["go-proxy/proxy-rules/main.go"],
         manifests: None,
     },
 ];
