@@ -20,6 +20,9 @@ pub enum ConnectFailure {
     /// The TLS handshake failed.
     #[error(transparent)]
     Tls(#[from] TlsFailure),
+    /// The host is one of `https://`, and there are no settings for TLS.
+    #[error("TLS is not set up for an http:// address, and so https:// is not reached from there")]
+    NoTls,
     /// A step took too long.
     #[error("{step} took longer than {} s", limit.as_secs())]
     TimedOut {

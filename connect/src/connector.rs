@@ -103,6 +103,10 @@ impl Service<Uri> for Connector {
 
 impl Inner {
     async fn connect(&self, to: &Uri) -> Result<Link, ConnectFailure> {
+        let tls = match to.scheme_str() {
+            Some("https") => Some(self.tls.as_ref().ok_or(ConnectFailure::NoTls)?),
+            _ => None,
+        };
         let limit = self.time_limit;
         let timed_out = |step| move |_| ConnectFailure::TimedOut { step, limit };
         let mut deadline = Instant::now() + limit;
@@ -119,7 +123,7 @@ impl Inner {
                 ProxiedStream { stream: dialed.map_err(timed_out(ConnectStep::Dial))??, is_forwarded: false }
             }
         };
-        let Some(tls) = self.tls.as_ref().filter(|_| to.scheme_str() == Some("https")) else {
+        let Some(tls) = tls else {
             return Ok(Link::new(stream, false, is_forwarded));
         };
         let (stream, is_http2) =

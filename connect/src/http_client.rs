@@ -18,30 +18,32 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::connection_use::ConnectionUse;
 use crate::{Connector, HttpFailure, ProxyServer};
 
-/// Time without a frame after which an HTTP/2 connection is asked whether it is alive (PING), also
-/// while it is idle, and the time for the answer. Together they are the longest that a request waits
-/// on a dead connection: several times what a busy server takes, and a small part of the minute
-/// that a mount has.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Time for the answer to a request that may be repeated, on a kept connection of HTTP/1.1, which
-/// has no PING: as long as over HTTP/2.
-const KEPT_HTTP1_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Maximum bytes of the headers of an answer over HTTP/2.
 const HTTP2_HEADERS: u32 = 16 << 10;
 
 /// Bytes that one stream and one connection of HTTP/2 receive before they are read.
 const HTTP2_WINDOW: u32 = 256 << 10;
 
-/// How many idle connections an [`HttpClient`] keeps, and for how long.
+/// How many idle connections an [`HttpClient`] keeps, and when a connection counts as dead.
 #[derive(Debug, Clone, Copy)]
 pub struct HttpClientSettings {
     /// Maximum number of idle connections to one host.
     pub max_idle: usize,
     /// Time after which an idle connection is closed.
     pub idle_timeout: Duration,
+    /// Time without a frame after which an HTTP/2 connection is asked whether it is alive (PING),
+    /// also while it is idle.
+    pub ping_interval: Duration,
+    /// Time for the answer to a PING.
+    pub ping_timeout: Duration,
+}
+
+impl HttpClientSettings {
+    /// Returns the time for the answer to a request that may be repeated, on a kept connection of
+    /// HTTP/1.1, which has no PING: as long as a request waits on a dead connection of HTTP/2.
+    fn kept_http1_timeout(self) -> Duration {
+        self.ping_interval + self.ping_timeout
+    }
 }
 
 /// Sends requests over the connections of one connector, and keeps the connections.
@@ -107,7 +109,7 @@ where
             let is_http1 =
                 ConnectionUse::of(&captured).is_some_and(|used| used.is_kept() && !used.is_http2());
             if is_http1 && patience.may_repeat {
-                sleep(KEPT_HTTP1_TIMEOUT).await;
+                sleep(self.settings.kept_http1_timeout()).await;
             } else {
                 std::future::pending::<()>().await;
             }
@@ -182,8 +184,8 @@ where
         .http2_initial_stream_window_size(HTTP2_WINDOW)
         .http2_initial_connection_window_size(HTTP2_WINDOW)
         .http2_max_header_list_size(HTTP2_HEADERS)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .http2_keep_alive_timeout(PING_TIMEOUT)
+        .http2_keep_alive_interval(settings.ping_interval)
+        .http2_keep_alive_timeout(settings.ping_timeout)
         .http2_keep_alive_while_idle(true)
         .build(connector)
 }

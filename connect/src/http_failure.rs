@@ -48,6 +48,17 @@ impl BreakCause {
 }
 
 impl HttpFailure {
+    /// Returns whether the connection was dead, so that the same request may succeed at once over a
+    /// new connection: a kept one broke or did not answer, or the request was not begun.
+    #[must_use]
+    pub fn is_dead_connection(&self) -> bool {
+        match self {
+            Self::Broken { is_kept, .. } | Self::TimedOut { is_kept } => *is_kept,
+            Self::NotProcessed(_) => true,
+            Self::Unreachable(_) => false,
+        }
+    }
+
     /// Returns what an error of the HTTP client means. `is_kept`: the connection had answered
     /// before.
     pub(crate) fn of(error: legacy::Error, is_kept: bool) -> Self {

@@ -29,7 +29,15 @@ type Client = HttpClient<Full<Bytes>>;
 fn client(tls: Option<TlsSettings>) -> Client {
     let limit = Duration::from_secs(5);
     let connector = Connector::new(Dialer::tcp(Arc::new(SystemResolver), limit), None, tls, limit);
-    HttpClient::new(connector, HttpClientSettings { max_idle: 4, idle_timeout: Duration::from_secs(60) })
+    HttpClient::new(
+        connector,
+        HttpClientSettings {
+            max_idle: 4,
+            idle_timeout: Duration::from_secs(60),
+            ping_interval: Duration::from_millis(200),
+            ping_timeout: Duration::from_millis(300),
+        },
+    )
 }
 
 async fn get(client: &Client, url: &str) -> Result<Sent, HttpFailure> {

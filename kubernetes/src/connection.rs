@@ -1,17 +1,33 @@
 //! The connection to kube-apiserver, and the one way that calls go through it.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use coffer_connect::{Connector, Dialer, HttpClient, HttpClientSettings, SystemResolver, TlsSettings};
+use kube::client::retry::RetryPolicy;
+use kube::client::{ClientBuilder, ConfigExt};
 use kube::{Client, Config};
+use rustls::pki_types::ServerName;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
+use tower::retry::RetryLayer;
+use tower::util::option_layer;
 
 use crate::CALL_TIMEOUT;
 use crate::error::{CallError, ConnectError};
+use crate::http_service::KubeHttp;
 
 /// Time limit for a TCP connection to kube-apiserver.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// When a connection counts as dead: so that a call can be made again within [`CALL_TIMEOUT`].
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Idle connections that are kept, and for how long.
+const IDLE_CONNECTIONS: usize = 4;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A client for kube-apiserver with the service account of this process. It connects at first use,
 /// since many reads make no call.
@@ -45,7 +61,7 @@ impl KubeConnection {
     /// Makes a client from the pod's service account or from `KUBECONFIG`. It connects at the first
     /// call.
     ///
-    /// A connection on which nothing is received for `read_timeout` is closed; `None` is for
+    /// An answer ends with an error if nothing of it is received for `read_timeout`; `None` is for
     /// clients whose watches may be silent for long.
     ///
     /// # Errors
@@ -55,10 +71,49 @@ impl KubeConnection {
     }
 
     pub(crate) fn with_config(config: Config) -> Result<Self, ConnectError> {
-        let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| ConnectError::BadConfig(Box::new(error)))?;
-        Ok(Self { client, namespace })
+        let client = client(&config)?;
+        Ok(Self { client, namespace: config.default_namespace })
     }
+}
+
+/// Returns the client of a configuration: as kube makes it, over connections of our own.
+fn client(config: &Config) -> Result<Client, ConnectError> {
+    let bad = |error| ConnectError::BadConfig(Box::new(error));
+    if config.proxy_url.is_some() {
+        return Client::try_from(config.clone()).map_err(bad);
+    }
+    let retries = config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry()));
+    let service = ClientBuilder::new(http(config)?, config.default_namespace.clone())
+        .with_layer(&config.extra_headers_layer().map_err(bad)?)
+        .with_layer(&option_layer(config.auth_layer().map_err(bad)?))
+        .with_layer(&option_layer(retries))
+        .with_layer(&config.base_uri_layer());
+    Ok(service.build())
+}
+
+fn http(config: &Config) -> Result<KubeHttp, ConnectError> {
+    let time_limit = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let tls = match config.cluster_url.scheme_str() {
+        Some("https") => Some(tls(config)?),
+        _ => None,
+    };
+    let dialer = Dialer::tcp(Arc::new(SystemResolver), time_limit);
+    let settings = HttpClientSettings {
+        max_idle: IDLE_CONNECTIONS,
+        idle_timeout: IDLE_TIMEOUT,
+        ping_interval: PING_INTERVAL,
+        ping_timeout: PING_TIMEOUT,
+    };
+    let client = HttpClient::new(Connector::new(dialer, None, tls, time_limit), settings);
+    Ok(KubeHttp::new(client, config.read_timeout))
+}
+
+fn tls(config: &Config) -> Result<TlsSettings, ConnectError> {
+    let settings = config.rustls_client_config().map_err(|error| ConnectError::BadConfig(Box::new(error)))?;
+    let name = config.tls_server_name.clone().map(|name| {
+        ServerName::try_from(name.clone()).map_err(|source| ConnectError::ServerName { name, source })
+    });
+    Ok(TlsSettings::new(settings, name.transpose()?))
 }
 
 pub(crate) async fn infer_config(read_timeout: Option<Duration>) -> Result<Config, ConnectError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use coffer_provider::root_cause;
 use kube::config::InferConfigError;
+use rustls::pki_types::InvalidDnsNameError;
 
 /// No client for kube-apiserver could be made.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,14 @@ pub enum ConnectError {
     /// The configuration cannot be used, for example its certificate authority.
     #[error("no connection to kube-apiserver: {}", root_cause(.0))]
     BadConfig(#[source] Box<kube::Error>),
+    /// The kubeconfig's `tls-server-name` is no host name.
+    #[error("no connection to kube-apiserver: the TLS server name {name:?} is no host name")]
+    ServerName {
+        /// The name.
+        name: String,
+        /// Why it is none.
+        source: InvalidDnsNameError,
+    },
 }
 
 /// A call to kube-apiserver that failed.

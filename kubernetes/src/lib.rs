@@ -7,6 +7,7 @@
 mod access_review;
 mod connection;
 mod error;
+mod http_service;
 mod key_secret;
 mod names;
 mod object_watch;
