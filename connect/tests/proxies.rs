@@ -78,7 +78,12 @@ impl Proxy {
         let rules = Arc::new(ProxyRules::from_environment(&lookup));
         let dialer = Dialer::tcp(Arc::new(SystemResolver), limit);
         let connector = Connector::new(dialer, Some(rules), Some(TLS.1.clone()), limit);
-        let settings = HttpClientSettings { max_idle: 4, idle_timeout: limit };
+        let settings = HttpClientSettings {
+            max_idle: 4,
+            idle_timeout: limit,
+            ping_interval: limit,
+            ping_timeout: limit,
+        };
         let client = HttpClient::<Full<Bytes>>::new(connector, settings);
         let request = Request::get(url).body(Full::default()).unwrap();
         let patience = Patience { deadline: Instant::now() + Duration::from_secs(30), may_repeat: true };

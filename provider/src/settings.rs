@@ -9,7 +9,7 @@ use std::time::Duration;
 use coffer_vault::{
     Address, BadPath, ConnectionSettings, OperatorServers, Tls, check_segments, is_header_text,
 };
-pub use coffer_vault::{Proxy, RateLimit, TrustedAddresses};
+pub use coffer_vault::{ProxyRules, RateLimit, TrustedAddresses};
 pub use environment::BadVariable;
 
 use crate::PolicyFile;
@@ -40,8 +40,8 @@ pub struct Settings {
     pub rate_limit: Option<RateLimit>,
     /// Whether redirects by Vault are followed.
     pub follow_redirects: bool,
-    /// HTTP proxy for requests to Vault.
-    pub proxy: Option<Proxy>,
+    /// The proxies for requests to Vault.
+    pub proxies: Arc<ProxyRules>,
     /// Maximum number of identities whose Vault token is cached.
     pub cache_size: usize,
     /// Bytes of memory for all that namespaces can cause. One namespace alone can have half of them.
@@ -66,7 +66,7 @@ impl Settings {
             max_retries: self.max_retries,
             rate_limit: self.rate_limit,
             follow_redirects: self.follow_redirects,
-            proxy: self.proxy.clone(),
+            proxies: Arc::clone(&self.proxies),
             protected_directories: self.protected_directories.clone(),
         }
     }
@@ -106,7 +106,7 @@ impl Default for Settings {
             max_retries: 2,
             rate_limit: None,
             follow_redirects: true,
-            proxy: None,
+            proxies: Arc::default(),
             cache_size: 1000,
             memory: 32 << 20,
             refresh_interval: Duration::ZERO,

@@ -1,7 +1,10 @@
 //! Settings that apply to the connections to all Vault servers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use coffer_connect::ProxyRules;
 
 use crate::{ClientCertificate, OperatorServers};
 
@@ -21,8 +24,8 @@ pub struct ConnectionSettings {
     pub rate_limit: Option<RateLimit>,
     /// Whether redirects by Vault are followed.
     pub follow_redirects: bool,
-    /// HTTP proxy for requests to Vault.
-    pub proxy: Option<Proxy>,
+    /// The proxies for requests to Vault.
+    pub proxies: Arc<ProxyRules>,
     /// Directories whose files a class's TLS parameters must not name.
     pub protected_directories: Vec<PathBuf>,
 }
@@ -34,16 +37,4 @@ pub struct RateLimit {
     pub per_second: f64,
     /// Maximum number of requests at once.
     pub burst: u32,
-}
-
-/// HTTP proxies, and the hosts that are reached without a proxy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxy {
-    /// The proxy for `http://` addresses.
-    pub http: Option<String>,
-    /// The proxy for `https://` addresses.
-    pub https: Option<String>,
-    /// Hosts without a proxy, as in `NO_PROXY`; localhost is added. None if the proxy is for Vault
-    /// only.
-    pub except: Option<String>,
 }

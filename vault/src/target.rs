@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use coffer_connect::{Connector, Dialer, HttpClient, HttpClientSettings, TlsSettings};
+use coffer_connect::{
+    Connector, Dialer, HttpClient, HttpClientSettings, ProxyRules, ProxyScheme, TlsSettings,
+};
 use coffer_shares::{Priority, Share, Shares};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::limits::Limits;
 use crate::others_thread::OthersThread;
@@ -202,11 +205,15 @@ impl Targets {
                 Dialer::tcp(Arc::new(resolver), CONNECT_TIMEOUT)
             }
         };
-        let tls = match &target.address {
-            Address::Url(url) if url.scheme() == "https" => Some(self.tls(target, is_operators)?),
-            _ => None,
+        let (proxies, tls) = match &target.address {
+            Address::Unix(_) => (None, None),
+            Address::Url(url) => {
+                let needs_tls = url.scheme() == "https" || has_tls_proxy(&settings.proxies, url);
+                let tls = if needs_tls { Some(self.tls(target, is_operators)?) } else { None };
+                (Some(Arc::clone(&settings.proxies)), tls)
+            }
         };
-        let connector = Connector::new(dialer, None, tls, CONNECT_TIMEOUT);
+        let connector = Connector::new(dialer, proxies, tls, CONNECT_TIMEOUT);
         Ok(TargetHandle {
             target: target.clone(),
             is_operators,
@@ -244,6 +251,14 @@ impl Targets {
         });
         Ok(TlsSettings::new(config, name.transpose()?))
     }
+}
+
+/// Returns whether a URL is reached by a proxy that speaks TLS itself.
+fn has_tls_proxy(proxies: &ProxyRules, url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let port = url.port_or_known_default().unwrap_or_default();
+    let proxy = proxies.proxy_for(url.scheme(), host, port);
+    matches!(proxy, Ok(Some(proxy)) if proxy.scheme() == ProxyScheme::Https)
 }
 
 fn kept_connections(priority: Priority) -> HttpClientSettings {

@@ -1,12 +1,14 @@
 //! Settings from the environment variables that Vault's own clients read.
 
 use std::num::ParseIntError;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BadNamespace, NotABoolean, Proxy, RateLimit, Settings, go_bool, namespace};
+use super::{BadNamespace, NotABoolean, ProxyRules, RateLimit, Settings, go_bool, namespace};
 use crate::go_duration;
 use coffer_vault::{
-    Address, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Tls, TlsFile, TlsOverlay,
+    Address, Authorities, BadAddress, BadProxy, ClientCertificate, ClientCertificateError, Tls, TlsFile,
+    TlsOverlay,
 };
 
 /// An environment variable with a value that cannot be used.
@@ -27,6 +29,8 @@ enum BadValue {
     Namespace(#[from] BadNamespace),
     #[error(transparent)]
     Boolean(#[from] NotABoolean),
+    #[error(transparent)]
+    Proxy(#[from] BadProxy),
     #[error("{0:?} is no duration such as 60, 60s or 1m")]
     Duration(String),
     #[error("not a number")]
@@ -47,8 +51,11 @@ impl Settings {
     /// ignored.
     pub fn from_environment(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, BadVariable> {
         let env = Environment { lookup };
-        let mut settings =
-            Self { tls: env.tls()?.over(Tls::default()), proxy: env.proxy(), ..Self::default() };
+        let mut settings = Self {
+            tls: env.tls()?.over(Tls::default()),
+            proxies: Arc::new(env.proxies()?),
+            ..Self::default()
+        };
         for name in ["ADDR", "AGENT_ADDR"] {
             if let Some(address) = env.parsed(name, Address::parse)? {
                 settings.address = address;
@@ -118,23 +125,14 @@ impl Environment<'_> {
         })
     }
 
-    /// Returns the proxy of Vault's own variables, else of those that every Go program reads.
-    fn proxy(&self) -> Option<Proxy> {
-        if let Some((_, proxy)) = self.get("PROXY_ADDR").or_else(|| self.get("HTTP_PROXY")) {
-            return Some(Proxy { http: Some(proxy.clone()), https: Some(proxy), except: None });
+    /// Returns the proxy of Vault's own variables, else those that every Go program reads.
+    fn proxies(&self) -> Result<ProxyRules, BadVariable> {
+        match self.get("PROXY_ADDR").or_else(|| self.get("HTTP_PROXY")) {
+            Some((name, proxy)) => {
+                ProxyRules::only(&name, &proxy).map_err(|bad| BadVariable { name, reason: bad.into() })
+            }
+            None => Ok(ProxyRules::from_environment(self.lookup)),
         }
-        let general = |name: &str| {
-            [name.to_owned(), name.to_lowercase()]
-                .iter()
-                .find_map(|n| (self.lookup)(n))
-                .filter(|value| !value.is_empty())
-        };
-        let (http, https) = (general("HTTP_PROXY"), general("HTTPS_PROXY"));
-        (http.is_some() || https.is_some()).then(|| Proxy {
-            http,
-            https,
-            except: Some(general("NO_PROXY").unwrap_or_default()),
-        })
     }
 }
 
@@ -160,7 +158,7 @@ fn rate_limit(text: &str) -> Result<RateLimit, BadValue> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Proxy, RateLimit, Settings};
+    use super::{RateLimit, Settings};
     use crate::Authorities;
 
     fn settings(variables: &[(&str, &str)]) -> Result<Settings, String> {
@@ -199,14 +197,18 @@ mod tests {
 
     #[test]
     fn the_proxy_for_vault_counts_before_the_general_proxy() {
-        let general = [("HTTPS_PROXY", "http://p:1"), ("no_proxy", "x")];
-        let read = settings(&general).expect("settings").proxy;
-        assert_eq!(
-            read,
-            Some(Proxy { http: None, https: Some("http://p:1".into()), except: Some("x".into()) })
-        );
-        let both = settings(&[general[0], ("VAULT_PROXY_ADDR", "http://q:1")]).expect("settings").proxy;
-        assert_eq!(both.and_then(|p| p.http).as_deref(), Some("http://q:1"));
+        let proxy = |variables: &[(&str, &str)], scheme| {
+            let proxies = settings(variables).expect("settings").proxies;
+            proxies.proxy_for(scheme, "vault", 8200).expect("usable").map(|proxy| proxy.host().to_owned())
+        };
+        let general = ("HTTPS_PROXY", "http://p:1");
+        assert_eq!(proxy(&[general], "https").as_deref(), Some("p"));
+        assert_eq!(proxy(&[general], "http"), None);
+        assert_eq!(proxy(&[general, ("no_proxy", "vault")], "https"), None);
+        let both = [general, ("VAULT_PROXY_ADDR", "http://q:1"), ("NO_PROXY", "vault")];
+        assert_eq!(proxy(&both, "http").as_deref(), Some("q"));
+        let bad = settings(&[("VAULT_PROXY_ADDR", "http://u:secret@")]).expect_err("no host").to_string();
+        assert!(bad.contains("VAULT_PROXY_ADDR") && !bad.contains("secret"), "{bad}");
     }
 
     #[test]
