@@ -17,6 +17,7 @@ mod http_client;
 mod http_failure;
 mod link;
 mod lookup;
+mod printable;
 mod proxy;
 mod tls;
 
@@ -27,7 +28,13 @@ pub use http_client::{HttpClient, HttpClientSettings, Patience, Sent};
 pub use http_failure::{BreakCause, HttpFailure};
 pub use link::Link;
 pub use lookup::{Resolve, Resolving, SystemResolver};
+pub use printable::{Printable, PrintableWriter, is_unprintable};
 pub use proxy::{
     BadProxy, ProxyCause, ProxyFailure, ProxyRules, ProxyScheme, ProxyServer, SocksReply, UnusableProxy,
 };
-pub use tls::TlsFailure;
+pub use tls::{
+    AffectedCertificate, BlockProblem, BundleProblem, CertificateBundle, CertificateCause,
+    CertificateFailure, CertificateSummary, ClientIdentity, ClientIdentityProblem, KeyFileProblem,
+    KeyProblem, MissingAuthority, NoPem, PemProblem, ServerTrust, SkippedBlock, TlsFailure,
+    TrustedAuthorities, client_config, crypto_provider,
+};

@@ -34,6 +34,7 @@ mod render;
 mod request;
 mod session;
 pub mod settings;
+mod tls_advice;
 mod vault_error;
 pub mod version;
 

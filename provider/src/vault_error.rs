@@ -1,9 +1,10 @@
 //! Converts failures of requests to Vault into errors of a read.
 
 use coffer_vault::{
-    Address, Failure, LostAnswer, MAX_BODY, Refusal, TargetError, TargetHandle, TlsFileError,
+    Address, Failure, LostAnswer, MAX_BODY, Refusal, Target, TargetError, TargetHandle, TlsFileError,
 };
 
+use crate::tls_advice::tls_advice;
 use crate::{Error, ErrorKind};
 
 /// What is done about a lost answer to a request that may issue something.
@@ -21,7 +22,7 @@ pub(crate) fn error_of(failure: Failure, target: &TargetHandle) -> Error {
         failure,
         Failure::Unreachable(_) | Failure::NotProcessed(_) | Failure::Broken { .. } | Failure::TimedOut(_)
     );
-    let error = error_with_cause(failure, server);
+    let error = error_with_cause(failure, &target.target);
     if target.is_operators || !tells {
         return error;
     }
@@ -30,7 +31,12 @@ pub(crate) fn error_of(failure: Failure, target: &TargetHandle) -> Error {
         .with_detail(error.message)
 }
 
-fn error_with_cause(failure: Failure, server: &Address) -> Error {
+fn error_with_cause(failure: Failure, target: &Target) -> Error {
+    let server = &target.address;
+    if let Some(tls) = failure.tls() {
+        let message = format!("cannot reach Vault at {server}: {tls}");
+        return Error::new(ErrorKind::Unavailable, message).with_advice(tls_advice(&tls, &target.tls));
+    }
     match failure {
         Failure::Refused(refusal) => error_of_refusal(refusal, server),
         Failure::Unreachable(cause) => {
@@ -101,12 +107,10 @@ impl From<TargetError> for Error {
         let message = error.to_string();
         match error {
             TargetError::File(TlsFileError { file, .. }) if file.parameter.is_some() => Self::class(message),
-            TargetError::File(_) | TargetError::NoPem => {
+            TargetError::File(_) | TargetError::NoPem(_) => {
                 Self::new(ErrorKind::Misconfigured, message).with_advice(OPERATOR)
             }
-            TargetError::Setup { .. } | TargetError::Thread(_) => {
-                Self::new(ErrorKind::Misconfigured, message)
-            }
+            TargetError::Thread(_) => Self::new(ErrorKind::Misconfigured, message),
             TargetError::ServerNameInvalid(_) => Self::class(message),
             TargetError::TooMany => Self::new(ErrorKind::OverLimit, message),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::printable::is_unprintable;
+use crate::is_unprintable;
 
 /// The address of a Vault server: an HTTP(S) URL, or a unix socket that speaks HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -3,7 +3,9 @@
 use std::error::Error as StdError;
 use std::io;
 
-use crate::{Address, TlsFileError};
+use coffer_connect::BundleProblem;
+
+use crate::TlsFileError;
 
 /// Why connections to a target cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -12,16 +14,8 @@ pub enum TargetError {
     #[error(transparent)]
     File(#[from] TlsFileError),
     /// `VAULT_CACERT_BYTES` holds no certificate.
-    #[error("environment variable VAULT_CACERT_BYTES holds no PEM certificate")]
-    NoPem,
-    /// The TLS client cannot be built from the settings.
-    #[error("cannot set up TLS for {address}: {}", root_cause(source))]
-    Setup {
-        /// The server.
-        address: Address,
-        /// The error of the TLS library.
-        source: rustls::Error,
-    },
+    #[error("environment variable VAULT_CACERT_BYTES cannot be used: {0}")]
+    NoPem(#[source] BundleProblem),
     /// The TLS server name is not a host name.
     #[error("the TLS server name {0:?} is no host name")]
     ServerNameInvalid(String),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_connect::{BreakCause, ConnectFailure, HttpFailure};
+use coffer_connect::{BreakCause, ConnectFailure, HttpFailure, TlsFailure};
 
 use crate::json::index::{MAX_DEPTH, MAX_VALUES};
 
@@ -122,6 +122,20 @@ impl Failure {
             lost.may_have_issued = true;
         }
         self
+    }
+
+    /// Returns the failure of TLS, if that is the cause. A server may refuse a client certificate
+    /// after the handshake.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFailure> {
+        match self {
+            Self::Unreachable(failure) => match &**failure {
+                ConnectFailure::Tls(failure) => Some(failure.clone()),
+                _ => None,
+            },
+            Self::NotProcessed(cause) | Self::Broken { cause, .. } => TlsFailure::find_in(cause),
+            _ => None,
+        }
     }
 
     /// Returns what is known of the lost answer, if the connection broke or nothing came in time.

@@ -20,7 +20,6 @@ pub mod json;
 mod limits;
 mod operator;
 mod others_thread;
-mod printable;
 mod rate;
 mod refusal;
 mod repeat;
@@ -30,20 +29,24 @@ mod secret;
 mod settings;
 mod target;
 mod tls;
+mod tls_directory;
 mod tls_file;
 mod tls_overlay;
+mod tls_stamp;
 
 pub use address::{Address, BadAddress};
 pub use answer::{Answer, CertificateGrant, Envelope, Grant, LeaseGrant, Login};
 pub use client::{RequestKind, RequestObserver, Vault, VaultNamespace};
-pub use coffer_connect::{BadProxy, ProxyRules};
+pub use coffer_connect::{
+    BadProxy, BundleProblem, CertificateCause, ConnectFailure, Printable, PrintableWriter, ProxyRules,
+    TlsFailure, is_unprintable,
+};
 pub use error::{TargetError, root_cause};
 pub use exchange::MAX_BODY;
 pub use failure::{Failure, FailureKind, LostAnswer, Refusal};
 pub use heavy_turn::{HeavyTurn, HeavyTurns};
 pub use limits::Limits;
 pub use operator::{OperatorServers, TrustedAddresses};
-pub use printable::{Printable, PrintableWriter, is_unprintable};
 pub use request::{BadPath, Method, Request, RequestId, check_segments};
 pub use secret::Secret;
 pub use settings::{ConnectionSettings, RateLimit};

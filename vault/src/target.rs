@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::others_thread::OthersThread;
 use crate::rate::RateLimiter;
 use crate::resolver::Resolver;
-use crate::tls::{Stamp, TlsError};
+use crate::tls_stamp::Stamp;
 use crate::{Address, ConnectionSettings, HeavyTurns, RequestObserver, TargetError, Tls};
 
 /// A Vault server with TLS settings. Classes with the same target share connections.
@@ -135,7 +135,7 @@ impl Targets {
     /// # Errors
     /// [`TargetError`], if the settings are wrong or the namespace uses too many targets.
     pub fn handle(&self, target: &Target, tenant: &str) -> Result<Arc<TargetHandle>, TargetError> {
-        let stamp = target.tls.stamp();
+        let stamp = target.tls.stamp(&self.settings.protected_directories);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((handle, used)) = known.get_mut(target)
             && handle.stamp == stamp
@@ -242,10 +242,7 @@ impl Targets {
         } else {
             target.tls.for_others(self.settings.own_certificate.as_ref())?
         };
-        let config = tls.config(&self.settings.protected_directories).map_err(|error| match error {
-            TlsError::Target(error) => error,
-            TlsError::Rustls(source) => TargetError::Setup { address: target.address.clone(), source },
-        })?;
+        let config = tls.config(&self.settings.protected_directories)?;
         let name = tls.server_name.as_ref().map(|name| {
             ServerName::try_from(name.clone()).map_err(|_| TargetError::ServerNameInvalid(name.clone()))
         });

@@ -1,19 +1,19 @@
 //! TLS settings of a Vault target: authorities, client certificate, server name.
 
 use std::borrow::Cow;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt;
+use coffer_connect::{
+    CertificateBundle, ClientIdentity, ClientIdentityProblem, ServerTrust, TrustedAuthorities, client_config,
+};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use crate::TargetError;
-use crate::tls_file::{FileProblem, MAX_FILES, TlsFile, TlsFileError, read, resolve};
+use crate::tls_directory::files_in;
+use crate::tls_file::{FileProblem, TlsFile, TlsFileError, read, resolve};
 
 /// TLS settings of one Vault target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,7 +39,8 @@ pub enum Authorities {
     File(TlsFile),
     /// PEM text (`VAULT_CACERT_BYTES`).
     Pem(String),
-    /// A directory whose files are PEM certificates.
+    /// A directory whose files, and those of the directories in it, are PEM certificates; or one such
+    /// file, as in Vault's client.
     Directory(TlsFile),
 }
 
@@ -52,25 +53,7 @@ pub struct ClientCertificate {
     pub key: TlsFile,
 }
 
-/// Modification time and size of each file that [`Tls`] names. If a stamp differs, the files must
-/// be read again.
-pub(crate) type Stamp = Vec<Option<(SystemTime, u64)>>;
-
 impl Tls {
-    /// Returns the current stamp of the files, by one `stat` call per file.
-    pub(crate) fn stamp(&self) -> Stamp {
-        let authorities = match &self.authorities {
-            Authorities::File(file) | Authorities::Directory(file) => Some(file),
-            Authorities::System | Authorities::Pem(_) => None,
-        };
-        let client = self.client.iter().flat_map(|client| [&client.certificate, &client.key]);
-        let stat = |file: &TlsFile| {
-            let metadata = fs::metadata(&file.path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
-        authorities.into_iter().chain(client).map(stat).collect()
-    }
-
     /// Returns the settings for a server that is not the operator's: without the client certificate
     /// `own`, which the operator set.
     ///
@@ -93,84 +76,59 @@ impl Tls {
     /// class must not name.
     ///
     /// # Errors
-    /// [`TlsError`], if a class names a protected file, or a file cannot be read or is not PEM.
-    pub(crate) fn config(&self, protected: &[PathBuf]) -> Result<ClientConfig, TlsError> {
-        let builder = ClientConfig::builder();
-        let certificates = match &self.authorities {
-            Authorities::System => None,
-            Authorities::File(file) => Some(read_certificates(file, protected)?),
-            Authorities::Pem(pem) => Some(certificates(pem.as_bytes()).ok_or(TargetError::NoPem)?),
-            Authorities::Directory(directory) => Some(read_directory(directory, protected)?),
-        };
-        let builder = if self.skip_verify {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification::default()))
-        } else if let Some(certificates) = certificates {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates {
-                roots.add(certificate)?;
-            }
-            builder.with_root_certificates(roots)
+    /// [`TargetError`], if a class names a protected file, or a file cannot be used.
+    pub(crate) fn config(&self, protected: &[PathBuf]) -> Result<ClientConfig, TargetError> {
+        let identity = self.client.as_ref().map(|client| client.read(protected)).transpose()?;
+        let trust = if self.skip_verify {
+            ServerTrust::Anything
         } else {
-            builder.with_platform_verifier()?
+            ServerTrust::Authorities(self.authorities.read(protected)?)
         };
-        Ok(match &self.client {
-            None => builder.with_no_client_auth(),
-            Some(client) => {
-                let (chain, key) = read_identity(client, protected)?;
-                builder.with_client_auth_cert(chain, key)?
+        Ok(client_config(trust, identity))
+    }
+}
+
+impl Authorities {
+    /// Reads the certificates. Those of the system are loaded once in the life of the process.
+    fn read(&self, protected: &[PathBuf]) -> Result<Arc<TrustedAuthorities>, TargetError> {
+        let certificates = match self {
+            Self::System => return Ok(TrustedAuthorities::system()),
+            Self::File(file) => read_certificates(file, protected)?,
+            Self::Directory(directory) => read_directory(directory, protected)?,
+            Self::Pem(pem) => {
+                let bundle = CertificateBundle::read(pem.as_bytes()).map_err(TargetError::NoPem)?;
+                warn_of_skipped(&bundle, "VAULT_CACERT_BYTES");
+                bundle.certificates
             }
+        };
+        Ok(Arc::new(TrustedAuthorities::configured(certificates)))
+    }
+}
+
+impl ClientCertificate {
+    fn read(&self, protected: &[PathBuf]) -> Result<ClientIdentity, TlsFileError> {
+        let certificate = read(&self.certificate, protected)?;
+        let key = read(&self.key, protected)?;
+        ClientIdentity::read(certificate.expose(), key.expose()).map_err(|problem| match &problem {
+            ClientIdentityProblem::Key(_) => self.key.refused(problem),
+            _ => self.certificate.refused(problem),
         })
     }
 }
 
-/// Why there is no configuration of TLS connections.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsError {
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    #[error(transparent)]
-    Rustls(#[from] rustls::Error),
-}
-
-impl From<TlsFileError> for TlsError {
-    fn from(error: TlsFileError) -> Self {
-        Self::Target(error.into())
-    }
-}
-
-type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn read_identity(client: &ClientCertificate, protected: &[PathBuf]) -> Result<ChainAndKey, TlsFileError> {
-    let certificate = read(&client.certificate, protected)?;
-    let key = read(&client.key, protected)?;
-    // the library's error is dropped, since the text may quote the key
-    let refused = || client.certificate.refused(FileProblem::NoIdentity { key: client.key.path.clone() });
-    let chain = certificates(certificate.expose()).ok_or_else(refused)?;
-    Ok((chain, PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| refused())?))
-}
-
+/// Reads the files of a directory and of those in it; or the file itself, if it is one.
 fn read_directory(
     directory: &TlsFile,
     protected: &[PathBuf],
 ) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    let mut paths = Vec::new();
-    let entries = fs::read_dir(resolve(directory, protected)?).map_err(|error| directory.refused(error))?;
-    for entry in entries {
-        let path = entry.map_err(|error| directory.refused(error))?.path();
-        if path.is_file() {
-            paths.push(path);
-        }
-    }
-    if paths.len() > MAX_FILES {
-        return Err(directory.refused(FileProblem::TooManyFiles));
-    }
-    paths.sort();
+    let path = resolve(directory, protected)?;
+    let files = files_in(&path).map_err(|problem| directory.refused(problem))?;
     let mut all = Vec::new();
-    for path in paths {
+    for path in files {
         let file = TlsFile { path, parameter: directory.parameter.clone() };
         all.extend(read_certificates(&file, protected)?);
     }
-    Ok(all)
+    if all.is_empty() { Err(directory.refused(FileProblem::EmptyDirectory)) } else { Ok(all) }
 }
 
 fn read_certificates(
@@ -178,54 +136,21 @@ fn read_certificates(
     protected: &[PathBuf],
 ) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
     let pem = read(file, protected)?;
-    certificates(pem.expose()).ok_or_else(|| file.refused(FileProblem::NoCertificate))
+    let bundle = CertificateBundle::read(pem.expose()).map_err(|problem| file.refused(problem))?;
+    warn_of_skipped(&bundle, &file.path.to_string_lossy());
+    Ok(bundle.certificates)
 }
 
-fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    certificates.ok().filter(|certificates| !certificates.is_empty())
-}
+/// Maximum number of skipped blocks of a file that are logged.
+const MAX_WARNINGS: usize = 8;
 
-#[derive(Debug)]
-struct NoVerification(rustls::crypto::WebPkiSupportedAlgorithms);
-
-impl Default for NoVerification {
-    fn default() -> Self {
-        Self(rustls::crypto::ring::default_provider().signature_verification_algorithms)
-    }
-}
-
-impl rustls::client::danger::ServerCertVerifier for NoVerification {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.supported_schemes()
+fn warn_of_skipped(bundle: &CertificateBundle, file: &str) {
+    for skipped in bundle.skipped.iter().take(MAX_WARNINGS) {
+        tracing::warn!(
+            file,
+            block = skipped.number,
+            reason = %skipped.problem,
+            "a block of a file of certificate authorities is skipped"
+        );
     }
 }

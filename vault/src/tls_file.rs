@@ -6,9 +6,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use coffer_connect::{BundleProblem, ClientIdentityProblem};
 use serde::{Deserialize, Serialize};
 
 use crate::Secret;
+use crate::tls_directory::MAX_FILES;
 
 /// A file that TLS settings name, and the parameter of the class that names the file.
 ///
@@ -24,9 +26,6 @@ pub struct TlsFile {
 
 /// Maximum size of a file of certificates or keys, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Maximum number of files in a directory of authorities. A system's own directory has about 150.
-pub(crate) const MAX_FILES: usize = 1000;
 
 /// Why a file cannot be used for TLS.
 #[derive(Debug, thiserror::Error)]
@@ -53,21 +52,38 @@ pub enum FileProblem {
          (-vault-addr, -vault-trusted-addresses)"
     )]
     Operators,
-    /// The file is a device, a directory or too large.
+    /// The file is a directory.
+    #[error("it is a directory, where a file is needed")]
+    IsDirectory,
+    /// The file is a device or too large.
     #[error("it is no regular file of at most {} MiB", MAX_FILE_BYTES >> 20)]
     NotRegular,
     /// The file holds no certificate.
-    #[error("it holds no PEM certificate")]
-    NoCertificate,
+    #[error("{0}")]
+    NoCertificate(#[from] BundleProblem),
+    /// The client certificate or its key cannot be used.
+    #[error("{0}")]
+    Identity(#[from] ClientIdentityProblem),
     /// The directory holds too many files.
     #[error("it holds more than {MAX_FILES} files")]
     TooManyFiles,
-    /// The certificate or the key is not PEM, or the key belongs to another certificate.
-    #[error("it is no PEM certificate, or {} no key of it", key.display())]
-    NoIdentity {
-        /// The file of the key.
-        key: PathBuf,
+    /// The directory holds too many directories below each other.
+    #[error("it holds too many directories below each other")]
+    TooDeep,
+    /// The directory holds no file.
+    #[error("it holds no file")]
+    EmptyDirectory,
+    /// A link in the directory leads nowhere.
+    #[error("its link {} leads nowhere: {source}", path.display())]
+    BrokenLink {
+        /// The link.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
     },
+    /// A link in the directory leads to a directory.
+    #[error("its link {} leads to a directory", .0.display())]
+    LinkToDirectory(PathBuf),
 }
 
 impl fmt::Display for TlsFileError {
@@ -96,6 +112,9 @@ impl TlsFile {
 pub(crate) fn read(file: &TlsFile, protected: &[PathBuf]) -> Result<Secret, TlsFileError> {
     let path = resolve(file, protected)?;
     let metadata = fs::metadata(&path).map_err(|error| file.refused(error))?;
+    if metadata.is_dir() {
+        return Err(file.refused(FileProblem::IsDirectory));
+    }
     if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
         return Err(file.refused(FileProblem::NotRegular));
     }

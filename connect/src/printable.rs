@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 /// Prints a text on one line: what a terminal, an editor or a log would act on is escaped.
 ///
 /// ```
-/// use coffer_vault::Printable;
+/// use coffer_connect::Printable;
 ///
 /// assert_eq!(Printable("a\nb\u{202e}").to_string(), "a\\nb\\u{202e}");
 /// ```
