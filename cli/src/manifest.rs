@@ -54,8 +54,8 @@ pub(crate) enum ManifestError {
 
 /// Reads the only class in a file, or the class with this name.
 pub(crate) fn read_class(file: &Path, name: Option<&str>) -> Result<ClassManifest, ManifestError> {
-    let text =
-        fs::read_to_string(file).map_err(|source| ManifestError::File { file: file.to_owned(), source })?;
+    let bytes = fs::read(file).map_err(|source| ManifestError::File { file: file.to_owned(), source })?;
+    let text = document::text(&bytes).map_err(|fault| at_fault(file, fault))?;
     parse_class(file, &text, name)
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use coffer_provider::decode_text;
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -27,6 +28,9 @@ pub(crate) enum TokenError {
         /// The system's error.
         source: io::Error,
     },
+    /// The file is no text.
+    #[error("the token file {} holds no token: it is not UTF-8", .0.display())]
+    NotText(PathBuf),
     /// The file is empty.
     #[error("the token file {} is empty", .0.display())]
     Empty(PathBuf),
@@ -35,8 +39,9 @@ pub(crate) enum TokenError {
 impl ServiceAccountToken {
     /// Reads a token from a file.
     pub(crate) fn read(file: &Path) -> Result<Self, TokenError> {
-        let text =
-            fs::read_to_string(file).map_err(|source| TokenError::File { file: file.to_owned(), source })?;
+        let bytes = fs::read(file).map_err(|source| TokenError::File { file: file.to_owned(), source })?;
+        // PowerShell writes UTF-16
+        let text = decode_text(&bytes).map_err(|_| TokenError::NotText(file.to_owned()))?;
         match text.trim() {
             "" => Err(TokenError::Empty(file.to_owned())),
             token => Ok(Self::new(token)),

@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::report::{CheckFinding, CheckReport, Severity};
-use crate::manifest::document;
 use crate::manifest::yaml::YamlNode;
+use crate::manifest::{ManifestFault, document};
 
 /// The manifests in one file, or in the cluster.
 pub(crate) struct ManifestSource {
@@ -27,29 +27,30 @@ pub(crate) fn read(paths: &[PathBuf], report: &mut CheckReport) -> Vec<ManifestS
     let mut sources = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            let mut text = String::new();
-            let read = io::stdin().read_to_string(&mut text).map(|_| text);
+            let mut bytes = Vec::new();
+            let read = io::stdin().read_to_end(&mut bytes).map(|_| bytes);
             sources.extend(source("standard input", read, report));
         } else {
             for file in files(path, report) {
-                sources.extend(source(&file.display().to_string(), fs::read_to_string(&file), report));
+                sources.extend(source(&file.display().to_string(), fs::read(&file), report));
             }
         }
     }
     sources
 }
 
-fn source(name: &str, text: io::Result<String>, report: &mut CheckReport) -> Option<ManifestSource> {
-    let text = text.map_err(|error| report.failures.push(format!("cannot read {name}: {error}"))).ok()?;
+fn source(name: &str, bytes: io::Result<Vec<u8>>, report: &mut CheckReport) -> Option<ManifestSource> {
+    let bytes = bytes.map_err(|error| report.failures.push(format!("cannot read {name}: {error}"))).ok()?;
+    let mut add = |fault: ManifestFault| {
+        let finding = CheckFinding::new(Severity::Error, fault.message);
+        report.findings.push(CheckFinding { file: Some(name.to_owned()), at: fault.at, ..finding });
+    };
+    let text = document::text(&bytes).map_err(&mut add).ok()?;
     let mut documents = Vec::new();
     for document in document::split(&text) {
         match document.parse() {
             Ok(node) => documents.extend(node),
-            Err(fault) => report.findings.push(CheckFinding {
-                file: Some(name.to_owned()),
-                at: fault.at,
-                ..CheckFinding::new(Severity::Error, fault.message)
-            }),
+            Err(fault) => add(fault),
         }
     }
     let lines = text.lines().map(ToOwned::to_owned).collect();

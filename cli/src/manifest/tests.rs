@@ -76,6 +76,26 @@ fn another_kind_is_refused() {
 }
 
 #[test]
+fn values_of_json_need_no_separator() {
+    let class = |name: &str, role: &str| {
+        format!(
+            "{{\"apiVersion\": \"secrets-store.csi.x-k8s.io/v1\", \"kind\": \"SecretProviderClass\", \
+             \"metadata\": {{\"name\": \"{name}\"}}, \"spec\": {{\"provider\": \"vault\", \"parameters\": \
+             {{\"roleName\": {role}}}}}}}"
+        )
+    };
+    for between in ["", "\n", "\n\n", "\n---\n"] {
+        let text = class("db", "\"}{\"") + between + &class("cache", "\"b\"");
+        assert_eq!(parsed(&text, Some("cache")).expect("a class").parameters["roleName"], "b", "{between:?}");
+        assert_eq!(parsed(&text, Some("db")).expect("a class").parameters["roleName"], "}{", "{between:?}");
+    }
+    let first = class("db", "\"a\"");
+    let error = parsed(&(first.clone() + &class("cache", "1")), Some("cache")).expect_err("a number");
+    let at = format!("class.yaml:1:{}: ", first.len() * 2 - 14);
+    assert!(error.starts_with(&at), "{at} {error}");
+}
+
+#[test]
 fn errors_name_the_line_of_the_file() {
     for (right, wrong, line) in [
         ("roleName: app", "roleName: true", 12),

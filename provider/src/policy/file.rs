@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{BadPolicy, Policy};
-use crate::ReadMetrics;
+use crate::{BadText, ReadMetrics, decode_text};
 
 /// Maximum size of the file, in bytes: that of a ConfigMap.
 const MAX_BYTES: u64 = 1 << 20;
@@ -43,6 +43,14 @@ pub enum PolicyFileError {
         path: PathBuf,
         /// The system's error.
         source: io::Error,
+    },
+    /// The file is no text.
+    #[error("the policy {} cannot be read: {source}", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: BadText,
     },
     /// The file holds no policy.
     #[error("the policy {} is wrong: {source}", path.display())]
@@ -122,12 +130,13 @@ impl PolicyFile {
 }
 
 fn read(path: &Path) -> Result<String, PolicyFileError> {
-    let text = File::open(path).and_then(|file| {
-        let mut text = String::new();
-        file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+    let bytes = File::open(path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     });
-    text.map_err(|source| PolicyFileError::Unreadable { path: path.to_owned(), source })
+    let bytes = bytes.map_err(|source| PolicyFileError::Unreadable { path: path.to_owned(), source })?;
+    decode_text(&bytes).map_err(|source| PolicyFileError::NotText { path: path.to_owned(), source })
 }
 
 fn parse(path: &Path, text: &str) -> Result<Policy, PolicyFileError> {
@@ -162,6 +171,11 @@ mod tests {
         assert_eq!(rules(&file), 1);
         write("rules: [{}]");
         assert!(file.reload(), "the last good text is back");
+        fs::write(&path, b"\xff\xfer\0u\0l\0e\0s\0:\0 \0[\0]\0").expect("a file in UTF-16");
+        assert!(file.reload());
+        assert_eq!(rules(&file), 0);
+        write("rules: [{}]");
+        assert!(file.reload());
         fs::remove_file(&path).expect("removed");
         assert!(!file.reload());
         assert_eq!(rules(&file), 1);

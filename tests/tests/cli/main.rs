@@ -4,6 +4,7 @@
 
 mod check_cluster;
 mod check_live;
+mod manifests;
 
 use std::process::ExitCode;
 
@@ -14,7 +15,11 @@ fn main() -> ExitCode {
     let without_tokens = ClusterOptions { tokens: TokenDelivery::NotRequested, ..ClusterOptions::default() };
     let cluster = Suite::new(move || ClusterWithVault::start(without_tokens));
     TestProgram::new()
-        .suite(Suite::without_servers().module("check_live", check_live::tests))
+        .suite(
+            Suite::without_servers()
+                .module("check_live", check_live::tests)
+                .module("manifests", manifests::tests),
+        )
         .suite(cluster.module("check_cluster", check_cluster::tests))
         .run()
 }
