@@ -10,6 +10,7 @@ mod source;
 use std::io;
 use std::process::ExitCode;
 
+use coffer_kubernetes::{CALL_TIMEOUT, ConnectError, KubeConnection};
 use coffer_provider::{Policy, PolicyFile, PolicyFileError};
 use thiserror::Error;
 
@@ -31,6 +32,9 @@ pub(crate) enum CheckError {
     /// The runtime for requests does not start.
     #[error("cannot start a runtime: {0}")]
     Runtime(#[source] io::Error),
+    /// There is no connection to kube-apiserver.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The cluster's classes cannot be listed.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -53,6 +57,8 @@ struct ClassChecks<'a> {
 
 /// Checks, and prints what was found.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
+    // fails only if a crypto provider is installed already, which serves as well
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime.map_err(CheckError::Runtime)?.block_on(check(args))?;
     match args.output {
@@ -68,16 +74,24 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
 async fn check(args: &CheckArgs) -> Result<CheckReport, CheckError> {
     let mut report = CheckReport::default();
     let policy = args.policy.as_ref().map(PolicyFile::open).transpose()?.map(|file| file.policy());
-    let sources = if args.cluster {
-        vec![cluster::classes(args.namespace.as_deref(), args.all_namespaces).await?]
+    let connection = if args.needs_cluster() {
+        Some(KubeConnection::open_chosen(&args.kubeconfig_choice(), Some(CALL_TIMEOUT)).await?)
     } else {
-        source::read(&args.paths, &mut report)
+        None
     };
-    let live = args.live.then(|| LiveCheck::new(args)).transpose()?;
+    let namespace = args.namespace.as_deref().or(connection.as_ref().map(|open| open.namespace.as_str()));
+    let sources = match connection.as_ref().filter(|_| args.cluster) {
+        Some(connection) => {
+            let namespace = namespace.filter(|_| !args.all_namespaces);
+            vec![cluster::classes(connection, namespace).await?]
+        }
+        None => source::read(&args.paths, &mut report),
+    };
+    let live = args.live.then(|| LiveCheck::new(args, connection.as_ref())).transpose()?;
     let checks = ClassChecks {
         providers: &args.providers,
         policy: policy.as_deref(),
-        namespace: args.namespace.as_deref().unwrap_or("default"),
+        namespace: namespace.unwrap_or("default"),
         live: live.as_ref(),
     };
     for source in &sources {

@@ -14,9 +14,10 @@ use tokio::time::timeout;
 use tower::retry::RetryLayer;
 use tower::util::option_layer;
 
-use crate::CALL_TIMEOUT;
 use crate::error::{CallError, ConnectError};
 use crate::http_service::KubeHttp;
+use crate::kubeconfig::{ClusterAccess, cluster_access};
+use crate::{AuthFault, CALL_TIMEOUT, KubeconfigChoice};
 
 /// Time limit for a TCP connection to kube-apiserver.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,7 +59,7 @@ impl Kubernetes {
 }
 
 impl KubeConnection {
-    /// Makes a client from the pod's service account or from `KUBECONFIG`. It connects at the first
+    /// Makes a client from `KUBECONFIG` or from the pod's service account. It connects at the first
     /// call.
     ///
     /// An answer ends with an error if nothing of it is received for `read_timeout`; `None` is for
@@ -67,23 +68,35 @@ impl KubeConnection {
     /// # Errors
     /// There is no configuration, or it cannot be used.
     pub async fn open(read_timeout: Option<Duration>) -> Result<Self, ConnectError> {
-        Self::with_config(infer_config(read_timeout).await?)
+        Self::open_chosen(&KubeconfigChoice::default(), read_timeout).await
     }
 
-    pub(crate) fn with_config(config: Config) -> Result<Self, ConnectError> {
-        let client = client(&config)?;
-        Ok(Self { client, namespace: config.default_namespace })
+    /// Makes a client as [`Self::open`] does, from the kubeconfig and the context that a user chose.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_chosen(
+        choice: &KubeconfigChoice,
+        read_timeout: Option<Duration>,
+    ) -> Result<Self, ConnectError> {
+        Self::with_access(access(choice, read_timeout).await?)
+    }
+
+    pub(crate) fn with_access(access: ClusterAccess) -> Result<Self, ConnectError> {
+        let client = client(&access)?;
+        Ok(Self { client, namespace: access.config.default_namespace })
     }
 }
 
 /// Returns the client of a configuration: as kube makes it, over connections of our own.
-fn client(config: &Config) -> Result<Client, ConnectError> {
-    let bad = |error| ConnectError::BadConfig(Box::new(error));
-    if config.proxy_url.is_some() {
-        return Client::try_from(config.clone()).map_err(bad);
-    }
+fn client(access: &ClusterAccess) -> Result<Client, ConnectError> {
+    let config = &access.config;
+    let bad = |error| match error {
+        kube::Error::Auth(error) => AuthFault::of(error, Some(&config.auth_info)).into(),
+        error => ConnectError::BadConfig(Box::new(error)),
+    };
     let retries = config.default_retry.then(|| RetryLayer::new(RetryPolicy::server_retry()));
-    let service = ClientBuilder::new(http(config)?, config.default_namespace.clone())
+    let service = ClientBuilder::new(http(access)?, config.default_namespace.clone())
         .with_layer(&config.extra_headers_layer().map_err(bad)?)
         .with_layer(&option_layer(config.auth_layer().map_err(bad)?))
         .with_layer(&option_layer(retries))
@@ -91,12 +104,11 @@ fn client(config: &Config) -> Result<Client, ConnectError> {
     Ok(service.build())
 }
 
-fn http(config: &Config) -> Result<KubeHttp, ConnectError> {
+fn http(access: &ClusterAccess) -> Result<KubeHttp, ConnectError> {
+    let ClusterAccess { config, proxies } = access;
     let time_limit = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-    let tls = match config.cluster_url.scheme_str() {
-        Some("https") => Some(tls(config)?),
-        _ => None,
-    };
+    let is_https = config.cluster_url.scheme_str() == Some("https");
+    let tls = if is_https || proxies.speak_tls() { Some(tls(config)?) } else { None };
     let dialer = Dialer::tcp(Arc::new(SystemResolver), time_limit);
     let settings = HttpClientSettings {
         max_idle: IDLE_CONNECTIONS,
@@ -104,7 +116,8 @@ fn http(config: &Config) -> Result<KubeHttp, ConnectError> {
         ping_interval: PING_INTERVAL,
         ping_timeout: PING_TIMEOUT,
     };
-    let client = HttpClient::new(Connector::new(dialer, None, tls, time_limit), settings);
+    let client =
+        HttpClient::new(Connector::new(dialer, Some(Arc::new(proxies.clone())), tls, time_limit), settings);
     Ok(KubeHttp::new(client, config.read_timeout))
 }
 
@@ -116,13 +129,15 @@ fn tls(config: &Config) -> Result<TlsSettings, ConnectError> {
     Ok(TlsSettings::new(settings, name.transpose()?))
 }
 
-pub(crate) async fn infer_config(read_timeout: Option<Duration>) -> Result<Config, ConnectError> {
-    let mut config = Config::infer().await.map_err(ConnectError::NoConfig)?;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    if let Some(read_timeout) = read_timeout {
-        config.read_timeout = Some(read_timeout);
-    }
-    Ok(config)
+/// Finds out how kube-apiserver is reached, as [`KubeConnection::open_chosen`] does.
+pub(crate) async fn access(
+    choice: &KubeconfigChoice,
+    read_timeout: Option<Duration>,
+) -> Result<ClusterAccess, ConnectError> {
+    let mut access = cluster_access(choice).await?;
+    access.config.connect_timeout = Some(CONNECT_TIMEOUT);
+    access.config.read_timeout = read_timeout.or(access.config.read_timeout);
+    Ok(access)
 }
 
 /// Waits for a call to kube-apiserver, for at most `time_limit`.

@@ -1,10 +1,14 @@
 //! Errors of calls to kube-apiserver. Their texts hold no body and no URL.
 
+use std::error::Error;
 use std::time::Duration;
 
+use coffer_connect::HttpFailure;
 use coffer_provider::root_cause;
-use kube::config::InferConfigError;
+use kube::config::InClusterError;
 use rustls::pki_types::InvalidDnsNameError;
+
+use crate::{AuthFault, KubeconfigFault};
 
 /// No client for kube-apiserver could be made.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +18,13 @@ pub enum ConnectError {
         "no connection to kube-apiserver: neither a pod's service account nor KUBECONFIG leads there: {}",
         root_cause(.0)
     )]
-    NoConfig(#[source] InferConfigError),
+    NoConfig(#[source] InClusterError),
+    /// The kubeconfig cannot be used.
+    #[error("no connection to kube-apiserver: {0}")]
+    Kubeconfig(#[from] KubeconfigFault),
+    /// The user of the configuration has no credentials.
+    #[error("no connection to kube-apiserver: {0}")]
+    Auth(#[from] AuthFault),
     /// The configuration cannot be used, for example its certificate authority.
     #[error("no connection to kube-apiserver: {}", root_cause(.0))]
     BadConfig(#[source] Box<kube::Error>),
@@ -46,7 +56,7 @@ pub enum CallError {
         message: String,
     },
     /// No answer came, for example because the connection failed.
-    #[error("kube-apiserver cannot be reached: {}", root_cause(.0))]
+    #[error("kube-apiserver cannot be reached: {}", cause(.0))]
     Unreachable(#[source] Box<kube::Error>),
     /// The answer is not the JSON of the expected object.
     #[error("kube-apiserver's answer cannot be read: {}", root_cause(.0))]
@@ -70,9 +80,23 @@ impl CallError {
     }
 }
 
+/// Returns the text of the connection's own failure, which names a proxy, or that of the innermost
+/// source.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(HttpFailure::Unreachable(failure)) = error.downcast_ref() {
+            return failure.to_string();
+        }
+        cause = error.source();
+    }
+    root_cause(error)
+}
+
 impl From<kube::Error> for CallError {
     fn from(error: kube::Error) -> Self {
         match error {
+            kube::Error::Auth(error) => ConnectError::from(AuthFault::of(error, None)).into(),
             kube::Error::Api(status) => Self::Refused { code: status.code, message: status.message.clone() },
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => Self::Unreadable(Box::new(error)),
             error => Self::Unreachable(Box::new(error)),

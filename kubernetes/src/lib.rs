@@ -5,10 +5,12 @@
 //! [`CallError`].
 
 mod access_review;
+mod auth_fault;
 mod connection;
 mod error;
 mod http_service;
 mod key_secret;
+mod kubeconfig;
 mod names;
 mod object_watch;
 mod own_pod;
@@ -18,8 +20,10 @@ mod token_request;
 mod token_review;
 mod version_key;
 
+pub use auth_fault::AuthFault;
 pub use connection::{KubeConnection, Kubernetes, call};
 pub use error::{CallError, ConnectError};
+pub use kubeconfig::{KubeconfigChoice, KubeconfigFault};
 pub use names::{is_namespace_name, is_object_name};
 pub use object_watch::watch_objects;
 pub use pod_watch::PodWatch;

@@ -17,7 +17,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::connection::{KubeConnection, infer_config};
+use crate::KubeconfigChoice;
+use crate::connection::{KubeConnection, access};
 use crate::error::ConnectError;
 use crate::own_pod::{OwnPodError, own_pod};
 use crate::refusal_grace::RefusalGrace;
@@ -100,9 +101,9 @@ struct PodApi {
 impl PodApi {
     /// Makes a client that serves the watch alone: it may be silent for longer than other calls.
     async fn connect() -> Result<Self, PodApiError> {
-        let config = infer_config(Some(READ_TIMEOUT)).await?;
-        let own_pod = own_pod(&config).await?;
-        Ok(Self { pods: Api::all(KubeConnection::with_config(config)?.client), own_pod })
+        let access = access(&KubeconfigChoice::default(), Some(READ_TIMEOUT)).await?;
+        let own_pod = own_pod(&access.config).await?;
+        Ok(Self { pods: Api::all(KubeConnection::with_access(access)?.client), own_pod })
     }
 
     /// Returns whether a list can be that of this node: it has the own pod or, outside of pods, any

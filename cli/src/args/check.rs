@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use coffer_kubernetes::KubeconfigChoice;
 
 use super::OutputFormat;
 
@@ -10,6 +11,7 @@ use super::OutputFormat;
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("classes").required(true).args(["paths", "cluster"])),
+    group(ArgGroup::new("cluster_access").multiple(true).args(["cluster", "service_account"])),
     group(ArgGroup::new("identity").multiple(true).args(["service_account", "token_file"])),
     after_help = "Exit code: 0 no mistake, 1 mistakes, 2 something could not be checked."
 )]
@@ -17,11 +19,17 @@ pub(crate) struct CheckArgs {
     /// Manifests in YAML or JSON, directories of them, or - for standard input.
     #[arg(value_name = "FILE|DIR|-")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Check the classes of the cluster, by the kubeconfig's current context.
+    /// Check the classes of the cluster.
     #[arg(long)]
     pub(crate) cluster: bool,
+    /// The kubeconfig [default: the files of KUBECONFIG, else ~/.kube/config].
+    #[arg(long, value_name = "FILE", requires = "cluster_access")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current context].
+    #[arg(long, value_name = "NAME", requires = "cluster_access")]
+    pub(crate) context: Option<String>,
     /// The namespace of the cluster's classes, or of classes in files that name none [default: the
-    /// kubeconfig's, default].
+    /// context's, default].
     #[arg(long, short, value_name = "NS")]
     pub(crate) namespace: Option<String>,
     /// Check the classes of all namespaces of the cluster.
@@ -59,6 +67,18 @@ pub(crate) struct CheckArgs {
     /// Vault's address and TLS.
     #[command(flatten)]
     pub(crate) vault: VaultArgs,
+}
+
+impl CheckArgs {
+    /// Returns whether kube-apiserver is asked for anything.
+    pub(crate) fn needs_cluster(&self) -> bool {
+        self.cluster || self.service_account.is_some()
+    }
+
+    /// Returns the chosen kubeconfig and context.
+    pub(crate) fn kubeconfig_choice(&self) -> KubeconfigChoice {
+        KubeconfigChoice { file: self.kubeconfig.clone(), context: self.context.clone() }
+    }
 }
 
 /// Settings that count before those of a class, since Vault may have another address from here than

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_kubernetes::Kubernetes;
+use coffer_kubernetes::{KubeConnection, Kubernetes};
 use coffer_provider::class::Class;
 use coffer_provider::settings::{BadVariable, auth_mount};
 use coffer_provider::{
@@ -47,9 +47,8 @@ pub(crate) struct LiveCheck {
 
 impl LiveCheck {
     /// Creates a check with the environment's settings, which coffer-csi reads too.
-    pub(crate) fn new(args: &CheckArgs) -> Result<Self, LiveError> {
-        // fails only if a crypto provider is installed already, which serves as well
-        let _ = rustls::crypto::ring::default_provider().install_default();
+    /// Tokens are requested over `connection`, which `--service-account` needs.
+    pub(crate) fn new(args: &CheckArgs, connection: Option<&KubeConnection>) -> Result<Self, LiveError> {
         let mut settings = Settings::from_environment(&|name| std::env::var(name).ok())?;
         // these directories are coffer-csi's; here a file is read with the user's own rights
         settings.protected_directories.clear();
@@ -60,7 +59,7 @@ impl LiveCheck {
                 let account = token.account();
                 (Arc::new(TokenFromFile(Secret::from(token.text()))), account)
             }
-            None => (Arc::new(Kubernetes::default()), None),
+            None => (Arc::new(connection.cloned().map(Kubernetes::from).unwrap_or_default()), None),
         };
         let ports = Ports {
             minter,
@@ -72,7 +71,11 @@ impl LiveCheck {
             provider: Provider::new(settings.clone(), ports),
             settings,
             overriding: overriding(&args.vault),
-            namespace: args.namespace.clone().or(account.as_ref().map(|(namespace, _)| namespace.clone())),
+            namespace: args
+                .namespace
+                .clone()
+                .or(account.as_ref().map(|(namespace, _)| namespace.clone()))
+                .or(connection.map(|connection| connection.namespace.clone())),
             service_account: args.service_account.clone().or(account.map(|(_, account)| account)),
             audience: args.audience.clone(),
         })

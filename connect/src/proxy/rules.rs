@@ -1,7 +1,7 @@
 //! Which proxy a request goes through.
 
 use super::bypass::Bypass;
-use super::{BadProxy, ProxyServer};
+use super::{BadProxy, ProxyScheme, ProxyServer};
 
 /// The proxies of a client, and the hosts that it reaches without one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -100,6 +100,13 @@ impl ProxyRules {
             return Ok(None);
         }
         setting.as_ref().map(Some).map_err(|bad| UnusableProxy::Bad(bad.clone()))
+    }
+
+    /// Returns whether one of the proxies speaks TLS itself.
+    #[must_use]
+    pub fn speak_tls(&self) -> bool {
+        let settings = [&self.http, &self.https].into_iter().flatten().flatten();
+        settings.into_iter().any(|server| server.scheme() == ProxyScheme::Https)
     }
 
     /// Returns the settings that count as not set because they name no proxy, which is what every
