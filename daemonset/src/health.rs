@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::node_health::NodeHealth;
+
 /// Connections at once, at most. With what the system buffers they take 32 * (8 + 2 * 16 + 2 * 64)
 /// KiB = 5 MiB at the very most, and one text of the metrics each where nobody reads it.
 const LIMITS: LobbySettings = LobbySettings { places: 32, receive_buffer: 16 << 10, send_buffer: 64 << 10 };
@@ -38,6 +40,7 @@ const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 struct HealthPages {
     registry: Registry,
     phase: watch::Receiver<Phase>,
+    node: NodeHealth,
     scrapes: Mutex<Scrapes>,
 }
 
@@ -50,12 +53,18 @@ struct Scrapes {
 
 /// Serves `/health/live`, `/health/ready` and `/metrics` until the future is dropped.
 ///
-/// Ready means that the socket is bound and the agent does not drain. Vault plays no part:
-/// manifests made for HashiCorp's provider use this probe for liveness too, and a restart of the
-/// agent does not repair Vault.
-pub(crate) async fn serve(listener: TcpListener, registry: Registry, phase: watch::Receiver<Phase>) {
+/// Alive means that the driver can find the agent, or that a restart would not change it. Ready
+/// means that the socket is bound, the files on the node are as they should be, and the agent does
+/// not drain. Vault plays no part: manifests made for HashiCorp's provider use this probe for
+/// liveness too, and a restart of the agent does not repair Vault.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    registry: Registry,
+    phase: watch::Receiver<Phase>,
+    node: NodeHealth,
+) {
     let scrapes = Mutex::new(Scrapes { second: Instant::now(), written: 0, text: Bytes::new() });
-    let pages = Arc::new(HealthPages { registry, phase, scrapes });
+    let pages = Arc::new(HealthPages { registry, phase, node, scrapes });
     let mut listener = LobbyListener::new(listener, LIMITS);
     loop {
         let (stream, place) = listener.accept().await;
@@ -89,17 +98,27 @@ impl HealthPages {
             "/health/live" | "/health/ready" | "/metrics" if !is_read => {
                 page(StatusCode::METHOD_NOT_ALLOWED, TEXT_TYPE, Bytes::new())
             }
-            "/health/live" => text(StatusCode::OK, "alive\n"),
+            "/health/live" => self.live(),
             "/health/ready" => self.ready(),
             "/metrics" => self.metrics(),
             _ => text(StatusCode::NOT_FOUND, ""),
         }
     }
 
+    fn live(&self) -> Response<Full<Bytes>> {
+        match self.node.not_alive() {
+            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+            None => text(StatusCode::OK, "alive\n"),
+        }
+    }
+
     fn ready(&self) -> Response<Full<Bytes>> {
         match *self.phase.borrow() {
             Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            Phase::Serving => text(StatusCode::OK, "ready\n"),
+            Phase::Serving => match self.node.not_ready() {
+                Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+                None => text(StatusCode::OK, "ready\n"),
+            },
             Phase::Draining | Phase::Ending => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         }
     }
@@ -128,8 +147,8 @@ impl Scrapes {
     }
 }
 
-fn text(code: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    page(code, TEXT_TYPE, Bytes::from_static(text.as_bytes()))
+fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    page(code, TEXT_TYPE, text.into())
 }
 
 fn page(code: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {

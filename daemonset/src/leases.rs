@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_kubernetes::PodWatch;
-use coffer_provider::{LeaseManager, Provider, StateStore};
+use coffer_provider::{LeaseManager, LostRecords, Provider, StateStore};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::node_health::{NodeFault, NodeHealth, NodePart};
 use crate::state_dir::{StateDir, StateDirError};
-use crate::status_socket;
+use crate::status_socket::{self, StatusSocket};
 
 /// Maximum time of revocation at shutdown. By default a pod has 30 s to end, and mounts are drained
 /// first.
@@ -18,6 +19,9 @@ const REVOCATION: Duration = Duration::from_secs(15);
 
 /// Interval at which the agent checks whether another agent has released the directory.
 const POLL_HELD_DIRECTORY: Duration = Duration::from_secs(2);
+
+/// Interval of the checks of the state directory.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The configuration of the lease manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,37 +59,97 @@ impl LeaseConfig {
     }
 }
 
-/// The lease manager of this node, with the pod watch and the socket of `coffer status`.
+/// The lease manager of this node, with the pod watch, the socket of `coffer status` and the watch
+/// on the state directory.
 pub(crate) struct NodeLeases {
     manager: LeaseManager,
-    status: Option<JoinHandle<()>>,
+    directory: Arc<StateDir>,
+    checks: JoinHandle<()>,
     _watch: PodWatch,
     revoke_on_shutdown: bool,
 }
 
 impl NodeLeases {
     /// Starts the pod watch, the lease manager with the stored sessions, and the status socket.
-    pub(crate) fn start(config: &LeaseConfig, directory: &Arc<StateDir>, provider: &Provider) -> Self {
+    /// What goes wrong with the directory later is mended or reported to `health`.
+    pub(crate) fn start(
+        config: &LeaseConfig,
+        directory: &Arc<StateDir>,
+        provider: &Provider,
+        health: NodeHealth,
+    ) -> Self {
         let (watch, pods) = PodWatch::start(&config.node);
         let store = Arc::clone(directory) as Arc<dyn StateStore>;
         let manager = provider.start_lease_manager(store, pods);
-        let path = directory.file(status_socket::NAME);
-        let status = match status_socket::listen(&path) {
-            Ok(listener) => Some(tokio::spawn(status_socket::serve(listener, manager.inventory_source()))),
-            Err(error) => {
-                tracing::error!(%error, path = %path.display(), "cannot listen for coffer status");
-                None
-            }
+        let status = StatusSocket::new(directory.file(status_socket::NAME), manager.inventory_source());
+        let mut watched = WatchedDirectory {
+            directory: Arc::clone(directory),
+            records: manager.lost_records(),
+            status,
+            health,
         };
-        Self { manager, status, _watch: watch, revoke_on_shutdown: config.revoke_on_shutdown }
+        watched.check();
+        Self {
+            manager,
+            directory: Arc::clone(directory),
+            checks: tokio::spawn(watched.follow()),
+            _watch: watch,
+            revoke_on_shutdown: config.revoke_on_shutdown,
+        }
     }
 
     /// Stops the lease manager. Sessions are stored for the next start, or their tokens are
-    /// revoked.
+    /// revoked; not if another agent took the directory, and with it the leases.
     pub(crate) async fn stop(self) {
-        if let Some(status) = self.status {
-            status.abort();
+        self.checks.abort();
+        let _ = self.checks.await;
+        let revoke = self.revoke_on_shutdown && !self.directory.is_taken();
+        self.manager.stop(revoke.then_some(REVOCATION)).await;
+    }
+}
+
+/// The state directory and what has to be in it.
+struct WatchedDirectory {
+    directory: Arc<StateDir>,
+    records: LostRecords,
+    status: StatusSocket,
+    health: NodeHealth,
+}
+
+impl WatchedDirectory {
+    /// Checks the directory until the future is dropped.
+    async fn follow(mut self) {
+        loop {
+            sleep(CHECK_INTERVAL).await;
+            self.check();
         }
-        self.manager.stop(self.revoke_on_shutdown.then_some(REVOCATION)).await;
+    }
+
+    /// Makes anew what is gone, and reports what cannot be mended. Leases are then kept in memory,
+    /// where a restart would lose them: so the agent stays alive. Only if another agent has taken
+    /// the leases, this one has to start anew without them.
+    fn check(&mut self) {
+        let checked = self.directory.check();
+        if let Ok(mended) = checked {
+            if mended {
+                tracing::warn!("the state directory was not as it should be: locked again and filled");
+            }
+            self.records.store_again();
+            self.status.check();
+        }
+        let fault = checked.err().map(|error| NodeFault {
+            restart: matches!(error, StateDirError::Held(_)),
+            reason: error.to_string(),
+        });
+        let reason = fault.as_ref().map(|fault| fault.reason.clone());
+        if self.health.set(NodePart::StateDirectory, fault) {
+            match reason {
+                Some(reason) => tracing::error!(
+                    reason,
+                    "leases and tokens are not stored, so that a restart of coffer-csi would lose them"
+                ),
+                None => tracing::info!("the state directory can be used again"),
+            }
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::config::AgentConfig;
 use crate::health;
 use crate::leases::NodeLeases;
 use crate::metrics::AgentMetrics;
+use crate::node_health::NodeHealth;
 use crate::service::ProviderService;
 use crate::socket::{BindError, DriverListener};
 use crate::state_dir::StateDirError;
@@ -59,10 +60,11 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
     let kubernetes = Arc::new(Kubernetes::default());
     let key = Arc::new(CachedVersionKey::new(config.key, Arc::clone(&kubernetes)));
     let metrics = Arc::new(AgentMetrics::default());
+    let node = NodeHealth::default();
     let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
     let registry = metrics.registry(&read_metrics, &key, config.leases.is_some());
     let health = match config.health_address {
-        Some(address) => serve_health(address, registry, lifecycle.subscribe()).await,
+        Some(address) => serve_health(address, registry, lifecycle.subscribe(), node.clone()).await,
         None => None,
     };
     // before the socket: an agent that is about to end serves until it releases the directory
@@ -70,7 +72,7 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
         Some(leases) => leases.open().await?,
         None => None,
     };
-    let listener = DriverListener::bind(&config.endpoint)?;
+    let listener = DriverListener::bind(&config.endpoint, node.clone())?;
     tracing::info!(endpoint = %config.endpoint.display(), vault = %config.settings.address, "serving");
 
     if let Some(policy) = &config.settings.policy {
@@ -87,7 +89,7 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
         },
     ));
     let leases = match (&config.leases, &directory) {
-        (Some(config), Some(directory)) => Some(NodeLeases::start(config, directory, &provider)),
+        (Some(config), Some(directory)) => Some(NodeLeases::start(config, directory, &provider, node)),
         _ => None,
     };
     // stored leases are read at start alone
@@ -173,9 +175,10 @@ async fn serve_health(
     address: SocketAddr,
     registry: Registry,
     phase: watch::Receiver<Phase>,
+    node: NodeHealth,
 ) -> Option<JoinHandle<()>> {
     match coffer_process::listen(address).await {
-        Ok(listener) => Some(tokio::spawn(health::serve(listener, registry, phase))),
+        Ok(listener) => Some(tokio::spawn(health::serve(listener, registry, phase, node))),
         Err(error) => {
             tracing::error!(%error, %address, "health and metrics are not served (-health-addr)");
             None

@@ -3,21 +3,25 @@
 //! Each file is one record: a line with format and checksum, then the record. A file is either
 //! complete or absent.
 
+mod locked;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use coffer_provider::{Secret, StateStore, StoreError, StoredText};
 use data_encoding::HEXLOWER;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use ring::digest;
-use tokio::time::{Instant, sleep};
+
+pub(crate) use self::locked::StateDirError;
+use self::locked::{LockedDirectory, prepare};
 
 /// Name of the format.
 const FORMAT: &str = "coffer-state";
@@ -31,42 +35,10 @@ const NAME_LENGTH: usize = 32;
 /// Maximum size of a record, in bytes, more than a session with all that it may hold.
 const MAX_RECORD: u64 = 16 << 20;
 
-/// Maximum wait for the lock, which an agent that shuts down still holds.
-const LOCK_WAIT: Duration = Duration::from_secs(20);
-
 /// A state directory, locked against other agents while this value lives.
 pub(crate) struct StateDir {
     path: PathBuf,
-    _lock: Flock<File>,
-}
-
-/// Why a directory cannot be the state directory.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StateDirError {
-    /// The directory is not fit for secrets.
-    #[error("-state-dir {}: {reason}", path.display())]
-    Unfit {
-        /// The directory.
-        path: PathBuf,
-        /// The reason, and what to do.
-        reason: &'static str,
-    },
-    /// The operating system refused an action.
-    #[error("-state-dir {}: cannot {action}: {source}", path.display())]
-    System {
-        /// The directory.
-        path: PathBuf,
-        /// The action.
-        action: &'static str,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// Another agent has locked the directory.
-    #[error(
-        "-state-dir {}: another coffer-csi on this node holds it. Give each its own, and update with maxSurge 0",
-        .0.display()
-    )]
-    Held(PathBuf),
+    locked: Mutex<LockedDirectory>,
 }
 
 impl StateDir {
@@ -77,19 +49,51 @@ impl StateDir {
     /// operating system refuses, or another agent does not release the lock in time.
     pub(crate) async fn open(path: &Path) -> Result<Self, StateDirError> {
         prepare(path)?;
-        let lock = lock(path).await?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        let locked = LockedDirectory::wait(path).await?;
+        Ok(Self { path: path.to_owned(), locked: Mutex::new(locked) })
     }
 
-    /// Returns whether no agent has locked the directory. The test itself locks the directory for a
-    /// moment.
+    /// Checks that the directory is the one that was locked. If not, does what [`Self::open`] does
+    /// but wait. Returns whether something was mended.
+    ///
+    /// # Errors
+    /// [`StateDirError`], as of [`Self::open`].
+    pub(crate) fn check(&self) -> Result<bool, StateDirError> {
+        let is_private = fs::symlink_metadata(&self.path).is_ok_and(|file| file.mode() & 0o7777 == 0o700);
+        let is_held = self.is_held();
+        if is_private && is_held {
+            return Ok(false);
+        }
+        prepare(&self.path)?;
+        if !is_held {
+            *self.locked() = LockedDirectory::take(&self.path)?;
+        }
+        Ok(true)
+    }
+
+    /// Returns whether the directory is the one that was locked, and the lock holds.
+    pub(crate) fn is_held(&self) -> bool {
+        self.locked().is_at(&self.path)
+    }
+
+    /// Returns whether no agent has locked the directory, or there is none. The test itself locks
+    /// the directory for a moment.
     pub(crate) fn is_free(path: &Path) -> bool {
-        lock_file(path).is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok())
+        locked::is_free(path)
     }
 
     /// Returns the path of a file in the directory.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Returns whether another agent has locked the directory, after the lock of this one was lost.
+    pub(crate) fn is_taken(&self) -> bool {
+        !self.is_held() && !Self::is_free(&self.path)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, LockedDirectory> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remove_file(&self, name: &str) {
@@ -149,6 +153,11 @@ impl StateStore for StateDir {
         names
     }
 
+    fn contains(&self, name: &str) -> bool {
+        // what cannot be told is no reason to store it again
+        !fs::symlink_metadata(self.file(name)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     fn load(&self, name: &str) -> Option<StoredText> {
         match self.read(name) {
             Ok(record) => Some(StoredText { record, journal: self.read(&journal(name)).ok() }),
@@ -170,6 +179,10 @@ impl StateStore for StateDir {
     fn save(&self, name: &str, record: &Secret) -> Result<(), StoreError> {
         let staged = self.file(&format!("{name}.tmp"));
         let write = || -> io::Result<()> {
+            if !self.is_held() {
+                // it may be on a disk
+                return Err(io::Error::new(io::ErrorKind::NotFound, "the locked directory is gone"));
+            }
             let mut options = OpenOptions::new();
             options
                 .write(true)
@@ -232,64 +245,3 @@ fn is_record(name: &str) -> bool {
 fn header(record: &[u8]) -> String {
     format!("{FORMAT} {VERSION} {}\n", HEXLOWER.encode(digest::digest(&digest::SHA256, record).as_ref()))
 }
-
-/// Creates the directory if there is none, checks that it is fit for secrets, and sets its mode to
-/// 0700.
-fn prepare(path: &Path) -> Result<(), StateDirError> {
-    let failed = |action| {
-        let path = path.to_owned();
-        move |source| StateDirError::System { path, action, source }
-    };
-    let unfit = |reason| StateDirError::Unfit { path: path.to_owned(), reason };
-    let created = match fs::DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(error) => return Err(failed("create it")(error)),
-    };
-    let metadata = fs::symlink_metadata(path).map_err(failed("read its metadata"))?;
-    if !metadata.is_dir() {
-        return Err(unfit("is no directory"));
-    }
-    let file_system = statfs(path).map_err(|error| failed("determine its file system")(error.into()))?;
-    if file_system.filesystem_type() != TMPFS_MAGIC {
-        if created {
-            let _ = fs::remove_dir(path);
-        }
-        return Err(unfit(
-            "is not on tmpfs: tokens must not reach a disk. Take a directory under /run of the node",
-        ));
-    }
-    if metadata.uid() != geteuid().as_raw() {
-        return Err(unfit("belongs to another user"));
-    }
-    // kubelet creates the directory of a hostPath volume with mode 0755
-    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(|error| match error.kind() {
-        io::ErrorKind::ReadOnlyFilesystem => unfit("is mounted read-only: mount it writable"),
-        _ => failed("set its mode to 0700")(error),
-    })
-}
-
-/// Locks the directory, and waits if another agent still holds the lock.
-async fn lock(path: &Path) -> Result<Flock<File>, StateDirError> {
-    let failed = |source| StateDirError::System { path: path.to_owned(), action: "lock it", source };
-    let mut file = lock_file(path).map_err(failed)?;
-    let until = Instant::now() + LOCK_WAIT;
-    loop {
-        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(lock),
-            Err((file, Errno::EWOULDBLOCK)) if Instant::now() < until => file,
-            Err((_, Errno::EWOULDBLOCK)) => return Err(StateDirError::Held(path.to_owned())),
-            Err((_, error)) => return Err(failed(error.into())),
-        };
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
-fn lock_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-    options.open(path.join(".lock"))
-}
-
-#[cfg(test)]
-mod tests;

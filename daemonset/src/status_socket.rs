@@ -4,13 +4,16 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coffer_provider::InventorySource;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+
+use crate::file_id::FileId;
 
 /// The file name of the socket in the state directory, which only root may enter.
 pub(crate) const NAME: &str = "status.sock";
@@ -18,11 +21,56 @@ pub(crate) const NAME: &str = "status.sock";
 /// Timeout of an answer, and wait after a failed `accept`.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The socket, served from [`Self::check`] until this is dropped.
+pub(crate) struct StatusSocket {
+    path: PathBuf,
+    source: InventorySource,
+    served: Option<ServedSocket>,
+    /// Whether the last attempt to listen failed, so that only the first failure is logged.
+    failing: bool,
+}
+
+/// The task that serves the socket, and the socket's file.
+struct ServedSocket {
+    task: JoinHandle<()>,
+    file: FileId,
+}
+
+impl StatusSocket {
+    /// Returns the socket at a path, which is not served yet.
+    pub(crate) fn new(path: PathBuf, source: InventorySource) -> Self {
+        Self { path, source, served: None, failing: false }
+    }
+
+    /// Serves the socket, anew if its file is gone. The socket of an earlier agent is removed.
+    pub(crate) fn check(&mut self) {
+        let file = FileId::of(&self.path).ok();
+        if self.served.as_ref().is_some_and(|served| Some(served.file) == file) {
+            return;
+        }
+        match listen(&self.path).and_then(|listener| Ok((listener, FileId::of(&self.path)?))) {
+            Ok((listener, file)) => {
+                let task = tokio::spawn(serve(listener, self.source.clone()));
+                self.served = Some(ServedSocket { task, file });
+                self.failing = false;
+            }
+            Err(error) if !self.failing => {
+                tracing::error!(%error, path = %self.path.display(), "cannot listen for coffer status");
+                self.failing = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for ServedSocket {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Listens at a path. The socket of an earlier agent at that path is removed.
-///
-/// # Errors
-/// The error of the operating system.
-pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -33,7 +81,7 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers clients until the future is dropped.
-pub(crate) async fn serve(listener: UnixListener, source: InventorySource) {
+async fn serve(listener: UnixListener, source: InventorySource) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

@@ -20,7 +20,7 @@ mod turn;
 pub use inventory::{Entry, Inventory, InventorySource, Kind};
 pub(crate) use journal::Journal;
 pub(crate) use manager::Background;
-pub use manager::{LeaseManager, PodEvent, PodEvents};
+pub use manager::{LeaseManager, LostRecords, PodEvent, PodEvents};
 pub(crate) use pace::RenewalPace;
 pub(crate) use store::{LeaseStore, Leases};
 pub use store::{StateStore, StoreError, StoredText};

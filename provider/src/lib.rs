@@ -46,7 +46,7 @@ pub use coffer_vault::{
 };
 pub use error::{Error, ErrorKind};
 pub use lease::{
-    Entry, Inventory, InventorySource, Kind, LeaseManager, PodEvent, PodEvents, StateStore, StoreError,
+    Entry, Inventory, InventorySource, Kind, LeaseManager, LostRecords, PodEvent, PodEvents, StateStore, StoreError,
     StoredText,
 };
 pub use memory::{MemoryAccount, TenantMemory};

@@ -80,6 +80,8 @@ pub(crate) struct StoredRecord {
     /// From when on the session may be stored again. Storing takes time by size, and must not take
     /// all time.
     pub(crate) not_before: Option<Instant>,
+    /// Whether there is a record.
+    pub(crate) exists: bool,
 }
 
 /// The state of a session.

@@ -22,6 +22,7 @@
 //! failed.
 
 mod binaries;
+mod bound_directory;
 mod cgroup;
 mod command_blocks;
 mod documents;
@@ -49,6 +50,7 @@ mod token;
 mod wait;
 
 pub use binaries::{coffer_binary, find_bao, workspace};
+pub use bound_directory::BoundDirectory;
 pub use cgroup::MemoryCgroup;
 pub use command_blocks::{BlockTest, COMMAND_BLOCKS, block_test};
 pub use documents::{CodeBlock, CommandWords, MarkdownDocument};

@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 use tonic::Code;
 use tonic::transport::{Endpoint, Server};
 
-use super::{BindError, DriverListener, MAX_PATH_BYTES, may_connect};
+use super::{BindError, BoundSocket, DriverListener, MAX_PATH_BYTES, may_connect};
 use crate::authority_filter::tests::RefusingProvider;
+use crate::node_health::NodeHealth;
 
 fn socket_path() -> (TempDir, PathBuf) {
     let directory = tempdir().expect("a directory");
@@ -28,7 +29,7 @@ fn socket_path() -> (TempDir, PathBuf) {
 }
 
 fn bind(path: &Path) -> DriverListener {
-    DriverListener::bind(path).expect("a socket")
+    DriverListener::bind(path, NodeHealth::default()).expect("a socket")
 }
 
 fn names(directory: &TempDir) -> Vec<String> {
@@ -78,7 +79,7 @@ async fn there_is_always_a_socket_while_one_replaces_another() {
 async fn what_is_no_socket_stays() {
     let (directory, path) = socket_path();
     fs::write(&path, "kept").expect("a file");
-    assert!(matches!(DriverListener::bind(&path), Err(BindError::Occupied(at)) if at == path));
+    assert!(matches!(BoundSocket::bind(&path), Err(BindError::Occupied(at)) if at == path));
     assert_eq!(fs::read(&path).expect("the file"), b"kept");
     assert_eq!(names(&directory), ["vault.sock"]);
 }
@@ -87,7 +88,7 @@ async fn what_is_no_socket_stays() {
 async fn a_missing_directory_is_reported() {
     let (directory, _) = socket_path();
     let path = directory.path().join("none/vault.sock");
-    let error = DriverListener::bind(&path).expect_err("no directory");
+    let error = BoundSocket::bind(&path).expect_err("no directory");
     assert_eq!(
         error.to_string(),
         format!("the socket's directory {}/none does not exist", directory.path().display())
@@ -99,7 +100,7 @@ async fn a_path_too_long_for_the_kernel_is_reported() {
     let (directory, _) = socket_path();
     let room = MAX_PATH_BYTES - directory.path().as_os_str().len() - 1;
     bind(&directory.path().join("s".repeat(room)));
-    let error = DriverListener::bind(&directory.path().join("s".repeat(room + 1))).expect_err("too long");
+    let error = BoundSocket::bind(&directory.path().join("s".repeat(room + 1))).expect_err("too long");
     assert!(matches!(error, BindError::TooLong(_)), "{error}");
     assert!(names(&directory).is_empty());
 }

@@ -1,4 +1,5 @@
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -117,4 +118,38 @@ async fn the_second_agent_waits_for_the_lock() {
     assert!(futures_util::poll!(second.as_mut()).is_pending());
     drop(first);
     assert!(second.await.is_ok(), "the first agent released the lock");
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_made_anew_and_locked() {
+    let place = tmpfs();
+    let path = place.path().join("state");
+    let directory = open(&path).await;
+    assert!(!directory.check().expect("nothing is wrong"));
+    let deletions: [fn(&Path) -> io::Result<()>; 3] = [
+        |path| fs::remove_dir_all(path),
+        |path| fs::remove_file(path.join(".lock")),
+        |path| fs::set_permissions(path, PermissionsExt::from_mode(0o755)),
+    ];
+    for delete in deletions {
+        delete(&path).expect("deleted");
+        assert!(directory.check().expect("mended"));
+        assert!(!directory.check().expect("nothing is wrong"));
+        assert!(directory.is_held() && !directory.is_taken() && !StateDir::is_free(&path));
+        directory.save(NAME, &Secret::from("x")).expect("saved");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_into_a_directory_that_is_not_the_locked_one() {
+    let place = tmpfs();
+    let path = place.path().join("state");
+    let directory = open(&path).await;
+    fs::rename(&path, place.path().join("old")).expect("renamed");
+    let other = open(&path).await;
+    assert!(directory.save(NAME, &Secret::from("x")).is_err());
+    assert!(matches!(directory.check(), Err(StateDirError::Held(_))));
+    assert!(directory.is_taken() && fs::read_dir(&path).expect("the directory").count() == 1);
+    drop(other);
+    assert!(directory.check().expect("mended") && directory.save(NAME, &Secret::from("x")).is_ok());
 }

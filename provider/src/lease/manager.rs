@@ -47,6 +47,10 @@ pub struct LeaseManager {
     task: JoinHandle<()>,
 }
 
+/// Stores records again that are not in the state store any more.
+#[derive(Clone)]
+pub struct LostRecords(Arc<Background>);
+
 /// The state that the lease manager shares with the read path.
 pub(crate) struct Background {
     pub(crate) sessions: Arc<Sessions>,
@@ -89,6 +93,12 @@ impl LeaseManager {
         InventorySource(Arc::clone(&self.background))
     }
 
+    /// Returns what stores records again.
+    #[must_use]
+    pub fn lost_records(&self) -> LostRecords {
+        LostRecords(Arc::clone(&self.background))
+    }
+
     /// Stops the lease manager, and stores all sessions for the next start. If `revoke_within` is
     /// set, all tokens are revoked too, as far as that time allows.
     pub async fn stop(self, revoke_within: Option<Duration>) {
@@ -102,6 +112,16 @@ impl LeaseManager {
         }
         if let Some(time) = revoke_within {
             revoke::revoke_all(&self.background, time).await;
+        }
+    }
+}
+
+impl LostRecords {
+    /// Stores the sessions again whose records somebody removed from the state store.
+    pub fn store_again(&self) {
+        let Some(store) = self.0.leases.active() else { return };
+        for session in self.0.sessions.all().iter().chain(&self.0.sessions.ended()) {
+            store.store_if_lost(session);
         }
     }
 }

@@ -134,6 +134,7 @@ pub(super) fn restore(
         memory,
     });
     session.cover_record(stored.record.len());
+    session.lock_stored().exists = true;
     let journal = stored.journal.as_ref().and_then(Secret::expose_str).unwrap_or_default();
     // the release before had the journal in the record alone
     let lost: BTreeSet<&str> = record.issuing.iter().map(String::as_str).chain(journal.lines()).collect();

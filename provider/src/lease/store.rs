@@ -18,6 +18,9 @@ pub trait StateStore: Send + Sync {
     /// Returns the names of all records.
     fn names(&self) -> Vec<String>;
 
+    /// Returns whether there is a record of this name.
+    fn contains(&self, name: &str) -> bool;
+
     /// Returns a record. A record that cannot be read is logged, and none is returned.
     fn load(&self, name: &str) -> Option<StoredText>;
 
@@ -143,6 +146,7 @@ impl LeaseStore {
         match self.port.save(&session.record_name, &record) {
             Ok(()) => {
                 session.changes.clear();
+                session.lock_stored().exists = true;
                 self.save_journal(session);
                 self.note_success();
             }
@@ -162,6 +166,14 @@ impl LeaseStore {
         }
         self.save(session);
         None
+    }
+
+    /// Stores a session again whose record somebody removed.
+    pub(super) fn store_if_lost(&self, session: &Session) {
+        let existed = session.lock_stored().exists;
+        if existed && !self.port.contains(&session.record_name) {
+            self.save(session);
+        }
     }
 
     /// Stores the paths of the requests in progress at which Vault may issue something.

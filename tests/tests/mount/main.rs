@@ -10,6 +10,7 @@ mod credentials;
 mod foreign_servers;
 mod hostile_text;
 mod metrics_and_health;
+mod node;
 mod old_drivers;
 mod policy;
 mod secrets_in_output;

@@ -295,6 +295,10 @@ impl StateStore for MemoryStore {
         stored.iter().map(|(name, _)| name.clone()).filter(|name| !name.ends_with(JOURNAL)).collect()
     }
 
+    fn contains(&self, name: &str) -> bool {
+        self.0.lock().expect("no holder panics").iter().any(|(other, _)| other == name)
+    }
+
     fn load(&self, name: &str) -> Option<StoredText> {
         let stored = self.0.lock().expect("no holder panics");
         let text = |name: &str| stored.iter().find(|(other, _)| other == name).map(|(_, text)| text.clone());
