@@ -85,7 +85,9 @@ impl From<Finding> for Error {
     fn from(finding: Finding) -> Self {
         let Finding { parameter, position, object, message } = finding;
         let error = Self::class(match position {
-            Some(Position { line, .. }) => format!("parameter {parameter:?}, line {line}: {message}"),
+            Some(Position { line, column }) => {
+                format!("parameter {parameter:?}, line {line}, column {column}: {message}")
+            }
             None => message,
         });
         match object {

@@ -2,6 +2,7 @@
 
 mod check;
 pub(super) mod fields;
+mod shape;
 
 use serde_saphyr::{Budget, Options};
 
@@ -21,8 +22,12 @@ pub(super) fn parse(
     found: &mut Findings,
     max_warnings: usize,
 ) -> (Vec<Object>, Vec<(String, Position)>) {
-    let Some(list) = found.take(read(text)) else {
-        return Default::default();
+    let list = match read(text) {
+        Ok(list) => list,
+        Err(mistakes) => {
+            found.mistakes.extend(mistakes);
+            return Default::default();
+        }
     };
     let (mut objects, mut names, mut files) = (Vec::with_capacity(list.len()), Vec::new(), Vec::new());
     for (n, fields) in list.iter().enumerate() {
@@ -37,11 +42,17 @@ pub(super) fn parse(
     (objects, names)
 }
 
-fn read(text: &str) -> Result<Vec<ObjectFields>, Finding> {
-    let list: Option<Vec<ObjectFields>> =
-        serde_saphyr::from_str_with_options(text, options()).map_err(|error| unreadable(&error))?;
+fn read(text: &str) -> Result<Vec<ObjectFields>, Vec<Finding>> {
+    let options = options();
+    let read: Result<Option<Vec<ObjectFields>>, _> =
+        serde_saphyr::from_str_with_options(text, options.clone());
+    let list = read.map_err(|error| {
+        let mistakes = shape::type_mistakes(text, &options);
+        if mistakes.is_empty() { vec![unreadable(&error)] } else { mistakes }
+    })?;
     let list = list.unwrap_or_default();
-    let refused = |message: String| Err(Finding::of("objects", format!("parameter \"objects\" {message}")));
+    let refused =
+        |message: String| Err(vec![Finding::of("objects", format!("parameter \"objects\" {message}"))]);
     match list.len() {
         0 => refused("lists no object: there is nothing to mount".to_owned()),
         1..=MAX_OBJECTS => Ok(list),

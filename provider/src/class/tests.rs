@@ -156,17 +156,29 @@ fn mistakes_in_objects_name_the_object_and_the_line() {
     for (text, words) in [
         (
             "- objectName: a\n  secretPath: p\n- objectName: ''\n  secretPath: q",
-            "line 3: objectName is empty (object 2 of the list)",
+            "line 3, column 3: objectName is empty (object 2 of the list)",
         ),
         ("- secretPath: q", "objectName is empty"),
-        ("- objectName: a", "object \"a\": parameter \"objects\", line 1: secretPath is missing"),
-        ("- objectName: a\n  secretPath: p\n  filePermission: 888", "line 3: filePermission is no mode"),
-        ("- objectName: a\n  secretPath: p\n  encoding: utf8", "line 3: encoding \"utf8\" is none of"),
-        ("- objectName: a\n  secretPath: p\n  method: DELETE", "line 3: method \"DELETE\" is none of"),
-        ("- objectName: ../a\n  secretPath: p", "line 1: objectName starts with"),
-        ("- objectName: a\n  secretPath: p/../q", "line 2: secretPath has an empty"),
-        ("- objectName: a\n  secretPath: p\n  encoding: hex", "line 3: encoding needs a secretKey"),
-        ("- objectName: a\n  secretPath: p\n  secretArgs: [1]", "secretArgs is no map"),
+        ("- objectName: a", "object \"a\": parameter \"objects\", line 1, column 3: secretPath is missing"),
+        (
+            "- objectName: a\n  secretPath: p\n  filePermission: 888",
+            "line 3, column 3: filePermission is no mode",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  encoding: utf8",
+            "line 3, column 3: encoding \"utf8\" is none of",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  method: DELETE",
+            "line 3, column 3: method \"DELETE\" is none of",
+        ),
+        ("- objectName: ../a\n  secretPath: p", "line 1, column 3: objectName starts with"),
+        ("- objectName: a\n  secretPath: p/../q", "line 2, column 3: secretPath has an empty"),
+        ("- objectName: a\n  secretPath: p\n  encoding: hex", "line 3, column 3: encoding needs a secretKey"),
+        (
+            "- objectName: a\n  secretPath: p\n  secretArgs: [1]",
+            "secretArgs is a list, where a map of names to values is expected",
+        ),
         ("[{objectName: a, secretPath: p}, {objectName: a, secretPath: q}]", "has the same objectName"),
         (
             "[{objectName: a/b, secretPath: p}, {objectName: a-c, secretPath: p}, {objectName: a, secretPath: q}]",
@@ -174,7 +186,6 @@ fn mistakes_in_objects_name_the_object_and_the_line() {
         ),
         ("[]", "lists no object"),
         ("objectName: a", "not a list of objects"),
-        ("- objectName: [a]\n  secretPath: p", "line 1"),
         ("- objectName: a\n  objectName: b\n  secretPath: p", "line 2"),
         ("- a: &x\n - b", "not a list"),
     ] {
@@ -182,6 +193,94 @@ fn mistakes_in_objects_name_the_object_and_the_line() {
         assert!(said.contains(words), "{text}\n{said}");
         assert!(!said.contains('\n'), "{said}");
     }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_with_field_object_and_place() {
+    for (text, words) in [
+        (
+            "- objectName: a\n  secretPath: [p]",
+            "object \"a\": parameter \"objects\", line 2, column 3: secretPath is a list, where a text is expected",
+        ),
+        (
+            "- secretPath: {p: q}\n  objectName: a",
+            "object \"a\": parameter \"objects\", line 1, column 3: secretPath is a map",
+        ),
+        (
+            "- objectName: [a]\n  secretPath: p",
+            "line 1, column 3: objectName is a list, where a text is expected (object 1 of the list)",
+        ),
+        (
+            "- {objectName: a, secretPath: p}\n- {objectName: b, secretPath: p, secretKey: [k]}",
+            "object \"b\": parameter \"objects\", line 2, column 34: secretKey is a list",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  method: {POST: }",
+            "line 3, column 3: method is a map, where a text",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  encoding: [hex]",
+            "line 3, column 3: encoding is a list, where a text",
+        ),
+        (
+            "- objectName: a\n  secretPath: p\n  filePermission: [0644]",
+            "line 3, column 3: filePermission is a list, where a file mode such as 0644",
+        ),
+        ("- objectName: a\n  secretPath: p\n  filePermission: {}", "filePermission is a map"),
+        (
+            "- objectName: a\n  secretPath: p\n  filePermission: -1",
+            "line 3, column 3: filePermission is no file mode",
+        ),
+        ("- objectName: a\n  secretPath: p\n  filePermission: 1.5", "filePermission is no file mode"),
+        ("- objectName: a\n  secretPath: p\n  filePermission: rw-r--r--", "filePermission is no file mode"),
+        ("- objectName: a\n  secretPath: p\n  filePermission: true", "filePermission is no file mode"),
+        (
+            "- objectName: a\n  secretPath: p\n  secretArgs: x",
+            "object \"a\": parameter \"objects\", line 3, column 3: secretArgs is a text, where a map of names to values",
+        ),
+        ("- objectName: a\n  secretPath: p\n  secretArgs: 1", "secretArgs is a number, where"),
+        ("- objectName: a\n  secretPath: p\n  secretArgs: true", "secretArgs is true or false, where"),
+        ("- objectName: a\n  secretPath: [p]\n  secretArgs: x", "secretPath is a list"),
+        (
+            "- a",
+            "line 1, column 3: object 1 of the list is a text, where a map with objectName and secretPath is expected",
+        ),
+        ("- {objectName: a, secretPath: p}\n- [b]", "line 2, column 3: object 2 of the list is a list"),
+        ("- {objectName: a, secretPath: p}\n- 3", "object 2 of the list is a number"),
+        (
+            "objectName: a\nsecretPath: b",
+            "line 1, column 1: not a list of objects in YAML or JSON: it is a map. Begin each object",
+        ),
+        ("'- {objectName: a, secretPath: p}'", "it is a text that holds the list. Remove the quotes"),
+        ("\"[{\\\"objectName\\\": \\\"a\\\"}]\"", "it is a text that holds the list"),
+        ("a text", "not a list of objects in YAML or JSON: it is a text"),
+        ("7", "it is a number"),
+        ("true", "it is true or false"),
+        ("{\"objects\": []}", "it is a map"),
+    ] {
+        let said = refusal(&[("objects", text)]);
+        assert!(said.contains(words), "{text}\n{said}");
+    }
+    for (text, words) in [
+        ("~", "lists no object"),
+        ("- ~", "objectName is empty"),
+        ("- objectName: ~\n  secretPath: p", "objectName is empty"),
+        ("- objectName: a\n  secretPath: ", "secretPath is missing"),
+    ] {
+        let said = refusal(&[("objects", text)]);
+        assert!(said.contains(words), "{text}\n{said}");
+    }
+}
+
+#[test]
+fn every_value_of_a_wrong_type_is_found() {
+    let objects =
+        "- objectName: a\n  secretPath: [p]\n  secretKey: {}\n- b\n- {objectName: [], secretPath: q}\n";
+    let examined =
+        Class::examine(&parameters(&[("roleName", "web"), ("objects", objects)]), &Settings::default());
+    let places = examined.findings.mistakes.iter().filter_map(|mistake| mistake.position);
+    let places: Vec<_> = places.map(|at| (at.line, at.column)).collect();
+    assert_eq!(places, [(2, 3), (3, 3), (4, 3), (5, 4)], "{:?}", examined.findings.mistakes);
 }
 
 #[test]
@@ -214,7 +313,7 @@ fn every_mistake_is_found_with_its_position() {
     let starts = [
         ("objects", (2, 3), Some("a"), "secretPath has an empty"),
         ("objects", (3, 3), Some("a"), "method \"DELETE\" is none"),
-        ("objects", (4, 3), Some("a"), "secretArgs is no map"),
+        ("objects", (4, 3), Some("a"), "secretArgs is a list, where a map of names to values is expected"),
         ("objects", (5, 3), None, "objectName is empty (object 2 of the list)"),
         ("objects", (6, 3), None, "encoding \"rot13\" is none"),
         ("objects", (8, 4), Some("a"), "line 1 has the same objectName"),

@@ -7,6 +7,7 @@ use coffer_vault::{Method, Request, Secret};
 use serde_json::Value;
 
 use super::fields::{FIELDS, ObjectFields};
+use super::shape::{ARGUMENTS, kind_of};
 use super::shortened;
 use crate::class::file_path::{BadFilePath, FilePath};
 use crate::class::finding::{Finding, Findings, Position};
@@ -42,8 +43,8 @@ enum BadField {
     Encoding(String),
     #[error("needs a secretKey: the whole response is JSON, which decodes as neither base64 nor hex")]
     EncodingWithoutKey,
-    #[error("is no map of names to values")]
-    ArgumentsNotAMap,
+    #[error("is {0}, where {ARGUMENTS} is expected")]
+    ArgumentsNotAMap(&'static str),
     #[error(transparent)]
     File(#[from] BadFilePath),
     #[error(transparent)]
@@ -155,7 +156,7 @@ fn arguments(fields: &ObjectFields) -> Result<Option<Secret>, BadField> {
     match &fields.arguments {
         None => Ok(None),
         Some((_, value @ Value::Object(_))) => Ok(Some(json(value))),
-        Some(_) => Err(BadField::ArgumentsNotAMap),
+        Some((_, other)) => Err(BadField::ArgumentsNotAMap(kind_of(other))),
     }
 }
 

@@ -1,0 +1,197 @@
+//! Finds what is of a wrong type in `objects`, after the list could not be read.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_saphyr::{Options, Spanned};
+
+use super::fields::FIELDS;
+use super::shortened;
+use crate::class::finding::{Finding, Position};
+
+/// Maximum number of mistakes that are looked for.
+const MAX_MISTAKES: usize = 100;
+
+/// A node of the text, of any type.
+enum Node {
+    Null,
+    Truth,
+    Number,
+    Text(String),
+    List(Vec<Spanned<Self>>),
+    Map(Vec<(Spanned<String>, Self)>),
+}
+
+/// Returns each place with a value of the wrong type; none if the text is wrong in another way.
+pub(super) fn type_mistakes(text: &str, options: &Options) -> Vec<Finding> {
+    let Ok(root) = serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options.clone()) else {
+        return Vec::new();
+    };
+    let whole = |message: String| {
+        let message = format!("not a list of objects in YAML or JSON: {message}");
+        vec![Finding::of("objects", message).at(Some(Position::of(root.referenced)))]
+    };
+    match &root.value {
+        Node::List(entries) => {
+            let mistakes = entries.iter().enumerate().flat_map(|(n, entry)| of_entry(n + 1, entry));
+            mistakes.take(MAX_MISTAKES).collect()
+        }
+        Node::Map(_) => whole("it is a map. Begin each object with \"- \"".to_owned()),
+        Node::Text(inner) if is_list(inner, options) => {
+            whole("it is a text that holds the list. Remove the quotes around it".to_owned())
+        }
+        node => whole(format!("it is {}", node.kind())),
+    }
+}
+
+/// Returns the kind of a value of `secretArgs`, as a message names it.
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => NULL,
+        Value::Bool(_) => TRUTH,
+        Value::Number(_) => NUMBER,
+        Value::String(_) => TEXT,
+        Value::Array(_) => LIST,
+        Value::Object(_) => MAP,
+    }
+}
+
+const NULL: &str = "empty";
+const TRUTH: &str = "true or false";
+const NUMBER: &str = "a number";
+const TEXT: &str = "a text";
+const LIST: &str = "a list";
+const MAP: &str = "a map";
+
+impl Node {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => NULL,
+            Self::Truth => TRUTH,
+            Self::Number => NUMBER,
+            Self::Text(_) => TEXT,
+            Self::List(_) => LIST,
+            Self::Map(_) => MAP,
+        }
+    }
+}
+
+fn is_list(text: &str, options: &Options) -> bool {
+    let list = serde_saphyr::from_str_with_options::<Node>(text, options.clone());
+    matches!(list, Ok(Node::List(_)))
+}
+
+fn of_entry(number: usize, entry: &Spanned<Node>) -> Vec<Finding> {
+    let Node::Map(fields) = &entry.value else {
+        let message = format!(
+            "object {number} of the list is {}, where a map with objectName and secretPath is expected",
+            entry.value.kind()
+        );
+        return vec![Finding::of("objects", message).at(Some(Position::of(entry.referenced)))];
+    };
+    let name = fields.iter().find_map(|(field, value)| match value {
+        Node::Text(name) if field.value == "objectName" => Some(shortened(name)),
+        _ => None,
+    });
+    let mistakes = fields.iter().filter_map(|(field, value)| {
+        let mut message = of_field(&field.value, value)?;
+        if name.is_none() {
+            message.push_str(&format!(" (object {number} of the list)"));
+        }
+        let finding = Finding::of("objects", message).at(Some(Position::of(field.referenced)));
+        Some(Finding { object: name.clone(), ..finding })
+    });
+    mistakes.collect()
+}
+
+/// Returns the mistake in the type of a field. Any scalar is a text, as it is for Go.
+fn of_field(field: &str, value: &Node) -> Option<String> {
+    let expected = match (field, value) {
+        ("secretArgs", Node::Map(_) | Node::Null) => return None,
+        ("secretArgs", _) => ARGUMENTS,
+        (_, Node::List(_) | Node::Map(_)) if field == "filePermission" => "a file mode such as 0644",
+        (_, Node::List(_) | Node::Map(_)) if FIELDS.contains(&field) => TEXT,
+        _ => return None,
+    };
+    Some(format!("{field} is {}, where {expected} is expected", value.kind()))
+}
+
+/// What `secretArgs` has to be.
+pub(super) const ARGUMENTS: &str = "a map of names to values";
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Truth)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
+        Ok(Node::Number)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
+        Ok(Node::Number)
+    }
+
+    fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
+        Ok(Node::Number)
+    }
+
+    fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
+        Ok(Node::Number)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Number)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key::<Spanned<String>>()? {
+            if FIELDS.contains(&name.value.as_str()) {
+                members.push((name, map.next_value()?));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Node::Map(members))
+    }
+}
