@@ -12,6 +12,7 @@ use crate::class::{Class, PlannedRequest};
 use crate::lease::LeaseStore;
 use crate::lifetime::Lifetime;
 use crate::memory::HeldBytes;
+use crate::raw_endpoint::advice_on_raw;
 use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId};
 use crate::vault_error::error_of;
 use crate::{Error, ErrorKind};
@@ -331,7 +332,11 @@ impl<'a> Fetch<'a> {
     }
 
     fn error(&self, failure: Failure, request: &Request) -> Error {
+        let is_raw = matches!(failure, Failure::NotVault(_) | Failure::Empty(_));
         let error = error_of(failure, self.login.vault.target()).with_path(&request.path);
+        if let Some(advice) = advice_on_raw(&request.path).filter(|_| is_raw) {
+            return error.with_advice(advice);
+        }
         match error.kind {
             ErrorKind::Denied => error.with_advice(self.session.advice_on_denial(request)),
             _ => error,

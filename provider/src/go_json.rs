@@ -39,6 +39,25 @@ pub(crate) fn write(out: &mut Secret, value: JsonValue<'_>, limit: usize) -> Res
     if out.len() > limit { Err(TooLong(limit)) } else { Ok(()) }
 }
 
+/// Appends an object as [`write`] does, without some of its members.
+///
+/// # Errors
+/// Those of [`write`].
+pub(crate) fn write_without(
+    out: &mut Secret,
+    object: JsonValue<'_>,
+    without: &[&str],
+    limit: usize,
+) -> Result<(), TooLong> {
+    let members = object.sorted_members();
+    let kept = members.iter().filter(|(key, _)| !without.contains(&key.as_ref()));
+    write_list(out, b"{}", kept, |out, (key, member)| {
+        write_string(out, key);
+        out.push(b":");
+        write(out, *member, limit)
+    })
+}
+
 /// Appends a value of a class's `secretArgs` as Go writes it.
 pub(crate) fn write_value(out: &mut Secret, value: &Value) {
     match value {

@@ -18,6 +18,7 @@
 
 pub mod class;
 mod clock;
+mod countdown;
 mod digest;
 mod error;
 mod fetch;
@@ -29,6 +30,7 @@ mod lifetime;
 mod memory;
 mod metrics;
 mod policy;
+mod raw_endpoint;
 mod read;
 mod render;
 mod request;
@@ -46,8 +48,8 @@ pub use coffer_vault::{
 };
 pub use error::{Error, ErrorKind};
 pub use lease::{
-    Entry, Inventory, InventorySource, Kind, LeaseManager, LostRecords, PodEvent, PodEvents, StateStore, StoreError,
-    StoredText,
+    Entry, Inventory, InventorySource, Kind, LeaseManager, LostRecords, PodEvent, PodEvents, StateStore,
+    StoreError, StoredText,
 };
 pub use memory::{MemoryAccount, TenantMemory};
 pub use metrics::ReadMetrics;

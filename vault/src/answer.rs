@@ -96,10 +96,9 @@ impl Answer {
             }
             Err(NotIndexed::TooDeep) => Err(Failure::TooDeep),
             Err(NotIndexed::TooManyValues) => Err(Failure::TooManyValues),
-            Ok(_) | Err(NotIndexed::NotJson) => Err(Failure::NotVault(match content_type(&headers) {
-                Some(kind) if !kind.contains("json") => format!("{kind}, not JSON"),
-                _ => "something that is no JSON object".to_owned(),
-            })),
+            Ok(_) | Err(NotIndexed::NotJson) => {
+                Err(Failure::NotVault(description(content_type(&headers), body.expose())))
+            }
         }
     }
 
@@ -212,6 +211,34 @@ fn number(value: Option<JsonValue<'_>>) -> u64 {
 
 fn is_true(value: Option<JsonValue<'_>>) -> bool {
     value.is_some_and(|value| value.raw() == "true")
+}
+
+/// Describes a body that is no JSON object, without a byte of it.
+fn description(content_type: Option<String>, body: &[u8]) -> String {
+    let form = form(body);
+    match (form, content_type.filter(|kind| !kind.contains("json"))) {
+        (Some(form), Some(kind)) => format!("{form} ({kind}), not JSON"),
+        (Some(form), None) => format!("{form}, not JSON"),
+        (None, Some(kind)) => format!("{kind}, not JSON"),
+        (None, None) => "something that is no JSON object".to_owned(),
+    }
+}
+
+/// Returns the form of what Vault's endpoints without JSON give.
+fn form(body: &[u8]) -> Option<&'static str> {
+    const FORMS: [(&[u8], &str); 8] = [
+        (b"-----BEGIN CERTIFICATE-----", "a certificate in PEM"),
+        (b"-----BEGIN X509 CRL-----", "a revocation list in PEM"),
+        (b"-----BEGIN ", "PEM"),
+        (b"ssh-", "an SSH public key"),
+        (b"ecdsa-sha2-", "an SSH public key"),
+        (b"sk-", "an SSH public key"),
+        // a sequence whose length takes two bytes or one
+        (b"\x30\x82", "DER"),
+        (b"\x30\x81", "DER"),
+    ];
+    let form = FORMS.iter().find(|(start, _)| body.trim_ascii_start().starts_with(start));
+    form.map(|(_, form)| *form)
 }
 
 fn content_type(headers: &HeaderMap) -> Option<String> {

@@ -91,11 +91,10 @@ impl Files {
 
     fn file(&self, object: &Object, parsed: &Parsed<'_>) -> Result<File, Error> {
         let rendered = render(object, parsed, &self.session.frames, self.max_bytes)?;
-        let hashed = &rendered.contents.expose()[rendered.hashed];
         Ok(File {
             path: object.file.as_str().to_owned(),
             mode: object.mode.unwrap_or(self.default_mode),
-            version: self.key.version(object.fingerprint.expose(), hashed),
+            version: self.key.version(object.fingerprint.expose(), rendered.hashed()),
             contents: rendered.contents,
         })
     }

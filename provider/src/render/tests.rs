@@ -138,5 +138,24 @@ fn a_response_without_data_is_refused() {
 fn the_version_of_a_whole_response_is_computed_from_its_data() {
     let rendered =
         rendered("secretKey: ''", r#"{"request_id":"r","data":{"k":"v"}}"#, &stored_frames()).expect("JSON");
-    assert_eq!(&rendered.contents.expose()[rendered.hashed], br#"{"k":"v"}"#);
+    assert_eq!(rendered.hashed(), br#"{"k":"v"}"#);
+}
+
+#[test]
+fn the_version_of_static_credentials_leaves_out_the_time_that_is_left() {
+    let frames = stored_frames();
+    let of = |ttl: u32, password: &str, fields: &str| {
+        let data = format!(
+            r#"{{"last_vault_rotation":"x","password":"{password}","rotation_period":60,"ttl":{ttl},"username":"u"}}"#
+        );
+        let body = format!(r#"{{"request_id":"{ttl}","lease_duration":0,"data":{data}}}"#);
+        rendered(fields, &body, &frames).expect("a file")
+    };
+    let (first, second, rotated) =
+        (of(60, "p", "secretKey: ''"), of(59, "p", "secretKey: ''"), of(60, "q", "secretKey: ''"));
+    assert_eq!(first.hashed(), second.hashed());
+    assert_ne!(first.hashed(), rotated.hashed());
+    let text = String::from_utf8_lossy(second.contents.expose()).into_owned();
+    assert!(text.contains("\"ttl\":59") && text.contains("\"request_id\":\"60\""), "{text}");
+    assert_eq!(of(59, "p", "secretKey: ttl").hashed(), b"59");
 }

@@ -8,6 +8,7 @@ mod lifecycle;
 mod many_pods;
 mod restarts;
 mod state_directory;
+mod static_roles;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
         .module("faults", faults::tests)
         .module("lifecycle", lifecycle::tests)
         .module("restarts", restarts::tests)
-        .module("state_directory", state_directory::tests);
+        .module("state_directory", state_directory::tests)
+        .module("static_roles", static_roles::tests);
     let alone = Suite::new(LeaseSetup::start).module("many_pods", many_pods::tests);
     TestProgram::new().suite(beside_each_other).suite(alone).run()
 }

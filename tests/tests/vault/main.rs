@@ -5,6 +5,7 @@
 mod deadlines;
 mod faults;
 mod proxy_rules;
+mod raw_endpoints;
 mod redirects;
 mod requests;
 mod retries;
