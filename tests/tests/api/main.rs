@@ -9,6 +9,7 @@ mod faults;
 mod get;
 mod replicas;
 mod secrecy;
+mod selectors;
 mod trust;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         .module("authorization", authorization::tests)
         .module("direct", direct::tests)
         .module("get", get::tests)
+        .module("selectors", selectors::tests)
         .module("trust", trust::tests);
     let alone = clusters(ClusterOptions::default())
         .one_at_a_time()
