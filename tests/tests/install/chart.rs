@@ -29,6 +29,7 @@ pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
         )
         .function("nobody_connects_without_need", nobody_connects_without_need)
         .function("every_container_is_hardened", every_container_is_hardened)
+        .function("the_selinux_label_can_be_set", the_selinux_label_can_be_set)
         .function("the_programs_accept_their_arguments", the_programs_accept_their_arguments)
         .function("names_namespaces_and_ports_can_be_set", names_namespaces_and_ports_can_be_set)
         .function(
@@ -236,6 +237,27 @@ fn every_container_is_hardened() {
             }
         }
     }
+}
+
+/// On nodes with SELinux, and on OpenShift by itself.
+fn the_selinux_label_can_be_set() {
+    let label = |set: &[&str]| {
+        let flags: Vec<&str> = set.iter().flat_map(|value| ["--set", *value]).collect();
+        let [old, new] = Helm::ALL.map(|helm| {
+            let all = objects(&helm.template(&flags).unwrap());
+            all.into_iter().find(|object| object["kind"] == "DaemonSet").unwrap()
+        });
+        assert_eq!(old, new);
+        let container = &new["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["securityContext"]["runAsUser"], 0);
+        container["securityContext"]["seLinuxOptions"].clone()
+    };
+    assert_eq!(label(&[]), Value::Null);
+    assert_eq!(label(&["csi.seLinuxOptions.type=spc_t"]), json!({ "type": "spc_t" }));
+    assert_eq!(label(&["openshift.enabled=true"]), json!({ "type": "spc_t" }));
+    assert_eq!(label(&["csi.securityContext.seLinuxOptions.type=own_t"]), json!({ "type": "own_t" }));
+    let both = ["openshift.enabled=true", "csi.seLinuxOptions.type=own_t", "csi.seLinuxOptions.level=s0:c1"];
+    assert_eq!(label(&both), json!({ "type": "own_t", "level": "s0:c1" }));
 }
 
 /// The binaries accept the flags that the templates write, with their values.
