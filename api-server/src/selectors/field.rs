@@ -31,8 +31,9 @@ impl FieldSelector {
         let mut parts = terms(text);
         // kube-apiserver authorizes by the first name in this order
         parts.sort_unstable();
-        let terms = parts.into_iter().filter(|part| !part.is_empty()).map(FieldTerm::parse);
-        let terms = terms.collect::<Result<_, _>>();
+        // an operator alone selects everything
+        let is_term = |part: &&str| !["", "=", "==", "!="].contains(part);
+        let terms = parts.into_iter().filter(is_term).map(FieldTerm::parse).collect::<Result<_, _>>();
         let terms = terms.map_err(|cause| SelectorError::Field { selector: shortened(text), cause })?;
         Ok(Self { terms })
     }

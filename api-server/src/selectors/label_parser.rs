@@ -89,8 +89,7 @@ impl<'a> LabelParser<'a> {
         }
     }
 
-    /// Parses a list of values in brackets. An empty place in it is the empty value. As for
-    /// kube-apiserver, two commas must not be the last.
+    /// Parses a list of values in brackets. An empty place in it is the empty value.
     fn values(&mut self) -> Result<BTreeSet<String>, LabelCause> {
         match self.next() {
             LabelToken::Symbol("(") => {}
@@ -114,7 +113,7 @@ impl<'a> LabelParser<'a> {
                 }
                 LabelToken::Symbol(",") => {
                     let ends = self.take(")");
-                    if ends || values.is_empty() || self.take(",") {
+                    if ends || values.is_empty() || self.peek() == LabelToken::Symbol(",") {
                         values.insert(String::new());
                     }
                     if ends {

@@ -19,7 +19,7 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
 const LABELS: [(&str, &[(&str, &str)]); 5] = [
     ("plain", &[]),
     ("web", &[("app", "web"), ("tier", "front"), ("size", "7")]),
-    ("db", &[("app", "db"), ("x.io/tier", ""), ("size", "-")]),
+    ("db", &[("app", "db"), ("x.io/tier", ""), ("size", "x")]),
     ("words", &[("in", "notin"), ("notin", "in"), ("app", "")]),
     ("odd", &[("a", "b"), ("A", "B"), ("a.b-c_d", "0x7"), ("size", "10")]),
 ];
