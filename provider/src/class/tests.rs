@@ -263,7 +263,7 @@ fn a_value_of_the_wrong_type_is_named_with_field_object_and_place() {
     }
     for (text, words) in [
         ("~", "lists no object"),
-        ("- ~", "objectName is empty"),
+        ("- ~", "line 1, column 3: object 1 of the list is empty, where a map with objectName"),
         ("- objectName: ~\n  secretPath: p", "objectName is empty"),
         ("- objectName: a\n  secretPath: ", "secretPath is missing"),
     ] {
