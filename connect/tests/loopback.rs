@@ -2,49 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use coffer_connect::{
-    ConnectFailure, Connector, Dialer, HttpClient, HttpClientSettings, HttpFailure, Patience, Sent,
-    SystemResolver, TlsSettings,
-};
-use http::{Request, Version};
+use coffer_connect::{ConnectFailure, HttpFailure, Sent};
+use http::Version;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 
-type Client = HttpClient<Full<Bytes>>;
-
-fn client(tls: Option<TlsSettings>) -> Client {
-    let limit = Duration::from_secs(5);
-    let connector = Connector::new(Dialer::tcp(Arc::new(SystemResolver), limit), None, tls, limit);
-    HttpClient::new(
-        connector,
-        HttpClientSettings {
-            max_idle: 4,
-            idle_timeout: Duration::from_secs(60),
-            ping_interval: Duration::from_millis(200),
-            ping_timeout: Duration::from_millis(300),
-        },
-    )
-}
-
-async fn get(client: &Client, url: &str) -> Result<Sent, HttpFailure> {
-    let request = Request::get(url).body(Full::default()).unwrap();
-    let patience = Patience { deadline: Instant::now() + Duration::from_secs(30), may_repeat: true };
-    client.send(request, patience).await
-}
+use common::{client, get, listen, tls};
 
 async fn body(sent: Sent) -> Bytes {
     sent.response.into_body().collect().await.unwrap().to_bytes()
@@ -54,38 +25,6 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
     let service =
         service_fn(|_| async { Ok::<_, io::Error>(hyper::Response::new(Full::new(Bytes::from("hello")))) });
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-}
-
-/// Starts a server for each connection: its number, and the stream.
-async fn listen<F: Future<Output = ()> + Send + 'static>(
-    serve: impl Fn(usize, tokio::net::TcpStream) -> F + Send + 'static,
-) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        for number in 0.. {
-            let (stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(serve(number, stream));
-        }
-    });
-    address
-}
-
-/// Returns the settings of a server and of its clients.
-fn tls(server_name: Option<&'static str>) -> (TlsAcceptor, TlsSettings) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let made = rcgen::generate_simple_self_signed(["vault.internal".to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let mut server = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    server.alpn_protocols = vec![b"h2".to_vec()];
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let name = server_name.map(|name| ServerName::try_from(name).unwrap());
-    (TlsAcceptor::from(Arc::new(server)), TlsSettings::new(config, name))
 }
 
 #[tokio::test]
@@ -153,4 +92,23 @@ async fn a_connection_that_closes_at_its_first_request_is_told() {
     .await;
     let failure = get(&client(None), &format!("http://{address}/")).await.unwrap_err();
     assert!(matches!(failure, HttpFailure::Broken { is_kept: false, .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_goes_dark_is_left() {
+    let address = listen(|number, mut stream| async move {
+        let mut buffer = [0; 4096];
+        if number > 0 {
+            return serve(stream).await;
+        }
+        assert!(stream.read(&mut buffer).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await.unwrap();
+        while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    })
+    .await;
+    let (client, url) = (client(None), format!("http://{address}/"));
+    assert_eq!(body(get(&client, &url).await.unwrap()).await, "hello");
+    let failure = get(&client, &url).await.unwrap_err();
+    assert!(matches!(failure, HttpFailure::TimedOut { is_kept: true }), "{failure:?}");
+    assert_eq!(body(get(&client, &url).await.unwrap()).await, "hello");
 }
