@@ -93,7 +93,11 @@ fn error_of_refusal(refusal: Refusal, server: &Address) -> Error {
         404 => Error::new(ErrorKind::NotFound, "Vault has nothing at this path (HTTP 404)")
             .with_advice("Check the path: KV version 2 reads lie under MOUNT/data/"),
         400 | 405 => Error::new(ErrorKind::BadAnswer, format!("Vault refused the request (HTTP {status})")),
-        412 | 429 | 472 | 473 | 500.. => {
+        472 | 473 => {
+            Error::new(ErrorKind::Unavailable, format!("Vault at {server} is a standby (HTTP {status})"))
+                .with_advice("Check that an active node is reached there. The mount is tried again")
+        }
+        412 | 429 | 500.. => {
             Error::new(ErrorKind::Unavailable, format!("Vault at {server} failed (HTTP {status})"))
         }
         _ => Error::new(ErrorKind::BadAnswer, format!("{server} answered HTTP {status}")),

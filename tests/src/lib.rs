@@ -67,7 +67,7 @@ pub use pod::TestPod;
 pub use postgres::{LeaseTtls, Postgres, postgres_is_installed};
 pub use process::Process;
 pub use provider::{Csi, CsiOptions, HMAC_KEY};
-pub use relay::Relay;
+pub use relay::{Relay, RelayClose};
 pub use rogue_vault::{RogueAct, RogueVault, http_answer};
 pub use setup::{FakeVaultSetup, OpenBaoSetup, READ_APP, call_as_web};
 pub use suite::{Servers, Suite, TestProgram};

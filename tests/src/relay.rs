@@ -1,5 +1,6 @@
 //! A TCP relay in front of a server. The relay can hold answers back, so that a test kills a
-//! process that waits for one, or drop all traffic without closing connections.
+//! process that waits for one, drop all traffic without closing connections, or close a connection
+//! at the next request.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A running relay. Dropping the value ends the relay.
@@ -16,7 +17,30 @@ pub struct Relay {
     address: String,
     way: watch::Sender<RelayMode>,
     held: Arc<AtomicUsize>,
+    counts: Arc<RelayCounts>,
     task: JoinHandle<()>,
+}
+
+/// What happened at a relay.
+#[derive(Debug, Default)]
+struct RelayCounts {
+    accepted: AtomicUsize,
+    /// Connections up to this number are dead.
+    dark_up_to: watch::Sender<usize>,
+    /// Connections up to this number are closed as soon as the client sends something; those that
+    /// are accepted later are not.
+    closed_up_to: AtomicUsize,
+    with_reset: AtomicBool,
+    closed: AtomicUsize,
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayClose {
+    /// As by a server that ends.
+    Fin,
+    /// As by a balancer that forgot the connection.
+    Reset,
 }
 
 #[derive(Debug)]
@@ -43,18 +67,23 @@ impl Relay {
         let shared = way.clone();
         let held = Arc::new(AtomicUsize::new(0));
         let holding = Arc::clone(&held);
+        let counts = Arc::new(RelayCounts::default());
+        let counting = Arc::clone(&counts);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
+                let number = counting.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+                let closing = Closing { number, counts: Arc::clone(&counting) };
                 connections.spawn(connection(
                     client,
                     server.clone(),
                     shared.subscribe(),
                     Arc::clone(&holding),
+                    closing,
                 ));
             }
         });
-        Self { address, way, held, task }
+        Self { address, way, held, counts, task }
     }
 
     /// Returns the relay's address with the server's scheme.
@@ -71,6 +100,29 @@ impl Relay {
     /// Returns the number of answers held back so far.
     pub fn held(&self) -> usize {
         self.held.load(Ordering::SeqCst)
+    }
+
+    /// Drops all traffic of the connections that are open now, and leaves them open. Later
+    /// connections are not concerned.
+    pub fn go_dark(&self) {
+        self.counts.dark_up_to.send_replace(self.connections());
+    }
+
+    /// Closes each connection that is open now as soon as the client sends something, which does not
+    /// reach the server. Later connections are not closed.
+    pub fn close_at_next_request(&self, how: RelayClose) {
+        self.counts.with_reset.store(how == RelayClose::Reset, Ordering::SeqCst);
+        self.counts.closed_up_to.store(self.connections(), Ordering::SeqCst);
+    }
+
+    /// Returns the number of connections that were [closed](Self::close_at_next_request) so far.
+    pub fn closed(&self) -> usize {
+        self.counts.closed.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of connections that were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.counts.accepted.load(Ordering::SeqCst)
     }
 
     /// Closes all connections, and new ones as well, as if the server were down.
@@ -101,16 +153,19 @@ async fn connection(
     server: String,
     way: watch::Receiver<RelayMode>,
     held: Arc<AtomicUsize>,
+    closing: Closing,
 ) {
     let (mut gone, mut refused) = (way.clone(), way.clone());
+    let (number, mut dark) = (closing.number, closing.counts.dark_up_to.subscribe());
     let mut relayed = pin!(async {
         if let Ok(server) = TcpStream::connect(&server).await {
-            relay(client, server, way, held).await;
+            relay(client, server, way, held, closing).await;
         }
     });
     tokio::select! {
         biased;
         _ = gone.wait_for(|way| matches!(way, RelayMode::Gone)) => {}
+        _ = dark.wait_for(|up_to| number <= *up_to) => {}
         _ = refused.wait_for(|way| matches!(way, RelayMode::Refused)) => return,
         () = &mut relayed => return,
     }
@@ -123,14 +178,21 @@ async fn relay(
     server: TcpStream,
     way: watch::Receiver<RelayMode>,
     held: Arc<AtomicUsize>,
+    closing: Closing,
 ) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mute = Arc::new(AtomicBool::new(false));
     let (muted, mut passed) = (Arc::clone(&mute), way.clone());
+    let (close, closed) = oneshot::channel();
     let up = async move {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+            if closing.is_due() {
+                closing.prepare(from_client.as_ref());
+                let _ = close.send(from_client);
+                return to_server;
+            }
             let request = String::from_utf8_lossy(&buffer[..read]);
             if matches!(&*way.borrow(), RelayMode::Holding(text) if request.contains(text)) {
                 mute.store(true, Ordering::SeqCst);
@@ -155,5 +217,30 @@ async fn relay(
     };
     // The server must not see that a client is gone: OpenBao would abort that client's request, and
     // might have created a user by then without a lease, which nobody can revoke.
-    tokio::join!(up, down);
+    tokio::select! {
+        biased;
+        Ok(_from_client) = closed => {}
+        _ = async { tokio::join!(up, down) } => {}
+    }
+}
+
+/// Whether a connection is to be closed.
+struct Closing {
+    /// The number of the connection.
+    number: usize,
+    counts: Arc<RelayCounts>,
+}
+
+impl Closing {
+    fn is_due(&self) -> bool {
+        self.number <= self.counts.closed_up_to.load(Ordering::SeqCst)
+    }
+
+    /// Counts the connection, and sets how it is closed when it is dropped.
+    fn prepare(&self, client: &TcpStream) {
+        self.counts.closed.fetch_add(1, Ordering::SeqCst);
+        if self.counts.with_reset.load(Ordering::SeqCst) {
+            client.set_zero_linger().expect("an option of the socket");
+        }
+    }
 }

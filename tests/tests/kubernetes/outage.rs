@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{ClusterWithVault, CsiNode, DriverGeneration, Namespace, PodVolume};
-use coffer_tests::{Csi, MountCall, Suite, until, until_true};
+use coffer_tests::{Csi, MountCall, Relay, RelayClose, Suite, until, until_true};
 use reqwest::Method;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ pub(crate) fn tests(suite: Suite<ClusterWithVault>) -> Suite<ClusterWithVault> {
         .on_each_driver("a_known_pod_rotates_while_kube_apiserver_is_down", a_known_pod_rotates)
         .mounting("new_pods_while_kube_apiserver_is_killed", new_pods_while_kube_apiserver_is_killed)
         .mounting("new_pods_while_kube_apiserver_is_frozen", new_pods_while_kube_apiserver_is_frozen)
+        .mounting("new_pods_whose_connection_to_kube_apiserver_is_dead", new_pods_over_dead_connections)
 }
 
 /// Creates a namespace with the class `db` over one key of the secret `db`.
@@ -160,6 +161,38 @@ async fn new_pods_while_kube_apiserver_is_frozen(setup: Arc<ClusterWithVault>) {
 
     api_server.thaw().await;
     pods.all_mount(&node.csi).await;
+}
+
+/// Calls to kube-apiserver meet connections that went dark, or that close as the call is made.
+async fn new_pods_over_dead_connections(setup: Arc<ClusterWithVault>) {
+    let node = setup.node(DriverGeneration::V1_6);
+    let namespace = prepare(&setup, "dead").await;
+    let mut kubeconfig = setup.cluster.coffer_kubeconfig().await;
+    let relay = Relay::start(&kubeconfig.server).await;
+    relay.address().clone_into(&mut kubeconfig.server);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    kubeconfig.write(&path);
+    let options = node.provider(setup.bao.address()).env("KUBECONFIG", path);
+    let csi = options.socket(&dir.path().join("vault.sock")).start().await;
+    // Each mount is that of a new pod, whose token the provider requests.
+    let mount = async || {
+        let pod = namespace.pod(node, "app", "db").await;
+        let call = MountCall::new(&pod).param("roleName", namespace.name()).param("audience", "vault");
+        csi.mount(&call.objects(&namespace.objects("db", &[("f", "k")]))).await
+    };
+    assert_eq!(mount().await.unwrap().text("f"), "old");
+    for how in [RelayClose::Fin, RelayClose::Reset] {
+        let before = relay.closed();
+        relay.close_at_next_request(how);
+        let mounted = mount().await.unwrap_or_else(|refusal| panic!("{how:?}: {refusal:?}"));
+        assert_eq!(mounted.text("f"), "old");
+        assert!(relay.closed() > before, "{how:?}");
+    }
+    let before = relay.connections();
+    relay.go_dark();
+    assert_eq!(mount().await.unwrap().text("f"), "old");
+    assert!(relay.connections() > before);
 }
 
 /// Enables a login at `auth/NAMESPACE` for which Vault checks the tokens' signature itself.

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod connections;
 mod deadlines;
+mod failover;
 mod faults;
 mod proxy_rules;
 mod raw_endpoints;
