@@ -9,7 +9,7 @@ use std::time::Duration;
 use coffer_kubernetes::KeySource;
 use coffer_process::{
     CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, memory_of_tenants, parse_address,
-    parse_flags, warn_of_ignored_tokens,
+    parse_flags, warn_of_ignored_variables,
 };
 use coffer_provider::settings::{BadVariable, TrustedAddresses};
 use coffer_provider::{Address, Settings};
@@ -112,7 +112,7 @@ pub(crate) fn parse(
         max_in_flight_per_user: flags.max_in_flight_per_user,
         shutdown_delay: flags.shutdown_delay,
     };
-    let warnings = warn_of_ignored_tokens(lookup, "read");
+    let warnings = warn_of_ignored_variables(lookup, "read");
     Ok(Invocation::Serve(Box::new(Startup { logging, warnings, config })))
 }
 

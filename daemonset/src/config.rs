@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use coffer_kubernetes::KeySource;
 use coffer_process::{
     CommandLineError, FlagError, Invocation, Logging, ParsedFlags, Startup, memory_of_tenants, parse_flags,
-    warn_of_ignored_tokens,
+    warn_of_ignored_variables,
 };
 use coffer_provider::Settings;
 use coffer_provider::settings::BadVariable;
@@ -75,7 +75,7 @@ pub(crate) fn parse(
         socket::parse_endpoint(&flags.endpoint).map_err(|error| FlagError::new("endpoint", error))?;
     let is_openbao = endpoint.file_name().is_some_and(|name| name == OPENBAO_SOCKET);
     let leases = lease_config(&flags, lookup);
-    let mut warnings = warn_of_ignored_tokens(lookup, "pod");
+    let mut warnings = warn_of_ignored_variables(lookup, "pod");
     warnings.extend(socket_warning(&endpoint));
     warnings.extend(leases.is_none().then(|| NO_LEASES.to_owned()));
     let logging = Logging { level: flags.level(&mut warnings), format: flags.log_format, always: None };

@@ -5,6 +5,7 @@ use std::error::Error;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use coffer_provider::settings::ProxyRules;
 
 /// The result of parsing a command line that has no mistake.
 pub enum ParsedFlags<F> {
@@ -52,13 +53,17 @@ pub fn parse_flags<F: Parser>(
     }
 }
 
-/// Returns a warning for each variable that holds a Vault token, since Coffer uses none of them.
+/// Returns a warning for each variable that holds a Vault token, since Coffer uses none of them, and
+/// for each proxy of the environment that is ignored, since it is no URL.
 ///
 /// `reader` says what logs in instead: `pod` or `read`.
-pub fn warn_of_ignored_tokens(lookup: &dyn Fn(&str) -> Option<String>, reader: &str) -> Vec<String> {
+pub fn warn_of_ignored_variables(lookup: &dyn Fn(&str) -> Option<String>, reader: &str) -> Vec<String> {
     let is_set = |name: &&str| lookup(name).is_some_and(|token| !token.is_empty());
     let ignored = |name| format!("{name} is ignored: every {reader} logs in with its own service account");
-    ["VAULT_TOKEN", "BAO_TOKEN"].into_iter().filter(is_set).map(ignored).collect()
+    let tokens = ["VAULT_TOKEN", "BAO_TOKEN"].into_iter().filter(is_set).map(ignored);
+    let proxies = ProxyRules::from_environment(lookup);
+    let proxies = proxies.ignored().map(|bad| format!("{bad}: the variable is ignored, as by Go programs"));
+    tokens.chain(proxies).collect()
 }
 
 fn without_prefix(mistake: &clap::Error) -> String {
@@ -72,7 +77,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{FlagError, ParsedFlags, parse_flags, warn_of_ignored_tokens};
+    use super::{FlagError, ParsedFlags, parse_flags, warn_of_ignored_variables};
 
     #[derive(Parser)]
     #[command(name = "program", version)]
@@ -108,12 +113,20 @@ mod tests {
     }
 
     #[test]
-    fn each_ignored_token_is_warned_of_by_name_and_never_by_value() {
+    fn each_ignored_variable_is_warned_of_by_name_and_never_by_value() {
         let lookup = |name: &str| match name {
             "VAULT_TOKEN" => Some("hunter2".to_owned()),
+            "HTTPS_PROXY" => Some("http://user:100%hunter2@proxy:3128".to_owned()),
             _ => Some(String::new()),
         };
-        let warnings = warn_of_ignored_tokens(&lookup, "pod");
-        assert_eq!(warnings, ["VAULT_TOKEN is ignored: every pod logs in with its own service account"]);
+        let warnings = warn_of_ignored_variables(&lookup, "pod");
+        assert_eq!(
+            warnings,
+            [
+                "VAULT_TOKEN is ignored: every pod logs in with its own service account",
+                "HTTPS_PROXY names no proxy: it has a % without two hexadecimal digits: the variable is ignored, as \
+                 by Go programs"
+            ]
+        );
     }
 }

@@ -17,7 +17,7 @@ mod run;
 mod vault_flags;
 
 pub use address::{AddressError, listen, parse_address};
-pub use command_line::{CommandLineError, FlagError, ParsedFlags, parse_flags, warn_of_ignored_tokens};
+pub use command_line::{CommandLineError, FlagError, ParsedFlags, parse_flags, warn_of_ignored_variables};
 pub use descriptor_reserve::DescriptorReserve;
 pub use lifecycle::{Lifecycle, Phase, SignalError, TerminationSignals};
 pub use lobby::{Answering, LobbyListener, LobbyPlace, LobbySettings};

@@ -1,7 +1,8 @@
 //! Converts failures of requests to Vault into errors of a read.
 
 use coffer_vault::{
-    Address, Failure, LostAnswer, MAX_BODY, Refusal, Target, TargetError, TargetHandle, TlsFileError,
+    Address, ConnectFailure, Failure, LostAnswer, MAX_BODY, Refusal, Target, TargetError, TargetHandle,
+    TlsFileError,
 };
 
 use crate::tls_advice::tls_advice;
@@ -40,9 +41,19 @@ fn error_with_cause(failure: Failure, target: &Target) -> Error {
     match failure {
         Failure::Refused(refusal) => error_of_refusal(refusal, server),
         Failure::Unreachable(cause) => {
-            Error::new(ErrorKind::Unavailable, format!("cannot reach Vault at {server}: {cause}"))
-                .with_advice("Check the address and that the node reaches it")
+            let error =
+                Error::new(ErrorKind::Unavailable, format!("cannot reach Vault at {server}: {cause}"));
+            // a proxy's failure says itself what to do
+            if matches!(&*cause, ConnectFailure::Proxy(_)) {
+                return error;
+            }
+            error.with_advice("Check the address and that the node reaches it")
         }
+        Failure::ProxyCredentials => Error::new(
+            ErrorKind::Unavailable,
+            format!("a proxy on the way to Vault at {server} refuses: 407 Proxy Authentication Required"),
+        )
+        .with_advice("Write http://USER:PASSWORD@HOST:PORT as the proxy's URL"),
         Failure::NotProcessed(cause) => {
             Error::new(ErrorKind::Unavailable, format!("the connection to Vault at {server} broke: {cause}"))
         }

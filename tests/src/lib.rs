@@ -5,6 +5,7 @@
 //! | [`OpenBao`] | a real OpenBao in dev mode, with an audit log that counts requests exactly |
 //! | [`FakeVault`] | a Vault with scripted answers, for faults |
 //! | [`RogueVault`] | the "Vault" of an attacker: bytes by script, without end where the test wants |
+//! | [`ForwardProxy`] | a proxy for HTTP and SOCKS 5, which counts |
 //! | [`Relay`] | a TCP relay to a real server, which can hold answers back |
 //! | [`Postgres`] | a real PostgreSQL, in which Vault creates users |
 //! | [`TokenIssuer`] | issues service account tokens |
@@ -28,6 +29,7 @@ mod command_blocks;
 mod documents;
 mod fake_time;
 mod fake_vault;
+mod forward_proxy;
 mod http;
 mod image;
 pub mod kubernetes;
@@ -56,6 +58,7 @@ pub use command_blocks::{BlockTest, COMMAND_BLOCKS, block_test};
 pub use documents::{CodeBlock, CommandWords, MarkdownDocument};
 pub use fake_time::FakeTime;
 pub use fake_vault::{FakeVault, LOGIN, RecordedRequest, ScriptedAnswer};
+pub use forward_proxy::ForwardProxy;
 pub use http::http_client;
 pub use image::{IMAGES, ImageContainer, Images, images_forbidden};
 pub use limits::ProcessLimits;

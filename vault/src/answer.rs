@@ -83,6 +83,10 @@ impl Answer {
     /// `confidential` are removed from Vault's error text.
     pub(crate) fn new(exchange: Exchange, confidential: &Confidential<'_>) -> Result<Self, Failure> {
         let Exchange { status, headers, body, json, memory } = exchange;
+        // Vault itself never answers so
+        if status == 407 {
+            return Err(Failure::ProxyCredentials);
+        }
         if !(200..300).contains(&status) {
             let fields = json.as_ref().ok().map(|index| index.root(body.expose()));
             return Err(Failure::Refused(refusal(status, &headers, fields, confidential)));
@@ -345,6 +349,7 @@ mod tests {
     #[test]
     fn a_body_that_vault_would_not_send_is_a_failure() {
         assert!(matches!(answer(204, ""), Err(Failure::Empty(204))));
+        assert!(matches!(answer(407, "<html>"), Err(Failure::ProxyCredentials)));
         assert!(matches!(answer(200, " "), Err(Failure::Empty(200))));
         for body in ["<html>", "[]", "\"x\"", "{", "null"] {
             assert!(matches!(answer(200, body), Err(Failure::NotVault(_))), "{body}");

@@ -52,6 +52,9 @@ pub enum Failure {
     /// A success with a body that Vault does not send, with a description of the body.
     #[error("not an answer of Vault: {0}")]
     NotVault(String),
+    /// HTTP 407: a proxy on the way wants a user name and password.
+    #[error("HTTP 407 of a proxy")]
+    ProxyCredentials,
     /// A redirect that must not be followed, with the reason.
     #[error("a redirect {0}")]
     Redirect(String),
@@ -158,7 +161,11 @@ impl Failure {
             | Self::TooManyValues
             | Self::OutOfMemory => FailureKind::AnswerLost,
             Self::Refused(refusal) => refusal.classify(),
-            Self::NoRequest | Self::Empty(_) | Self::NotVault(_) | Self::Redirect(_) => FailureKind::Final,
+            Self::NoRequest
+            | Self::Empty(_)
+            | Self::NotVault(_)
+            | Self::ProxyCredentials
+            | Self::Redirect(_) => FailureKind::Final,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod check_cluster;
 mod check_live;
+mod kubeconfig;
 mod manifests;
 
 use std::process::ExitCode;
@@ -20,6 +21,6 @@ fn main() -> ExitCode {
                 .module("check_live", check_live::tests)
                 .module("manifests", manifests::tests),
         )
-        .suite(cluster.module("check_cluster", check_cluster::tests))
+        .suite(cluster.module("check_cluster", check_cluster::tests).module("kubeconfig", kubeconfig::tests))
         .run()
 }

@@ -6,6 +6,7 @@ mod connections;
 mod deadlines;
 mod failover;
 mod faults;
+mod proxies;
 mod proxy_rules;
 mod raw_endpoints;
 mod redirects;
