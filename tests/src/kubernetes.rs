@@ -31,7 +31,7 @@ mod lease_setup;
 mod mounts;
 mod namespace;
 mod node;
-mod programs;
+pub(crate) mod programs;
 mod vault_login;
 mod with_vault;
 

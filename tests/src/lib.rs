@@ -8,6 +8,7 @@
 //! | [`ForwardProxy`] | a proxy for HTTP and SOCKS 5, which counts |
 //! | [`Relay`] | a TCP relay to a real server, which can hold answers back |
 //! | [`Postgres`] | a real PostgreSQL, in which Vault creates users |
+//! | [`GoTlsCases`] | servers with certificates of many kinds, and what Go makes of each |
 //! | [`TokenIssuer`] | issues service account tokens |
 //! | [`Csi`] | the built `coffer-csi`, running on its own socket |
 //! | [`MountCall`], [`Mounted`] | a Mount call as the driver makes it, and its answer |
@@ -30,6 +31,7 @@ mod documents;
 mod fake_time;
 mod fake_vault;
 mod forward_proxy;
+mod go_tls;
 mod http;
 mod image;
 pub mod kubernetes;
@@ -59,6 +61,7 @@ pub use documents::{CodeBlock, CommandWords, MarkdownDocument};
 pub use fake_time::FakeTime;
 pub use fake_vault::{FakeVault, LOGIN, RecordedRequest, ScriptedAnswer};
 pub use forward_proxy::ForwardProxy;
+pub use go_tls::{GoTlsCase, GoTlsCases};
 pub use http::http_client;
 pub use image::{IMAGES, ImageContainer, Images, images_forbidden};
 pub use limits::ProcessLimits;

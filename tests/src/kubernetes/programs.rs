@@ -53,6 +53,7 @@ pub(crate) enum ServerProgram {
     Driver(DriverGeneration),
     Helm(Helm),
     ProxyRules,
+    GoTlsCases,
 }
 
 impl ServerProgram {
@@ -78,6 +79,7 @@ impl ServerProgram {
             Self::Helm(Helm::V3) => ("helm-3", "helm", None),
             Self::Helm(Helm::V4) => ("helm-4", "helm", None),
             Self::ProxyRules => ("go-proxy", "proxy-rules", None),
+            Self::GoTlsCases => ("go-tls", "go-tls-cases", None),
         };
         match (env::var_os("KUBEBUILDER_ASSETS"), asset) {
             (Some(assets), Some(asset)) => PathBuf::from(assets).join(asset),

@@ -19,6 +19,8 @@ pub(crate) enum Server {
     VaultRelay,
     /// Prints which proxy a Go program uses.
     ProxyRules,
+    /// Servers with certificates of many kinds, each tried with Go's own client.
+    GoTlsCases,
 }
 
 /// What every cluster of the harness needs (`tests/src/kubernetes/cluster.rs`).
@@ -31,7 +33,7 @@ pub(crate) const CLUSTER: [Server; 5] = [
 ];
 
 /// What the tests need.
-pub(crate) const TESTS: [Server; 11] = [
+pub(crate) const TESTS: [Server; 12] = [
     Server::Etcd,
     Server::Driver16,
     Server::Driver16Manifests,
@@ -43,6 +45,7 @@ pub(crate) const TESTS: [Server; 11] = [
     Server::Helm4,
     Server::Helm3,
     Server::ProxyRules,
+    Server::GoTlsCases,
 ];
 
 /// A folder of `tests/servers/`: a Go module that pins the versions of programs.
@@ -75,7 +78,7 @@ pub(super) enum VersionPart {
     Minor,
 }
 
-pub(super) const MODULES: [GoModule; 8] = [
+pub(super) const MODULES: [GoModule; 9] = [
     GoModule {
         folder: "etcd",
         programs: &[asset(Server::Etcd, "server", "go.etcd.io/etcd/server/v3")],
@@ -153,6 +156,20 @@ pub(super) const MODULES: [GoModule; 8] = [
         source: "golang.org/x/net",
         version_variables: &[],
         own_sources: &["go-proxy/proxy-rules/main.go"],
+        manifests: None,
+    },
+    GoModule {
+        folder: "go-tls",
+        programs: &[program(Server::GoTlsCases, "go-tls-cases", "./go-tls-cases")],
+        source: "github.com/hashicorp/go-rootcerts",
+        version_variables: &[],
+        own_sources: &[
+            "go-tls/go-tls-cases/cases.go",
+            "go-tls/go-tls-cases/certificates.go",
+            "go-tls/go-tls-cases/chains.go",
+            "go-tls/go-tls-cases/files.go",
+            "go-tls/go-tls-cases/main.go",
+        ],
         manifests: None,
     },
 ];
