@@ -128,7 +128,10 @@ where
                 }
                 return Ok(Sent { response, pool });
             }
-            Some(Err(error)) => HttpFailure::of(error, is_kept),
+            Some(Err(error)) => {
+                let ended = used.as_ref().and_then(ConnectionUse::tls_failure);
+                HttpFailure::of(error, is_kept).because_of(ended)
+            }
             None => HttpFailure::TimedOut { is_kept },
         };
         if !matches!(failure, HttpFailure::Unreachable(_)) {

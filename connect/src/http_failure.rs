@@ -6,7 +6,7 @@ use std::sync::Arc;
 use h2::Reason;
 use hyper_util::client::legacy;
 
-use crate::ConnectFailure;
+use crate::{ConnectFailure, TlsFailure};
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,6 +70,14 @@ impl HttpFailure {
             || find::<h2::Error>(&error).is_some_and(is_refusal);
         let cause = BreakCause::new(error);
         if was_not_begun { Self::NotProcessed(cause) } else { Self::Broken { cause, is_kept } }
+    }
+
+    /// Returns the failure with why the server ended TLS as its cause, if it did.
+    pub(crate) fn because_of(mut self, ended: Option<&TlsFailure>) -> Self {
+        if let (Self::NotProcessed(cause) | Self::Broken { cause, .. }, Some(ended)) = (&mut self, ended) {
+            *cause = BreakCause::new(ended.clone());
+        }
+        self
     }
 
     /// Returns what an error in the middle of a body means.

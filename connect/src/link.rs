@@ -40,7 +40,11 @@ impl Read for Link {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        if let Poll::Ready(Err(error)) = &read {
+            self.connection.note_error(error);
+        }
+        read
     }
 }
 

@@ -101,7 +101,7 @@ impl ChainFailure<'_> {
         self.trusted.facts().find_map(|(anchor, facts)| {
             let (valid, may_sign) = (facts.is_valid(self.shown.now), facts.may_sign());
             let unusable = !valid || !may_sign;
-            let signed = || verify_to(std::slice::from_ref(anchor), self.shown, &leaf).is_ok();
+            let signed = || verify_to(self.trusted, std::slice::from_ref(anchor), self.shown, &leaf).is_ok();
             if !unusable || !signed() {
                 return None;
             }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 
@@ -79,10 +80,13 @@ impl TlsFailure {
             if let Some(found) = error.downcast_ref::<Self>() {
                 return Some(found.clone());
             }
-            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                // its own `source()` skips the error in it
-                Some(inner) => Some(inner),
-                None => error.source(),
+            // `source()` of these two skips the error in them
+            let in_io = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            let in_arc = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>();
+            next = match (in_io, in_arc) {
+                (Some(inner), _) => Some(inner),
+                (None, Some(inner)) => Some(&**inner),
+                (None, None) => error.source(),
             };
         }
         None

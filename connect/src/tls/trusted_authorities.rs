@@ -29,6 +29,8 @@ pub(super) struct AnchorFacts {
     not_before: i64,
     not_after: i64,
     may_sign: bool,
+    /// The number of intermediate certificates that it allows; none is any number.
+    max_intermediates: Option<u32>,
     /// The size of an RSA key.
     pub(super) rsa_bits: Option<usize>,
 }
@@ -74,6 +76,16 @@ impl TrustedAuthorities {
         self.anchors.iter().zip(&self.facts)
     }
 
+    /// Returns whether a certificate with this anchor's name and key allows so many intermediate
+    /// certificates. webpki does not ask.
+    pub(super) fn allows(&self, anchor: &TrustAnchor<'_>, intermediates: usize) -> bool {
+        let same = self.facts().filter(|(other, _)| {
+            other.subject == anchor.subject && other.subject_public_key_info == anchor.subject_public_key_info
+        });
+        let intermediates = u32::try_from(intermediates).unwrap_or(u32::MAX);
+        same.into_iter().any(|(_, facts)| facts.max_intermediates.is_none_or(|most| intermediates <= most))
+    }
+
     /// Returns the anchors that may sign now; none if all may.
     pub(super) fn usable(&self, now: UnixTime) -> Option<Vec<TrustAnchor<'_>>> {
         if self.facts.iter().all(|fact| fact.is_usable(now)) {
@@ -115,6 +127,11 @@ fn anchor(certificate: &CertificateDer<'static>) -> Option<(TrustAnchor<'static>
         not_before: parsed.validity().not_before.timestamp(),
         not_after: parsed.validity().not_after.timestamp(),
         may_sign: may_sign(&parsed),
+        max_intermediates: parsed
+            .basic_constraints()
+            .ok()
+            .flatten()
+            .and_then(|found| found.value.path_len_constraint),
         rsa_bits: rsa_bits(&parsed),
     };
     Some((anchor, facts))

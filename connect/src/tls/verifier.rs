@@ -11,6 +11,7 @@ use webpki::{
     EndEntityCert, Error as WebpkiError, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath,
 };
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::algorithms::SIGNATURES;
@@ -134,27 +135,28 @@ impl Verifier {
         } else {
             self.verify_chain(shown, &leaf)
         };
-        let named = leaf.verify_is_valid_for_subject_name(name);
+        let named = leaf.verify_is_valid_for_subject_name(name).is_ok() || has_wildcard_for(parsed, name);
         match (chain, named) {
             (Err(error @ (WebpkiError::CertExpired { .. } | WebpkiError::CertNotValidYet { .. })), _) => {
                 Err(failure(error))
             }
-            (_, Err(_)) => Err(CertificateCause::OtherName { wanted: name.to_str().into_owned() }),
-            (Err(error), Ok(())) => Err(failure(error)),
-            (Ok(()), Ok(())) => Ok(()),
+            (_, false) => Err(CertificateCause::OtherName { wanted: name.to_str().into_owned() }),
+            (Err(error), true) => Err(failure(error)),
+            (Ok(()), true) => Ok(()),
         }
     }
 
     fn verify_chain(&self, shown: &Shown<'_>, leaf: &EndEntityCert<'_>) -> Result<(), WebpkiError> {
         match self.trusted.usable(shown.now) {
-            None => verify_to(&self.trusted.anchors, shown, leaf),
-            Some(usable) => verify_to(&usable, shown, leaf),
+            None => verify_to(&self.trusted, &self.trusted.anchors, shown, leaf),
+            Some(usable) => verify_to(&self.trusted, &usable, shown, leaf),
         }
     }
 }
 
 /// Verifies the chain to one of these anchors.
 pub(super) fn verify_to(
+    trusted: &TrustedAuthorities,
     anchors: &[TrustAnchor<'_>],
     shown: &Shown<'_>,
     leaf: &EndEntityCert<'_>,
@@ -166,7 +168,7 @@ pub(super) fn verify_to(
         shown.now,
         ForServers,
         None,
-        Some(&check_key_usage),
+        Some(&|path| check_path(trusted, path)),
     )
     .map(|_| ())
 }
@@ -188,9 +190,12 @@ fn verify_configured(shown: &Shown<'_>, parsed: &X509Certificate<'_>) -> Result<
     if is_for_servers(parsed) { Ok(()) } else { Err(WebpkiError::EmptyEkuExtension) }
 }
 
-/// Refuses a chain in which a certificate signs that may not sign certificates. webpki looks at
-/// CA:TRUE alone.
-fn check_key_usage(path: &VerifiedPath<'_>) -> Result<(), WebpkiError> {
+/// Refuses a chain in which a certificate signs that may not sign certificates, or that is longer
+/// than its root allows. webpki looks at CA:TRUE alone, and not at roots.
+fn check_path(trusted: &TrustedAuthorities, path: &VerifiedPath<'_>) -> Result<(), WebpkiError> {
+    if !trusted.allows(path.anchor(), path.intermediate_certificates().count()) {
+        return Err(WebpkiError::PathLenConstraintViolated);
+    }
     for certificate in path.intermediate_certificates() {
         let der = certificate.der();
         let (_, parsed) = X509Certificate::from_der(&der).map_err(|_| WebpkiError::BadDer)?;
@@ -199,6 +204,22 @@ fn check_key_usage(path: &VerifiedPath<'_>) -> Result<(), WebpkiError> {
         }
     }
     Ok(())
+}
+
+/// Returns whether a certificate is for all names of the domain of this one, where the domain is a
+/// single label: `*.internal`. As Go does, and webpki does not.
+fn has_wildcard_for(certificate: &X509Certificate<'_>, name: &ServerName<'_>) -> bool {
+    let ServerName::DnsName(name) = name else { return false };
+    let Some((_, domain)) = name.as_ref().trim_end_matches('.').split_once('.') else { return false };
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    !domain.contains('.')
+        && names.iter().any(|name| match name {
+            GeneralName::DNSName(name) => {
+                name.strip_prefix("*.").is_some_and(|of| of.eq_ignore_ascii_case(domain))
+            }
+            _ => false,
+        })
 }
 
 /// As in Go, a certificate for any use is for servers too.
