@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use coffer_connect::crypto_provider;
 use rustls::RootCertStore;
-use rustls::crypto::ring;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls_pki_types::pem::PemObject;
@@ -52,7 +52,7 @@ impl ClientAuthorities {
         if roots.is_empty() {
             return Err(BundleError::NoCertificate);
         }
-        let provider = Arc::new(ring::default_provider());
+        let provider = crypto_provider();
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
         Ok(Self { verifier, verified: Mutex::default() })
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use coffer_connect::crypto_provider;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
@@ -36,7 +37,7 @@ pub(crate) fn server_config(certificate: &[u8], key: &[u8]) -> Result<Arc<Server
         return Err(ServerTlsError::Certificate);
     }
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| ServerTlsError::Key)?;
-    let provider = Arc::new(ring::default_provider());
+    let provider = crypto_provider();
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(AnyClient(provider)))

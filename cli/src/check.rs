@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use coffer_kubernetes::{CALL_TIMEOUT, ConnectError, KubeConnection};
 use coffer_provider::{Policy, PolicyFile, PolicyFileError};
+use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 
 use self::checked_class::CheckedClass;
@@ -58,7 +59,7 @@ struct ClassChecks<'a> {
 /// Checks, and prints what was found.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode, CheckError> {
     // fails only if a crypto provider is installed already, which serves as well
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = CryptoProvider::clone(&coffer_connect::crypto_provider()).install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let report = runtime.map_err(CheckError::Runtime)?.block_on(check(args))?;
     match args.output {

@@ -1,4 +1,4 @@
-//! What is known of a connection: whether it answered before, and how TLS ended on it.
+//! What is known of a connection: whether it answered before.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,21 +7,17 @@ use std::sync::{Arc, OnceLock};
 use http::Extensions;
 use hyper_util::client::legacy::connect::CaptureConnection;
 
-use crate::TlsFailure;
-
 /// What is known of a connection. All clones are of one connection.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionUse {
     answered: Arc<AtomicBool>,
-    /// Why the server ended TLS. HTTP tells a request only that its connection was closed.
-    tls_failure: Arc<OnceLock<TlsFailure>>,
     is_http2: bool,
 }
 
 impl ConnectionUse {
     /// Returns the use of a connection that has just been made.
     pub(crate) fn new(is_http2: bool) -> Self {
-        Self { answered: Arc::default(), tls_failure: Arc::default(), is_http2 }
+        Self { answered: Arc::default(), is_http2 }
     }
 
     /// Returns the use of the connection that a request was given last; none if it has none yet.
@@ -39,18 +35,6 @@ impl ConnectionUse {
     /// Notes that a request was answered over the connection.
     pub(crate) fn note_answer(&self) {
         self.answered.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes an error of the connection, if the server ended TLS.
-    pub(crate) fn note_error(&self, error: &io::Error) {
-        if let Some(failure) = TlsFailure::find_in(error) {
-            let _ = self.tls_failure.set(failure);
-        }
-    }
-
-    /// Returns why the server ended TLS, if it did.
-    pub(crate) fn tls_failure(&self) -> Option<&TlsFailure> {
-        self.tls_failure.get()
     }
 
     /// Returns whether the connection speaks HTTP/2.

@@ -16,6 +16,7 @@ use tower::Service;
 
 use crate::link::Link;
 use crate::proxy::ProxiedStream;
+use crate::tls_end::TlsEnd;
 use crate::{ByteStream, ConnectFailure, ConnectStep, Dialer, ProxyRules, TlsFailure};
 
 /// The protocols that are offered in a TLS handshake (ALPN), the best first.
@@ -32,6 +33,7 @@ struct Inner {
     proxies: Option<Arc<ProxyRules>>,
     tls: Option<TlsSettings>,
     time_limit: Duration,
+    tls_end: TlsEnd,
 }
 
 /// How TLS is spoken with `https://` hosts.
@@ -77,7 +79,12 @@ impl Connector {
         tls: Option<TlsSettings>,
         time_limit: Duration,
     ) -> Self {
-        Self { inner: Arc::new(Inner { dialer, proxies, tls, time_limit }) }
+        Self { inner: Arc::new(Inner { dialer, proxies, tls, time_limit, tls_end: TlsEnd::default() }) }
+    }
+
+    /// Returns why a server ended TLS after a handshake, at this time or later.
+    pub(crate) fn tls_end_since(&self, time: Instant) -> Option<TlsFailure> {
+        self.inner.tls_end.since(time)
     }
 
     /// Returns the rules for proxies.
@@ -124,11 +131,11 @@ impl Inner {
             }
         };
         let Some(tls) = tls else {
-            return Ok(Link::new(stream, false, is_forwarded));
+            return Ok(Link::new(stream, false, is_forwarded, self.tls_end.clone()));
         };
         let (stream, is_http2) =
             timeout_at(deadline, handshake(tls, stream, to)).await.map_err(timed_out(ConnectStep::Tls))??;
-        Ok(Link::new(stream, is_http2, false))
+        Ok(Link::new(stream, is_http2, false, self.tls_end.clone()))
     }
 }
 

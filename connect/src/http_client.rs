@@ -99,6 +99,7 @@ where
     /// # Errors
     /// [`HttpFailure`]. The connection is not used again then.
     pub async fn send(&self, mut request: Request<B>, patience: Patience) -> Result<Sent, HttpFailure> {
+        let began = Instant::now();
         self.authorize(&mut request);
         let (client, pool) = self.pool();
         let mut captured = capture_connection(&mut request);
@@ -129,8 +130,7 @@ where
                 return Ok(Sent { response, pool });
             }
             Some(Err(error)) => {
-                let ended = used.as_ref().and_then(ConnectionUse::tls_failure);
-                HttpFailure::of(error, is_kept).because_of(ended)
+                HttpFailure::of(error, is_kept).because_of(self.connector.tls_end_since(began))
             }
             None => HttpFailure::TimedOut { is_kept },
         };

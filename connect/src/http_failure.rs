@@ -73,9 +73,9 @@ impl HttpFailure {
     }
 
     /// Returns the failure with why the server ended TLS as its cause, if it did.
-    pub(crate) fn because_of(mut self, ended: Option<&TlsFailure>) -> Self {
+    pub(crate) fn because_of(mut self, ended: Option<TlsFailure>) -> Self {
         if let (Self::NotProcessed(cause) | Self::Broken { cause, .. }, Some(ended)) = (&mut self, ended) {
-            *cause = BreakCause::new(ended.clone());
+            *cause = BreakCause::new(ended);
         }
         self
     }

@@ -20,6 +20,7 @@ mod lookup;
 mod printable;
 mod proxy;
 mod tls;
+mod tls_end;
 
 pub use connect_failure::{ConnectFailure, ConnectStep, LookupFailure, TcpFailure};
 pub use connector::{Connector, TlsSettings};

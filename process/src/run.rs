@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use rustls::crypto::CryptoProvider;
+
 use crate::{Logging, allocator};
 
 /// What a command line asks for.
@@ -50,7 +52,7 @@ pub fn run<C, E: Display>(
     let left_out = startup.logging.start(program);
     allocator::give_back_memory();
     protect_memory();
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if CryptoProvider::clone(&coffer_connect::crypto_provider()).install_default().is_err() {
         unreachable!("nothing installs a crypto provider before main");
     }
     for warning in &startup.warnings {

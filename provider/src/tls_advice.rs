@@ -22,7 +22,8 @@ pub(crate) fn tls_advice(failure: &TlsFailure, tls: &Tls) -> String {
                 .to_owned()
         }
         TlsFailure::Closed | TlsFailure::Broken(_) => {
-            "Check that the port is Vault's own, and what lies between: proxies, balancers, network policies"
+            "Check that the port is Vault's own and speaks TLS (else the address begins with http://), and what lies \
+             between: proxies, balancers, network policies"
                 .to_owned()
         }
         TlsFailure::Alert(_) | TlsFailure::Other(_) => "Vault's log may say more".to_owned(),

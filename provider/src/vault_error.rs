@@ -94,6 +94,10 @@ fn lost_answer(error: Error, lost: LostAnswer) -> Error {
     if lost.may_have_issued { error.with_advice(NOT_SENT_AGAIN) } else { error }
 }
 
+fn is_plain_http(server: &Address) -> bool {
+    matches!(server, Address::Url(url) if url.scheme() == "http")
+}
+
 fn error_of_refusal(refusal: Refusal, server: &Address) -> Error {
     let Refusal { status, words, deleted, .. } = refusal;
     if let Some(deleted) = deleted {
@@ -103,6 +107,11 @@ fn error_of_refusal(refusal: Refusal, server: &Address) -> Error {
         403 => Error::new(ErrorKind::Denied, "Vault denied the request (HTTP 403)"),
         404 => Error::new(ErrorKind::NotFound, "Vault has nothing at this path (HTTP 404)")
             .with_advice("Check the path: KV version 2 reads lie under MOUNT/data/"),
+        400 if words.is_none() && is_plain_http(server) => Error::new(
+            ErrorKind::BadAnswer,
+            format!("{server} refused the request (HTTP 400), not as Vault does"),
+        )
+        .with_advice("If the server speaks TLS there, the address has to begin with https://"),
         400 | 405 => Error::new(ErrorKind::BadAnswer, format!("Vault refused the request (HTTP {status})")),
         472 | 473 => {
             Error::new(ErrorKind::Unavailable, format!("Vault at {server} is a standby (HTTP {status})"))

@@ -5,11 +5,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::SignatureScheme;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
-use rustls_pki_types::SignatureVerificationAlgorithm;
+use rustls::crypto::{CryptoProvider, KeyProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::sign::SigningKey;
+use rustls::{Error, SignatureScheme};
+use rustls_pki_types::{PrivateKeyDer, SignatureVerificationAlgorithm};
 use webpki::ring as by_ring;
 
+use super::client_key;
 use super::ecdsa_verification::{P256_SHA512, P384_SHA512, P521_SHA256, P521_SHA384, P521_SHA512};
 use super::p521_exchange::SECP521R1;
 
@@ -20,8 +22,19 @@ pub fn crypto_provider() -> Arc<CryptoProvider> {
         let mut provider = ring::default_provider();
         provider.signature_verification_algorithms = SIGNATURES;
         provider.kx_groups.push(SECP521R1);
+        provider.key_provider = &Keys;
         Arc::new(provider)
     }))
+}
+
+/// Loads private keys of every form and kind.
+#[derive(Debug)]
+struct Keys;
+
+impl KeyProvider for Keys {
+    fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        client_key::read(key.secret_der()).map_err(|problem| Error::General(problem.to_string()))
+    }
 }
 
 /// The algorithms of signatures in certificates and handshakes.

@@ -16,7 +16,7 @@ pub(super) static SECP521R1: &dyn SupportedKxGroup = &Secp521r1;
 struct Secp521r1;
 
 /// An exchange that the client began.
-struct Exchange {
+struct P521Exchange {
     secret: SecretKey,
     /// The public key, as an uncompressed point.
     public: Box<[u8]>,
@@ -26,7 +26,7 @@ impl SupportedKxGroup for Secp521r1 {
     fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, Error> {
         let secret = random_secret()?;
         let public = secret.public_key().to_sec1_point(false).as_bytes().into();
-        Ok(Box::new(Exchange { secret, public }))
+        Ok(Box::new(P521Exchange { secret, public }))
     }
 
     fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
@@ -38,7 +38,7 @@ impl SupportedKxGroup for Secp521r1 {
     }
 }
 
-impl ActiveKeyExchange for Exchange {
+impl ActiveKeyExchange for P521Exchange {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
         const UNCOMPRESSED: u8 = 4;
         let peer = Some(peer).filter(|peer| peer.first() == Some(&UNCOMPRESSED));

@@ -267,7 +267,12 @@ impl LoginContext<'_> {
 
     fn login_error(&self, failure: Failure) -> Error {
         let SessionKey { role, auth_mount, identity, .. } = self.key;
-        let is_refused = matches!(&failure, Failure::Refused(Refusal { status: 400..=411 | 413..=428, .. }));
+        let is_refused = match &failure {
+            // not Vault: it always says why
+            Failure::Refused(Refusal { status: 400, words: None, .. }) => false,
+            Failure::Refused(Refusal { status, .. }) => matches!(status, 400..=411 | 413..=428),
+            _ => false,
+        };
         let cause = error_of(failure, self.vault.target());
         let account = format!("{}/{}", identity.namespace, identity.service_account);
         let message =
