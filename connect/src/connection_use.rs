@@ -1,8 +1,7 @@
 //! What is known of a connection: whether it answered before.
 
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use http::Extensions;
 use hyper_util::client::legacy::connect::CaptureConnection;

@@ -1,8 +1,8 @@
 //! TLS to Vault: trust set by flag, environment and class, and files that a class may not name.
 
 use coffer_tests::{
-    Csi, CsiOptions, FakeVault, MountCall, MountRefusal, Mounted, READ_APP, ScriptedAnswer, TestCa, TestPod,
-    TokenIssuer, call_as_web,
+    Csi, CsiOptions, FakeVault, LOGIN, MountCall, MountRefusal, Mounted, OpenBao, READ_APP, ScriptedAnswer,
+    TestCa, TestPod, TokenIssuer, call_as_web,
 };
 
 struct TlsSetup {
@@ -92,6 +92,72 @@ async fn the_name_on_the_certificate_counts() {
     let options = setup.options().flag(format!("-vault-tls-ca-cert={}", file.display()));
     setup.mount(options.clone().flag("-vault-tls-server-name=vault.example")).await.unwrap_err();
     setup.mount(options.flag("-vault-tls-server-name=127.0.0.1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn authorities_that_change_count_at_the_next_mount() {
+    let (setup, other) = (TlsSetup::new().await, TestCa::new());
+    let csi = setup.options().start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    for (name, path) in [("vaultCACertPath", &*file), ("vaultCADirectory", dir.path())] {
+        std::fs::write(&file, setup.ca.certificate()).unwrap();
+        let call = setup.call().param(name, path.to_str().unwrap());
+        csi.mount(&call).await.unwrap();
+        let before = setup.vault.requests().len();
+        std::fs::write(&file, other.certificate()).unwrap();
+        let refusal = csi.mount(&call).await.expect_err("the old connection was used");
+        assert!(refusal.names(&["signed", "vaultCA", path.to_str().unwrap()]), "{refusal:?}");
+        assert_eq!(setup.vault.requests().len(), before);
+        if path.is_dir() {
+            std::fs::write(dir.path().join("added.pem"), setup.ca.certificate()).unwrap();
+            csi.mount(&call).await.expect("the added file was not noticed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_kubelet_updates_counts_at_the_next_mount() {
+    let (setup, other) = (TlsSetup::new().await, TestCa::new());
+    let csi = setup.options().start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for (version, ca) in [("..1", &setup.ca), ("..2", &other)] {
+        std::fs::create_dir(at(version)).unwrap();
+        std::fs::write(at(version).join("ca.crt"), ca.certificate()).unwrap();
+    }
+    let point_to = |version: &str| {
+        std::os::unix::fs::symlink(version, at("..new")).unwrap();
+        std::fs::rename(at("..new"), at("..data")).unwrap();
+    };
+    std::os::unix::fs::symlink("..data/ca.crt", at("ca.crt")).unwrap();
+    for (name, path) in [("vaultCACertPath", at("ca.crt")), ("vaultCADirectory", dir.path().to_owned())] {
+        let call = setup.call().param(name, path.to_str().unwrap());
+        point_to("..1");
+        csi.mount(&call).await.unwrap();
+        point_to("..2");
+        csi.mount(&call).await.expect_err("the old authority still counts");
+        point_to("..1");
+        csi.mount(&call).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn http_to_a_tls_port_and_tls_to_an_http_port_are_named() {
+    let bao = OpenBao::start().await;
+    let address = bao.address().replace("http://", "https://");
+    let csi = Csi::options().flag(format!("-vault-addr={address}")).start().await;
+    let call = call_as_web(&TokenIssuer::new(), &TestPod::new("shop", "web"), READ_APP);
+    let refusal = csi.mount(&call).await.unwrap_err();
+    assert!(refusal.names(&["does not speak TLS there", "http://"]), "{refusal:?}");
+
+    let plain = FakeVault::start().await;
+    // what Go's HTTP server says, as Vault's does
+    let words = ScriptedAnswer::raw(400, &[], "Client sent an HTTP request to an HTTPS server.\n");
+    plain.script("POST", LOGIN, [words]);
+    let csi = Csi::options().flag(format!("-vault-addr={}", plain.address())).start().await;
+    let refusal = csi.mount(&call).await.unwrap_err();
+    assert!(refusal.names(&["HTTP 400", "has to begin with https://"]), "{refusal:?}");
 }
 
 #[tokio::test]
