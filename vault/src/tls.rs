@@ -39,8 +39,8 @@ pub enum Authorities {
     File(TlsFile),
     /// PEM text (`VAULT_CACERT_BYTES`).
     Pem(String),
-    /// A directory whose files, and those of the directories in it, are PEM certificates; or one such
-    /// file, as in Vault's client.
+    /// A directory whose files, and those of the directories in it, are PEM certificates; or one
+    /// such file, as in Vault's client.
     Directory(TlsFile),
 }
 

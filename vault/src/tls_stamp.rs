@@ -13,8 +13,8 @@ use crate::tls_file::{TlsFile, resolve};
 pub(crate) type Stamp = Vec<Option<FileStamp>>;
 
 /// What tells one state of a file from another: which file it is, its size, and when its contents
-/// and its entry were last changed. A file that was replaced or overwritten within the same second by
-/// one of the same size differs too.
+/// and its entry were last changed. A file that was replaced or overwritten within the same second
+/// by one of the same size differs too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     path: PathBuf,
@@ -25,8 +25,8 @@ pub(crate) struct FileStamp {
 }
 
 impl Tls {
-    /// Returns the current stamp of the files, by one `stat` call for each file. `protected` are the
-    /// directories whose files a class must not name.
+    /// Returns the current stamp of the files, by one `stat` call for each file. `protected` are
+    /// the directories whose files a class must not name.
     pub(crate) fn stamp(&self, protected: &[PathBuf]) -> Stamp {
         let mut stamps = Vec::new();
         match &self.authorities {

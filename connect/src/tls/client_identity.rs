@@ -68,8 +68,8 @@ impl fmt::Display for InFile {
 }
 
 impl ClientIdentity {
-    /// Reads the certificates of one PEM file, the client's own first, and the key of another or the
-    /// same. As in Go, the first block whose label ends with `PRIVATE KEY` is the key.
+    /// Reads the certificates of one PEM file, the client's own first, and the key of another or
+    /// the same. As in Go, the first block whose label ends with `PRIVATE KEY` is the key.
     ///
     /// # Errors
     /// [`ClientIdentityProblem`] says which of the files is wrong, and never what is in the key.

@@ -61,7 +61,8 @@ impl ActiveKeyExchange for P521Exchange {
     }
 }
 
-/// Returns a random secret key. Numbers that are no key are tried again, as FIPS 186-5 says in A.2.2.
+/// Returns a random secret key. Numbers that are no key are tried again, as FIPS 186-5
+/// says in A.2.2.
 fn random_secret() -> Result<SecretKey, Error> {
     let mut bytes = Zeroizing::new([0; 66]);
     loop {

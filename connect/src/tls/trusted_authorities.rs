@@ -36,8 +36,8 @@ pub(super) struct AnchorFacts {
 }
 
 impl TrustedAuthorities {
-    /// Returns the system's authorities, which are loaded once, as OpenSSL finds them (`SSL_CERT_FILE`,
-    /// `SSL_CERT_DIR`). What cannot be read of them is logged and left out.
+    /// Returns the system's authorities, which are loaded once, as OpenSSL finds them
+    /// (`SSL_CERT_FILE`, `SSL_CERT_DIR`). What cannot be read of them is logged and left out.
     pub fn system() -> Arc<Self> {
         static SYSTEM: OnceLock<Arc<TrustedAuthorities>> = OnceLock::new();
         Arc::clone(SYSTEM.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! Certificates of many kinds: each works, or is refused, as with Go's own client. The differences are
-//! those of `docs/differences.md`.
+//! Certificates of many kinds: each works, or is refused, as with Go's own client. The differences
+//! are those of `docs/differences.md`.
 
 use std::collections::BTreeMap;
 
