@@ -23,8 +23,16 @@ enum Node {
     Map(Vec<(Spanned<String>, Self)>),
 }
 
-/// Returns each place with a value of the wrong type; none if the text is wrong in another way.
+/// Number of values that aliases may stand for while mistakes are looked for. A class that is refused
+/// is not cached, so this work is done again at each mount.
+const MAX_REPLAYED: usize = 100;
+
+/// Returns each place with a value of the wrong type; none if the text is wrong in another way, or
+/// has aliases of much.
 pub(super) fn type_mistakes(text: &str, options: &Options) -> Vec<Finding> {
+    let mut options = options.clone();
+    options.alias_limits.max_total_replayed_events = MAX_REPLAYED;
+    let options = &options;
     let Ok(root) = serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options.clone()) else {
         return Vec::new();
     };
