@@ -27,11 +27,16 @@ enum Node {
 /// is not cached, so this work is done again at each mount.
 const MAX_REPLAYED: usize = 100;
 
+/// Number of values in a text of which mistakes are looked for: some forty objects. It takes about
+/// four milliseconds.
+const MAX_NODES: usize = 600;
+
 /// Returns each place with a value of the wrong type; none if the text is wrong in another way, or
-/// has aliases of much.
+/// larger than these limits.
 pub(super) fn type_mistakes(text: &str, options: &Options) -> Vec<Finding> {
     let mut options = options.clone();
     options.alias_limits.max_total_replayed_events = MAX_REPLAYED;
+    options.budget.get_or_insert_default().max_nodes = MAX_NODES;
     let options = &options;
     let Ok(root) = serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options.clone()) else {
         return Vec::new();
