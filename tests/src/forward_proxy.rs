@@ -24,8 +24,8 @@ struct Shared {
 }
 
 impl ForwardProxy {
-    /// Starts a proxy. `hosts` says where the names lead that no lookup finds; with `credentials` it
-    /// serves only who sends this user name and password.
+    /// Starts a proxy. `hosts` says where the names lead that no lookup finds; with `credentials`
+    /// it serves only who sends this user name and password.
     ///
     /// # Panics
     /// If no port is free.
@@ -52,8 +52,8 @@ impl ForwardProxy {
         self.address
     }
 
-    /// Returns what was asked for: `CONNECT HOST:PORT`, `SOCKS HOST:PORT`, or the method and URL of a
-    /// forwarded request. A refused request is listed too.
+    /// Returns what was asked for: `CONNECT HOST:PORT`, `SOCKS HOST:PORT`, or the method and URL of
+    /// a forwarded request. A refused request is listed too.
     ///
     /// # Panics
     /// If the proxy panicked.

@@ -24,8 +24,8 @@ const FAILOVER_FACTOR: u32 = 10;
 /// them.
 const USUAL_VALUE_MOUNTS: [&str; 3] = ["secret", "kv", "cubbyhole"];
 
-/// Engines that issue nothing at a GET or LIST. A token of `identity` is no credential in Vault, and
-/// is not stored there.
+/// Engines that issue nothing at a GET or LIST. A token of `identity` is no credential in Vault,
+/// and is not stored there.
 const ENGINES_WITHOUT_ISSUES: [&str; 11] = [
     "kv",
     "generic",
@@ -104,8 +104,8 @@ impl Vault<'_> {
         answer.map_err(|failure| if is_harmless { failure } else { failure.that_may_have_issued() })
     }
 
-    /// Sends a request that does nothing if Vault executes it twice: at once again if the connection
-    /// was a kept one that broke, and not again otherwise.
+    /// Sends a request that does nothing if Vault executes it twice: at once again if the
+    /// connection was a kept one that broke, and not again otherwise.
     pub(crate) async fn send_once(
         &self,
         kind: RequestKind,
@@ -120,8 +120,8 @@ impl Vault<'_> {
         }
     }
 
-    /// Returns whether Vault issues nothing at a GET or LIST of a path, by the engine that is mounted
-    /// there. A token that may read the path may ask that
+    /// Returns whether Vault issues nothing at a GET or LIST of a path, by the engine that is
+    /// mounted there. A token that may read the path may ask that
     /// (<https://developer.hashicorp.com/vault/api-docs/system/internal-ui-mounts>).
     async fn issues_nothing(&self, path: &str, token: Option<&Secret>) -> bool {
         let Some(token) = token.filter(|_| Instant::now() < self.deadline()) else { return false };

@@ -12,7 +12,8 @@ pub struct Bundle {
     pub held: HeldForAnswer,
 }
 
-/// The memory of an answer, which is given back when this value is dropped, after the answer is sent.
+/// The memory of an answer, which is given back when this value is dropped, after the answer is
+/// sent.
 #[derive(Debug)]
 pub struct HeldForAnswer {
     pub(super) _memory: Share,

@@ -1,4 +1,5 @@
-//! Which cluster `coffer check --cluster` asks, and the way there: kubeconfigs, contexts and proxies.
+//! Which cluster `coffer check --cluster` asks, and the way there: kubeconfigs, contexts and
+//! proxies.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -23,8 +23,8 @@ enum Node {
     Map(Vec<(Spanned<String>, Self)>),
 }
 
-/// Number of values that aliases may stand for while mistakes are looked for. A class that is refused
-/// is not cached, so this work is done again at each mount.
+/// Number of values that aliases may stand for while mistakes are looked for. A class that is
+/// refused is not cached, so this work is done again at each mount.
 const MAX_REPLAYED: usize = 100;
 
 /// Number of values in a text of which mistakes are looked for: some forty objects. It takes about
