@@ -15,7 +15,7 @@ use crate::{AuthFault, KubeconfigFault};
 pub enum ConnectError {
     /// There is no configuration that says where kube-apiserver is.
     #[error(
-        "no connection to kube-apiserver: neither a pod's service account nor KUBECONFIG leads there: {}",
+        "no connection to kube-apiserver: neither a pod's service account nor a kubeconfig leads there: {}",
         root_cause(.0)
     )]
     NoConfig(#[source] InClusterError),

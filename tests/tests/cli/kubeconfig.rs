@@ -187,7 +187,7 @@ async fn mistakes_in_a_kubeconfig_are_told(setup: Arc<ClusterWithVault>) {
         assert!(!error.contains(&token) && !error.contains("hush"), "{error}");
     }
     let none = error(&local.check(&[], &[]).await);
-    assert!(none.contains("neither a pod's service account nor KUBECONFIG leads there"), "{none}");
+    assert!(none.contains("neither a pod's service account nor a kubeconfig leads there"), "{none}");
     let none = error(&local.check(&[], &["--context=a"]).await);
     assert!(none.contains("there is no kubeconfig, and so no context \"a\""), "{none}");
 }
