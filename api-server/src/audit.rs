@@ -34,7 +34,7 @@ pub(crate) struct AuditedRead<'a> {
 
 /// Writes the line of a read.
 pub(crate) fn read(read: &AuditedRead<'_>) {
-    let objects = read.class.map(|class| names(class.objects.iter().map(|object| object.file.as_str())));
+    let objects = read.class.map(|class| names(class.objects.iter().map(|object| object.name())));
     let objects = objects.unwrap_or_default();
     tracing::info!(
         target: TARGET,

@@ -27,7 +27,12 @@ pub(crate) struct DriverRequest {
     pub(crate) tokens: BTreeMap<String, Secret>,
     /// Mode of a file whose object names none.
     pub(crate) default_mode: u32,
+    /// Whether an earlier mount left files in the volume.
+    pub(crate) has_files: bool,
 }
+
+/// The version that stands for a mount without files: the driver takes no answer without versions.
+pub(crate) const NO_FILES: &str = "no-files";
 
 impl DriverRequest {
     /// Returns the length of all texts, in bytes.
@@ -67,6 +72,7 @@ pub(crate) fn parse(request: MountRequest) -> Result<DriverRequest, Error> {
         identity,
         tokens: tokens.map(|tokens| by_audience(&tokens)).transpose()?.unwrap_or_default(),
         default_mode: permission(&request.permission)?,
+        has_files: request.current_object_version.iter().any(|current| current.version != NO_FILES),
         parameters,
     })
 }

@@ -9,7 +9,7 @@ use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProvider;
 use coffer_proto::v1alpha1::{
     self, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
 };
-use coffer_provider::class::ClassCache;
+use coffer_provider::class::{Class, ClassCache};
 use coffer_provider::{
     Bundle, Error, ErrorKind, File, HeldForAnswer, Issuing, Provider, ReadRequest, Secret,
 };
@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 
 use crate::admission::DecodingPlace;
 use crate::deadline;
-use crate::driver_request::{self, DriverRequest};
+use crate::driver_request::{self, DriverRequest, NO_FILES};
 use crate::grpc_status::status;
 use crate::metrics::{AgentMetrics, MountOutcome};
 
@@ -118,7 +118,7 @@ impl ProviderService {
         let bytes = MOUNT_BYTES + COPIES * request.bytes();
         let _memory = memory.take(bytes).ok_or_else(|| memory.used_up())?;
         drop(place);
-        let DriverRequest { parameters, identity, volume, mut tokens, default_mode } = request;
+        let DriverRequest { parameters, identity, volume, mut tokens, default_mode, has_files } = request;
         let class = self.classes.class(parameters, &identity.namespace, self.provider.heavy_turns());
         let class = timeout_at(deadline, class).await.map_err(|_| waited_too_long())??;
         self.provider.keep_needed_tokens(&class, &mut tokens);
@@ -133,7 +133,11 @@ impl ProviderService {
             deadline,
         };
         let Bundle { files, held } = self.provider.read(&read).await?;
-        let response = encode(files);
+        let response = match files.is_empty() {
+            true if has_files => return Err(no_file_left()),
+            true => without_files(&read.class),
+            false => encode(files),
+        };
         match response.encoded_len() {
             size if size > self.max_response_bytes => {
                 Err(too_large(&response, size, self.max_response_bytes))
@@ -154,6 +158,19 @@ fn encode(files: Vec<File>) -> MountResponse {
         });
     }
     answer
+}
+
+/// Returns the answer for a volume that had no file before and gets none: all objects are optional
+/// and absent.
+fn without_files(class: &Class) -> MountResponse {
+    let id = class.objects.first().map(|object| object.name().to_owned()).unwrap_or_default();
+    let version = NO_FILES.to_owned();
+    MountResponse { object_version: vec![ObjectVersion { id, version }], ..MountResponse::default() }
+}
+
+fn no_file_left() -> Error {
+    Error::new(ErrorKind::NotFound, "every object is optional, and none is in Vault any more")
+        .with_advice("The driver cannot remove the last file of a volume: what is mounted stays")
 }
 
 fn waited_too_long() -> Error {

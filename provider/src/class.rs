@@ -3,10 +3,14 @@
 mod cache;
 mod file_path;
 mod finding;
+mod json_pointer;
+mod key_filter;
 mod mode;
 mod object;
 mod objects;
+mod output;
 mod parameters;
+mod place;
 mod plan;
 mod request_path;
 mod unknown;
@@ -19,7 +23,12 @@ use coffer_vault::{Request, Target};
 pub use cache::ClassCache;
 pub use file_path::{BadFilePath, FilePath};
 pub use finding::{Finding, Findings, Position};
-pub use object::{Encoding, Object};
+pub(crate) use json_pointer::array_index;
+pub use json_pointer::{BadJsonPointer, JsonPointer};
+pub use key_filter::KeyFilter;
+pub use object::Object;
+pub use output::{DocumentFormat, Encoding, Output, Part};
+pub use place::Place;
 pub use plan::{Plan, PlannedRequest};
 
 use crate::Error;
@@ -168,7 +177,7 @@ fn is_login(request: &Request) -> bool {
 
 fn login_object(object: &Object) -> Finding {
     let message = "secretPath is a login, which a client certificate may make that of the node agent itself";
-    Finding { object: Some(object.file.as_str().to_owned()), ..Finding::of("objects", message) }
+    Finding { object: Some(object.name().to_owned()), ..Finding::of("objects", message) }
 }
 
 #[cfg(test)]

@@ -46,21 +46,40 @@ struct Wanted<'a> {
     planned: &'a PlannedRequest,
     /// Whether Vault may issue something at the request, and leases are stored and renewed.
     may_issue: bool,
-    /// The answer that the session holds, which spares the request.
-    held: Option<Arc<Answer>>,
+    /// What spares the request: the answer that the session holds, or the result of this read.
+    done: Option<Fetched>,
+}
+
+/// The result of a read, for one request.
+#[derive(Debug, Clone)]
+pub(crate) enum Fetched {
+    /// Vault answered.
+    Answer(Arc<Answer>),
+    /// Vault does not have what the request asks for, and all objects of the request are optional.
+    Absent,
+}
+
+impl Fetched {
+    /// Returns the answer, if there is one.
+    pub(crate) fn answer(&self) -> Option<&Arc<Answer>> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            Self::Absent => None,
+        }
+    }
 }
 
 /// The result of the first phase of a read, for one request.
 enum Step {
-    Answered(Arc<Answer>),
+    Done(Fetched),
     /// The request issues something, and is sent after all others have succeeded.
     Postponed,
 }
 
 impl Step {
-    fn answer(&self) -> Option<Arc<Answer>> {
+    fn fetched(&self) -> Option<Fetched> {
         match self {
-            Self::Answered(answer) => Some(Arc::clone(answer)),
+            Self::Done(fetched) => Some(fetched.clone()),
             Self::Postponed => None,
         }
     }
@@ -77,18 +96,18 @@ impl<'a> Fetch<'a> {
     ///
     /// # Errors
     /// [`FailedRequest`], for the first request of the plan that failed.
-    pub(crate) async fn answers(&self) -> Result<Vec<Arc<Answer>>, FailedRequest> {
+    pub(crate) async fn answers(&self) -> Result<Vec<Fetched>, FailedRequest> {
         let requests = self.class.plan.requests.iter().enumerate();
         let mut wanted: Vec<Wanted<'_>> =
             requests.map(|(index, planned)| self.wanted(index, planned)).collect();
-        let was_held: Vec<bool> = wanted.iter().map(|wanted| wanted.held.is_some()).collect();
+        let was_held: Vec<bool> = wanted.iter().map(|wanted| wanted.done.is_some()).collect();
         let answers = self.complete(&mut wanted).await?;
         if !was_held.contains(&true) || !was_held.contains(&false) {
             return Ok(answers);
         }
         // a request of this read may have shown that Vault lost the token of a held answer
         for (wanted, (answer, was_held)) in wanted.iter_mut().zip(answers.into_iter().zip(was_held)) {
-            wanted.held = if was_held { self.held(wanted.planned) } else { Some(answer) };
+            wanted.done = if was_held { self.held(wanted.planned) } else { Some(answer) };
         }
         self.complete(&mut wanted).await
     }
@@ -102,17 +121,18 @@ impl<'a> Fetch<'a> {
         let key = &self.session.key;
         let may_issue =
             self.leases.is_some_and(|leases| leases.journal.may_issue(key, &planned.request, planned.id));
-        Wanted { index, planned, may_issue, held: self.held(planned) }
+        Wanted { index, planned, may_issue, done: self.held(planned) }
     }
 
     /// Returns the answer to a request that the session holds, if no new one is due.
-    fn held(&self, planned: &PlannedRequest) -> Option<Arc<Answer>> {
+    fn held(&self, planned: &PlannedRequest) -> Option<Fetched> {
         let now = self.now();
         let issued = self.leases.and_then(|_| self.session.issued.current(planned.id, now));
-        issued.or_else(|| {
+        let answer = issued.or_else(|| {
             let max_age = self.refresh_interval;
             if max_age.is_zero() { None } else { self.session.reads.get(planned.id, max_age, now) }
-        })
+        });
+        answer.map(Fetched::Answer)
     }
 
     /// Returns the fallback of a request: the issued answer that is still valid.
@@ -121,13 +141,13 @@ impl<'a> Fetch<'a> {
     }
 
     /// Returns all answers, by requests to Vault and fallbacks, or an error.
-    async fn complete(&self, wanted: &mut [Wanted<'a>]) -> Result<Vec<Arc<Answer>>, FailedRequest> {
-        let may_issue = wanted.iter().any(|wanted| wanted.held.is_none() && wanted.may_issue);
+    async fn complete(&self, wanted: &mut [Wanted<'a>]) -> Result<Vec<Fetched>, FailedRequest> {
+        let may_issue = wanted.iter().any(|wanted| wanted.done.is_none() && wanted.may_issue);
         let _turn = if may_issue { Some(self.session.issued.turn().await) } else { None };
         if may_issue {
             // another mount may have had it issued while this one waited
-            for wanted in wanted.iter_mut().filter(|wanted| wanted.held.is_none()) {
-                wanted.held = self.held(wanted.planned);
+            for wanted in wanted.iter_mut().filter(|wanted| wanted.done.is_none()) {
+                wanted.done = self.held(wanted.planned);
             }
         }
         let mut reads = InOrder::default();
@@ -135,7 +155,7 @@ impl<'a> Fetch<'a> {
             reads.start(self.read(wanted)).await;
         }
         let steps = reads.finish().await;
-        let answered: Vec<_> = steps.iter().map(|step| step.as_ref().ok()?.answer()).collect();
+        let answered: Vec<_> = steps.iter().map(|step| step.as_ref().ok()?.fetched()).collect();
         let steps = match all(steps) {
             Ok(steps) => steps,
             Err(failed) => return self.fall_back(wanted, answered, failed),
@@ -151,18 +171,23 @@ impl<'a> Fetch<'a> {
 
     /// Runs the first phase for one request: sends a GET or LIST whose answer is not held.
     async fn read(&self, wanted: &Wanted<'a>) -> Result<Step, Error> {
-        match &wanted.held {
-            Some(answer) => Ok(Step::Answered(Arc::clone(answer))),
+        match &wanted.done {
+            Some(fetched) => Ok(Step::Done(fetched.clone())),
             None if wanted.planned.request.issues() => Ok(Step::Postponed),
-            None => self.ask_and_hold(wanted).await.map(Step::Answered),
+            None => match self.ask_and_hold(wanted).await {
+                Err(error) if error.kind == ErrorKind::NotFound && wanted.planned.is_optional => {
+                    Ok(Step::Done(Fetched::Absent))
+                }
+                answer => answer.map(|answer| Step::Done(Fetched::Answer(answer))),
+            },
         }
     }
 
     /// Runs the second phase for one request: sends a POST or PUT.
-    async fn issue(&self, wanted: &Wanted<'a>, step: Step) -> Result<Arc<Answer>, Error> {
+    async fn issue(&self, wanted: &Wanted<'a>, step: Step) -> Result<Fetched, Error> {
         match step {
-            Step::Answered(answer) => Ok(answer),
-            Step::Postponed => self.ask_and_hold(wanted).await,
+            Step::Done(fetched) => Ok(fetched),
+            Step::Postponed => self.ask_and_hold(wanted).await.map(Fetched::Answer),
         }
     }
 
@@ -173,11 +198,12 @@ impl<'a> Fetch<'a> {
     fn fall_back(
         &self,
         wanted: &[Wanted<'a>],
-        answered: Vec<Option<Arc<Answer>>>,
+        answered: Vec<Option<Fetched>>,
         failed: FailedRequest,
-    ) -> Result<Vec<Arc<Answer>>, FailedRequest> {
+    ) -> Result<Vec<Fetched>, FailedRequest> {
         let completed = wanted.iter().zip(answered).map(|(wanted, answer)| {
-            answer.or_else(|| self.fallback(wanted.planned)).ok_or_else(|| failed.clone())
+            let fallback = || self.fallback(wanted.planned).map(Fetched::Answer);
+            answer.or_else(fallback).ok_or_else(|| failed.clone())
         });
         let completed = completed.collect::<Result<Vec<_>, _>>()?;
         tracing::warn!(
@@ -196,7 +222,7 @@ impl<'a> Fetch<'a> {
         let (answer, grant, token) = self.ask(&wanted.planned.request, Some(wanted)).await?;
         let issued = !matches!(grant, Grant::Nothing);
         if let Some(leases) = self.leases.filter(|_| issued || wanted.may_issue) {
-            let PlannedRequest { request, id } = wanted.planned;
+            let PlannedRequest { request, id, .. } = wanted.planned;
             leases.journal.note(&self.session.key, request, *id, issued);
         }
         Ok(self.hold(answer, grant, wanted, &token, asked, place))
@@ -299,7 +325,7 @@ impl<'a> Fetch<'a> {
         asked: Instant,
         place: Option<HeldBytes>,
     ) -> Arc<Answer> {
-        let PlannedRequest { request, id } = wanted.planned;
+        let PlannedRequest { request, id, .. } = wanted.planned;
         let term = match grant {
             Grant::Lease(lease) => lease_term(lease, token, asked),
             Grant::Certificate(certificate) => self.certificate_term(&certificate, asked),
@@ -327,7 +353,7 @@ impl<'a> Fetch<'a> {
 
     fn answer_use(&self, wanted: &Wanted<'a>) -> AnswerUse {
         let Class { name, objects, plan, .. } = self.class;
-        let files = plan.objects_of(wanted.index).map(|at| objects[at].file.as_str().to_owned());
+        let files = plan.objects_of(wanted.index).map(|at| objects[at].name().to_owned());
         AnswerUse { class: name.clone(), objects: files.collect(), path: wanted.planned.request.path.clone() }
     }
 

@@ -1,4 +1,5 @@
-//! JSON as Go's `encoding/json` writes it: compact, keys sorted, `<`, `>` and `&` escaped.
+//! Compact JSON with sorted keys, as Go's `encoding/json` writes it: `<`, `>` and `&` are escaped.
+//! Also the same without these escapes.
 //!
 //! The incumbent's files and versions are JSON that Go wrote
 //! (<https://pkg.go.dev/encoding/json#Marshal>), so this module's output must be the same to the
@@ -7,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use coffer_vault::Secret;
-use coffer_vault::json::{JsonValue, write_string};
+use coffer_vault::json::{Escapes, JsonValue, write_string, write_string_with};
 use serde_json::Value;
 
 /// A text that would be longer than allowed.
@@ -21,17 +22,30 @@ pub(crate) struct TooLong(pub(crate) usize);
 /// [`TooLong`], if `out` would have more than `limit` bytes. Escapes make a text up to six times as
 /// long.
 pub(crate) fn write(out: &mut Secret, value: JsonValue<'_>, limit: usize) -> Result<(), TooLong> {
+    write_with(out, value, Escapes::Go, limit)
+}
+
+/// Appends `value` with these escapes in strings and keys.
+///
+/// # Errors
+/// [`TooLong`], if `out` would have more than `limit` bytes.
+pub(crate) fn write_with(
+    out: &mut Secret,
+    value: JsonValue<'_>,
+    escapes: Escapes,
+    limit: usize,
+) -> Result<(), TooLong> {
     if value.is_object() {
         let members = value.sorted_members();
         write_list(out, b"{}", members.iter(), |out, (key, member)| {
-            write_string(out, key);
+            write_string_with(out, key, escapes);
             out.push(b":");
-            write(out, *member, limit)
+            write_with(out, *member, escapes, limit)
         })?;
     } else if value.is_array() {
-        write_list(out, b"[]", value.items(), |out, item| write(out, item, limit))?;
+        write_list(out, b"[]", value.items(), |out, item| write_with(out, item, escapes, limit))?;
     } else if let Some(text) = value.string() {
-        write_string(out, text.expose_str().unwrap_or_default());
+        write_string_with(out, text.expose_str().unwrap_or_default(), escapes);
     } else {
         // true, false, null and numbers are copied
         out.push(value.raw().as_bytes());

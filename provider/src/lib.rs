@@ -22,6 +22,7 @@ mod countdown;
 mod digest;
 mod error;
 mod fetch;
+mod glob;
 pub mod go_duration;
 mod go_json;
 mod issuing;
@@ -54,7 +55,7 @@ pub use lease::{
 pub use memory::{MemoryAccount, TenantMemory};
 pub use metrics::ReadMetrics;
 pub use policy::{BadPolicy, Policy, PolicyFile, PolicyFileError, PolicyRefusal};
-pub use read::{Bundle, File, HeldForAnswer, Outcome, Ports, Probed, Provider};
+pub use read::{Bundle, File, HeldForAnswer, Outcome, Ports, Probed, ProbedFile, Provider};
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};
 pub use settings::Settings;
 pub use text_encoding::{BadText, decode_text};

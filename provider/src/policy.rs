@@ -1,7 +1,6 @@
 //! The operator's policy: which namespaces of Kubernetes may use which Vault, and how they log in.
 
 mod file;
-mod glob;
 mod rule;
 mod written;
 

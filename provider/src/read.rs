@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coffer_shares::Priority;
-use coffer_vault::{Answer, HeavyTurn, HeavyTurns, Secret, TargetHandle, Targets, VaultNamespace};
+use coffer_vault::{HeavyTurn, HeavyTurns, Secret, TargetHandle, Targets, VaultNamespace};
 use tokio::time::timeout_at;
 
 use self::files::Files;
 use crate::class::Class;
 use crate::digest::digest;
-use crate::fetch::{FailedRequest, Fetch};
+use crate::fetch::{FailedRequest, Fetch, Fetched};
 use crate::issuing::Engines;
 use crate::lease::{Background, LeaseManager, LeaseStore, PodEvents, StateStore};
 use crate::memory::MemoryAccount;
@@ -28,7 +28,7 @@ use crate::version::{Key, PodSeen, VersionKey};
 use crate::{Clock, Error, ErrorKind, PolicyFile};
 
 pub use bundle::{Bundle, File, HeldForAnswer};
-pub use probe::{Outcome, Probed};
+pub use probe::{Outcome, Probed, ProbedFile};
 
 /// The read path. A process has one [`Provider`], which holds connections, tokens and answers.
 pub struct Provider {
@@ -205,7 +205,7 @@ impl Provider {
         policy.map_or(Ok(()), |policy| policy.check(&request.identity.namespace, &request.class))
     }
 
-    async fn answers(&self, fetch: &Fetch<'_>, issuing: Issuing) -> Result<Vec<Arc<Answer>>, FailedRequest> {
+    async fn answers(&self, fetch: &Fetch<'_>, issuing: Issuing) -> Result<Vec<Fetched>, FailedRequest> {
         if issuing == Issuing::Refused {
             self.engines.refuse_issuing(fetch).await?;
         }
@@ -287,10 +287,13 @@ fn volume_id(path: &str) -> VolumeId {
     u64::from_be_bytes(first)
 }
 
-/// Returns the error with the first object that needs the failed request.
+/// Returns the error with the first object that needs the failed request, before those that are
+/// optional.
 fn name_object(failed: FailedRequest, class: &Class) -> Error {
-    match class.plan.objects_of(failed.index).next() {
-        Some(first) => failed.error.with_object(class.objects[first].file.as_str()),
+    let mut objects = class.plan.objects_of(failed.index).map(|at| &class.objects[at]);
+    let first = objects.clone().find(|object| !object.is_optional).or_else(|| objects.next());
+    match first {
+        Some(first) => failed.error.with_object(first.name()),
         None => *failed.error,
     }
 }

@@ -1,26 +1,41 @@
 //! Renders a file from an answer: selects the key, writes the value as Go does, and decodes the
 //! value.
 
+mod document;
 mod frames;
+mod members;
+mod part;
+mod pem;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use coffer_vault::json::JsonValue;
+use coffer_vault::json::{Escapes, JsonValue};
 use coffer_vault::{Answer, Envelope, Secret};
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 
+use self::document::{leave_out, map_document, value_document};
 pub(crate) use self::frames::Frames;
-use crate::class::{Encoding, Object};
+use self::members::{Null, members_of};
+pub(crate) use self::part::RenderBudget;
+use self::part::{with_map, with_part};
+use self::pem::pem_blocks;
+use self::text::{decode, value_text};
+use crate::class::{DocumentFormat, Encoding, KeyFilter, Object, Output, Part};
 use crate::countdown::changing_fields;
 use crate::go_json::{self, TooLong};
 use crate::raw_endpoint::advice_without_data;
 use crate::{Error, ErrorKind};
 
-/// The content of a file.
+/// Maximum number of files of a mount.
+pub(crate) const MAX_FILES: usize = 1000;
+
+/// A file.
 pub(crate) struct Rendered {
+    /// The path in the volume.
+    pub(crate) path: String,
     pub(crate) contents: Secret,
     basis: VersionBasis,
 }
@@ -34,6 +49,10 @@ enum VersionBasis {
 }
 
 impl Rendered {
+    fn new(path: &str, contents: Secret) -> Self {
+        Self { path: path.to_owned(), basis: VersionBasis::Part(0..contents.len()), contents }
+    }
+
     /// Returns the bytes from which the version is computed.
     pub(crate) fn hashed(&self) -> &[u8] {
         match &self.basis {
@@ -41,6 +60,15 @@ impl Rendered {
             VersionBasis::Steady(data) => data.expose(),
         }
     }
+}
+
+/// What all files of a read are rendered with.
+pub(crate) struct RenderContext<'a> {
+    /// The frames of the session.
+    pub(crate) frames: &'a Frames,
+    pub(crate) budget: &'a RenderBudget,
+    /// Maximum length of a file, in bytes.
+    pub(crate) limit: usize,
 }
 
 /// An answer, prepared once for all objects with the same request.
@@ -65,10 +93,21 @@ impl<'a> Parsed<'a> {
         Self { envelope, data, outer, inner }
     }
 
-    /// Returns about how many bytes the file of an object will have.
+    /// Returns the data: without the metadata of KV v2.
+    fn secret_data(&self) -> Option<JsonValue<'a>> {
+        let data = if self.is_kv_v2() { member(&self.outer, "data") } else { self.data };
+        data.filter(|data| !data.is_null())
+    }
+
+    /// Returns about how many bytes the files of an object will have, or more.
     pub(crate) fn length(&self, object: &Object) -> usize {
-        let value = object.key.as_ref().map_or(self.data, |key| self.select(key));
-        value.map_or(0, |value| value.raw().len())
+        let value = match &object.output {
+            Output::Value { part, .. } | Output::Document { part, .. } | Output::Files { part, .. } => {
+                part.key.as_ref().map_or(self.data, |key| self.select(key))
+            }
+            Output::Response | Output::Pem { .. } => self.data,
+        };
+        value.map_or(0, JsonValue::text_length)
     }
 
     /// Returns the value of a key. In a KV v2 answer the key is in the inner `data`. In other
@@ -93,64 +132,123 @@ fn member<'a>(members: &Members<'a>, key: &str) -> Option<JsonValue<'a>> {
     Some(members[at].1)
 }
 
-/// Renders the file of an object, of at most `limit` bytes. `frames` are those of the session.
+/// Renders the file of an object, or its files, each of at most `limit` bytes. An optional object
+/// whose data is not in the answer has none.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`], if the answer has no such key; [`ErrorKind::BadAnswer`], if the value
-/// cannot be decoded; [`ErrorKind::TooLarge`], if the file is larger than allowed.
+/// [`ErrorKind::NotFound`], if the answer lacks what the object names; [`ErrorKind::BadAnswer`], if
+/// the data does not fit the format; [`ErrorKind::TooLarge`], if a file is larger than allowed.
 pub(crate) fn render(
     object: &Object,
     parsed: &Parsed<'_>,
-    frames: &Frames,
-    limit: usize,
-) -> Result<Rendered, Error> {
-    let rendered = match (parsed.data, &object.key) {
-        (None, _) => Err(Error::new(ErrorKind::NotFound, "Vault's answer holds no data")
-            .with_advice(advice_without_data(&object.request.path))),
-        (Some(data), None) => whole(object, parsed, data, frames, limit),
-        (Some(_), Some(key)) => value(parsed, key, limit)
-            .and_then(|value| decode(value, object.encoding))
-            .map(|contents| Rendered { basis: VersionBasis::Part(0..contents.len()), contents }),
-    };
-    rendered.map_err(|error| error.with_object(object.file.as_str()).with_path(&object.request.path))
-}
-
-/// Returns the value of `key`: a string as its text, any other value as JSON.
-fn value(parsed: &Parsed<'_>, key: &str, limit: usize) -> Result<Secret, Error> {
-    let raw = parsed.select(key).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("the secret has no key {key:?}"))
-            .with_advice("Check secretKey")
-    })?;
-    match raw.string() {
-        Some(text) => Ok(text),
-        None => {
-            let mut text = Secret::default();
-            go_json::write(&mut text, raw, limit).map_err(too_long)?;
-            Ok(text)
-        }
+    session: &RenderContext<'_>,
+) -> Result<Vec<Rendered>, Error> {
+    match rendered(object, parsed, session) {
+        Err(error) if error.kind == ErrorKind::NotFound && object.is_optional => Ok(Vec::new()),
+        Err(error) => Err(error.with_object(object.name()).with_path(&object.request.path)),
+        files => files,
     }
 }
 
-/// Decodes a value as Go does for the incumbent. Go's base64 decoder skips line breaks.
-fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error> {
-    let decoded = match encoding {
-        Encoding::Utf8 => return Ok(value),
-        Encoding::Base64 => {
-            let mut text = value;
-            if text.expose().iter().any(|b| matches!(b, b'\r' | b'\n')) {
-                let mut kept = Secret::new(Vec::with_capacity(text.len()));
-                text.expose().split(|b| matches!(b, b'\r' | b'\n')).for_each(|line| kept.push(line));
-                text = kept;
-            }
-            BASE64.decode(text.expose())
+fn rendered(
+    object: &Object,
+    parsed: &Parsed<'_>,
+    context: &RenderContext<'_>,
+) -> Result<Vec<Rendered>, Error> {
+    let RenderContext { frames, budget, limit } = *context;
+    let contents = match &object.output {
+        Output::Response => {
+            let data = parsed.data.ok_or_else(|| no_data(object))?;
+            return whole(object, parsed, data, frames, limit).map(|file| vec![file]);
         }
-        Encoding::Hex => HEXLOWER_PERMISSIVE.decode(value.expose()),
+        Output::Value { part: Part { key: Some(key), pointer: None }, encoding } => {
+            // as the incumbent does: null is a value
+            let data = parsed.data.ok_or_else(|| no_data(object));
+            let value = data.and_then(|_| parsed.select(key).ok_or_else(|| missing(key)))?;
+            decode(value_text(value, Escapes::Go, limit)?, *encoding)
+        }
+        Output::Value { part, encoding } => with_part(parsed, part, budget, &mut |value| {
+            decode(value_text(value, Escapes::Required, limit)?, *encoding)
+        }),
+        Output::Document { format, part, keys } => {
+            with_part(parsed, part, budget, &mut |value| document(*format, keys, value, budget, limit))
+        }
+        Output::Pem { keys, part } => {
+            with_part(parsed, part, budget, &mut |value| pem_blocks(keys, value, parsed))
+        }
+        Output::Files { part, keys, encoding } => {
+            return with_part(parsed, part, budget, &mut |value| {
+                with_map(value, budget, &mut |map| files(object, map, keys, *encoding, context))
+            });
+        }
     };
-    let name = if encoding == Encoding::Hex { "hexadecimal" } else { "base64" };
-    decoded.map(Secret::new).map_err(|_| {
-        Error::new(ErrorKind::BadAnswer, format!("the value is not {name}"))
-            .with_advice("Check secretKey and encoding")
-    })
+    let contents = contents?;
+    Ok(vec![Rendered::new(object.name(), contents)])
+}
+
+fn document(
+    format: DocumentFormat,
+    keys: &KeyFilter,
+    value: JsonValue<'_>,
+    budget: &RenderBudget,
+    limit: usize,
+) -> Result<Secret, Error> {
+    if keys.takes_all()
+        && let Some(document) = value_document(format, value, limit)?
+    {
+        return Ok(document);
+    }
+    let null = match format {
+        DocumentFormat::Json | DocumentFormat::Yaml => Null::Value,
+        DocumentFormat::Dotenv | DocumentFormat::Shell | DocumentFormat::Properties => Null::Missing,
+    };
+    with_map(value, budget, &mut |map| map_document(format, &members_of(map, keys, null, budget)?, limit))
+}
+
+/// Returns a file for each key of a map.
+fn files(
+    object: &Object,
+    map: JsonValue<'_>,
+    keys: &KeyFilter,
+    encoding: Encoding,
+    context: &RenderContext<'_>,
+) -> Result<Vec<Rendered>, Error> {
+    let members = members_of(map, keys, Null::Missing, context.budget)?;
+    if members.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "the secret has no key that would be a file")
+            .with_advice("Check include and exclude, or make the object optional"));
+    }
+    if members.len() > MAX_FILES {
+        return Err(too_many_files(members.len()));
+    }
+    let mut files = Vec::with_capacity(members.len());
+    for (key, value) in members {
+        let path = object.place.file_of_key(&key).map_err(|bad| {
+            Error::new(ErrorKind::BadAnswer, format!("key {key:?} is no name of a file: it {bad}"))
+                .with_advice(leave_out(&key))
+        })?;
+        let contents = value_text(value, Escapes::Required, context.limit)
+            .and_then(|text| decode(text, encoding))
+            .map_err(|error| Error { message: format!("key {key:?}: {}", error.message), ..error })?;
+        files.push(Rendered::new(path.as_str(), contents));
+    }
+    Ok(files)
+}
+
+/// Returns the error for more files than a mount may have.
+pub(crate) fn too_many_files(count: usize) -> Error {
+    Error::new(ErrorKind::TooLarge, format!("there would be {count} files, more than {MAX_FILES}"))
+        .with_advice("Take fewer keys with include and exclude, or split the class")
+}
+
+/// Returns the error for a key that is not in a secret.
+pub(super) fn missing(key: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("the secret has no key {key:?}")).with_advice("Check secretKey")
+}
+
+fn no_data(object: &Object) -> Error {
+    Error::new(ErrorKind::NotFound, "Vault's answer holds no data")
+        .with_advice(advice_without_data(&object.request.path))
 }
 
 /// Renders a whole response, with the fields of the struct `Secret` of Vault's Go client in their
@@ -172,7 +270,7 @@ fn whole(
     contents.push(text.expose());
     let basis = steady.map_or(VersionBasis::Part(from..contents.len()), VersionBasis::Steady);
     contents.push(frame.after.expose());
-    Ok(Rendered { contents, basis })
+    Ok(Rendered { path: object.name().to_owned(), contents, basis })
 }
 
 /// Returns the data without what changes by itself; none if nothing does.

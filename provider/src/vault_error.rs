@@ -99,12 +99,16 @@ fn is_plain_http(server: &Address) -> bool {
 }
 
 fn error_of_refusal(refusal: Refusal, server: &Address) -> Error {
-    let Refusal { status, words, deleted, .. } = refusal;
+    let Refusal { status, words, deleted, is_vaults, .. } = refusal;
     if let Some(deleted) = deleted {
         return Error::new(ErrorKind::NotFound, deleted).with_advice("Undelete it, or write a new version");
     }
     let error = match status {
         403 => Error::new(ErrorKind::Denied, "Vault denied the request (HTTP 403)"),
+        404 if !is_vaults => {
+            Error::new(ErrorKind::BadAnswer, format!("{server} answered HTTP 404, but not as Vault does"))
+                .with_advice("Check that the address is Vault's own, not a proxy's or a web page's")
+        }
         404 => Error::new(ErrorKind::NotFound, "Vault has nothing at this path (HTTP 404)")
             .with_advice("Check the path: KV version 2 reads lie under MOUNT/data/"),
         400 if words.is_none() && is_plain_http(server) => Error::new(

@@ -44,9 +44,20 @@ impl Key {
     /// `fingerprint` is that of the object, `content` the part of the file that counts.
     #[must_use]
     pub fn version(&self, fingerprint: &[u8], content: &[u8]) -> String {
+        self.sign(&[fingerprint, content])
+    }
+
+    /// Returns the version of a file that an object makes of one of several keys. The path tells the
+    /// files of one object apart.
+    #[must_use]
+    pub(crate) fn version_of_key_file(&self, fingerprint: &[u8], path: &str, content: &[u8]) -> String {
+        // the length makes "ab" + "c" differ from "a" + "bc"
+        self.sign(&[fingerprint, &path.len().to_be_bytes(), path.as_bytes(), content])
+    }
+
+    fn sign(&self, parts: &[&[u8]]) -> String {
         let mut context = hmac::Context::with_key(&self.0);
-        context.update(fingerprint);
-        context.update(content);
+        parts.iter().for_each(|part| context.update(part));
         BASE64URL.encode(context.sign().as_ref())
     }
 }

@@ -74,6 +74,8 @@ pub struct LostAnswer {
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
+    /// Whether the body has the form of Vault's errors. A proxy's has not.
+    pub is_vaults: bool,
     /// Vault's own error text, on one line, without secrets of the request.
     pub words: Option<String>,
     /// How long Vault asks to wait.
@@ -217,7 +219,14 @@ mod tests {
 
     fn kind(status: u16, words: Option<&str>) -> FailureKind {
         let words = words.map(ToOwned::to_owned);
-        Failure::Refused(Refusal { status, words, retry_after: None, deleted: None }).classify()
+        Failure::Refused(Refusal {
+            status,
+            is_vaults: words.is_some(),
+            words,
+            retry_after: None,
+            deleted: None,
+        })
+        .classify()
     }
 
     #[test]

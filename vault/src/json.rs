@@ -2,9 +2,11 @@
 //! strings.
 
 pub(crate) mod index;
+mod text;
 mod value;
 
 use self::index::JsonIndex;
+pub use self::text::JsonText;
 pub use self::value::JsonValue;
 use crate::Secret;
 
@@ -29,13 +31,27 @@ pub fn strings(json: &Secret) -> Vec<Secret> {
     found
 }
 
-/// Appends a JSON string with the escapes of Go's `encoding/json`, which also escapes `<`, `>` and
-/// `&`.
+/// Which characters of a JSON string are escaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escapes {
+    /// Those of Go's `encoding/json`, which also escapes `<`, `>`, `&`, U+2028 and U+2029.
+    Go,
+    /// Those that RFC 8259 requires.
+    Required,
+}
+
+/// Appends a JSON string with the escapes of Go's `encoding/json`.
 pub fn write_string(out: &mut Secret, text: &str) {
+    write_string_with(out, text, Escapes::Go);
+}
+
+/// Appends a JSON string with these escapes.
+pub fn write_string_with(out: &mut Secret, text: &str, escapes: Escapes) {
     out.push(b"\"");
     let mut plain = 0;
     for (at, c) in text.char_indices() {
         let escape: &[u8] = match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if escapes == Escapes::Required => continue,
             '"' => b"\\\"",
             '\\' => b"\\\\",
             '\n' => b"\\n",

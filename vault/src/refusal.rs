@@ -37,10 +37,18 @@ pub(crate) fn refusal(
     let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     Refusal {
         status,
+        is_vaults: fields.is_some_and(is_vaults),
         words: fields.and_then(|fields| words(fields, confidential)),
         retry_after: retry_after.map(Duration::from_secs),
         deleted: fields.filter(|_| status == 404).and_then(deleted),
     }
+}
+
+/// Returns whether a body is one that Vault sends with an error status: `errors`, or the metadata of
+/// a deleted version in `data`.
+fn is_vaults(fields: JsonValue<'_>) -> bool {
+    fields.member("errors").is_some_and(JsonValue::is_array)
+        || fields.member("data").is_some_and(JsonValue::is_object)
 }
 
 /// Returns Vault's `errors` on one line, shortened, without what is confidential.

@@ -113,7 +113,11 @@ impl<'a> CheckedClass<'a> {
         }
         for synced in std::mem::take(&mut self.manifest.synced) {
             let name = synced.object;
-            if !self.names.iter().any(|(known, _)| *known == name) {
+            let is_made = match &self.parsed {
+                Some(class) => class.objects.iter().any(|object| object.may_make(&name)),
+                None => self.names.iter().any(|(known, _)| *known == name),
+            };
+            if !is_made {
                 let message = format!(
                     "secretObjects take objectName {name:?}, which objects do not have: the Secret is not made"
                 );

@@ -91,7 +91,16 @@ impl LiveCheck {
         let mut failure = None;
         for probed in probed {
             match probed.outcome {
-                Outcome::Readable => {}
+                Outcome::Readable(files) => {
+                    for file in &files {
+                        let note = format!("file {:?}, {} bytes", file.path, file.size);
+                        checked.add_live(Severity::Note, Some(&probed.object), note);
+                    }
+                }
+                Outcome::Absent => {
+                    let note = "no file: the object is optional, and what it names is not in Vault";
+                    checked.add_live(Severity::Note, Some(&probed.object), note.to_owned());
+                }
                 Outcome::Skipped(reason) => {
                     checked.add_live(Severity::Note, Some(&probed.object), format!("not tried: {reason}"));
                 }

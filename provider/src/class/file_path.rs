@@ -35,6 +35,9 @@ pub enum BadFilePath {
     /// The path has nothing between two slashes, or a slash at its end.
     #[error("has an empty element: no \"//\", no \"/\" at the end")]
     EmptyElement,
+    /// The name of a single file has a slash.
+    #[error("has a \"/\"")]
+    Slash,
     /// A directory or the file is named `.` or `..`.
     #[error("has a \".\" or \"..\" element")]
     DotElement,
@@ -81,6 +84,24 @@ impl FilePath {
         }
         name.split('/').try_for_each(check_element)?;
         Ok(Self(name.to_owned()))
+    }
+
+    /// Parses the name of one file, without directories.
+    ///
+    /// # Errors
+    /// The first rule that the name breaks.
+    pub(crate) fn parse_element(name: &str) -> Result<Self, BadFilePath> {
+        let path = Self::parse(name)?;
+        if name.contains('/') { Err(BadFilePath::Slash) } else { Ok(path) }
+    }
+
+    /// Returns the path of a file in this directory.
+    ///
+    /// # Errors
+    /// [`BadFilePath::TooLong`].
+    pub(crate) fn join(&self, file: &Self) -> Result<Self, BadFilePath> {
+        let path = format!("{self}/{file}");
+        if path.len() > MAX_PATH_BYTES { Err(BadFilePath::TooLong) } else { Ok(Self(path)) }
     }
 
     /// Returns the path as text.

@@ -2,15 +2,19 @@
 
 mod check;
 pub(super) mod fields;
+mod output;
 mod shape;
 
+use serde::de::DeserializeSeed;
 use serde_saphyr::{Budget, Options};
 
 use self::check::ObjectCheck;
-use self::fields::ObjectFields;
+use self::fields::{ObjectFields, ObjectsSeed};
 use super::file_path::FilePath;
 use super::finding::{Finding, Findings, Position};
 use super::object::Object;
+use super::output::Output;
+use super::place::Place;
 
 /// Maximum number of objects of one class.
 const MAX_OBJECTS: usize = 1000;
@@ -29,28 +33,41 @@ pub(super) fn parse(
             return Default::default();
         }
     };
-    let (mut objects, mut names, mut files) = (Vec::with_capacity(list.len()), Vec::new(), Vec::new());
+    let (mut objects, mut names, mut places) = (Vec::with_capacity(list.len()), Vec::new(), Vec::new());
     for (n, fields) in list.iter().enumerate() {
         names.extend(fields.text("objectName").map(|name| (name.to_owned(), fields.at)));
         let mut check = ObjectCheck { fields, number: n + 1, found, max_warnings };
-        let file = check.file();
-        let object = check.object(file.as_ref());
-        files.extend(file.map(|file| (file, fields.at)));
+        let place = check.place();
+        let object = check.object(place.as_ref());
+        places.extend(place.map(|place| (place, fields.at)));
+        places.extend(object.iter().flat_map(known_files).map(|file| (Place::File(file), fields.at)));
         objects.extend(object);
     }
-    check_collisions(files, found);
+    check_collisions(places, found);
     (objects, names)
+}
+
+/// Returns the files of an object in whose place is a directory, if its keys are known beforehand.
+fn known_files(object: &Object) -> Vec<FilePath> {
+    match &object.output {
+        Output::Files { keys, .. } if keys.is_literal() => {
+            keys.needed().filter_map(|key| object.place.file_of_key(key).ok()).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn read(text: &str) -> Result<Vec<ObjectFields>, Vec<Finding>> {
     let options = options();
-    let read: Result<Option<Vec<ObjectFields>>, _> =
-        serde_saphyr::from_str_with_options(text, options.clone());
-    let list = read.map_err(|error| {
-        let mistakes = shape::type_mistakes(text, &options);
-        if mistakes.is_empty() { vec![unreadable(&error)] } else { mistakes }
+    let list = read_with(text, &options, &[]).or_else(|error| {
+        // most classes are read once: none of their keys is a list
+        let lists = shape::lists_of_keys(text, &options);
+        let read = if lists.is_empty() { Err(error) } else { read_with(text, &options, &lists) };
+        read.map_err(|error| {
+            let mistakes = shape::type_mistakes(text, &options);
+            if mistakes.is_empty() { vec![unreadable(&error)] } else { mistakes }
+        })
     })?;
-    let list = list.unwrap_or_default();
     let refused =
         |message: String| Err(vec![Finding::of("objects", format!("parameter \"objects\" {message}"))]);
     match list.len() {
@@ -60,30 +77,54 @@ fn read(text: &str) -> Result<Vec<ObjectFields>, Vec<Finding>> {
     }
 }
 
+/// Reads the list. `lists_of_keys` are the positions of the fields `secretKey` that are lists.
+fn read_with(
+    text: &str,
+    options: &Options,
+    lists_of_keys: &[Position],
+) -> Result<Vec<ObjectFields>, serde_saphyr::Error> {
+    serde_saphyr::with_deserializer_from_str_with_options(text, options.clone(), |deserializer| {
+        ObjectsSeed { lists_of_keys }.deserialize(deserializer)
+    })
+}
+
 /// Refuses two objects with the same file, and a file in whose place another object needs a
-/// directory.
-fn check_collisions(mut files: Vec<(FilePath, Position)>, found: &mut Findings) {
-    files.sort();
-    let mut refuse = |(file, at): &(FilePath, Position), message| {
-        let object = Some(shortened(file.as_str()));
+/// directory. Of objects whose keys are files only the directory is known here.
+fn check_collisions(mut places: Vec<(Place, Position)>, found: &mut Findings) {
+    places.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+    let mut refuse = |(place, at): &(Place, Position), message| {
+        let object = Some(shortened(place.as_str()));
         found.mistakes.push(Finding { object, ..Finding::of("objects", message).at(Some(*at)) });
     };
-    for pair in files.windows(2) {
+    for pair in places.windows(2) {
         let [(first, Position { line, .. }), second] = pair else { continue };
-        if *first == second.0 {
-            refuse(second, format!("line {line} has the same objectName: two objects would be one file"));
+        if first.as_str() != second.0.as_str() {
+            continue;
+        }
+        match (first, &second.0) {
+            (Place::File(_), Place::File(_)) => {
+                refuse(second, format!("line {line} has the same objectName: two objects would be one file"));
+            }
+            (Place::File(_), _) | (_, Place::File(_)) => {
+                refuse(
+                    second,
+                    format!("line {line} has the same objectName, and one of the two is a directory"),
+                );
+            }
+            _ => {}
         }
     }
-    for (at, file) in files.iter().enumerate() {
-        let above = files[..at].iter().find(|(other, _)| other.is_above(&file.0));
-        if let Some((other, Position { line, .. })) = above {
-            refuse(
-                file,
-                format!(
-                    "line {line} makes {other:?} a file, this one needs it as a directory",
-                    other = other.as_str()
-                ),
+    for (at, (place, position)) in places.iter().enumerate() {
+        let above = places[..at].iter().find_map(|(other, at)| match other {
+            Place::File(file) if place.path().is_some_and(|path| file.is_above(path)) => Some((file, at)),
+            _ => None,
+        });
+        if let Some((file, Position { line, .. })) = above {
+            let message = format!(
+                "line {line} makes {file:?} a file, this one needs it as a directory",
+                file = file.as_str()
             );
+            refuse(&(place.clone(), *position), message);
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct PlannedRequest {
     pub request: Arc<Request>,
     /// The request's digest.
     pub id: RequestId,
+    /// Whether all objects of the request are optional, so that Vault need not have what it asks for.
+    pub is_optional: bool,
 }
 
 impl Plan {
@@ -34,9 +36,10 @@ impl Plan {
             let known = plan.requests.iter().position(|planned| planned.request == object.request);
             let index = known.unwrap_or_else(|| {
                 let (request, id) = (Arc::clone(&object.request), object.request.id());
-                plan.requests.push(PlannedRequest { request, id });
+                plan.requests.push(PlannedRequest { request, id, is_optional: true });
                 plan.requests.len() - 1
             });
+            plan.requests[index].is_optional &= object.is_optional;
             object.request = Arc::clone(&plan.requests[index].request);
             plan.request_of.push(index);
         }
@@ -44,7 +47,7 @@ impl Plan {
     }
 
     /// Returns the indexes of the objects whose files come from the request with this index.
-    pub(crate) fn objects_of(&self, request: usize) -> impl Iterator<Item = usize> {
+    pub(crate) fn objects_of(&self, request: usize) -> impl Iterator<Item = usize> + Clone {
         self.request_of.iter().enumerate().filter(move |(_, n)| **n == request).map(|(at, _)| at)
     }
 }

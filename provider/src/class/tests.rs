@@ -1,11 +1,12 @@
 mod credentials;
+mod outputs;
 
 use std::collections::BTreeMap;
 
 use coffer_vault::Method;
 use proptest::prelude::*;
 
-use super::{Class, Encoding, TlsParameters};
+use super::{Class, Encoding, Object, Output, TlsParameters};
 use crate::{Address, Error, ErrorKind, Settings};
 
 const OBJECTS: &str = "- objectName: a\n  secretPath: secret/data/a\n";
@@ -21,6 +22,14 @@ fn class(pairs: &[(&str, &str)]) -> Result<Class, Error> {
 
 fn objects(text: &str) -> Result<Class, Error> {
     class(&[("objects", text)])
+}
+
+/// Returns the key whose value is the file.
+fn key_of(object: &Object) -> Option<&str> {
+    match &object.output {
+        Output::Value { part, .. } => part.key.as_deref(),
+        _ => None,
+    }
 }
 
 fn refusal(pairs: &[(&str, &str)]) -> String {
@@ -136,8 +145,9 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
         r#"[{"objectName":"a","secretPath":"p","secretKey":"k","method":"PUT","secretArgs":{"x":1},"filePermission":"0600","encoding":"Hex"}]"#,
     ] {
         let object = objects(text).expect(text).objects.remove(0);
-        assert_eq!((object.file.as_str(), object.key.as_deref()), ("a", Some("k")));
-        assert_eq!((object.mode, object.encoding), (Some(0o600), Encoding::Hex));
+        assert_eq!((object.name(), key_of(&object)), ("a", Some("k")));
+        assert_eq!(object.mode, Some(0o600));
+        assert!(matches!(object.output, Output::Value { encoding: Encoding::Hex, .. }));
         assert_eq!((object.request.method, object.request.path.as_str()), (Method::Put, "p"));
         assert_eq!(object.request.body.as_ref().expect("a body").expose(), b"{\"x\":1}");
     }
@@ -147,8 +157,8 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
 fn scalars_are_read_as_text_as_in_go() {
     let class = objects("[{objectName: 12, secretPath: true, secretKey: 1.50}]").expect("a class");
     let object = &class.objects[0];
-    assert_eq!((object.file.as_str(), object.request.path.as_str()), ("12", "true"));
-    assert_eq!(object.key.as_deref(), Some("1.50"));
+    assert_eq!((object.name(), object.request.path.as_str()), ("12", "true"));
+    assert_eq!(key_of(object), Some("1.50"));
 }
 
 #[test]
@@ -186,6 +196,7 @@ fn mistakes_in_objects_name_the_object_and_the_line() {
         ),
         ("[]", "lists no object"),
         ("objectName: a", "not a list of objects"),
+        ("- objectName: [a]\n  secretPath: p", "line 1"),
         ("- objectName: a\n  objectName: b\n  secretPath: p", "line 2"),
         ("- a: &x\n - b", "not a list"),
     ] {

@@ -9,7 +9,7 @@ use crate::class::PlannedRequest;
 use crate::session::{TokenNeed, UsedToken};
 
 fn planned(request: &Request) -> PlannedRequest {
-    PlannedRequest { request: Arc::new(request.clone()), id: request.id() }
+    PlannedRequest { request: Arc::new(request.clone()), id: request.id(), is_optional: false }
 }
 
 impl Fetch<'_> {
@@ -19,7 +19,7 @@ impl Fetch<'_> {
         let token = self.token(None).await.expect("a token");
         let grant = issued.grant(request.issues());
         let planned = planned(request);
-        let wanted = Wanted { index: 0, planned: &planned, may_issue: true, held: None };
+        let wanted = Wanted { index: 0, planned: &planned, may_issue: true, done: None };
         self.hold(issued, grant, &wanted, &token, asked, None);
     }
 

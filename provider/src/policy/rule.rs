@@ -2,8 +2,8 @@
 
 use coffer_vault::{Address, BadAddress};
 
-use super::glob::{BadGlob, Glob};
 use crate::class::Class;
+use crate::glob::{BadGlob, Glob};
 
 /// A rule. A list that is missing allows everything, an empty one nothing.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Budget, Location, Options, Spanned, UserMessageFormatter};
 
 use super::Policy;
-use super::glob::Glob;
 use super::rule::{AddressPattern, Rule, vault_namespace};
+use crate::glob::Glob;
 
 /// Why a text is no policy.
 #[derive(Debug, Clone, PartialEq, Eq)]

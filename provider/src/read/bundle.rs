@@ -6,7 +6,8 @@ use coffer_vault::Secret;
 /// The files of a class. A bundle is always complete.
 #[derive(Debug)]
 pub struct Bundle {
-    /// One file per object, in the order of the class.
+    /// The files, in the order of the class: one for most objects, one for each key of others, none
+    /// for an optional object that is absent.
     pub files: Vec<File>,
     /// What is given back when the answer is sent.
     pub held: HeldForAnswer,

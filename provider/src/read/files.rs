@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_shares::Share;
-use coffer_vault::{Answer, HeavyTurn, HeavyTurns};
+use coffer_vault::{HeavyTurn, HeavyTurns};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::File;
 use crate::class::{Class, Object};
+use crate::fetch::Fetched;
 use crate::memory::TenantMemory;
-use crate::render::{Parsed, render};
+use crate::render::{MAX_FILES, Parsed, RenderBudget, RenderContext, Rendered, render, too_many_files};
 use crate::session::Session;
 use crate::version::Key;
 use crate::{Error, ErrorKind};
@@ -31,7 +32,7 @@ const COPIES: usize = 3;
 pub(super) struct Files {
     pub(super) class: Arc<Class>,
     /// The answers to the requests of the class's plan.
-    pub(super) answers: Vec<Arc<Answer>>,
+    pub(super) answers: Vec<Fetched>,
     pub(super) session: Arc<Session>,
     pub(super) key: Arc<Key>,
     pub(super) default_mode: u32,
@@ -67,36 +68,54 @@ impl Files {
 
     /// Returns whether the answers are large, or the files will be.
     fn is_heavy(&self) -> bool {
-        let answers: usize = self.answers.iter().map(|answer| answer.bytes()).sum();
+        let answers: usize =
+            self.answers.iter().filter_map(Fetched::answer).map(|answer| answer.bytes()).sum();
         answers > HEAVY || {
             let parsed = self.parsed();
-            self.objects().map(|(object, n)| parsed[n].length(object)).sum::<usize>() > HEAVY
+            let length =
+                |(object, n): (&Object, usize)| parsed[n].as_ref().map_or(0, |parsed| parsed.length(object));
+            self.objects().map(length).sum::<usize>() > HEAVY
         }
     }
 
     fn files(&self) -> Result<Vec<File>, Error> {
         let parsed = self.parsed();
+        let budget = RenderBudget::new(self.max_bytes);
+        let context = RenderContext { frames: &self.session.frames, budget: &budget, limit: self.max_bytes };
         let mut files = Vec::with_capacity(self.class.objects.len());
         let mut bytes = 0;
         for (object, n) in self.objects() {
-            let file = self.file(object, &parsed[n])?;
-            bytes += file.contents.len();
-            if bytes > self.max_bytes {
-                return Err(too_large(bytes, self.max_bytes).with_object(object.file.as_str()));
+            let Some(parsed) = &parsed[n] else { continue };
+            for rendered in render(object, parsed, &context)? {
+                bytes += rendered.contents.len();
+                if bytes > self.max_bytes {
+                    return Err(too_large(bytes, self.max_bytes).with_object(object.name()));
+                }
+                files.push(self.file(object, rendered));
             }
-            files.push(file);
+        }
+        if files.len() > MAX_FILES {
+            return Err(too_many_files(files.len()));
+        }
+        if self.class.objects.iter().any(Object::is_directory) {
+            check_paths(files.iter().map(|file| file.path.as_str()))?;
         }
         Ok(files)
     }
 
-    fn file(&self, object: &Object, parsed: &Parsed<'_>) -> Result<File, Error> {
-        let rendered = render(object, parsed, &self.session.frames, self.max_bytes)?;
-        Ok(File {
-            path: object.file.as_str().to_owned(),
+    fn file(&self, object: &Object, rendered: Rendered) -> File {
+        let (fingerprint, hashed) = (object.fingerprint.expose(), rendered.hashed());
+        let version = if object.is_directory() {
+            self.key.version_of_key_file(fingerprint, &rendered.path, hashed)
+        } else {
+            self.key.version(fingerprint, hashed)
+        };
+        File {
+            path: rendered.path,
             mode: object.mode.unwrap_or(self.default_mode),
-            version: self.key.version(object.fingerprint.expose(), rendered.hashed()),
+            version,
             contents: rendered.contents,
-        })
+        }
     }
 
     /// Returns each object with the index of its answer.
@@ -104,8 +123,9 @@ impl Files {
         self.class.objects.iter().zip(self.class.plan.request_of.iter().copied())
     }
 
-    fn parsed(&self) -> Vec<Parsed<'_>> {
-        self.answers.iter().map(|answer| Parsed::new(answer)).collect()
+    /// Returns the answers, prepared; none for what is absent.
+    fn parsed(&self) -> Vec<Option<Parsed<'_>>> {
+        self.answers.iter().map(|answer| answer.answer().map(|answer| Parsed::new(answer))).collect()
     }
 }
 
@@ -113,4 +133,48 @@ fn too_large(bytes: usize, limit: usize) -> Error {
     let message =
         format!("the files up to this one are {bytes} bytes, more than the {limit} that may be answered");
     Error::new(ErrorKind::TooLarge, message).with_advice("Split the class, or raise the limit")
+}
+
+/// Why the files of a class cannot be in one volume.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PathCollision {
+    #[error("two objects would make the file {0:?}")]
+    SameFile(String),
+    #[error("{file:?} would be a file, and {below:?} needs it as a directory")]
+    NoDirectory { file: String, below: String },
+}
+
+impl PathCollision {
+    /// Returns the path of the file that is in the way.
+    pub(super) fn file(&self) -> &str {
+        match self {
+            Self::SameFile(file) | Self::NoDirectory { file, .. } => file,
+        }
+    }
+}
+
+impl From<PathCollision> for Error {
+    fn from(collision: PathCollision) -> Self {
+        Self::new(ErrorKind::BadAnswer, collision.to_string())
+            .with_advice("Rename an object, or leave the key out with exclude")
+    }
+}
+
+/// Refuses two files with one path, and a file in whose place another one needs a directory.
+///
+/// # Errors
+/// The first [`PathCollision`].
+pub(super) fn check_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Result<(), PathCollision> {
+    let mut paths: Vec<&str> = paths.collect();
+    paths.sort_unstable();
+    if let Some(pair) = paths.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(PathCollision::SameFile(pair[0].to_owned()));
+    }
+    for path in &paths {
+        let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        if let Some(file) = above.find(|above| paths.binary_search(above).is_ok()) {
+            return Err(PathCollision::NoDirectory { file: file.to_owned(), below: (*path).to_owned() });
+        }
+    }
+    Ok(())
 }

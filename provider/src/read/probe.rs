@@ -8,10 +8,11 @@ use coffer_vault::json::write_string;
 use coffer_vault::{Answer, HeavyTurn, MAX_BODY, Method, Request, Secret};
 use tokio::time::timeout_at;
 
+use super::files::check_paths;
 use super::{Provider, took_too_long};
 use crate::class::Object;
 use crate::fetch::Fetch;
-use crate::render::{Frames, Parsed, render};
+use crate::render::{Frames, Parsed, RenderBudget, RenderContext, Rendered, render};
 use crate::request::ReadRequest;
 use crate::session::TokenNeed;
 use crate::{Error, ErrorKind};
@@ -28,8 +29,10 @@ pub struct Probed {
 /// The outcome of a check for one object.
 #[derive(Debug)]
 pub enum Outcome {
-    /// A mount would get the file.
-    Readable,
+    /// A mount would get these files.
+    Readable(Vec<ProbedFile>),
+    /// A mount would get no file: the object is optional, and what it names is not in Vault.
+    Absent,
     /// The object was not read, for this reason. Vault does not say that the role may not read the
     /// object.
     Skipped(String),
@@ -37,9 +40,19 @@ pub enum Outcome {
     Failed(Error),
 }
 
+/// A file that a mount would get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbedFile {
+    /// The path in the volume.
+    pub path: String,
+    /// The size in bytes.
+    pub size: usize,
+}
+
 /// The outcome of a check for one request, before the answer is rendered.
 enum Tried {
     Answered(Answer),
+    Absent,
     Skipped(String),
     Failed(Error),
 }
@@ -66,19 +79,31 @@ impl Provider {
             .enumerate()
             .filter_map(|(n, tried)| Some((n, Parsed::new(tried.answer()?))))
             .collect();
-        let probed = class.objects.iter().zip(&class.plan.request_of).map(|(object, n)| Probed {
-            object: object.file.as_str().to_owned(),
-            outcome: outcome(object, &tried[*n], parsed.get(n)),
-        });
-        Ok(probed.collect())
+        let budget = RenderBudget::new(MAX_BODY);
+        let frames = Frames::unstored();
+        let context = RenderContext { frames: &frames, budget: &budget, limit: MAX_BODY };
+        let mut probed: Vec<Probed> = class
+            .objects
+            .iter()
+            .zip(&class.plan.request_of)
+            .map(|(object, n)| Probed {
+                object: object.name().to_owned(),
+                outcome: outcome(object, &tried[*n], parsed.get(n), &context),
+            })
+            .collect();
+        fail_collision(&mut probed);
+        Ok(probed)
     }
 
     async fn try_all(&self, fetch: &Fetch<'_>) -> Result<Vec<Tried>, Error> {
         fetch.session.logins.token(TokenNeed::Read, &fetch.login).await?;
         let mut tried = Vec::with_capacity(fetch.class.plan.requests.len());
         for planned in &fetch.class.plan.requests {
-            let one = self.try_one(&planned.request, fetch).await;
-            tried.push(one.unwrap_or_else(|error| Tried::Failed(error.with_path(&planned.request.path))));
+            tried.push(match self.try_one(&planned.request, fetch).await {
+                Ok(tried) => tried,
+                Err(error) if error.kind == ErrorKind::NotFound && planned.is_optional => Tried::Absent,
+                Err(error) => Tried::Failed(error.with_path(&planned.request.path)),
+            });
         }
         Ok(tried)
     }
@@ -112,15 +137,46 @@ impl Tried {
     }
 }
 
-fn outcome(object: &Object, tried: &Tried, parsed: Option<&Parsed<'_>>) -> Outcome {
+fn outcome(
+    object: &Object,
+    tried: &Tried,
+    parsed: Option<&Parsed<'_>>,
+    context: &RenderContext<'_>,
+) -> Outcome {
     match (tried, parsed) {
         (Tried::Skipped(reason), _) => Outcome::Skipped(reason.clone()),
-        (Tried::Failed(error), _) => Outcome::Failed(error.clone().with_object(object.file.as_str())),
+        (Tried::Failed(error), _) => Outcome::Failed(error.clone().with_object(object.name())),
+        (Tried::Absent, _) => Outcome::Absent,
         (Tried::Answered(_), None) => unreachable!("every answer is parsed"),
-        (Tried::Answered(_), Some(parsed)) => match render(object, parsed, &Frames::unstored(), MAX_BODY) {
-            Ok(_) => Outcome::Readable,
+        (Tried::Answered(_), Some(parsed)) => match render(object, parsed, context) {
+            Ok(files) if files.is_empty() => Outcome::Absent,
+            Ok(files) => Outcome::Readable(files.into_iter().map(ProbedFile::of).collect()),
             Err(error) => Outcome::Failed(error),
         },
+    }
+}
+
+/// Replaces the outcome of the first object whose file another object makes too, or needs as a
+/// directory.
+fn fail_collision(probed: &mut [Probed]) {
+    let files = probed.iter().flat_map(|probed| match &probed.outcome {
+        Outcome::Readable(files) => files.as_slice(),
+        _ => &[],
+    });
+    let Err(collision) = check_paths(files.map(|file| file.path.as_str())) else { return };
+    let makes = |probed: &&mut Probed| match &probed.outcome {
+        Outcome::Readable(files) => files.iter().any(|file| file.path == collision.file()),
+        _ => false,
+    };
+    if let Some(first) = probed.iter_mut().find(makes) {
+        let error = Error::from(collision);
+        first.outcome = Outcome::Failed(error.with_object(&first.object));
+    }
+}
+
+impl ProbedFile {
+    fn of(file: Rendered) -> Self {
+        Self { size: file.contents.len(), path: file.path }
     }
 }
 

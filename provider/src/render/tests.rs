@@ -1,16 +1,27 @@
 use coffer_vault::{Answer, Secret};
 
-use super::{Frames, Parsed, Rendered, render};
+use super::{Frames, Parsed, RenderBudget, RenderContext, Rendered, render};
 use crate::class::Class;
 use crate::memory::MemoryAccount;
 use crate::{Error, ErrorKind, Settings};
 
+mod outputs;
+
 fn rendered(fields: &str, body: &str, frames: &Frames) -> Result<Rendered, Error> {
+    all_rendered(fields, body, frames).map(|mut files| files.remove(0))
+}
+
+fn all_rendered(fields: &str, body: &str, frames: &Frames) -> Result<Vec<Rendered>, Error> {
     let objects = format!("[{{objectName: f, secretPath: p, {fields}}}]");
     let parameters = [("roleName", "r"), ("objects", &objects)].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let class = Class::parse(&parameters.into(), &Settings::default()).expect("a class");
     let answer = Answer::from_body(Secret::from(body)).expect("JSON");
-    render(&class.objects[0], &Parsed::new(&answer), frames, 1 << 20)
+    let budget = RenderBudget::new(1 << 20);
+    render(
+        &class.objects[0],
+        &Parsed::new(&answer),
+        &RenderContext { frames, budget: &budget, limit: 1 << 20 },
+    )
 }
 
 fn stored_frames() -> Frames {

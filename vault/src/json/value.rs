@@ -26,6 +26,18 @@ impl<'a> JsonValue<'a> {
         std::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
     }
 
+    /// Returns the length of the value's JSON text, in bytes, without looking at the text.
+    #[must_use]
+    pub fn text_length(self) -> usize {
+        self.nodes.get(self.at).map_or(0, |node| (node.end - node.start) as usize)
+    }
+
+    /// Returns whether the value is `null`.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        self.first_byte() == Some(b'n')
+    }
+
     /// Returns whether the value is an object.
     #[must_use]
     pub fn is_object(self) -> bool {

@@ -6,13 +6,16 @@ use coffer_vault::json::write_string;
 use coffer_vault::{Method, Request, Secret};
 use serde_json::Value;
 
-use super::fields::{FIELDS, ObjectFields};
+use super::fields::{FIELDS, FieldValue, ObjectFields};
+use super::output::{BadOutput, OutputFields, is_directory};
 use super::shape::{ARGUMENTS, kind_of};
 use super::shortened;
 use crate::class::file_path::{BadFilePath, FilePath};
 use crate::class::finding::{Finding, Findings, Position};
 use crate::class::mode::{self, BadMode};
-use crate::class::object::{Encoding, Object};
+use crate::class::object::Object;
+use crate::class::output::Output;
+use crate::class::place::Place;
 use crate::class::request_path::{self, BadSecretPath, RequestPath};
 use crate::class::unknown;
 use crate::go_json::write_value;
@@ -39,10 +42,10 @@ enum BadField {
     PathTooLong,
     #[error("{0:?} is none of GET, LIST, POST and PUT")]
     Method(String),
-    #[error("{0:?} is none of utf-8, base64 and hex")]
-    Encoding(String),
-    #[error("needs a secretKey: the whole response is JSON, which decodes as neither base64 nor hex")]
-    EncodingWithoutKey,
+    #[error("{0:?} is neither true nor false")]
+    NoBoolean(String),
+    #[error("goes with GET and LIST only: a {0} issues something, which is there or an error")]
+    OptionalIssue(&'static str),
     #[error("is {0}, where {ARGUMENTS} is expected")]
     ArgumentsNotAMap(&'static str),
     #[error(transparent)]
@@ -51,25 +54,37 @@ enum BadField {
     Path(#[from] BadSecretPath),
     #[error(transparent)]
     Mode(#[from] BadMode),
+    #[error(transparent)]
+    Output(#[from] BadOutput),
 }
 
 impl ObjectCheck<'_> {
     /// Checks `objectName`.
-    pub(super) fn file(&mut self) -> Option<FilePath> {
-        self.take("objectName", FilePath::parse(self.fields.text("objectName").unwrap_or_default()))
+    pub(super) fn place(&mut self) -> Option<Place> {
+        let name = self.fields.text("objectName").unwrap_or_default();
+        let place = if is_directory(self.fields) {
+            Place::parse_directory(name)
+        } else {
+            FilePath::parse(name).map(Place::File)
+        };
+        self.take("objectName", place)
     }
 
     /// Checks all other fields, and returns the object if there is no mistake in it.
-    pub(super) fn object(&mut self, file: Option<&FilePath>) -> Option<Object> {
+    pub(super) fn object(&mut self, place: Option<&Place>) -> Option<Object> {
         let fields = self.fields;
         let path = self.take("secretPath", path(fields));
         let method = self.take("method", method(fields));
         let mode = self.take("filePermission", fields.text("filePermission").map_or(Ok(None), mode::parse));
-        let encoding = self.take("encoding", encoding(fields));
+        let output = self.output();
         let arguments = self.take("secretArgs", arguments(fields));
+        let is_optional = self.take("optional", optional(fields, method));
         self.warn_of_unknown_fields();
-        let (file, path, method, mode, encoding, arguments) =
-            (file?.clone(), path?, method?, mode?, encoding?, arguments?);
+        let (place, path, method, mode, output, arguments, is_optional) =
+            (place?.clone(), path?, method?, mode?, output?, arguments?, is_optional?);
+        if !self.key_files(&place, &output) {
+            return None;
+        }
         if let Some((at, _)) = fields.arguments.as_ref().filter(|_| !method.has_body()) {
             let method = method.as_str();
             self.warn(*at, format!("secretArgs are not sent with {method}: Vault reads none there"));
@@ -82,11 +97,27 @@ impl ObjectCheck<'_> {
                 query: path.query,
                 body: arguments.filter(|_| method.has_body()),
             }),
-            file,
-            key: fields.text("secretKey").map(ToOwned::to_owned),
+            place,
+            output,
             mode,
-            encoding,
+            is_optional,
         })
+    }
+
+    /// Checks the names of the files whose keys are known beforehand.
+    fn key_files(&mut self, place: &Place, output: &Output) -> bool {
+        let Output::Files { keys, .. } = output else { return true };
+        let bad = keys.needed().find(|key| place.file_of_key(key).is_err());
+        let bad = bad.map(|key| BadOutput::KeyIsNoFile(key.to_owned()));
+        bad.is_none_or(|bad| self.take::<()>("include", Err(bad)).is_some())
+    }
+
+    fn output(&mut self) -> Option<Output> {
+        let (outputs, mistakes) = OutputFields::of(self.fields).parse();
+        for (field, bad) in mistakes {
+            self.take::<()>(field, Err(bad));
+        }
+        outputs
     }
 
     fn warn_of_unknown_fields(&mut self) {
@@ -137,18 +168,16 @@ fn method(fields: &ObjectFields) -> Result<Method, BadField> {
     Method::parse(text).ok_or_else(|| BadField::Method(text.to_owned()))
 }
 
-fn encoding(fields: &ObjectFields) -> Result<Encoding, BadField> {
-    let text = fields.text("encoding").unwrap_or_default();
-    let encoding = match text.to_ascii_lowercase().as_str() {
-        "" | "utf-8" => Encoding::Utf8,
-        "base64" => Encoding::Base64,
-        "hex" => Encoding::Hex,
-        _ => return Err(BadField::Encoding(text.to_owned())),
+fn optional(fields: &ObjectFields, method: Option<Method>) -> Result<bool, BadField> {
+    let is_optional = match fields.text("optional") {
+        None | Some("false" | "False" | "FALSE") => false,
+        Some("true" | "True" | "TRUE") => true,
+        Some(text) => return Err(BadField::NoBoolean(text.to_owned())),
     };
-    if fields.text("secretKey").is_none() && encoding != Encoding::Utf8 {
-        return Err(BadField::EncodingWithoutKey);
+    match method.filter(|method| is_optional && method.has_body()) {
+        Some(method) => Err(BadField::OptionalIssue(method.as_str())),
+        None => Ok(is_optional),
     }
-    Ok(encoding)
 }
 
 /// Returns `secretArgs` as JSON: a map, since Vault's API takes arguments by name.
@@ -166,7 +195,8 @@ fn json(value: &Value) -> Secret {
     out
 }
 
-/// Returns the object as Go's `encoding/json` prints the incumbent's struct, field for field.
+/// Returns the object as Go's `encoding/json` prints the incumbent's struct, field for field, and
+/// after that the fields that the incumbent does not know, if they are set.
 fn fingerprint(fields: &ObjectFields, mode: Option<u32>, arguments: Option<&Secret>) -> Secret {
     let mut out = Secret::default();
     for (n, (go_name, field)) in [
@@ -187,9 +217,33 @@ fn fingerprint(fields: &ObjectFields, mode: Option<u32>, arguments: Option<&Secr
         match field {
             "secretArgs" => out.push(arguments.map_or(b"null", Secret::expose)),
             "filePermission" => out.push(mode.unwrap_or(0).to_string().as_bytes()),
-            _ => write_string(&mut out, fields.text(field).unwrap_or_default()),
+            _ => write_field(&mut out, fields.value(field)),
+        }
+    }
+    for field in ["format", "include", "exclude", "jsonPointer"] {
+        let value = fields.value(field);
+        let is_usual = matches!(value, Some(FieldValue::Text(text)) if text.is_empty() || text == "response");
+        if value.is_some() && !is_usual {
+            out.push(b",");
+            write_string(&mut out, field);
+            out.push(b":");
+            write_field(&mut out, value);
         }
     }
     out.push(b"}");
     out
+}
+
+fn write_field(out: &mut Secret, value: Option<&FieldValue>) {
+    match value {
+        Some(FieldValue::Text(text)) => write_string(out, text),
+        Some(FieldValue::List(texts)) => {
+            for (n, text) in texts.iter().enumerate() {
+                out.push(if n == 0 { b"[" } else { b"," });
+                write_string(out, text);
+            }
+            out.push(if texts.is_empty() { b"[]" } else { b"]" });
+        }
+        None => write_string(out, ""),
+    }
 }

@@ -2,15 +2,27 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use crate::class::finding::Position;
 
 /// The fields that an object may have.
-pub(in crate::class) const FIELDS: [&str; 7] =
-    ["objectName", "secretPath", "secretKey", "method", "secretArgs", "filePermission", "encoding"];
+pub(in crate::class) const FIELDS: [&str; 12] = [
+    "objectName",
+    "secretPath",
+    "secretKey",
+    "method",
+    "secretArgs",
+    "filePermission",
+    "encoding",
+    "format",
+    "include",
+    "exclude",
+    "jsonPointer",
+    "optional",
+];
 
 /// The fields of one entry, each with its position in the text.
 pub(super) struct ObjectFields {
@@ -21,13 +33,29 @@ pub(super) struct ObjectFields {
     /// The fields with unknown names.
     pub(super) unknown: Vec<(Position, String)>,
     /// The values of the other fields, in the order of [`FIELDS`].
-    texts: [Option<(Position, String)>; FIELDS.len()],
+    values: [Option<(Position, FieldValue)>; FIELDS.len()],
+}
+
+/// The value of a field.
+pub(super) enum FieldValue {
+    /// A scalar, as its text.
+    Text(String),
+    /// A list of scalars, as their texts.
+    List(Vec<String>),
 }
 
 impl ObjectFields {
-    /// Returns the text of a field; an empty text counts as none.
+    /// Returns the text of a field; an empty text counts as none, and so does a list.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.field(name).map(|(_, text)| text.as_str()).filter(|text| !text.is_empty())
+        match self.value(name)? {
+            FieldValue::Text(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// Returns the value of a field.
+    pub(super) fn value(&self, name: &str) -> Option<&FieldValue> {
+        self.field(name).map(|(_, value)| value)
     }
 
     /// Returns where a field is, or the entry if there is no such field.
@@ -37,21 +65,62 @@ impl ObjectFields {
         field.unwrap_or(self.at)
     }
 
-    fn field(&self, name: &str) -> Option<&(Position, String)> {
+    fn field(&self, name: &str) -> Option<&(Position, FieldValue)> {
         let index = FIELDS.iter().position(|field| *field == name)?;
-        self.texts[index].as_ref()
+        self.values[index].as_ref()
     }
 }
 
-impl<'de> Deserialize<'de> for ObjectFields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor)
+/// Reads the entries of the list.
+#[derive(Clone, Copy)]
+pub(super) struct ObjectsSeed<'a> {
+    /// The positions of the fields `secretKey` whose values are lists.
+    pub(super) lists_of_keys: &'a [Position],
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectsSeed<'_> {
+    type Value = Vec<ObjectFields>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_option(self)
     }
 }
 
-struct ObjectVisitor;
+impl<'de> Visitor<'de> for ObjectsSeed<'_> {
+    type Value = Vec<ObjectFields>;
 
-impl<'de> Visitor<'de> for ObjectVisitor {
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut objects = Vec::new();
+        while let Some(object) = list.next_element_seed(ObjectSeed(self))? {
+            objects.push(object);
+        }
+        Ok(objects)
+    }
+}
+
+struct ObjectSeed<'a>(ObjectsSeed<'a>);
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+    type Value = ObjectFields;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ObjectFields, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_> {
     type Value = ObjectFields;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,7 +132,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
             at: Position::NONE,
             arguments: None,
             unknown: Vec::new(),
-            texts: Default::default(),
+            values: Default::default(),
         };
         while let Some(name) = map.next_key::<Spanned<String>>()? {
             let at = Position::of(name.referenced);
@@ -75,7 +144,17 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                     fields.arguments = map.next_value::<Option<Value>>()?.map(|value| (at, value));
                 }
                 Some(index) => {
-                    fields.texts[index] = map.next_value::<Option<String>>()?.map(|text| (at, text));
+                    let is_list = match name.value.as_str() {
+                        "include" | "exclude" => true,
+                        "secretKey" => self.0.lists_of_keys.contains(&at),
+                        _ => false,
+                    };
+                    let value = if is_list {
+                        map.next_value::<Option<_>>()?.map(FieldValue::List)
+                    } else {
+                        map.next_value::<Option<_>>()?.map(FieldValue::Text)
+                    };
+                    fields.values[index] = value.map(|value| (at, value));
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;

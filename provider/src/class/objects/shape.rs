@@ -1,4 +1,4 @@
-//! Finds what is of a wrong type in `objects`, after the list could not be read.
+//! Looks at the types of values in `objects`, after the list could not be read.
 
 use std::fmt;
 
@@ -30,6 +30,20 @@ const MAX_REPLAYED: usize = 100;
 /// Number of values in a text of which mistakes are looked for: some forty objects. It takes about
 /// four milliseconds.
 const MAX_NODES: usize = 600;
+
+/// Returns the positions of the fields `secretKey` that are lists. A scalar is read as its text,
+/// which YAML's types would change (`1.50` is not `1.5`): what is a list must be known before.
+pub(super) fn lists_of_keys(text: &str, options: &Options) -> Vec<Position> {
+    let Ok(Node::List(entries)) = serde_saphyr::from_str_with_options(text, options.clone()) else {
+        return Vec::new();
+    };
+    let fields = entries.iter().flat_map(|entry| match &entry.value {
+        Node::Map(fields) => fields.as_slice(),
+        _ => &[],
+    });
+    let lists = fields.filter(|(field, value)| field.value == "secretKey" && matches!(value, Node::List(_)));
+    lists.map(|(field, _)| Position::of(field.referenced)).collect()
+}
 
 /// Returns each place with a value of the wrong type; none if the text is wrong in another way, or
 /// larger than these limits.
@@ -88,6 +102,10 @@ impl Node {
             Self::Map(_) => MAP,
         }
     }
+
+    fn is_scalar(&self) -> bool {
+        matches!(self, Self::Truth | Self::Number | Self::Text(_))
+    }
 }
 
 fn is_list(text: &str, options: &Options) -> bool {
@@ -123,8 +141,18 @@ fn of_field(field: &str, value: &Node) -> Option<String> {
     let expected = match (field, value) {
         ("secretArgs", Node::Map(_) | Node::Null) => return None,
         ("secretArgs", _) => ARGUMENTS,
-        (_, Node::List(_) | Node::Map(_)) if field == "filePermission" => "a file mode such as 0644",
-        (_, Node::List(_) | Node::Map(_)) if FIELDS.contains(&field) => TEXT,
+        ("secretKey" | "include" | "exclude", Node::List(items)) => {
+            let item = items.iter().find(|item| !item.value.is_scalar())?;
+            return Some(format!("{field} holds {}, where {TEXT} is expected", item.value.kind()));
+        }
+        ("include" | "exclude", Node::Null) => return None,
+        ("include" | "exclude", _) => "a list of patterns",
+        (_, Node::List(_) | Node::Map(_)) if FIELDS.contains(&field) => match field {
+            "filePermission" => "a file mode such as 0644",
+            "secretKey" => "a key, or a list of keys",
+            "optional" => TRUTH,
+            _ => TEXT,
+        },
         _ => return None,
     };
     Some(format!("{field} is {}, where {expected} is expected", value.kind()))

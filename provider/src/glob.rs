@@ -5,7 +5,7 @@ use std::str::Chars;
 
 /// A pattern, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Glob {
+pub(crate) struct Glob {
     tokens: Vec<Piece>,
     /// A character that only itself matches.
     separator: Option<char>,
@@ -28,7 +28,7 @@ enum Matcher {
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadGlob {
+pub(crate) enum BadGlob {
     #[error("has a [ without its ]")]
     Unclosed,
     #[error("has a range that ends before it begins")]
@@ -45,7 +45,7 @@ impl Glob {
     ///
     /// # Errors
     /// [`BadGlob`].
-    pub(super) fn parse(text: &str) -> Result<Self, BadGlob> {
+    pub(crate) fn parse(text: &str) -> Result<Self, BadGlob> {
         if text.chars().count() > MAX_LENGTH {
             return Err(BadGlob::TooLong);
         }
@@ -64,13 +64,13 @@ impl Glob {
     }
 
     /// Returns the pattern with a separator, which `*`, `?` and `[…]` do not match.
-    pub(super) fn with_separator(self, separator: char) -> Self {
+    pub(crate) fn with_separator(self, separator: char) -> Self {
         Self { separator: Some(separator), ..self }
     }
 
     /// Returns whether the whole text matches. The time is at most the product of both lengths: only
     /// the last `*` is ever tried again.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
         let (mut token, mut at) = (0, 0);
         // the last `*`, and where the text goes on if `*` takes one more character

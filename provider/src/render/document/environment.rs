@@ -1,0 +1,28 @@
+//! Variables for a POSIX shell and for systemd's `EnvironmentFile=`.
+//!
+//! A value stands in single quotes, in which both take every character but `'` for itself
+//! (<https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_02_02>,
+//! <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#EnvironmentFile=>).
+
+use coffer_vault::Secret;
+
+/// Returns whether a key can be the name of a variable: `[A-Za-z_][A-Za-z0-9_]*`.
+pub(super) fn is_variable_name(key: &str) -> bool {
+    !key.is_empty()
+        && !key.starts_with(|c: char| c.is_ascii_digit())
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Appends a line that sets a variable.
+pub(super) fn write_variable(out: &mut Secret, before: &str, name: &str, value: &Secret) {
+    out.push(before.as_bytes());
+    out.push(name.as_bytes());
+    out.push(b"='");
+    for (n, part) in value.expose().split(|b| *b == b'\'').enumerate() {
+        if n > 0 {
+            out.push(br"'\''");
+        }
+        out.push(part);
+    }
+    out.push(b"'\n");
+}

@@ -1,0 +1,191 @@
+//! Finds the part of an answer's data that an object names by `secretKey` and `jsonPointer`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use coffer_vault::Secret;
+use coffer_vault::json::{JsonText, JsonValue};
+
+use super::{Parsed, missing};
+use crate::class::{JsonPointer, Part, array_index};
+use crate::{Error, ErrorKind};
+
+/// What all files of one read may take together, besides their contents.
+pub(crate) struct RenderBudget {
+    /// Steps left: one for each member of a map that is looked at, and one for each 8 bytes of its
+    /// key.
+    steps: Cell<usize>,
+    /// Bytes left for texts in [`Self::nested`].
+    nested_bytes: Cell<usize>,
+    /// Strings that were parsed as JSON, by the place of the string in memory: each is parsed once,
+    /// however many objects point into it.
+    nested: RefCell<HashMap<usize, Rc<JsonText>>>,
+}
+
+/// Steps for all files of a read, which take less than half a second.
+const STEPS: usize = 20 << 20;
+
+impl RenderBudget {
+    /// Returns the budget of a read whose files have at most `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { steps: Cell::new(STEPS), nested_bytes: Cell::new(limit), nested: RefCell::default() }
+    }
+
+    /// Takes steps.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`], if too few are left.
+    pub(super) fn spend(&self, steps: usize) -> Result<(), Error> {
+        match self.steps.get().checked_sub(steps) {
+            Some(left) => {
+                self.steps.set(left);
+                Ok(())
+            }
+            None => {
+                Err(Error::new(ErrorKind::TooLarge, "the objects look at too many keys of too large secrets")
+                    .with_advice(
+                        "Use fewer objects with jsonPointer, include and exclude, or split the secret",
+                    ))
+            }
+        }
+    }
+
+    /// Takes the steps for looking at one member of a map.
+    pub(super) fn spend_on_key(&self, key: &str) -> Result<(), Error> {
+        self.spend(1 + key.len() / 8)
+    }
+
+    /// Returns a string parsed as JSON; none if it is not JSON.
+    fn nested(&self, value: JsonValue<'_>, text: Secret) -> Result<Option<Rc<JsonText>>, Error> {
+        let place = value.raw().as_ptr() as usize;
+        if let Some(known) = self.nested.borrow().get(&place) {
+            return Ok(Some(Rc::clone(known)));
+        }
+        let left = self.nested_bytes.get().checked_sub(text.len()).ok_or_else(|| {
+            Error::new(ErrorKind::TooLarge, "the strings that hold JSON are too large to look into")
+        })?;
+        let Some(parsed) = JsonText::parse(text).map(Rc::new) else { return Ok(None) };
+        self.nested_bytes.set(left);
+        self.nested.borrow_mut().insert(place, Rc::clone(&parsed));
+        Ok(Some(parsed))
+    }
+}
+
+/// Calls `then` with the part of an answer, and returns its result.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`], if the part is not there; [`ErrorKind::BadAnswer`], if a pointer leads
+/// through a string that is no JSON; and those of `then`.
+pub(super) fn with_part<R>(
+    parsed: &Parsed<'_>,
+    part: &Part,
+    budget: &RenderBudget,
+    then: &mut dyn FnMut(JsonValue<'_>) -> Result<R, Error>,
+) -> Result<R, Error> {
+    let value = match &part.key {
+        Some(key) => parsed.select(key).filter(|value| !value.is_null()).ok_or_else(|| missing(key))?,
+        None => parsed
+            .secret_data()
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "Vault's answer holds no data"))?,
+    };
+    match &part.pointer {
+        Some(pointer) => Walk { pointer, budget }.go(value, pointer.steps(), then),
+        None => then(value),
+    }
+}
+
+/// Calls `then` with a map: the value itself, or the map that a string holds as JSON.
+///
+/// # Errors
+/// [`ErrorKind::BadAnswer`], if there is no map; and those of `then`.
+pub(super) fn with_map<R>(
+    value: JsonValue<'_>,
+    budget: &RenderBudget,
+    then: &mut dyn FnMut(JsonValue<'_>) -> Result<R, Error>,
+) -> Result<R, Error> {
+    if value.is_object() {
+        return then(value);
+    }
+    let nested = match value.string() {
+        Some(text) => budget.nested(value, text)?,
+        None => None,
+    };
+    match nested.as_ref().map(|nested| nested.root()).filter(|root| root.is_object()) {
+        Some(map) => then(map),
+        None => Err(Error::new(
+            ErrorKind::BadAnswer,
+            format!("the data is {}, and the format needs a map of keys and values", kind(value)),
+        )
+        .with_advice("Check secretKey, jsonPointer and format")),
+    }
+}
+
+/// Follows a pointer.
+struct Walk<'a> {
+    pointer: &'a JsonPointer,
+    budget: &'a RenderBudget,
+}
+
+impl Walk<'_> {
+    fn go<R>(
+        &self,
+        value: JsonValue<'_>,
+        steps: &[String],
+        then: &mut dyn FnMut(JsonValue<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let Some((step, rest)) = steps.split_first() else {
+            return if value.is_null() { Err(self.nothing_at(steps)) } else { then(value) };
+        };
+        if let Some(text) = value.string() {
+            let Some(nested) = self.budget.nested(value, text)? else {
+                let message = format!(
+                    "jsonPointer {}: at {:?} is a string that is no JSON",
+                    self.pointer,
+                    self.passed(steps)
+                );
+                return Err(Error::new(ErrorKind::BadAnswer, message).with_advice("Check jsonPointer"));
+            };
+            return self.go(nested.root(), steps, then);
+        }
+        let child = if value.is_array() {
+            array_index(step).and_then(|index| value.items().nth(index))
+        } else {
+            self.member(value, step)?
+        };
+        self.go(child.ok_or_else(|| self.nothing_at(rest))?, rest, then)
+    }
+
+    /// Returns the last member with a key.
+    fn member<'b>(&self, value: JsonValue<'b>, key: &str) -> Result<Option<JsonValue<'b>>, Error> {
+        let mut found = None;
+        for (name, member) in value.members() {
+            self.budget.spend_on_key(&name)?;
+            if name == key {
+                found = Some(member);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the pointer without its last steps.
+    fn passed(&self, left: &[String]) -> String {
+        let passed = &self.pointer.steps()[..self.pointer.steps().len() - left.len()];
+        passed.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
+    }
+
+    fn nothing_at(&self, left: &[String]) -> Error {
+        let message = format!("jsonPointer {}: there is nothing at {:?}", self.pointer, self.passed(left));
+        Error::new(ErrorKind::NotFound, message).with_advice("Check jsonPointer")
+    }
+}
+
+fn kind(value: JsonValue<'_>) -> &'static str {
+    match value {
+        value if value.is_object() => "a map",
+        value if value.is_array() => "a list",
+        value if value.is_string() => "a string",
+        value if value.is_null() => "null",
+        _ => "a number or boolean",
+    }
+}

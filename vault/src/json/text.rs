@@ -1,0 +1,28 @@
+//! A JSON text with its index.
+
+use super::index::JsonIndex;
+use super::value::JsonValue;
+use crate::Secret;
+
+/// A JSON text that is not an answer, such as a value that holds JSON as a string.
+#[derive(Debug)]
+pub struct JsonText {
+    text: Secret,
+    index: JsonIndex,
+}
+
+impl JsonText {
+    /// Returns the text with its index; none if it is not JSON, or nests deeper or has more values
+    /// than an answer may.
+    #[must_use]
+    pub fn parse(text: Secret) -> Option<Self> {
+        let index = JsonIndex::of(text.expose()).ok()?;
+        Some(Self { text, index })
+    }
+
+    /// Returns the value.
+    #[must_use]
+    pub fn root(&self) -> JsonValue<'_> {
+        self.index.root(self.text.expose())
+    }
+}
