@@ -3,6 +3,9 @@
 //! A value stands in single quotes, in which both take every character but `'` for itself
 //! (<https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_02_02>,
 //! <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#EnvironmentFile=>).
+//! A `'` stands in double quotes between two such parts. The usual `\'` between them is read by a
+//! shell alone: for systemd no quotes can begin after it
+//! (<https://github.com/systemd/systemd/blob/v256/src/basic/env-file.c>).
 
 use coffer_vault::Secret;
 
@@ -20,7 +23,7 @@ pub(super) fn write_variable(out: &mut Secret, before: &str, name: &str, value: 
     out.push(b"='");
     for (n, part) in value.expose().split(|b| *b == b'\'').enumerate() {
         if n > 0 {
-            out.push(br"'\''");
+            out.push(br#"'"'"'"#);
         }
         out.push(part);
     }

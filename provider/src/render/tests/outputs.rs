@@ -29,10 +29,10 @@ fn documents_have_sorted_keys_and_no_envelope() {
             "yaml",
             "a: 1.50\nb: \"it's <\\\"$x\\\">\\n\"\nc:\n  \"y\": null\n  z:\n  - 1\n  - \"é\"\nd: null\ne: true\n",
         ),
-        ("dotenv", "a='1.50'\nb='it'\\''s <\"$x\">\n'\nc='{\"y\":null,\"z\":[1,\"é\"]}'\ne='true'\n"),
+        ("dotenv", "a='1.50'\nb='it'\"'\"'s <\"$x\">\n'\nc='{\"y\":null,\"z\":[1,\"é\"]}'\ne='true'\n"),
         (
             "shell",
-            "export a='1.50'\nexport b='it'\\''s <\"$x\">\n'\nexport c='{\"y\":null,\"z\":[1,\"é\"]}'\nexport e='true'\n",
+            "export a='1.50'\nexport b='it'\"'\"'s <\"$x\">\n'\nexport c='{\"y\":null,\"z\":[1,\"é\"]}'\nexport e='true'\n",
         ),
         ("properties", "a=1.50\nb=it's <\"$x\">\\n\nc={\"y\"\\:null,\"z\"\\:[1,\"\\u00E9\"]}\ne=true\n"),
     ] {
