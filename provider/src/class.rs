@@ -26,7 +26,7 @@ pub use finding::{Finding, Findings, Position};
 pub(crate) use json_pointer::array_index;
 pub use json_pointer::{BadJsonPointer, JsonPointer};
 pub use key_filter::KeyFilter;
-pub use object::Object;
+pub use object::{Object, Source};
 pub use output::{DocumentFormat, Encoding, Output, Part};
 pub use place::Place;
 pub use plan::{Plan, PlannedRequest};
@@ -145,7 +145,7 @@ fn examine(
         found.mistakes.extend(parameters.unlisted_auth_mount(target, mount, settings));
     }
     if target.as_ref().is_some_and(Target::uses_client_certificate) {
-        found.mistakes.extend(objects.iter().find(|object| is_login(&object.request)).map(login_object));
+        found.mistakes.extend(objects.iter().find_map(login_object));
     }
     let class = match (target, namespace, auth_mount, role, refresh_interval) {
         (Some(target), Some(namespace), Some(auth_mount), Some(role), Some(refresh_interval))
@@ -175,9 +175,10 @@ fn is_login(request: &Request) -> bool {
     request.method.has_body() && path.contains("/auth/") && path.ends_with("/login")
 }
 
-fn login_object(object: &Object) -> Finding {
+fn login_object(object: &Object) -> Option<Finding> {
+    object.source.requests().iter().find(|request| is_login(request))?;
     let message = "secretPath is a login, which a client certificate may make that of the node agent itself";
-    Finding { object: Some(object.name().to_owned()), ..Finding::of("objects", message) }
+    Some(Finding { object: Some(object.name().to_owned()), ..Finding::of("objects", message) })
 }
 
 #[cfg(test)]

@@ -12,10 +12,8 @@ use super::place::Place;
 pub struct Object {
     /// Where its file or files are in the volume.
     pub place: Place,
-    /// The request to Vault.
-    pub request: Arc<Request>,
-    /// What is made of the answer.
-    pub output: Output,
+    /// What it is made of.
+    pub source: Source,
     /// The mode of the files, if the object sets one.
     pub mode: Option<u32>,
     /// Whether it makes no file, instead of an error, if what it names is not in Vault.
@@ -25,17 +23,48 @@ pub struct Object {
     pub fingerprint: Secret,
 }
 
+/// What an object is made of.
+#[derive(Debug)]
+pub enum Source {
+    /// One answer.
+    Answer {
+        /// The request to Vault.
+        request: Arc<Request>,
+        /// What is made of the answer.
+        output: Output,
+    },
+}
+
+impl Source {
+    /// Returns the requests whose answers are needed.
+    #[must_use]
+    pub fn requests(&self) -> &[Arc<Request>] {
+        match self {
+            Self::Answer { request, .. } => std::slice::from_ref(request),
+        }
+    }
+
+    /// Returns the requests, to be changed.
+    pub(super) fn requests_mut(&mut self) -> &mut [Arc<Request>] {
+        match self {
+            Self::Answer { request, .. } => std::slice::from_mut(request),
+        }
+    }
+}
+
 impl Object {
     /// Returns whether the object makes a file for each key.
     #[must_use]
     pub fn is_directory(&self) -> bool {
-        matches!(self.output, Output::Files { .. })
+        matches!(self.source, Source::Answer { output: Output::Files { .. }, .. })
     }
 
     /// Returns whether the object can make the file with this path.
     #[must_use]
     pub fn may_make(&self, path: &str) -> bool {
-        let Output::Files { keys, .. } = &self.output else { return self.name() == path };
+        let Source::Answer { output: Output::Files { keys, .. }, .. } = &self.source else {
+            return self.name() == path;
+        };
         let key = path.rsplit('/').next().unwrap_or(path);
         keys.takes(key) && self.place.file_of_key(key).is_ok_and(|file| file.as_str() == path)
     }

@@ -12,7 +12,7 @@ use self::check::ObjectCheck;
 use self::fields::{ObjectFields, ObjectsSeed};
 use super::file_path::FilePath;
 use super::finding::{Finding, Findings, Position};
-use super::object::Object;
+use super::object::{Object, Source};
 use super::output::Output;
 use super::place::Place;
 
@@ -49,8 +49,8 @@ pub(super) fn parse(
 
 /// Returns the files of an object in whose place is a directory, if its keys are known beforehand.
 fn known_files(object: &Object) -> Vec<FilePath> {
-    match &object.output {
-        Output::Files { keys, .. } if keys.is_literal() => {
+    match &object.source {
+        Source::Answer { output: Output::Files { keys, .. }, .. } if keys.is_literal() => {
             keys.needed().filter_map(|key| object.place.file_of_key(key).ok()).collect()
         }
         _ => Vec::new(),

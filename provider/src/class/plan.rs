@@ -6,13 +6,13 @@ use coffer_vault::{Request, RequestId};
 
 use super::object::Object;
 
-/// The distinct requests of a class, and for each object the request whose answer has the file.
+/// The distinct requests of a class, and for each object the requests whose answers it is made of.
 #[derive(Debug)]
 pub struct Plan {
     /// The distinct requests, in the order of the objects.
     pub requests: Vec<PlannedRequest>,
-    /// For each object the index of the request.
-    pub request_of: Vec<usize>,
+    /// For each object the indexes of its requests.
+    pub requests_of: Vec<Vec<usize>>,
 }
 
 /// A distinct request of a class.
@@ -31,23 +31,40 @@ impl Plan {
     /// afterwards.
     #[must_use]
     pub fn new(objects: &mut [Object]) -> Self {
-        let mut plan = Self { requests: Vec::new(), request_of: Vec::with_capacity(objects.len()) };
+        let mut plan = Self { requests: Vec::new(), requests_of: Vec::with_capacity(objects.len()) };
         for object in objects {
-            let known = plan.requests.iter().position(|planned| planned.request == object.request);
-            let index = known.unwrap_or_else(|| {
-                let (request, id) = (Arc::clone(&object.request), object.request.id());
-                plan.requests.push(PlannedRequest { request, id, is_optional: true });
-                plan.requests.len() - 1
-            });
-            plan.requests[index].is_optional &= object.is_optional;
-            object.request = Arc::clone(&plan.requests[index].request);
-            plan.request_of.push(index);
+            let is_optional = object.is_optional;
+            let indexes = object
+                .source
+                .requests_mut()
+                .iter_mut()
+                .map(|request| plan.index_of(request, is_optional))
+                .collect();
+            plan.requests_of.push(indexes);
         }
         plan
     }
 
-    /// Returns the indexes of the objects whose files come from the request with this index.
+    /// Returns the index of a request, which is added if it is new, and else shared.
+    fn index_of(&mut self, request: &mut Arc<Request>, is_optional: bool) -> usize {
+        match self.requests.iter().position(|planned| planned.request == *request) {
+            Some(known) => {
+                let planned = &mut self.requests[known];
+                planned.is_optional &= is_optional;
+                *request = Arc::clone(&planned.request);
+                known
+            }
+            None => {
+                let id = request.id();
+                self.requests.push(PlannedRequest { request: Arc::clone(request), id, is_optional });
+                self.requests.len() - 1
+            }
+        }
+    }
+
+    /// Returns the indexes of the objects that need the request with this index.
     pub(crate) fn objects_of(&self, request: usize) -> impl Iterator<Item = usize> + Clone {
-        self.request_of.iter().enumerate().filter(move |(_, n)| **n == request).map(|(at, _)| at)
+        let needs = move |(at, requests): (usize, &Vec<usize>)| requests.contains(&request).then_some(at);
+        self.requests_of.iter().enumerate().filter_map(needs)
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use coffer_vault::Method;
 use proptest::prelude::*;
 
-use super::{Class, Encoding, Object, Output, TlsParameters};
+use super::{Class, Encoding, Object, Output, Source, TlsParameters};
 use crate::{Address, Error, ErrorKind, Settings};
 
 const OBJECTS: &str = "- objectName: a\n  secretPath: secret/data/a\n";
@@ -26,8 +26,8 @@ fn objects(text: &str) -> Result<Class, Error> {
 
 /// Returns the key whose value is the file.
 fn key_of(object: &Object) -> Option<&str> {
-    match &object.output {
-        Output::Value { part, .. } => part.key.as_deref(),
+    match &object.source {
+        Source::Answer { output: Output::Value { part, .. }, .. } => part.key.as_deref(),
         _ => None,
     }
 }
@@ -147,9 +147,15 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
         let object = objects(text).expect(text).objects.remove(0);
         assert_eq!((object.name(), key_of(&object)), ("a", Some("k")));
         assert_eq!(object.mode, Some(0o600));
-        assert!(matches!(object.output, Output::Value { encoding: Encoding::Hex, .. }));
-        assert_eq!((object.request.method, object.request.path.as_str()), (Method::Put, "p"));
-        assert_eq!(object.request.body.as_ref().expect("a body").expose(), b"{\"x\":1}");
+        assert!(matches!(
+            object.source,
+            Source::Answer { output: Output::Value { encoding: Encoding::Hex, .. }, .. }
+        ));
+        assert_eq!(
+            (object.source.requests()[0].method, object.source.requests()[0].path.as_str()),
+            (Method::Put, "p")
+        );
+        assert_eq!(object.source.requests()[0].body.as_ref().expect("a body").expose(), b"{\"x\":1}");
     }
 }
 
@@ -157,7 +163,7 @@ fn objects_come_in_yaml_flow_yaml_and_json() {
 fn scalars_are_read_as_text_as_in_go() {
     let class = objects("[{objectName: 12, secretPath: true, secretKey: 1.50}]").expect("a class");
     let object = &class.objects[0];
-    assert_eq!((object.name(), object.request.path.as_str()), ("12", "true"));
+    assert_eq!((object.name(), object.source.requests()[0].path.as_str()), ("12", "true"));
     assert_eq!(key_of(object), Some("1.50"));
 }
 
@@ -434,7 +440,7 @@ fn objects_share_a_request_only_if_the_requests_are_equal() {
     )
     .expect("a class");
     let plan = &class.plan;
-    assert_eq!(plan.request_of, [0, 0, 1, 2, 3, 4, 5]);
+    assert_eq!(plan.requests_of, [[0], [0], [1], [2], [3], [4], [5]]);
     assert_eq!(plan.requests.iter().filter(|planned| planned.request.issues()).count(), 2);
 }
 

@@ -12,7 +12,9 @@ use super::File;
 use crate::class::{Class, Object};
 use crate::fetch::Fetched;
 use crate::memory::TenantMemory;
-use crate::render::{MAX_FILES, Parsed, RenderBudget, RenderContext, Rendered, render, too_many_files};
+use crate::render::{
+    MAX_FILES, Parsed, RenderBudget, RenderContext, Rendered, length, render, too_many_files,
+};
 use crate::session::Session;
 use crate::version::Key;
 use crate::{Error, ErrorKind};
@@ -72,9 +74,7 @@ impl Files {
             self.answers.iter().filter_map(Fetched::answer).map(|answer| answer.bytes()).sum();
         answers > HEAVY || {
             let parsed = self.parsed();
-            let length =
-                |(object, n): (&Object, usize)| parsed[n].as_ref().map_or(0, |parsed| parsed.length(object));
-            self.objects().map(length).sum::<usize>() > HEAVY
+            self.present(&parsed).map(|(object, answers)| length(object, &answers)).sum::<usize>() > HEAVY
         }
     }
 
@@ -84,9 +84,8 @@ impl Files {
         let context = RenderContext { frames: &self.session.frames, budget: &budget, limit: self.max_bytes };
         let mut files = Vec::with_capacity(self.class.objects.len());
         let mut bytes = 0;
-        for (object, n) in self.objects() {
-            let Some(parsed) = &parsed[n] else { continue };
-            for rendered in render(object, parsed, &context)? {
+        for (object, answers) in self.present(&parsed) {
+            for rendered in render(object, &answers, &context)? {
                 bytes += rendered.contents.len();
                 if bytes > self.max_bytes {
                     return Err(too_large(bytes, self.max_bytes).with_object(object.name()));
@@ -118,9 +117,16 @@ impl Files {
         }
     }
 
-    /// Returns each object with the index of its answer.
-    fn objects(&self) -> impl Iterator<Item = (&Object, usize)> {
-        self.class.objects.iter().zip(self.class.plan.request_of.iter().copied())
+    /// Returns each object with its answers. Objects of which one is absent are left out.
+    fn present<'a>(
+        &'a self,
+        parsed: &'a [Option<Parsed<'a>>],
+    ) -> impl Iterator<Item = (&'a Object, Vec<&'a Parsed<'a>>)> {
+        let objects = self.class.objects.iter().zip(&self.class.plan.requests_of);
+        objects.filter_map(|(object, requests)| {
+            let answers = requests.iter().map(|n| parsed[*n].as_ref()).collect::<Option<_>>()?;
+            Some((object, answers))
+        })
     }
 
     /// Returns the answers, prepared; none for what is absent.

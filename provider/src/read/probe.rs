@@ -1,7 +1,6 @@
 //! Checks a class against Vault: every object is tried, nothing is issued, and no value is
 //! returned.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use coffer_vault::json::write_string;
@@ -50,8 +49,8 @@ pub struct ProbedFile {
 }
 
 /// The outcome of a check for one request, before the answer is rendered.
-enum Tried {
-    Answered(Answer),
+enum Tried<A> {
+    Answered(A),
     Absent,
     Skipped(String),
     Failed(Error),
@@ -74,28 +73,24 @@ impl Provider {
         let fetch = self.fetch(request, (&target, &heavy), &session, leases, began);
         let tried = timeout_at(request.deadline, self.try_all(&fetch));
         let tried = tried.await.map_err(|_| took_too_long(&target))??;
-        let parsed: HashMap<usize, Parsed<'_>> = tried
-            .iter()
-            .enumerate()
-            .filter_map(|(n, tried)| Some((n, Parsed::new(tried.answer()?))))
-            .collect();
+        let tried: Vec<Tried<Parsed<'_>>> = tried.iter().map(Tried::parsed).collect();
         let budget = RenderBudget::new(MAX_BODY);
         let frames = Frames::unstored();
         let context = RenderContext { frames: &frames, budget: &budget, limit: MAX_BODY };
         let mut probed: Vec<Probed> = class
             .objects
             .iter()
-            .zip(&class.plan.request_of)
-            .map(|(object, n)| Probed {
+            .zip(&class.plan.requests_of)
+            .map(|(object, requests)| Probed {
                 object: object.name().to_owned(),
-                outcome: outcome(object, &tried[*n], parsed.get(n), &context),
+                outcome: outcome(object, requests.iter().map(|n| &tried[*n]), &context),
             })
             .collect();
         fail_collision(&mut probed);
         Ok(probed)
     }
 
-    async fn try_all(&self, fetch: &Fetch<'_>) -> Result<Vec<Tried>, Error> {
+    async fn try_all(&self, fetch: &Fetch<'_>) -> Result<Vec<Tried<Answer>>, Error> {
         fetch.session.logins.token(TokenNeed::Read, &fetch.login).await?;
         let mut tried = Vec::with_capacity(fetch.class.plan.requests.len());
         for planned in &fetch.class.plan.requests {
@@ -108,7 +103,7 @@ impl Provider {
         Ok(tried)
     }
 
-    async fn try_one(&self, request: &Request, fetch: &Fetch<'_>) -> Result<Tried, Error> {
+    async fn try_one(&self, request: &Request, fetch: &Fetch<'_>) -> Result<Tried<Answer>, Error> {
         if let Some(right) = self.engines.unversioned_path(request, fetch).await? {
             let message = format!("the engine is KV version 2, where this path is {right:?}");
             let error = Error::new(ErrorKind::NotFound, message);
@@ -128,8 +123,8 @@ impl Provider {
     }
 }
 
-impl Tried {
-    fn answer(&self) -> Option<&Answer> {
+impl<A> Tried<A> {
+    fn answer(&self) -> Option<&A> {
         match self {
             Self::Answered(answer) => Some(answer),
             _ => None,
@@ -137,23 +132,39 @@ impl Tried {
     }
 }
 
-fn outcome(
+impl Tried<Answer> {
+    fn parsed(&self) -> Tried<Parsed<'_>> {
+        match self {
+            Self::Answered(answer) => Tried::Answered(Parsed::new(answer)),
+            Self::Absent => Tried::Absent,
+            Self::Skipped(reason) => Tried::Skipped(reason.clone()),
+            Self::Failed(error) => Tried::Failed(error.clone()),
+        }
+    }
+}
+
+fn outcome<'a>(
     object: &Object,
-    tried: &Tried,
-    parsed: Option<&Parsed<'_>>,
+    tried: impl Iterator<Item = &'a Tried<Parsed<'a>>> + Clone,
     context: &RenderContext<'_>,
 ) -> Outcome {
-    match (tried, parsed) {
-        (Tried::Skipped(reason), _) => Outcome::Skipped(reason.clone()),
-        (Tried::Failed(error), _) => Outcome::Failed(error.clone().with_object(object.name())),
-        (Tried::Absent, _) => Outcome::Absent,
-        (Tried::Answered(_), None) => unreachable!("every answer is parsed"),
-        (Tried::Answered(_), Some(parsed)) => match render(object, parsed, context) {
+    let failed = tried.clone().find_map(|tried| match tried {
+        Tried::Failed(error) => Some(Outcome::Failed(error.clone().with_object(object.name()))),
+        _ => None,
+    });
+    let without_answer = tried.clone().find_map(|tried| match tried {
+        Tried::Skipped(reason) => Some(Outcome::Skipped(reason.clone())),
+        Tried::Absent => Some(Outcome::Absent),
+        _ => None,
+    });
+    failed.or(without_answer).unwrap_or_else(|| {
+        let answers: Vec<&Parsed<'_>> = tried.filter_map(Tried::answer).collect();
+        match render(object, &answers, context) {
             Ok(files) if files.is_empty() => Outcome::Absent,
             Ok(files) => Outcome::Readable(files.into_iter().map(ProbedFile::of).collect()),
             Err(error) => Outcome::Failed(error),
-        },
-    }
+        }
+    })
 }
 
 /// Replaces the outcome of the first object whose file another object makes too, or needs as a

@@ -19,7 +19,7 @@ fn all_rendered(fields: &str, body: &str, frames: &Frames) -> Result<Vec<Rendere
     let budget = RenderBudget::new(1 << 20);
     render(
         &class.objects[0],
-        &Parsed::new(&answer),
+        &[&Parsed::new(&answer)],
         &RenderContext { frames, budget: &budget, limit: 1 << 20 },
     )
 }

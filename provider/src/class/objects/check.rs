@@ -13,7 +13,7 @@ use super::shortened;
 use crate::class::file_path::{BadFilePath, FilePath};
 use crate::class::finding::{Finding, Findings, Position};
 use crate::class::mode::{self, BadMode};
-use crate::class::object::Object;
+use crate::class::object::{Object, Source};
 use crate::class::output::Output;
 use crate::class::place::Place;
 use crate::class::request_path::{self, BadSecretPath, RequestPath};
@@ -91,14 +91,16 @@ impl ObjectCheck<'_> {
         }
         Some(Object {
             fingerprint: fingerprint(fields, mode, arguments.as_ref()),
-            request: Arc::new(Request {
-                method,
-                path: path.path,
-                query: path.query,
-                body: arguments.filter(|_| method.has_body()),
-            }),
+            source: Source::Answer {
+                request: Arc::new(Request {
+                    method,
+                    path: path.path,
+                    query: path.query,
+                    body: arguments.filter(|_| method.has_body()),
+                }),
+                output,
+            },
             place,
-            output,
             mode,
             is_optional,
         })

@@ -1,10 +1,13 @@
 //! The fields that say what is made of an answer: what goes together, and messages.
 
 use super::{objects, refusal};
-use crate::class::{DocumentFormat, Output, Place};
+use crate::class::{DocumentFormat, Output, Place, Source};
 
 fn output(fields: &str) -> Output {
-    objects(&format!("[{{objectName: d, secretPath: p, {fields}}}]")).expect(fields).objects.remove(0).output
+    let class = objects(&format!("[{{objectName: d, secretPath: p, {fields}}}]")).expect(fields);
+    match class.objects.into_iter().next().expect("an object").source {
+        Source::Answer { output, .. } => output,
+    }
 }
 
 fn mistake(fields: &str) -> String {
