@@ -121,6 +121,7 @@ async fn check_source(source: &ManifestSource, checks: &ClassChecks<'_>, report:
             checked.skip();
         }
         report.findings.extend(checked.findings);
+        report.files.extend(checked.files);
     }
 }
 

@@ -3,10 +3,10 @@
 
 use coffer_provider::class::{self, Class, Position};
 use coffer_provider::settings::TrustedAddresses;
-use coffer_provider::{Address, Policy, PolicyRefusal, Settings};
+use coffer_provider::{Address, Policy, PolicyRefusal, ProbedFile, Settings};
 
 use super::position;
-use super::report::{CheckFinding, Severity};
+use super::report::{CheckFinding, CheckPlace, LiveFile, Severity};
 use super::source::ManifestSource;
 use crate::manifest::class::{ClassManifest, LocatedClass};
 
@@ -16,6 +16,8 @@ pub(crate) struct CheckedClass<'a> {
     manifest: LocatedClass,
     /// What was found.
     pub(crate) findings: Vec<CheckFinding>,
+    /// The files that a mount would get.
+    pub(crate) files: Vec<LiveFile>,
     /// The names of the objects, and where each object begins in `objects`.
     names: Vec<(String, Position)>,
     /// The class as a provider reads it, if there is no mistake in it.
@@ -25,7 +27,7 @@ pub(crate) struct CheckedClass<'a> {
 impl<'a> CheckedClass<'a> {
     /// Returns a class that is not checked yet.
     pub(crate) fn new(source: &'a ManifestSource, manifest: LocatedClass) -> Self {
-        Self { source, manifest, findings: Vec::new(), names: Vec::new(), parsed: None }
+        Self { source, manifest, findings: Vec::new(), files: Vec::new(), names: Vec::new(), parsed: None }
     }
 
     /// Returns the class as the manifest has it.
@@ -83,10 +85,20 @@ impl<'a> CheckedClass<'a> {
 
     /// Adds what Vault answered for an object, or for the whole class.
     pub(crate) fn add_live(&mut self, severity: Severity, object: Option<&str>, message: String) {
+        let place = self.place_of_object(object);
+        self.findings.push(CheckFinding { place, ..CheckFinding::new(severity, message) });
+    }
+
+    /// Adds a file that a mount would get from an object.
+    pub(crate) fn add_file(&mut self, object: &str, file: ProbedFile) {
+        let place = self.place_of_object(Some(object));
+        self.files.push(LiveFile { place, path: file.path, size: file.size });
+    }
+
+    fn place_of_object(&self, object: Option<&str>) -> CheckPlace {
         let inner = self.names.iter().find(|(name, _)| Some(name.as_str()) == object).map(|(_, at)| *at);
         let at = inner.and_then(|inner| self.in_parameter("objects", inner)).or(self.manifest.at);
-        let finding = self.finding(severity, at, message);
-        self.findings.push(CheckFinding { object: object.map(ToOwned::to_owned), ..finding });
+        CheckPlace { object: object.map(ToOwned::to_owned), ..self.place(at) }
     }
 
     /// Warns of a socket, which only the operator may choose.
@@ -142,8 +154,9 @@ impl<'a> CheckedClass<'a> {
             }
             at = exact.or(at);
         }
-        let finding = self.finding(severity, at, message);
-        self.findings.push(CheckFinding { parameter: Some(parameter), object, ..finding });
+        let place = CheckPlace { object, ..self.place(at) };
+        let finding = CheckFinding::new(severity, message);
+        self.findings.push(CheckFinding { place, parameter: Some(parameter), ..finding });
     }
 
     fn in_parameter(&self, name: &str, inner: Position) -> Option<Position> {
@@ -153,13 +166,17 @@ impl<'a> CheckedClass<'a> {
     }
 
     fn finding(&self, severity: Severity, at: Option<Position>, message: String) -> CheckFinding {
+        CheckFinding { place: self.place(at), ..CheckFinding::new(severity, message) }
+    }
+
+    fn place(&self, at: Option<Position>) -> CheckPlace {
         let class = &self.manifest.class;
-        CheckFinding {
+        CheckPlace {
             file: self.source.file.clone(),
             at,
             namespace: class.namespace.clone(),
             class: Some(class.name.clone()).filter(|name| !name.is_empty()),
-            ..CheckFinding::new(severity, message)
+            object: None,
         }
     }
 }

@@ -92,10 +92,7 @@ impl LiveCheck {
         for probed in probed {
             match probed.outcome {
                 Outcome::Readable(files) => {
-                    for file in &files {
-                        let note = format!("file {:?}, {} bytes", file.path, file.size);
-                        checked.add_live(Severity::Note, Some(&probed.object), note);
-                    }
+                    files.into_iter().for_each(|file| checked.add_file(&probed.object, file));
                 }
                 Outcome::Absent => {
                     let note = "no file: the object is optional, and what it names is not in Vault";

@@ -15,6 +15,8 @@ pub(crate) struct CheckReport {
     pub(crate) classes: usize,
     /// What was found in the classes.
     pub(crate) findings: Vec<CheckFinding>,
+    /// The files that mounts of the classes would get, if Vault was asked.
+    pub(crate) files: Vec<LiveFile>,
     /// What could not be checked, and why.
     pub(crate) failures: Vec<String>,
 }
@@ -24,6 +26,27 @@ pub(crate) struct CheckReport {
 pub(crate) struct CheckFinding {
     /// The severity.
     pub(crate) severity: Severity,
+    /// Where it was found.
+    pub(crate) place: CheckPlace,
+    /// The parameter.
+    pub(crate) parameter: Option<String>,
+    /// What is wrong and what to do.
+    pub(crate) message: String,
+}
+
+/// A file that a mount of a class would get.
+pub(crate) struct LiveFile {
+    /// Where its object is.
+    pub(crate) place: CheckPlace,
+    /// The path in the volume.
+    pub(crate) path: String,
+    /// The size in bytes.
+    pub(crate) size: usize,
+}
+
+/// Where something is that a report names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CheckPlace {
     /// The file; none for the cluster.
     pub(crate) file: Option<String>,
     /// The position in the file.
@@ -32,12 +55,8 @@ pub(crate) struct CheckFinding {
     pub(crate) namespace: Option<String>,
     /// The class.
     pub(crate) class: Option<String>,
-    /// The parameter.
-    pub(crate) parameter: Option<String>,
     /// `objectName` of the object.
     pub(crate) object: Option<String>,
-    /// What is wrong and what to do.
-    pub(crate) message: String,
 }
 
 /// The severity of a finding.
@@ -55,29 +74,48 @@ pub(crate) enum Severity {
 impl CheckFinding {
     /// Returns a finding without a position.
     pub(crate) fn new(severity: Severity, message: String) -> Self {
-        Self {
-            severity,
-            file: None,
-            at: None,
-            namespace: None,
-            class: None,
-            parameter: None,
-            object: None,
-            message,
-        }
+        Self { severity, place: CheckPlace::default(), parameter: None, message }
     }
 
     /// Formats the finding as one line, as compilers do for editors and CI systems.
     fn line(&self) -> String {
+        let kind = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        self.place.line(kind, &self.message)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let mut finding = self.place.json();
+        finding["severity"] = serde_json::json!(self.severity);
+        finding["parameter"] = serde_json::json!(self.parameter);
+        finding["message"] = serde_json::json!(self.message);
+        finding
+    }
+}
+
+impl LiveFile {
+    fn line(&self) -> String {
+        self.place.line("file", &format!("{:?}, {} bytes", self.path, self.size))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let mut file = self.place.json();
+        file["path"] = serde_json::json!(self.path);
+        file["bytes"] = serde_json::json!(self.size);
+        file
+    }
+}
+
+impl CheckPlace {
+    fn line(&self, kind: &str, message: &str) -> String {
         let mut line = self.file.clone().unwrap_or_else(|| "cluster".to_owned());
         if let Some(Position { line: number, column }) = self.at {
             line += &format!(":{number}:{column}");
         }
-        line += match self.severity {
-            Severity::Error => ": error: ",
-            Severity::Warning => ": warning: ",
-            Severity::Note => ": note: ",
-        };
+        line += &format!(": {kind}: ");
         match (&self.namespace, &self.class) {
             (Some(namespace), Some(class)) => line += &format!("{namespace}/{class}: "),
             (None, Some(class)) => line += &format!("{class}: "),
@@ -86,17 +124,26 @@ impl CheckFinding {
         if let Some(object) = &self.object {
             line += &format!("object {object:?}: ");
         }
-        printable(&(line + &self.message))
+        printable(&(line + message))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "file": self.file,
+            "line": self.at.map(|at| at.line),
+            "column": self.at.map(|at| at.column),
+            "namespace": self.namespace,
+            "class": self.class,
+            "object": self.object,
+        })
     }
 }
 
 impl CheckReport {
-    /// Formats the report as a line for each finding, and a last line with the numbers.
+    /// Formats the report as a line for each file and finding, and a last line with the numbers.
     pub(crate) fn text(&self) -> String {
-        let mut text: String = self.findings.iter().fold(String::new(), |mut text, finding| {
-            let _ = writeln!(text, "{}", finding.line());
-            text
-        });
+        let lines = self.files.iter().map(LiveFile::line).chain(self.findings.iter().map(CheckFinding::line));
+        let mut text: String = lines.map(|line| line + "\n").collect();
         let (classes, mistakes, warnings) =
             (self.classes, self.count(Severity::Error), self.count(Severity::Warning));
         let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
@@ -112,28 +159,14 @@ impl CheckReport {
 
     /// Formats the report as JSON, as docs/reference.md describes it.
     pub(crate) fn json(&self) -> String {
-        let findings: Vec<_> = self
-            .findings
-            .iter()
-            .map(|finding| {
-                serde_json::json!({
-                    "severity": finding.severity,
-                    "file": finding.file,
-                    "line": finding.at.map(|at| at.line),
-                    "column": finding.at.map(|at| at.column),
-                    "namespace": finding.namespace,
-                    "class": finding.class,
-                    "parameter": finding.parameter,
-                    "object": finding.object,
-                    "message": finding.message,
-                })
-            })
-            .collect();
+        let findings: Vec<_> = self.findings.iter().map(CheckFinding::json).collect();
+        let files: Vec<_> = self.files.iter().map(LiveFile::json).collect();
         let report = serde_json::json!({
             "classes": self.classes,
             "mistakes": self.count(Severity::Error),
             "warnings": self.count(Severity::Warning),
             "findings": findings,
+            "files": files,
             "failures": self.failures,
         });
         format!("{report:#}\n")

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::report::{CheckFinding, CheckReport, Severity};
+use super::report::{CheckFinding, CheckPlace, CheckReport, Severity};
 use crate::manifest::yaml::YamlNode;
 use crate::manifest::{ManifestFault, document};
 
@@ -43,7 +43,8 @@ fn source(name: &str, bytes: io::Result<Vec<u8>>, report: &mut CheckReport) -> O
     let bytes = bytes.map_err(|error| report.failures.push(format!("cannot read {name}: {error}"))).ok()?;
     let mut add = |fault: ManifestFault| {
         let finding = CheckFinding::new(Severity::Error, fault.message);
-        report.findings.push(CheckFinding { file: Some(name.to_owned()), at: fault.at, ..finding });
+        let place = CheckPlace { file: Some(name.to_owned()), at: fault.at, ..CheckPlace::default() };
+        report.findings.push(CheckFinding { place, ..finding });
     };
     let text = document::text(&bytes).map_err(&mut add).ok()?;
     let mut documents = Vec::new();
@@ -123,6 +124,6 @@ mod tests {
         assert!(report.failures[0].contains("none.yaml"), "{:?}", report.failures);
         let finding = &report.findings[0];
         assert!(finding.message.starts_with("not YAML: "), "{}", finding.message);
-        assert!(finding.at.is_some_and(|at| (3..=4).contains(&at.line)), "{:?}", finding.at);
+        assert!(finding.place.at.is_some_and(|at| (3..=4).contains(&at.line)), "{:?}", finding.place.at);
     }
 }
