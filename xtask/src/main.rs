@@ -12,6 +12,7 @@ mod leftovers;
 mod openbao;
 mod packages;
 mod python;
+mod pyyaml;
 mod servers;
 mod step;
 mod test;

@@ -2,6 +2,7 @@
 //! the error names the packages that are missing.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
@@ -27,6 +28,20 @@ pub(crate) fn bring_fake_time() -> Result<()> {
     // The folder is named by the machine's architecture.
     let is_there = has("/usr/lib", "faketime/libfaketime.so.1");
     install("tests of a clock that steps need", if is_there { &[] } else { &["libfaketime"] })
+}
+
+/// Installs the programs that read the formats of files: a JDK, OpenSSL, nginx, and a program of
+/// systemd's for files of variables.
+pub(crate) fn bring_readers() -> Result<()> {
+    let generator = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
+    let programs = [
+        ("default-jdk-headless", runs("javac", "--version")),
+        ("openssl", runs("openssl", "version")),
+        ("nginx", runs("nginx", "-v")),
+        ("systemd", Path::new(generator).is_file()),
+    ];
+    let missing: Vec<_> = programs.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name).collect();
+    install("tests of the formats need", &missing)
 }
 
 /// Returns whether one of the folders in `folder` has that file.

@@ -10,6 +10,7 @@ use crate::cargo::cargo;
 use crate::leftovers::RunFolder;
 use crate::openbao;
 use crate::packages;
+use crate::pyyaml;
 use crate::servers;
 use crate::step::{self, StepEvent};
 
@@ -22,6 +23,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Err(error) = packages::bring_container_tools() {
         eprintln!("{error:#}; the tests of the images are skipped");
     }
+    if let Err(error) = packages::bring_readers() {
+        eprintln!("{error:#}; the tests that read with them are skipped");
+    }
+    pyyaml::bring()?;
     servers::bring(&servers::TESTS)?;
     let mut build = cargo();
     build.args(["build", "--workspace", "--bins"]);
