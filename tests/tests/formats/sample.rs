@@ -9,7 +9,7 @@ pub(crate) enum Sample {
     Bool(bool),
     Number(String),
     Text(String),
-    List(Vec<Sample>),
+    List(Vec<Self>),
     Map(SampleMap),
 }
 

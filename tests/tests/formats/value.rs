@@ -14,8 +14,8 @@ pub(crate) enum FoundValue {
     Integer(i128),
     Float(f64),
     Text(String),
-    List(Vec<FoundValue>),
-    Map(Vec<(String, FoundValue)>),
+    List(Vec<Self>),
+    Map(Vec<(String, Self)>),
 }
 
 impl FoundValue {
