@@ -1,9 +1,11 @@
-//! What is shipped: the chart, the plain manifests, their RBAC, the images and the worked example.
+//! What is shipped: the chart, the plain manifests, their RBAC, the images and the examples.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chart;
 mod example;
+mod example_files;
+mod format_examples;
 mod images;
 mod installation;
 mod rbac;
@@ -24,6 +26,10 @@ fn main() -> ExitCode {
         )
         .suite(Suite::new(rbac::RbacSetup::start).one_at_a_time().module("rbac", rbac::tests))
         .suite(Suite::new(images::BuiltImages::build).module("images", images::tests))
-        .suite(Suite::new(|| ApiSetup::start(ClusterOptions::default())).module("example", example::tests))
+        .suite(
+            Suite::new(|| ApiSetup::start(ClusterOptions::default()))
+                .module("example", example::tests)
+                .module("format_examples", format_examples::tests),
+        )
         .run()
 }
