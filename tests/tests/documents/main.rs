@@ -5,6 +5,7 @@
 mod code_blocks;
 mod commands;
 mod contents;
+mod output;
 mod programs;
 
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ fn main() -> ExitCode {
     let without_tokens = ClusterOptions { tokens: TokenDelivery::NotRequested, ..ClusterOptions::default() };
     let texts = Suite::without_servers()
         .module("code_blocks", code_blocks::tests)
-        .module("contents", contents::tests);
+        .module("contents", contents::tests)
+        .module("output", output::tests);
     let commands = Suite::new(move || ClusterWithVault::start(without_tokens))
         .one_at_a_time()
         .module("commands", commands::tests);
