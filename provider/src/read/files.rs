@@ -184,3 +184,25 @@ pub(super) fn check_paths<'a>(paths: impl Iterator<Item = &'a str>) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check_paths;
+
+    #[test]
+    fn two_files_need_two_paths_and_no_file_is_a_directory() {
+        let refused = |paths: &[&str]| check_paths(paths.iter().copied()).map_err(|bad| bad.to_string());
+        for paths in [&["a", "b"][..], &["a/b", "a/c", "ab"], &["a", "a.b", "a-b/c"], &["é", "e\u{301}"], &[]]
+        {
+            assert_eq!(refused(paths), Ok(()), "{paths:?}");
+        }
+        for paths in [["b", "a", "b"], ["d/a", "c", "d/a"]] {
+            let said = refused(&paths).expect_err("one path twice");
+            assert_eq!(said, format!("two objects would make the file {:?}", paths[0]));
+        }
+        for paths in [["a/b", "a", "z"], ["a", "a-b", "a/b/c"], ["a/b", "a/b/c", "a.b"]] {
+            let said = refused(&paths).expect_err("a file in a file's place");
+            assert!(said.contains("needs it as a directory"), "{said}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use crate::class::Class;
 use crate::memory::MemoryAccount;
 use crate::{Error, ErrorKind, Settings};
 
+mod bad_input;
 mod outputs;
 
 fn rendered(fields: &str, body: &str, frames: &Frames) -> Result<Rendered, Error> {

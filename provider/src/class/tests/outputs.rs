@@ -96,6 +96,37 @@ fn what_does_not_go_together_is_a_mistake_with_field_and_line() {
 }
 
 #[test]
+fn lists_and_pointers_have_limits() {
+    let list = |count: usize| (0..count).map(|n| format!("k{n}")).collect::<Vec<_>>().join(", ");
+    for (field, format) in [("include", "files"), ("exclude", "json"), ("secretKey", "pem")] {
+        let key = if field == "secretKey" { "" } else { "secretKey: k, " };
+        output(&format!("format: {format}, {key}{field}: [{}]", list(64)));
+        let said = mistake(&format!("format: {format}\n  {field}: [{}]", list(65)));
+        assert!(said.contains(&format!("{field} has more than 64")), "{said}");
+    }
+    output(&format!("jsonPointer: \"/{}\"", "é".repeat(511)));
+    let said = mistake(&format!("jsonPointer: \"/{}\"", "é".repeat(512)));
+    assert!(said.contains("jsonPointer is longer than 1024 bytes"), "{said}");
+}
+
+#[test]
+fn what_is_no_pointer_is_named_with_what_is_wrong() {
+    for (pointer, message) in [
+        ("replicas", "does not begin with \"/\""),
+        ("#/replicas", "does not begin with \"/\""),
+        ("$.replicas", "does not begin with \"/\""),
+        ("/a~b", "has a \"~\""),
+        ("/a~", "has a \"~\""),
+    ] {
+        let said = mistake(&format!("jsonPointer: \"{pointer}\""));
+        assert!(said.contains(&format!("jsonPointer {message}")), "{said}");
+    }
+    for pointer in ["", "/", "/~0~1", "/-", "/00", "/a/b/"] {
+        output(&format!("jsonPointer: \"{pointer}\""));
+    }
+}
+
+#[test]
 fn files_that_are_known_beforehand_do_not_collide() {
     for (text, message) in [
         (

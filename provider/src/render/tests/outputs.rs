@@ -4,12 +4,12 @@ use super::{all_rendered, contents, stored_frames};
 use crate::{Error, ErrorKind};
 
 /// Returns the file of an object over a KV v2 secret.
-fn of_secret(fields: &str, secret: &str) -> Result<String, Error> {
+pub(super) fn of_secret(fields: &str, secret: &str) -> Result<String, Error> {
     contents(fields, &format!(r#"{{"data":{{"data":{secret},"metadata":{{"version":1}}}}}}"#))
 }
 
 /// Returns path and content of each file.
-fn files(fields: &str, secret: &str) -> Result<Vec<(String, String)>, Error> {
+pub(super) fn files(fields: &str, secret: &str) -> Result<Vec<(String, String)>, Error> {
     let body = format!(r#"{{"data":{{"data":{secret},"metadata":{{"version":1}}}}}}"#);
     let files = all_rendered(fields, &body, &stored_frames())?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
