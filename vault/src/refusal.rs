@@ -44,11 +44,16 @@ pub(crate) fn refusal(
     }
 }
 
-/// Returns whether a body is one that Vault sends with an error status: `errors`, or the metadata of
-/// a deleted version in `data`.
+/// Returns whether a body is one that Vault sends with an error status: a list of texts `errors`, the
+/// metadata of a deleted version in `data`, or a response without data, which has warnings. The last
+/// comes for a path of KV v2 without `data/`.
 fn is_vaults(fields: JsonValue<'_>) -> bool {
-    fields.member("errors").is_some_and(JsonValue::is_array)
-        || fields.member("data").is_some_and(JsonValue::is_object)
+    let errors = fields.member("errors").filter(|errors| errors.is_array());
+    let metadata = || fields.member("data")?.member("metadata");
+    let is_response = || ["request_id", "lease_id"].iter().all(|name| fields.member(name).is_some());
+    errors.is_some_and(|errors| errors.items().all(JsonValue::is_string))
+        || metadata().is_some_and(|metadata| metadata.member("version").is_some())
+        || is_response()
 }
 
 /// Returns Vault's `errors` on one line, shortened, without what is confidential.
