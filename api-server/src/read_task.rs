@@ -85,7 +85,7 @@ impl ReadTask {
             return Err(ApiError::timed_out(message).about(&self.name));
         };
         let read = handler.reader.read(class, &watched, &account, deadline).await;
-        let Bundle { files, held } = read.map_err(|error| ApiError::from_read(&self.name, &error))?;
+        let Bundle { files, held, .. } = read.map_err(|error| ApiError::from_read(&self.name, &error))?;
         steps.held = Some(held);
         self.encode(handler, watched, files, account).await
     }

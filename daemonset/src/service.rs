@@ -132,9 +132,9 @@ impl ProviderService {
             max_bytes: self.max_response_bytes,
             deadline,
         };
-        let Bundle { files, held } = self.provider.read(&read).await?;
+        let Bundle { files, had_files, held } = self.provider.read(&read).await?;
         let response = match files.is_empty() {
-            true if has_files => return Err(no_file_left()),
+            true if has_files || had_files => return Err(no_file_left()),
             true => without_files(&read.class),
             false => encode(files),
         };

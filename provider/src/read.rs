@@ -189,14 +189,18 @@ impl Provider {
         };
         let (files, memory) = rendered?;
         let requests: Vec<_> = request.class.plan.requests.iter().map(|planned| planned.id).collect();
+        let mut had_files = session.with_files().contains(&volume);
         if session.note_mount(volume, &requests) {
-            self.background.sessions.remove_volume_from_others(&session, volume);
+            had_files |= self.background.sessions.remove_volume_from_others(&session, volume);
+        }
+        if session.pod().is_some() && (had_files || !files.is_empty()) {
+            session.note_files(volume);
         }
         // before the answer: what was issued for a mounted file is not issued again after a crash
         if let Some(leases) = leases.filter(|_| session.pod().is_some() && session.changes.are_pending()) {
             leases.save(&session);
         }
-        Ok(Bundle { files, held: HeldForAnswer { _memory: memory } })
+        Ok(Bundle { files, had_files, held: HeldForAnswer { _memory: memory } })
     }
 
     /// Checks the class against the policy of now, so that a change counts at the next mount.

@@ -10,6 +10,7 @@ mod reads;
 mod table;
 mod token;
 mod users;
+mod volumes;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,7 @@ pub(crate) use reads::Reads;
 pub(crate) use table::Sessions;
 pub(crate) use token::{Token, UsedToken};
 use users::{UserGuard, Users};
+use volumes::Volumes;
 
 /// The key of a session: everything on which Vault's answers may depend. Two reads with equal keys
 /// may share tokens and answers.
@@ -58,8 +60,7 @@ pub(crate) struct Session {
     /// process.
     created: Option<Instant>,
     state: Mutex<SessionState>,
-    /// The volumes that this process mounted with the session.
-    volumes: Mutex<Vec<VolumeId>>,
+    volumes: Volumes,
     users: Users,
     /// Whether the revocation of the ended session has begun.
     revoking: AtomicBool,
@@ -109,6 +110,8 @@ pub(crate) struct SessionParts {
     pub(crate) state: SessionState,
     pub(crate) tokens: Vec<Arc<Token>>,
     pub(crate) issued: AnswerList<IssuedTerm>,
+    /// The volumes that have got files.
+    pub(crate) with_files: Vec<VolumeId>,
     pub(crate) memory: TenantMemory,
     /// The memory of the session itself; none if a restored session found none.
     pub(crate) bytes: Option<Share>,
@@ -187,26 +190,35 @@ impl Session {
         drop(state);
         self.reads.note_use(volume, requests);
         self.issued.note_use(volume, requests);
-        let mut volumes = self.lock_volumes();
-        let is_new = !volumes.contains(&volume);
-        if is_new {
-            volumes.push(volume);
-        }
-        is_new
+        self.volumes.add(volume)
     }
 
-    /// Notes that a volume uses another session now, and no answer of this one.
-    pub(crate) fn remove_volume(&self, volume: VolumeId) {
-        self.lock_volumes().retain(|other| *other != volume);
+    /// Notes that a volume has got files.
+    pub(crate) fn note_files(&self, volume: VolumeId) {
+        if self.volumes.note_files(volume) {
+            self.changes.note();
+        }
+    }
+
+    /// Returns the volumes that have got files.
+    pub(crate) fn with_files(&self) -> Vec<VolumeId> {
+        self.volumes.with_files()
+    }
+
+    /// Notes that a volume uses another session now, and no answer of this one. Returns whether the
+    /// volume has got files.
+    pub(crate) fn remove_volume(&self, volume: VolumeId) -> bool {
+        let had_files = self.volumes.remove(volume);
         self.reads.note_use(volume, &[]);
         self.issued.note_use(volume, &[]);
         self.changes.note();
+        had_files
     }
 
     /// Returns whether a token must be renewed: the token has a lease, or is the newest one and a
     /// volume uses the session.
     pub(crate) fn needs(&self, token: &Arc<Token>, newest: &Arc<Token>, now: Instant) -> bool {
-        let is_for_reads = Arc::ptr_eq(token, newest) && !self.lock_volumes().is_empty();
+        let is_for_reads = Arc::ptr_eq(token, newest) && self.volumes.any();
         is_for_reads || self.issued.has_lease_of(token, now)
     }
 
@@ -245,10 +257,6 @@ impl Session {
 
     fn lock_state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_volumes(&self) -> MutexGuard<'_, Vec<VolumeId>> {
-        self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -31,6 +31,9 @@ struct Record {
     issuing: Vec<String>,
     /// Whether the pod is gone, and the tokens are to be revoked.
     ended: bool,
+    /// The volumes that have got files. The release before did not store them.
+    #[serde(default)]
+    volumes_with_files: Vec<VolumeId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +99,7 @@ pub(super) fn write(session: &Session, clock: &dyn Clock) -> Option<Secret> {
         tokens: tokens.iter().map(|token| TokenRecord::new(token, &boot_time)).collect(),
         issuing: session.issued.in_progress().clone(),
         ended: session.state() == SessionState::Ended,
+        volumes_with_files: session.with_files(),
     };
     let mut written = WipedWriter(Secret::default());
     serde_json::to_writer(&mut written, &record).ok()?;
@@ -130,6 +134,7 @@ pub(super) fn restore(
         state: if record.ended { SessionState::Ended } else { SessionState::New },
         tokens,
         issued,
+        with_files: record.volumes_with_files,
         bytes: memory.take(SESSION_BYTES),
         memory,
     });

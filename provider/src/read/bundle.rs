@@ -9,6 +9,8 @@ pub struct Bundle {
     /// The files, in the order of the class: one for most objects, one for each key of others, none
     /// for an optional object that is absent.
     pub files: Vec<File>,
+    /// Whether an earlier read for the same volume gave files, as far as this provider knows.
+    pub had_files: bool,
     /// What is given back when the answer is sent.
     pub held: HeldForAnswer,
 }

@@ -10,6 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Notify;
 
 use super::users::Users;
+use super::volumes::Volumes;
 use super::{
     Changes, Issued, Logins, Reads, Session, SessionKey, SessionParts, SessionState, UsedSession, VolumeId,
 };
@@ -88,6 +89,7 @@ impl Sessions {
             state: SessionState::New,
             tokens: Vec::new(),
             issued: Default::default(),
+            with_files: Vec::new(),
             memory,
             bytes: Some(bytes),
         });
@@ -151,15 +153,18 @@ impl Sessions {
     }
 
     /// Removes a volume from the pod's other sessions. The volume uses this session now, for
-    /// example because the class names another role.
-    pub(crate) fn remove_volume_from_others(&self, session: &Session, volume: VolumeId) {
-        let Some(pod) = session.pod() else { return };
+    /// example because the class names another role. Returns whether the volume got files from one
+    /// of the others.
+    pub(crate) fn remove_volume_from_others(&self, session: &Session, volume: VolumeId) -> bool {
+        let Some(pod) = session.pod() else { return false };
         // the uid first: it differs for nearly all, and a key is long
         let is_other =
             |other: &Session| other.pod().is_some_and(|p| p.uid == pod.uid) && other.key != session.key;
         let active = self.lock_active();
         let others = active.values().map(|(other, _)| other).filter(|other| is_other(other));
-        others.for_each(|other| other.remove_volume(volume));
+        let mut had_files = false;
+        others.for_each(|other| had_files |= other.remove_volume(volume));
+        had_files
     }
 
     /// Ends the sessions that `picked` accepts, and returns the ended sessions. Later reads with
@@ -184,7 +189,8 @@ impl Sessions {
     }
 
     fn create(&self, parts: SessionParts) -> Arc<Session> {
-        let SessionParts { key, record_name, created, state, tokens, issued, memory, bytes } = parts;
+        let SessionParts { key, record_name, created, state, tokens, issued, with_files, memory, bytes } =
+            parts;
         let changes = Arc::new(Changes::new(Arc::clone(&self.wake)));
         Arc::new(Session {
             key,
@@ -198,7 +204,7 @@ impl Sessions {
             changes,
             created,
             state: Mutex::new(state),
-            volumes: Mutex::default(),
+            volumes: Volumes::restored(with_files),
             users: Users::default(),
             revoking: AtomicBool::new(false),
             stored: Mutex::default(),
