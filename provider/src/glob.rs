@@ -1,29 +1,21 @@
 //! Patterns as in a shell: `*`, `?`, `[…]`.
 
-use std::iter::Peekable;
-use std::str::Chars;
-
-/// A pattern, parsed.
+/// A pattern. It takes no more memory than its text, since classes have many of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glob {
-    tokens: Vec<Piece>,
+    text: Box<str>,
     /// A character that only itself matches.
     separator: Option<char>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
-    One(Matcher),
+/// What the first piece of a pattern makes of a character. Each has the rest of the pattern.
+enum Piece<'a> {
     /// `*`: any text, also none.
-    AnyText,
-}
-
-/// What matches one character.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Matcher {
-    Literal(char),
-    AnyCharacter,
-    Set { negated: bool, ranges: Vec<(char, char)> },
+    AnyText(&'a str),
+    /// The piece matches the character.
+    Matching(&'a str),
+    /// The piece does not match, or there is none.
+    Other,
 }
 
 /// Why a text is no pattern.
@@ -49,18 +41,16 @@ impl Glob {
         if text.chars().count() > MAX_LENGTH {
             return Err(BadGlob::TooLong);
         }
-        let mut tokens = Vec::new();
-        let mut rest = text.chars().peekable();
-        while let Some(c) = rest.next() {
-            match c {
-                '*' if tokens.last() == Some(&Piece::AnyText) => {}
-                '*' => tokens.push(Piece::AnyText),
-                '?' => tokens.push(Piece::One(Matcher::AnyCharacter)),
-                '[' => tokens.push(Piece::One(set(&mut rest)?)),
-                c => tokens.push(Piece::One(Matcher::Literal(c))),
-            }
+        let mut rest = text;
+        while let Some(at) = rest.find('[') {
+            rest = set(&rest[at + 1..], None)?.1;
         }
-        Ok(Self { tokens, separator: None })
+        Ok(Self { text: text.into(), separator: None })
+    }
+
+    /// Returns the text of the pattern.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// Returns the pattern with a separator, which `*`, `?` and `[…]` do not match.
@@ -71,59 +61,68 @@ impl Glob {
     /// Returns whether the whole text matches. The time is at most the product of both lengths: only
     /// the last `*` is ever tried again.
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let text: Vec<char> = text.chars().collect();
-        let (mut token, mut at) = (0, 0);
-        // the last `*`, and where the text goes on if `*` takes one more character
-        let mut retry: Option<(usize, usize)> = None;
-        while at < text.len() {
-            match self.tokens.get(token) {
-                Some(Piece::AnyText) => {
-                    retry = Some((token, at));
-                    token += 1;
+        let (mut pattern, mut text) = (&*self.text, text);
+        // what is behind the last `*`, and the text that `*` has not taken
+        let mut retry: Option<(&str, &str)> = None;
+        while let Some(c) = text.chars().next() {
+            match self.first_piece(pattern, c) {
+                Piece::AnyText(rest) => {
+                    retry = Some((rest, text));
+                    pattern = rest;
                 }
-                Some(Piece::One(matcher)) if self.takes(matcher, text[at]) => {
-                    token += 1;
-                    at += 1;
+                Piece::Matching(rest) => {
+                    pattern = rest;
+                    text = &text[c.len_utf8()..];
                 }
-                _ => match retry {
-                    Some((star, from)) if Some(text[from]) != self.separator => {
-                        retry = Some((star, from + 1));
-                        token = star + 1;
-                        at = from + 1;
+                Piece::Other => {
+                    let Some((behind, left)) = retry else { return false };
+                    let mut left = left.chars();
+                    if left.next() == self.separator && self.separator.is_some() {
+                        return false;
                     }
-                    _ => return false,
-                },
+                    (pattern, text) = (behind, left.as_str());
+                    retry = Some((pattern, text));
+                }
             }
         }
-        self.tokens[token..].iter().all(|token| *token == Piece::AnyText)
+        pattern.bytes().all(|b| b == b'*')
     }
 
-    fn takes(&self, matcher: &Matcher, c: char) -> bool {
-        match matcher {
-            Matcher::Literal(literal) => *literal == c,
-            _ if Some(c) == self.separator => false,
-            Matcher::AnyCharacter => true,
-            Matcher::Set { negated, ranges } => {
-                ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) != *negated
-            }
-        }
+    fn first_piece<'a>(&self, pattern: &'a str, c: char) -> Piece<'a> {
+        let mut chars = pattern.chars();
+        let is_separator = Some(c) == self.separator;
+        let (matches, rest) = match chars.next() {
+            None => return Piece::Other,
+            Some('*') => return Piece::AnyText(chars.as_str()),
+            Some('?') => (!is_separator, chars.as_str()),
+            Some('[') => match set(chars.as_str(), Some(c)) {
+                Ok((contains, rest)) => (contains && !is_separator, rest),
+                Err(_) => return Piece::Other,
+            },
+            Some(literal) => (literal == c, chars.as_str()),
+        };
+        if matches { Piece::Matching(rest) } else { Piece::Other }
     }
 }
 
-/// Parses the rest of `[…]`. A `]` at its beginning stands for itself.
-fn set(rest: &mut Peekable<Chars<'_>>) -> Result<Matcher, BadGlob> {
-    let negated = rest.next_if(|c| matches!(c, '!' | '^')).is_some();
-    let mut ranges = Vec::new();
+/// Reads the rest of `[…]`, in which a `]` at the beginning stands for itself. Returns whether a
+/// character is one of the set, and the pattern behind it.
+fn set(text: &str, c: Option<char>) -> Result<(bool, &str), BadGlob> {
+    let inside = text.strip_prefix(['!', '^']);
+    let is_negated = inside.is_some();
+    let mut rest = inside.unwrap_or(text).chars();
+    let (mut contains, mut is_empty) = (false, true);
     loop {
         let from = rest.next().ok_or(BadGlob::Unclosed)?;
-        if from == ']' && !ranges.is_empty() {
-            return Ok(Matcher::Set { negated, ranges });
+        if from == ']' && !is_empty {
+            return Ok((contains != is_negated, rest.as_str()));
         }
+        is_empty = false;
         // a - at the end stands for itself
         let mut ahead = rest.clone();
         let to = match (ahead.next(), ahead.next()) {
             (Some('-'), Some(to)) if to != ']' => {
-                *rest = ahead;
+                rest = ahead;
                 to
             }
             _ => from,
@@ -131,7 +130,7 @@ fn set(rest: &mut Peekable<Chars<'_>>) -> Result<Matcher, BadGlob> {
         if to < from {
             return Err(BadGlob::Range);
         }
-        ranges.push((from, to));
+        contains |= c.is_some_and(|c| (from..=to).contains(&c));
     }
 }
 

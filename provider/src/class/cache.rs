@@ -19,9 +19,16 @@ const ALL_BYTES: usize = 4 << 20;
 /// Memory of a parsed object besides its texts, in bytes.
 const OBJECT_BYTES: usize = 768;
 
+/// Memory of a pattern or key in a list of an object besides its text, in bytes.
+const LISTED_BYTES: usize = 64;
+
 /// Maximum size of the parameters of a cached class, in bytes. A larger class is parsed each time,
 /// on a thread of its own, and one at a time of each namespace.
 const MAX_BYTES: usize = 16 << 10;
+
+/// Maximum number of characters in the parameters of a cached class that separate values in YAML.
+/// A class with more takes as long as a larger one.
+const MAX_SEPARATORS: usize = 2000;
 
 /// Time after which a class that was not used is dropped. Drivers mount again every two minutes.
 const KEPT_FOR: Duration = Duration::from_secs(600);
@@ -61,7 +68,9 @@ impl ClassCache {
     ) -> Result<Arc<Class>, Error> {
         let own = || parameters.iter().filter(|(name, _)| !name.starts_with(DRIVERS_OWN));
         let length = own().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        if length > MAX_BYTES {
+        let separators =
+            |text: &str| text.bytes().filter(|b| matches!(b, b',' | b'[' | b'{' | b'\n')).count();
+        if length > MAX_BYTES || own().map(|(_, value)| separators(value)).sum::<usize>() > MAX_SEPARATORS {
             return self.parse_large(parameters, namespace, turns).await;
         }
         let id = digest_of_parts(own().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]));
@@ -70,7 +79,9 @@ impl ClassCache {
             return Ok(Arc::clone(&cached.class));
         }
         let class = Arc::new(Class::parse(&parameters, &self.settings)?);
-        self.keep(id, &class, 2 * length + OBJECT_BYTES * class.objects.len(), namespace);
+        let listed: usize = class.objects.iter().map(|object| object.source.listed()).sum();
+        let bytes = 2 * length + OBJECT_BYTES * class.objects.len() + LISTED_BYTES * listed;
+        self.keep(id, &class, bytes, namespace);
         Ok(class)
     }
 

@@ -1,13 +1,11 @@
 //! JSON pointers (RFC 6901).
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A place in a JSON value, such as `/replicas/0/host`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JsonPointer {
-    text: String,
-    steps: Vec<String>,
-}
+pub struct JsonPointer(Box<str>);
 
 /// Why a text is no JSON pointer. Each message continues a sentence that begins with the name of the
 /// field.
@@ -36,7 +34,7 @@ impl JsonPointer {
     /// use coffer_provider::class::JsonPointer;
     ///
     /// let pointer = JsonPointer::parse("/a~1b/0")?;
-    /// assert_eq!(pointer.steps(), ["a/b", "0"]);
+    /// assert_eq!(pointer.steps().map(|(step, _)| step).collect::<Vec<_>>(), ["a/b", "0"]);
     /// # Ok::<(), coffer_provider::class::BadJsonPointer>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self, BadJsonPointer> {
@@ -47,14 +45,21 @@ impl JsonPointer {
         if parts.next() != Some("") {
             return Err(BadJsonPointer::NoSlash);
         }
-        let steps = parts.map(unescaped).collect::<Result<_, _>>()?;
-        Ok(Self { text: text.to_owned(), steps })
+        parts.try_for_each(|part| unescaped(part).map(drop))?;
+        Ok(Self(text.into()))
     }
 
-    /// Returns the keys and indexes that lead to the place.
+    /// Returns the keys and indexes that lead to the place, each with the pointer up to it.
+    pub fn steps(&self) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+        let ends = self.0.match_indices('/').map(|(at, _)| at).skip(1).chain([self.0.len()]);
+        let steps = self.0.split('/').skip(1).map(|part| unescaped(part).unwrap_or_default());
+        steps.zip(ends.map(|end| &self.0[..end]))
+    }
+
+    /// Returns whether the place is the whole value.
     #[must_use]
-    pub fn steps(&self) -> &[String] {
-        &self.steps
+    pub fn is_whole(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -65,7 +70,10 @@ pub(crate) fn array_index(step: &str) -> Option<usize> {
     step.parse().ok().filter(|_| is_index)
 }
 
-fn unescaped(step: &str) -> Result<String, BadJsonPointer> {
+fn unescaped(step: &str) -> Result<Cow<'_, str>, BadJsonPointer> {
+    if !step.contains('~') {
+        return Ok(Cow::Borrowed(step));
+    }
     let mut parts = step.split('~');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -77,12 +85,12 @@ fn unescaped(step: &str) -> Result<String, BadJsonPointer> {
         text.push(c);
         text.push_str(rest);
     }
-    Ok(text)
+    Ok(Cow::Owned(text))
 }
 
 impl fmt::Display for JsonPointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0)
     }
 }
 
@@ -102,8 +110,16 @@ mod tests {
             ("/a//b/", &["a", "", "b", ""]),
             ("/ключ/ ", &["ключ", " "]),
         ] {
-            assert_eq!(JsonPointer::parse(text).expect(text).steps(), steps, "{text:?}");
+            let pointer = JsonPointer::parse(text).expect(text);
+            assert_eq!(pointer.steps().map(|(step, _)| step).collect::<Vec<_>>(), steps, "{text:?}");
+            assert_eq!(pointer.steps().last().map_or("", |(_, whole)| whole), text);
+            assert_eq!(pointer.is_whole(), steps.is_empty());
         }
+        let pointer = JsonPointer::parse("/a~1b//c").expect("a pointer");
+        assert_eq!(
+            pointer.steps().map(|(_, up_to)| up_to).collect::<Vec<_>>(),
+            ["/a~1b", "/a~1b/", "/a~1b//c"]
+        );
     }
 
     #[test]

@@ -12,7 +12,6 @@ pub struct KeyFilter {
 /// A pattern of keys.
 #[derive(Debug)]
 struct KeyPattern {
-    text: String,
     glob: Glob,
     /// Whether it can match one key only: itself.
     is_literal: bool,
@@ -59,7 +58,7 @@ impl KeyFilter {
     pub fn needed(&self) -> impl Iterator<Item = &str> {
         let literal = self.include.iter().flatten().filter(|pattern| pattern.is_literal);
         let taken = |key: &&str| !self.exclude.iter().any(|pattern| pattern.matches(key));
-        literal.map(|pattern| pattern.text.as_str()).filter(taken)
+        literal.map(|pattern| pattern.glob.as_str()).filter(taken)
     }
 
     /// Returns whether all keys that can be taken are known beforehand: those of [`Self::needed`].
@@ -68,21 +67,28 @@ impl KeyFilter {
         self.include.as_ref().is_some_and(|patterns| patterns.iter().all(|pattern| pattern.is_literal))
     }
 
+    /// Returns the number of patterns.
+    pub(crate) fn len(&self) -> usize {
+        self.exclude.len() + self.include.as_ref().map_or(0, Vec::len)
+    }
+
     /// Returns about how many steps it takes to try a key.
     pub(crate) fn steps(&self, key: &str) -> usize {
         let patterns = self.exclude.iter().chain(self.include.iter().flatten());
-        patterns.map(|pattern| if pattern.is_literal { 1 } else { pattern.text.len() * key.len() }).sum()
+        patterns
+            .map(|pattern| if pattern.is_literal { 1 } else { pattern.glob.as_str().len() * key.len() })
+            .sum()
     }
 }
 
 impl KeyPattern {
     fn parse(text: &str) -> Result<Self, BadGlob> {
         let is_literal = !text.contains(['*', '?', '[']);
-        Ok(Self { glob: Glob::parse(text)?, text: text.to_owned(), is_literal })
+        Ok(Self { glob: Glob::parse(text)?, is_literal })
     }
 
     fn matches(&self, key: &str) -> bool {
-        if self.is_literal { self.text == key } else { self.glob.matches(key) }
+        if self.is_literal { self.glob.as_str() == key } else { self.glob.matches(key) }
     }
 }
 

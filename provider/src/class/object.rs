@@ -44,6 +44,13 @@ impl Source {
         }
     }
 
+    /// Returns the number of patterns and keys in lists.
+    pub(super) fn listed(&self) -> usize {
+        match self {
+            Self::Answer { output, .. } => output.listed(),
+        }
+    }
+
     /// Returns the requests, to be changed.
     pub(super) fn requests_mut(&mut self) -> &mut [Arc<Request>] {
         match self {

@@ -43,6 +43,17 @@ pub enum Output {
     },
 }
 
+impl Output {
+    /// Returns the number of patterns and keys in lists.
+    pub(super) fn listed(&self) -> usize {
+        match self {
+            Self::Document { keys, .. } | Self::Files { keys, .. } => keys.len(),
+            Self::Pem { keys, .. } => keys.len(),
+            Self::Response | Self::Value { .. } => 0,
+        }
+    }
+}
+
 /// A part of the data in an answer: all of it, if nothing is set.
 #[derive(Debug, Default)]
 pub struct Part {

@@ -29,10 +29,13 @@ pub(super) fn members_of<'a>(
     null: Null,
     budget: &RenderBudget,
 ) -> Result<Vec<(Cow<'a, str>, JsonValue<'a>)>, Error> {
+    let mut count = 0;
     for (key, _) in map.members() {
         budget.spend_on_key(&key)?;
         budget.spend(keys.steps(&key) / 8)?;
+        count += 1;
     }
+    budget.spend_on_sorting(count)?;
     let mut members = map.sorted_members();
     members.retain(|(key, value)| keys.takes(key) && (null == Null::Value || !value.is_null()));
     for needed in keys.needed() {

@@ -1,10 +1,10 @@
 //! Finds the part of an answer's data that an object names by `secretKey` and `jsonPointer`.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use coffer_vault::Secret;
 use coffer_vault::json::{JsonText, JsonValue};
 
 use super::{Parsed, missing};
@@ -16,7 +16,7 @@ pub(crate) struct RenderBudget {
     /// Steps left: one for each member of a map that is looked at, and one for each 8 bytes of its
     /// key.
     steps: Cell<usize>,
-    /// Bytes left for texts in [`Self::nested`].
+    /// Bytes left for texts in [`Self::nested`] and their indexes.
     nested_bytes: Cell<usize>,
     /// Strings that were parsed as JSON, by the place of the string in memory: each is parsed once,
     /// however many objects point into it.
@@ -29,7 +29,7 @@ const STEPS: usize = 20 << 20;
 impl RenderBudget {
     /// Returns the budget of a read whose files have at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { steps: Cell::new(STEPS), nested_bytes: Cell::new(limit), nested: RefCell::default() }
+        Self { steps: Cell::new(STEPS), nested_bytes: Cell::new(2 * limit), nested: RefCell::default() }
     }
 
     /// Takes steps.
@@ -56,17 +56,31 @@ impl RenderBudget {
         self.spend(1 + key.len() / 8)
     }
 
-    /// Returns a string parsed as JSON; none if it is not JSON.
-    fn nested(&self, value: JsonValue<'_>, text: Secret) -> Result<Option<Rc<JsonText>>, Error> {
-        let place = value.raw().as_ptr() as usize;
+    /// Takes the steps for sorting the members of a map, which were looked at.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`], if too few are left.
+    pub(super) fn spend_on_sorting(&self, members: usize) -> Result<(), Error> {
+        self.spend(members * members.checked_ilog2().unwrap_or_default() as usize)
+    }
+
+    /// Returns a string parsed as JSON; none if the value is no string, or the string no JSON.
+    fn nested(&self, value: JsonValue<'_>) -> Result<Option<Rc<JsonText>>, Error> {
+        if !value.is_string() {
+            return Ok(None);
+        }
+        let place = value.place();
         if let Some(known) = self.nested.borrow().get(&place) {
             return Ok(Some(Rc::clone(known)));
         }
-        let left = self.nested_bytes.get().checked_sub(text.len()).ok_or_else(|| {
+        let too_large = || {
             Error::new(ErrorKind::TooLarge, "the strings that hold JSON are too large to look into")
-        })?;
+                .with_advice("Split the secret")
+        };
+        let left = self.nested_bytes.get();
+        let text = value.string().filter(|text| text.len() <= left).ok_or_else(too_large)?;
         let Some(parsed) = JsonText::parse(text).map(Rc::new) else { return Ok(None) };
-        self.nested_bytes.set(left);
+        self.nested_bytes.set(left.checked_sub(parsed.bytes()).ok_or_else(too_large)?);
         self.nested.borrow_mut().insert(place, Rc::clone(&parsed));
         Ok(Some(parsed))
     }
@@ -90,7 +104,10 @@ pub(super) fn with_part<R>(
             .ok_or_else(|| Error::new(ErrorKind::NotFound, "Vault's answer holds no data"))?,
     };
     match &part.pointer {
-        Some(pointer) => Walk { pointer, budget }.go(value, pointer.steps(), then),
+        Some(pointer) => {
+            let steps: Vec<_> = pointer.steps().collect();
+            Walk { pointer, budget }.go(value, "", &steps, then)
+        }
         None => then(value),
     }
 }
@@ -107,10 +124,7 @@ pub(super) fn with_map<R>(
     if value.is_object() {
         return then(value);
     }
-    let nested = match value.string() {
-        Some(text) => budget.nested(value, text)?,
-        None => None,
-    };
+    let nested = budget.nested(value)?;
     match nested.as_ref().map(|nested| nested.root()).filter(|root| root.is_object()) {
         Some(map) => then(map),
         None => Err(Error::new(
@@ -128,32 +142,39 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Calls `then` with what is below a value. `at` is the pointer to the value, `steps` has the
+    /// steps below it, each with the pointer up to it.
     fn go<R>(
         &self,
         value: JsonValue<'_>,
-        steps: &[String],
+        at: &str,
+        steps: &[(Cow<'_, str>, &str)],
         then: &mut dyn FnMut(JsonValue<'_>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let Some((step, rest)) = steps.split_first() else {
-            return if value.is_null() { Err(self.nothing_at(steps)) } else { then(value) };
+        let Some(((step, below), rest)) = steps.split_first() else {
+            return if value.is_null() { Err(self.nothing_at(at)) } else { then(value) };
         };
-        if let Some(text) = value.string() {
-            let Some(nested) = self.budget.nested(value, text)? else {
-                let message = format!(
-                    "jsonPointer {}: at {:?} is a string that is no JSON",
-                    self.pointer,
-                    self.passed(steps)
-                );
+        if value.is_string() {
+            let Some(nested) = self.budget.nested(value)? else {
+                let message = format!("jsonPointer {}: at {at:?} is a string that is no JSON", self.pointer);
                 return Err(Error::new(ErrorKind::BadAnswer, message).with_advice("Check jsonPointer"));
             };
-            return self.go(nested.root(), steps, then);
+            return self.go(nested.root(), at, steps, then);
         }
-        let child = if value.is_array() {
-            array_index(step).and_then(|index| value.items().nth(index))
-        } else {
-            self.member(value, step)?
-        };
-        self.go(child.ok_or_else(|| self.nothing_at(rest))?, rest, then)
+        let child = if value.is_array() { self.item(value, step)? } else { self.member(value, step)? };
+        self.go(child.ok_or_else(|| self.nothing_at(below))?, below, rest, then)
+    }
+
+    /// Returns the item with an index.
+    fn item<'b>(&self, list: JsonValue<'b>, step: &str) -> Result<Option<JsonValue<'b>>, Error> {
+        let Some(index) = array_index(step) else { return Ok(None) };
+        for (n, item) in list.items().enumerate() {
+            self.budget.spend(1)?;
+            if n == index {
+                return Ok(Some(item));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the last member with a key.
@@ -168,14 +189,8 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Returns the pointer without its last steps.
-    fn passed(&self, left: &[String]) -> String {
-        let passed = &self.pointer.steps()[..self.pointer.steps().len() - left.len()];
-        passed.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect()
-    }
-
-    fn nothing_at(&self, left: &[String]) -> Error {
-        let message = format!("jsonPointer {}: there is nothing at {:?}", self.pointer, self.passed(left));
+    fn nothing_at(&self, at: &str) -> Error {
+        let message = format!("jsonPointer {}: there is nothing at {at:?}", self.pointer);
         Error::new(ErrorKind::NotFound, message).with_advice("Check jsonPointer")
     }
 }

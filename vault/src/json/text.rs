@@ -1,6 +1,6 @@
 //! A JSON text with its index.
 
-use super::index::JsonIndex;
+use super::index::{BYTES_PER_VALUE, JsonIndex};
 use super::value::JsonValue;
 use crate::Secret;
 
@@ -18,6 +18,12 @@ impl JsonText {
     pub fn parse(text: Secret) -> Option<Self> {
         let index = JsonIndex::of(text.expose()).ok()?;
         Some(Self { text, index })
+    }
+
+    /// Returns the memory of text and index, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.capacity() + self.index.len() * BYTES_PER_VALUE
     }
 
     /// Returns the value.

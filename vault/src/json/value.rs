@@ -26,6 +26,13 @@ impl<'a> JsonValue<'a> {
         std::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
     }
 
+    /// Returns the place of the value in memory, which tells it from every other value.
+    #[must_use]
+    pub fn place(self) -> usize {
+        let start = self.nodes.get(self.at).map_or(0, |node| node.start as usize);
+        self.text.as_ptr() as usize + start
+    }
+
     /// Returns the length of the value's JSON text, in bytes, without looking at the text.
     #[must_use]
     pub fn text_length(self) -> usize {
