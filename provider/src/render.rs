@@ -3,6 +3,7 @@
 
 mod document;
 mod frames;
+mod key_name;
 mod members;
 mod parsed;
 mod part;
@@ -17,8 +18,9 @@ use std::ops::Range;
 use coffer_vault::Secret;
 use coffer_vault::json::{Escapes, JsonValue};
 
-use self::document::{leave_out, map_document, value_document};
+use self::document::{map_document, value_document};
 pub(crate) use self::frames::Frames;
+use self::key_name::{leave_out, shown};
 use self::members::{Null, members_of};
 pub(crate) use self::parsed::Parsed;
 pub(crate) use self::part::RenderBudget;
@@ -26,7 +28,8 @@ use self::part::{with_map, with_part};
 use self::pem::pem_blocks;
 use self::response::whole_response;
 use self::text::{decode, value_text};
-use crate::class::{DocumentFormat, Encoding, KeyFilter, Object, Output, Part, Source};
+use crate::class::{DocumentFormat, Encoding, JsonPointer, KeyFilter, Object, Output, Part, Source};
+use crate::countdown::changing_fields;
 use crate::go_json::TooLong;
 use crate::raw_endpoint::advice_without_data;
 use crate::{Error, ErrorKind};
@@ -53,6 +56,12 @@ enum VersionBasis {
 impl Rendered {
     fn new(path: &str, contents: Secret) -> Self {
         Self { path: path.to_owned(), basis: VersionBasis::Part(0..contents.len()), contents }
+    }
+
+    /// Sets the bytes from which the version is computed, if the contents change by themselves.
+    fn with_steady(mut self, steady: Option<Secret>) -> Self {
+        self.basis = steady.map_or(self.basis, VersionBasis::Steady);
+        self
     }
 
     /// Returns the bytes from which the version is computed.
@@ -130,28 +139,47 @@ fn of_answer(
             decode(value_text(value, Escapes::Required, limit)?, *encoding)
         }),
         Output::Document { format, part, keys } => {
-            with_part(parsed, part, budget, &mut |value| document(*format, keys, value, budget, limit))
+            let changing = unasked_changing(path, parsed, part, keys);
+            return with_part(parsed, part, budget, &mut |value| {
+                let contents = document(*format, keys, &[], value, budget, limit)?;
+                let steady = || document(*format, keys, &changing, value, budget, limit);
+                let steady = (!changing.is_empty()).then(steady).transpose()?;
+                Ok(vec![Rendered::new(object.name(), contents).with_steady(steady)])
+            });
         }
         Output::Pem { keys, part } => {
             with_part(parsed, part, budget, &mut |value| pem_blocks(keys, value, parsed))
         }
         Output::Files { part, keys, encoding } => {
+            let changing = unasked_changing(path, parsed, part, keys);
             return with_part(parsed, part, budget, &mut |value| {
-                with_map(value, budget, &mut |map| files(object, map, keys, *encoding, context))
+                with_map(value, budget, &mut |map| files(object, map, keys, *encoding, &changing, context))
             });
         }
     };
     Ok(vec![Rendered::new(object.name(), contents?)])
 }
 
+/// Returns the keys of the data that change by themselves, without those that the object asks for by
+/// name.
+fn unasked_changing(path: &str, parsed: &Parsed<'_>, part: &Part, keys: &KeyFilter) -> Vec<&'static str> {
+    let is_whole = part.key.is_none() && part.pointer.as_ref().is_none_or(JsonPointer::is_whole);
+    let Some(data) = parsed.data.filter(|_| is_whole) else { return Vec::new() };
+    let changing = changing_fields(path, &parsed.envelope, data).iter().copied();
+    changing.filter(|key| keys.needed().all(|needed| needed != *key)).collect()
+}
+
+/// Returns the document of a value, without the keys in `without`.
 fn document(
     format: DocumentFormat,
     keys: &KeyFilter,
+    without: &[&str],
     value: JsonValue<'_>,
     budget: &RenderBudget,
     limit: usize,
 ) -> Result<Secret, Error> {
     if keys.takes_all()
+        && without.is_empty()
         && let Some(document) = value_document(format, value, limit)?
     {
         return Ok(document);
@@ -160,15 +188,20 @@ fn document(
         DocumentFormat::Json | DocumentFormat::Yaml => Null::Value,
         DocumentFormat::Dotenv | DocumentFormat::Shell | DocumentFormat::Properties => Null::Missing,
     };
-    with_map(value, budget, &mut |map| map_document(format, &members_of(map, keys, null, budget)?, limit))
+    with_map(value, budget, &mut |map| {
+        let mut members = members_of(map, keys, null, budget)?;
+        members.retain(|(key, _)| !without.contains(&key.as_ref()));
+        map_document(format, &members, limit)
+    })
 }
 
-/// Returns a file for each key of a map.
+/// Returns a file for each key of a map. The versions of those in `changing` never change.
 fn files(
     object: &Object,
     map: JsonValue<'_>,
     keys: &KeyFilter,
     encoding: Encoding,
+    changing: &[&str],
     context: &RenderContext<'_>,
 ) -> Result<Vec<Rendered>, Error> {
     let members = members_of(map, keys, Null::Missing, context.budget)?;
@@ -182,13 +215,14 @@ fn files(
     let mut files = Vec::with_capacity(members.len());
     for (key, value) in members {
         let path = object.place.file_of_key(&key).map_err(|bad| {
-            Error::new(ErrorKind::BadAnswer, format!("key {key:?} is no name of a file: it {bad}"))
+            Error::new(ErrorKind::BadAnswer, format!("key {} is no name of a file: it {bad}", shown(&key)))
                 .with_advice(leave_out(&key))
         })?;
         let contents = value_text(value, Escapes::Required, context.limit)
             .and_then(|text| decode(text, encoding))
-            .map_err(|error| Error { message: format!("key {key:?}: {}", error.message), ..error })?;
-        files.push(Rendered::new(path.as_str(), contents));
+            .map_err(|error| Error { message: format!("key {}: {}", shown(&key), error.message), ..error })?;
+        let steady = changing.contains(&key.as_ref()).then(Secret::default);
+        files.push(Rendered::new(path.as_str(), contents).with_steady(steady));
     }
     Ok(files)
 }

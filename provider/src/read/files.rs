@@ -60,7 +60,7 @@ impl Files {
         } else {
             self.files()?
         };
-        let contents: usize = files.iter().map(|file| file.contents.len()).sum();
+        let contents: usize = files.iter().map(|file| file.contents.len() + file.path.len()).sum();
         let bytes = COPIES * contents + files.len() * size_of::<File>();
         match timeout(MEMORY_WAIT, memory.wait_for(bytes)).await {
             Ok(Ok(held)) => Ok((files, held)),
@@ -85,16 +85,19 @@ impl Files {
         let mut files = Vec::with_capacity(self.class.objects.len());
         let mut bytes = 0;
         for (object, answers) in self.present(&parsed) {
-            for rendered in render(object, &answers, &context)? {
-                bytes += rendered.contents.len();
+            let rendered = render(object, &answers, &context)?;
+            if files.len() + rendered.len() > MAX_FILES {
+                return Err(too_many_files(files.len() + rendered.len()).with_object(object.name()));
+            }
+            for rendered in rendered {
+                // a path is the ID of a version, too
+                let paths = if object.is_directory() { 2 * rendered.path.len() } else { 0 };
+                bytes += rendered.contents.len() + paths;
                 if bytes > self.max_bytes {
                     return Err(too_large(bytes, self.max_bytes).with_object(object.name()));
                 }
                 files.push(self.file(object, rendered));
             }
-        }
-        if files.len() > MAX_FILES {
-            return Err(too_many_files(files.len()));
         }
         if self.class.objects.iter().any(Object::is_directory) {
             check_paths(files.iter().map(|file| file.path.as_str()))?;

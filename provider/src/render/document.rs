@@ -12,6 +12,7 @@ use coffer_vault::json::{Escapes, JsonValue, write_string_with};
 use self::environment::{is_variable_name, write_variable};
 use self::properties::write_property;
 use self::yaml::YamlWriter;
+use super::key_name::{leave_out, shown};
 use super::text::text_of;
 use super::too_long;
 use crate::class::DocumentFormat;
@@ -86,16 +87,15 @@ fn variables(
 ) -> Result<(), Error> {
     for (key, value) in members {
         if !is_variable_name(key) {
-            let message = format!("key {key:?} is no name of a variable: letters, digits and _ alone");
+            let message = format!("key {} is no name of a variable: letters, digits and _ alone", shown(key));
             return Err(Error::new(ErrorKind::BadAnswer, message).with_advice(leave_out(key)));
         }
         let Some(text) = text_of(*value, limit)? else { continue };
         if text.expose().contains(&0) {
-            let message = format!("the value of key {key:?} holds a NUL, which no variable can");
+            let message = format!("the value of key {} holds a NUL, which no variable can", shown(key));
             return Err(Error::new(ErrorKind::BadAnswer, message).with_advice(leave_out(key)));
         }
-        write_variable(out, before, key, &text);
-        within(out, limit).map_err(too_long)?;
+        write_variable(out, before, key, &text, limit).map_err(too_long)?;
     }
     Ok(())
 }
@@ -103,17 +103,12 @@ fn variables(
 fn properties(out: &mut Secret, members: &DocumentMembers<'_>, limit: usize) -> Result<(), Error> {
     for (key, value) in members {
         let Some(text) = text_of(*value, limit)? else { continue };
-        write_property(out, key, text.expose_str().unwrap_or_default());
-        within(out, limit).map_err(too_long)?;
+        write_property(out, key, text.expose_str().unwrap_or_default(), limit).map_err(too_long)?;
     }
     Ok(())
 }
 
-/// Returns the advice for a key that the format cannot take.
-pub(super) fn leave_out(key: &str) -> String {
-    format!("Rename it in Vault, or leave it out: exclude: [{key:?}]")
-}
-
+/// Returns an error if a text is too long already.
 fn within(out: &Secret, limit: usize) -> Result<(), TooLong> {
     if out.len() > limit { Err(TooLong(limit)) } else { Ok(()) }
 }

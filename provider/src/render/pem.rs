@@ -87,7 +87,7 @@ fn write_blocks(out: &mut Secret, text: &str) -> Result<(), NoPem> {
 
 /// Returns the label of a line that begins or ends a block.
 fn between<'a>(line: &'a str, before: &str) -> Option<&'a str> {
-    line.strip_prefix(before)?.strip_suffix("-----")
+    line.strip_prefix(before)?.strip_suffix("-----").filter(|label| !label.contains("-----"))
 }
 
 fn push_line(out: &mut Secret, line: &str) {
@@ -123,7 +123,9 @@ mod tests {
     fn what_is_no_pem_is_refused() {
         assert_eq!(blocks(""), Err(NoPem::NoBlock));
         assert_eq!(blocks("MIIB"), Err(NoPem::NoBlock));
-        assert_eq!(blocks(&ONE.replace('\n', "\\n")), Err(NoPem::EscapedLineBreaks));
+        for one in [ONE, ONE.trim_end()] {
+            assert_eq!(blocks(&one.replace('\n', "\\n")), Err(NoPem::EscapedLineBreaks));
+        }
         assert_eq!(blocks(&ONE[..40]), Err(NoPem::NoEnd));
         assert_eq!(blocks(&format!("{}{ONE}", &ONE[..28])), Err(NoPem::NoEnd));
         assert_eq!(blocks(&ONE.replace("END C", "END X")), Err(NoPem::NoEnd));

@@ -9,6 +9,9 @@
 
 use coffer_vault::Secret;
 
+use super::within;
+use crate::go_json::TooLong;
+
 /// Returns whether a key can be the name of a variable: `[A-Za-z_][A-Za-z0-9_]*`.
 pub(super) fn is_variable_name(key: &str) -> bool {
     !key.is_empty()
@@ -17,7 +20,16 @@ pub(super) fn is_variable_name(key: &str) -> bool {
 }
 
 /// Appends a line that sets a variable.
-pub(super) fn write_variable(out: &mut Secret, before: &str, name: &str, value: &Secret) {
+///
+/// # Errors
+/// [`TooLong`], if `out` would have more than `limit` bytes.
+pub(super) fn write_variable(
+    out: &mut Secret,
+    before: &str,
+    name: &str,
+    value: &Secret,
+    limit: usize,
+) -> Result<(), TooLong> {
     out.push(before.as_bytes());
     out.push(name.as_bytes());
     out.push(b"='");
@@ -26,6 +38,9 @@ pub(super) fn write_variable(out: &mut Secret, before: &str, name: &str, value: 
             out.push(br#"'"'"'"#);
         }
         out.push(part);
+        // quotes make a text five times as long
+        within(out, limit)?;
     }
     out.push(b"'\n");
+    within(out, limit)
 }

@@ -3,19 +3,33 @@
 
 use coffer_vault::Secret;
 
+use super::within;
+use crate::go_json::TooLong;
+
 /// Appends a line that sets a property. All characters that are not printable ASCII are escaped, so
 /// that the file is the same in Latin-1 and in UTF-8.
-pub(super) fn write_property(out: &mut Secret, key: &str, value: &str) {
-    write_escaped(out, key, |_| true);
+///
+/// # Errors
+/// [`TooLong`], if `out` would have more than `limit` bytes.
+pub(super) fn write_property(out: &mut Secret, key: &str, value: &str, limit: usize) -> Result<(), TooLong> {
+    write_escaped(out, key, limit, |_| true)?;
     out.push(b"=");
     // Java skips white space before a value
-    write_escaped(out, value, |at| at == 0);
+    write_escaped(out, value, limit, |at| at == 0)?;
     out.push(b"\n");
+    within(out, limit)
 }
 
-/// Appends a text with escapes. A space is escaped where `is_space_escaped` says so.
-fn write_escaped(out: &mut Secret, text: &str, is_space_escaped: impl Fn(usize) -> bool) {
+/// Appends a text with escapes, which make it up to six times as long. A space is escaped where
+/// `is_space_escaped` says so.
+fn write_escaped(
+    out: &mut Secret,
+    text: &str,
+    limit: usize,
+    is_space_escaped: impl Fn(usize) -> bool,
+) -> Result<(), TooLong> {
     for (at, c) in text.char_indices() {
+        within(out, limit)?;
         match c {
             ' ' if is_space_escaped(at) => out.push(b"\\ "),
             '\t' => out.push(b"\\t"),
@@ -31,4 +45,5 @@ fn write_escaped(out: &mut Secret, text: &str, is_space_escaped: impl Fn(usize) 
             }
         }
     }
+    within(out, limit)
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use coffer_vault::Secret;
 use coffer_vault::json::JsonValue;
 
+use super::within;
 use crate::go_json::TooLong;
 
 /// Words that YAML 1.1 (<https://yaml.org/type/bool.html>, <https://yaml.org/type/null.html>) or 1.2
@@ -59,7 +60,7 @@ impl YamlWriter<'_> {
                 self.indent(indent)?;
             }
             let mut written = Secret::default();
-            write_text(&mut written, key);
+            write_text(&mut written, key, self.limit)?;
             if written.len() > MAX_SIMPLE_KEY {
                 self.push(b"? ")?;
                 self.push(written.expose())?;
@@ -102,7 +103,7 @@ impl YamlWriter<'_> {
 
     fn scalar(&mut self, value: JsonValue<'_>) -> Result<(), TooLong> {
         match value.string() {
-            Some(text) => write_text(self.out, text.expose_str().unwrap_or_default()),
+            Some(text) => write_text(self.out, text.expose_str().unwrap_or_default(), self.limit)?,
             // true, false, null and numbers
             None => self.out.push(value.raw().as_bytes()),
         }
@@ -120,15 +121,16 @@ impl YamlWriter<'_> {
     }
 
     fn check(&self) -> Result<(), TooLong> {
-        if self.out.len() > self.limit { Err(TooLong(self.limit)) } else { Ok(()) }
+        within(self.out, self.limit)
     }
 }
 
-fn write_text(out: &mut Secret, text: &str) {
+fn write_text(out: &mut Secret, text: &str, limit: usize) -> Result<(), TooLong> {
     if is_plain(text) {
         out.push(text.as_bytes());
+        within(out, limit)
     } else {
-        write_quoted(out, text);
+        write_quoted(out, text, limit)
     }
 }
 
@@ -145,8 +147,8 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// Appends a text in double quotes. Escaped are characters that YAML 1.1 does not allow in a text,
-/// or takes for the end of a line.
-fn write_quoted(out: &mut Secret, text: &str) {
+/// or takes for the end of a line; a text becomes up to four times as long.
+fn write_quoted(out: &mut Secret, text: &str, limit: usize) -> Result<(), TooLong> {
     out.push(b"\"");
     let mut plain = 0;
     for (at, c) in text.char_indices() {
@@ -165,7 +167,9 @@ fn write_quoted(out: &mut Secret, text: &str) {
         out.push(&text.as_bytes()[plain..at]);
         out.push(escape.as_bytes());
         plain = at + c.len_utf8();
+        within(out, limit)?;
     }
     out.push(&text.as_bytes()[plain..]);
     out.push(b"\"");
+    within(out, limit)
 }

@@ -286,3 +286,45 @@ fn looking_at_too_many_keys_ends_in_an_error() {
     assert_eq!(error.kind, ErrorKind::TooLarge);
     assert!(error.to_string().contains("too many keys"), "{error}");
 }
+
+#[test]
+fn escapes_count_towards_the_length_of_a_file() {
+    for (format, c) in
+        [("properties", "\u{7f}"), ("yaml", "\u{7f}"), ("dotenv", "'"), ("shell", "'"), ("json", "\\n")]
+    {
+        let of_length = |length: usize| {
+            of_secret(&format!("format: {format}"), &format!(r#"{{"k":"{}"}}"#, c.repeat(length)))
+        };
+        of_length(100_000).expect(format);
+        assert_eq!(of_length(600_000).expect_err(format).kind, ErrorKind::TooLarge, "{format}");
+    }
+}
+
+#[test]
+fn pointers_into_long_lists_and_strings_are_limited() {
+    let list = format!(r#"{{"l":[{}0]}}"#, "0,".repeat(150_000));
+    assert_eq!(of_secret("jsonPointer: /l/150000", &list).expect("the last item"), "0");
+    let in_string = format!(r#"{{"s":"[{}0]"}}"#, "0,".repeat(50_000));
+    assert_eq!(of_secret("jsonPointer: /s/50000", &in_string).expect("the last item"), "0");
+    let long = format!(r#"{{"s":"[{}0]"}}"#, "0,".repeat(150_000));
+    let error = of_secret("jsonPointer: /s/150000", &long).expect_err("a large index");
+    assert_eq!(error.kind, ErrorKind::TooLarge, "{error}");
+}
+
+#[test]
+fn what_counts_down_counts_only_if_it_is_asked_for() {
+    let of = |fields: &str, ttl: u32| {
+        let data = format!(
+            r#"{{"last_vault_rotation":"x","password":"p","rotation_period":60,"ttl":{ttl},"username":"u"}}"#
+        );
+        let files =
+            all_rendered(fields, &format!(r#"{{"lease_duration":0,"data":{data}}}"#), &stored_frames());
+        files.expect(fields).iter().map(|file| file.hashed().to_vec()).collect::<Vec<_>>()
+    };
+    for fields in ["format: json", "format: yaml", "format: dotenv", "format: properties", "format: files"] {
+        assert_eq!(of(fields, 9), of(fields, 8), "{fields}");
+    }
+    for fields in ["format: json, include: [ttl]", "format: files, include: [ttl]", "jsonPointer: /ttl"] {
+        assert_ne!(of(fields, 9), of(fields, 8), "{fields}");
+    }
+}
