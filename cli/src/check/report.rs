@@ -67,7 +67,7 @@ pub(crate) enum Severity {
     Error,
     /// A mount may work, but not as the class's author expects.
     Warning,
-    /// Something was not checked.
+    /// Something was not checked, or an optional object is absent.
     Note,
 }
 

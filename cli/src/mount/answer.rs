@@ -30,9 +30,6 @@ pub(crate) enum AnswerError {
     /// Two versions have the same id.
     #[error("the answer has two versions of object {0:?}")]
     TwoVersions(String),
-    /// There are no files to write.
-    #[error("the answer has no files")]
-    NoFiles,
     /// A file has a path that may not be written to.
     #[error("the answer's file {path:?}: {fault}")]
     Path {
@@ -103,9 +100,6 @@ fn check_versions(versions: &[ObjectVersion]) -> Result<(), AnswerError> {
 }
 
 fn check_files(files: &[File]) -> Result<(), AnswerError> {
-    if files.is_empty() {
-        return Err(AnswerError::NoFiles);
-    }
     let mut paths = BTreeSet::new();
     for File { path, .. } in files {
         let fault = fault(path).or_else(|| (!paths.insert(&**path)).then_some(PathFault::Twice));
@@ -192,8 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_files_is_refused() {
-        assert_eq!(refused(response(&["a"], &[])), AnswerError::NoFiles);
+    fn an_answer_without_files_is_taken() {
+        let answer = MountAnswer::check(response(&["a"], &[])).expect("an answer");
+        assert!(answer.files.is_empty() && answer.versions.len() == 1);
     }
 
     #[test]

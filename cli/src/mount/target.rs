@@ -71,6 +71,11 @@ impl TargetDirectory {
         &self.directory
     }
 
+    /// Returns whether an earlier mount filled the directory.
+    pub(crate) fn is_mounted(&self) -> bool {
+        self.mounted
+    }
+
     /// Writes all files to a new directory beside this one, which then takes this one's place.
     pub(crate) fn write(&self, files: &[File]) -> Result<(), TargetDirectoryError> {
         // time passed while the provider was asked: look again before anything is removed

@@ -11,7 +11,9 @@ use super::files::check_paths;
 use super::{Provider, took_too_long};
 use crate::class::Object;
 use crate::fetch::Fetch;
-use crate::render::{Frames, Parsed, RenderBudget, RenderContext, Rendered, render};
+use crate::render::{
+    Frames, MAX_FILES, Parsed, RenderBudget, RenderContext, Rendered, render, too_many_files,
+};
 use crate::request::ReadRequest;
 use crate::session::TokenNeed;
 use crate::{Error, ErrorKind};
@@ -23,6 +25,15 @@ pub struct Probed {
     pub object: String,
     /// The outcome.
     pub outcome: Outcome,
+}
+
+impl Probed {
+    fn files(&self) -> &[ProbedFile] {
+        match &self.outcome {
+            Outcome::Readable(files) => files,
+            _ => &[],
+        }
+    }
 }
 
 /// The outcome of a check for one object.
@@ -86,6 +97,7 @@ impl Provider {
                 outcome: outcome(object, requests.iter().map(|n| &tried[*n]), &context),
             })
             .collect();
+        fail_too_many(&mut probed);
         fail_collision(&mut probed);
         Ok(probed)
     }
@@ -167,18 +179,24 @@ fn outcome<'a>(
     })
 }
 
+/// Replaces the outcome of the first object with which there are more files than a mount may have.
+fn fail_too_many(probed: &mut [Probed]) {
+    let mut count = 0;
+    let first = probed.iter_mut().find(|probed| {
+        count += probed.files().len();
+        count > MAX_FILES
+    });
+    if let Some(first) = first {
+        first.outcome = Outcome::Failed(too_many_files(count).with_object(&first.object));
+    }
+}
+
 /// Replaces the outcome of the first object whose file another object makes too, or needs as a
 /// directory.
 fn fail_collision(probed: &mut [Probed]) {
-    let files = probed.iter().flat_map(|probed| match &probed.outcome {
-        Outcome::Readable(files) => files.as_slice(),
-        _ => &[],
-    });
+    let files = probed.iter().flat_map(Probed::files);
     let Err(collision) = check_paths(files.map(|file| file.path.as_str())) else { return };
-    let makes = |probed: &&mut Probed| match &probed.outcome {
-        Outcome::Readable(files) => files.iter().any(|file| file.path == collision.file()),
-        _ => false,
-    };
+    let makes = |probed: &&mut Probed| probed.files().iter().any(|file| file.path == collision.file());
     if let Some(first) = probed.iter_mut().find(makes) {
         let error = Error::from(collision);
         first.outcome = Outcome::Failed(error.with_object(&first.object));
