@@ -12,6 +12,8 @@ mod hostile_text;
 mod metrics_and_health;
 mod node;
 mod old_drivers;
+mod optional;
+mod output;
 mod policy;
 mod secrets_in_output;
 mod settings;

@@ -131,3 +131,136 @@ async fn a_whole_response_s_version_depends_only_on_its_data() {
     assert_eq!(versions[0], versions[1], "only the envelope changed");
     assert_ne!(versions[1], versions[2]);
 }
+
+/// Objects without a format, each with the content and the version that it always had: a new release
+/// must not restart pods.
+#[tokio::test]
+async fn objects_without_formats_keep_bytes_and_versions() {
+    let setup = FakeVaultSetup::start().await;
+    let v2 = json!({ "data": { "s": "a<b", "n": 1.5, "m": { "b": 1, "a": ["<", null] }, "z": null, "e": "",
+        "json": "{\"k\":1}", "b64": "AP8=", "hex": "00ff" }, "metadata": { "version": 3 } });
+    let leased = json!({ "request_id": "r", "lease_id": "db/creds/r/1", "lease_duration": 60,
+        "renewable": true, "data": { "username": "u", "password": "p" } });
+    let rotated = json!({ "request_id": "r", "lease_id": "", "lease_duration": 0, "renewable": false,
+        "data": { "username": "u", "password": "p", "ttl": 9, "rotation_period": 60,
+            "last_vault_rotation": "2026-01-01T00:00:00Z" } });
+    for (method, path, answer) in [
+        ("GET", "/v1/secret/data/app", ScriptedAnswer::secret(v2)),
+        ("GET", "/v1/kv/app", ScriptedAnswer::secret(json!({ "k": "v", "data": { "k": "w" } }))),
+        ("GET", "/v1/db/creds/r", ScriptedAnswer::json(200, &leased)),
+        ("GET", "/v1/db/static-creds/r", ScriptedAnswer::json(200, &rotated)),
+        ("LIST", "/v1/secret/metadata", ScriptedAnswer::secret(json!({ "keys": ["a", "b/"] }))),
+        (
+            "POST",
+            "/v1/pki/issue/web",
+            ScriptedAnswer::secret(json!({ "certificate": "C", "ca_chain": ["D"] })),
+        ),
+    ] {
+        setup.vault.script(method, path, [answer]);
+    }
+    let object = |(name, path, fields, ..): &(&str, &str, &str, &str, &str)| {
+        format!("- {{objectName: {name}, secretPath: {path}{fields}}}\n")
+    };
+    let objects: String = GOLDEN.iter().map(object).collect();
+    let mounted = setup.mount(&objects).await.unwrap();
+    assert_eq!(mounted.files.len(), GOLDEN.len());
+    for (name, _, _, content, version) in GOLDEN {
+        let text = String::from_utf8_lossy(&mounted.file(name).contents);
+        assert_eq!((&*text, mounted.version(name)), (content, version), "{name}");
+    }
+}
+
+/// Name, path and further fields of an object; its content, and its version with the key of the
+/// tests.
+const GOLDEN: [(&str, &str, &str, &str, &str); 18] = [
+    ("text", "secret/data/app", ", secretKey: s", "a<b", "ATBu1EjSFqTdUEpE591lsTExQJ06QutgPUkqRTaCd4A="),
+    ("number", "secret/data/app", ", secretKey: n", "1.5", "bikRK3jLD5kMmDYD-4ptptPkyT3tiTne48Sg8V43E_k="),
+    (
+        "map",
+        "secret/data/app",
+        ", secretKey: m",
+        r#"{"a":["\u003c",null],"b":1}"#,
+        "kQbsLO9svMq5xVbOomMTyuR3TpD5xUt5kUnyXqJJmxw=",
+    ),
+    ("nothing", "secret/data/app", ", secretKey: z", "null", "B8sK0sMjA0bsr8NA2oU0lPbiULCdugfQQI9M3lCYG10="),
+    ("empty", "secret/data/app", ", secretKey: e", "", "EJmjKiZ24qqal85CwuXAR6Jyr7uTWckeLXIVAg8UZB4="),
+    (
+        "json",
+        "secret/data/app",
+        ", secretKey: json",
+        r#"{"k":1}"#,
+        "tW18te6rX8Um3U4x8wQ5jcU3_j2pCVVXXoKsiucVl30=",
+    ),
+    (
+        "base64",
+        "secret/data/app",
+        ", secretKey: b64, encoding: base64",
+        "\0\u{fffd}",
+        "Ear6_kcnIdr3VJRKOhWmnIfssS_atisKyyis6qXezHM=",
+    ),
+    (
+        "hex",
+        "secret/data/app",
+        ", secretKey: hex, encoding: HEX, filePermission: 0400",
+        "\0\u{fffd}",
+        "dG4BOXxetyCLU0t3vBclSrN2QYrQE7coplX70L8-2so=",
+    ),
+    (
+        "utf-8",
+        "/v1/secret/data/app",
+        ", secretKey: s, encoding: utf-8, method: get",
+        "a<b",
+        "j7FcP42qfQ9S-UklKaVgVgiKjmF4mbHNIiFSicrFu6g=",
+    ),
+    (
+        "query",
+        "'secret/data/app?version=3'",
+        ", secretKey: s",
+        "a<b",
+        "5bj_hHhcgiz3C05iEr62cgITH4Qa3CVRPZ-EKgT7zSo=",
+    ),
+    ("v1", "kv/app", ", secretKey: k", "v", "z147rwlgSn8RPQB9aFrGvAVIKhAKP1Nw3JQFUTlPwEU="),
+    (
+        "v1-data",
+        "kv/app",
+        ", secretKey: data",
+        r#"{"k":"w"}"#,
+        "LcXqxKtQFeHMpobYyUeIAZsG9J6_nnB6ozydLnkCcI4=",
+    ),
+    (
+        "d/whole",
+        "kv/app",
+        "",
+        r#"{"request_id":"11111111-2222-4333-8444-555555555555","lease_id":"","lease_duration":2764800,"renewable":false,"data":{"data":{"k":"w"},"k":"v"},"warnings":null}"#,
+        "l5FqaCJF2e6MeOsz4KxoeQB1t5OubQ40LBDUuF27ySI=",
+    ),
+    ("user", "db/creds/r", ", secretKey: username", "u", "G5JkjsY-vf05FfH1Y7dzF53EE8Kn8UmICSf_fPRSqqI="),
+    (
+        "leased",
+        "db/creds/r",
+        ", secretKey: ''",
+        r#"{"request_id":"r","lease_id":"db/creds/r/1","lease_duration":60,"renewable":true,"data":{"password":"p","username":"u"},"warnings":null}"#,
+        "QEmBZrELAJYlMumKbeKO02z6yttHBfHRNVbWgvS1gq8=",
+    ),
+    (
+        "static",
+        "db/static-creds/r",
+        "",
+        r#"{"request_id":"r","lease_id":"","lease_duration":0,"renewable":false,"data":{"last_vault_rotation":"2026-01-01T00:00:00Z","password":"p","rotation_period":60,"ttl":9,"username":"u"},"warnings":null}"#,
+        "70Qlhrrzf0QJgSEsFq8K8rpQPGH6kBByI5aTyixs6lw=",
+    ),
+    (
+        "list",
+        "secret/metadata",
+        ", secretKey: keys, method: LIST",
+        r#"["a","b/"]"#,
+        "yJ2faJZ_ciojmCJs0Tj3XiyqUEKxGgK_ZQ5RWvTNDCc=",
+    ),
+    (
+        "issued",
+        "pki/issue/web",
+        ", secretKey: ca_chain, method: POST, secretArgs: {cn: a, n: 1}",
+        r#"["D"]"#,
+        "Wq3TDEefqwVFSJ1GMng5uQsSKVNXwsmvQ3oyJe0O9Nk=",
+    ),
+];
