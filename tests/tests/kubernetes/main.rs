@@ -4,7 +4,9 @@
 
 mod kubectl;
 mod mount;
+mod optional;
 mod outage;
+mod output;
 mod rights;
 mod rotation;
 mod version_key;
@@ -22,7 +24,9 @@ fn main() -> ExitCode {
         .suite(
             clusters(ClusterOptions::default())
                 .module("mount", mount::tests)
-                .module("rotation", rotation::tests),
+                .module("rotation", rotation::tests)
+                .module("output", output::tests)
+                .module("optional", optional::tests),
         )
         .suite(clusters(with_controllers).module("kubectl", kubectl::tests))
         .suite(clusters(ClusterOptions::default()).one_at_a_time().module("outage", outage::tests))

@@ -33,7 +33,12 @@ fn parameters(namespace: &Namespace) -> Value {
 }
 
 /// Waits for the result of a rotation; with driver 1.6, kubelet must publish again for it.
-async fn rotated(node: &CsiNode, volume: &PodVolume, what: &str, mut probe: impl AsyncFnMut() -> bool) {
+pub(crate) async fn rotated(
+    node: &CsiNode,
+    volume: &PodVolume,
+    what: &str,
+    mut probe: impl AsyncFnMut() -> bool,
+) {
     until_true(what, async || {
         if node.driver().generation() == DriverGeneration::V1_6 {
             node.kubelet.publish(volume).await.unwrap();
@@ -41,6 +46,27 @@ async fn rotated(node: &CsiNode, volume: &PodVolume, what: &str, mut probe: impl
         probe().await
     })
     .await;
+}
+
+/// Waits for a rotation that fails with this message; with driver 1.6, kubelet must publish again
+/// for it.
+pub(crate) async fn rejected(node: &CsiNode, namespace: &Namespace, volume: &PodVolume, message: &str) {
+    let what = format!("a rotation that fails with {message:?}");
+    let failed = |line: &str| {
+        line.contains("mount failed") && line.contains(namespace.name()) && line.contains(message)
+    };
+    until_true(&what, async || {
+        if node.driver().generation() == DriverGeneration::V1_6 {
+            // the driver hides the error of a volume that is mounted
+            let _ = node.kubelet.publish(volume).await;
+        }
+        node.csi.log().lines().any(failed)
+    })
+    .await;
+    if node.driver().generation() == DriverGeneration::V1_5 {
+        let event = namespace.event(&volume.pod, "MountRotationFailed").await;
+        assert!(event.contains(message), "{event:?}");
+    }
 }
 
 async fn a_changed_secret_reaches_file_and_version(
