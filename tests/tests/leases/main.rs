@@ -6,6 +6,7 @@ mod ends;
 mod faults;
 mod lifecycle;
 mod many_pods;
+mod output;
 mod restarts;
 mod state_directory;
 mod static_roles;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         .module("ends", ends::tests)
         .module("faults", faults::tests)
         .module("lifecycle", lifecycle::tests)
+        .module("output", output::tests)
         .module("restarts", restarts::tests)
         .module("state_directory", state_directory::tests)
         .module("static_roles", static_roles::tests);
