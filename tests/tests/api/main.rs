@@ -7,6 +7,7 @@ mod crowds;
 mod direct;
 mod faults;
 mod get;
+mod output;
 mod replicas;
 mod secrecy;
 mod selectors;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         .module("authorization", authorization::tests)
         .module("direct", direct::tests)
         .module("get", get::tests)
+        .module("output", output::tests)
         .module("selectors", selectors::tests)
         .module("trust", trust::tests);
     let alone = clusters(ClusterOptions::default())
