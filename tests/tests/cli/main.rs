@@ -6,6 +6,7 @@ mod check_cluster;
 mod check_live;
 mod kubeconfig;
 mod manifests;
+mod output;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,8 @@ fn main() -> ExitCode {
         .suite(
             Suite::without_servers()
                 .module("check_live", check_live::tests)
-                .module("manifests", manifests::tests),
+                .module("manifests", manifests::tests)
+                .module("output", output::tests),
         )
         .suite(cluster.module("check_cluster", check_cluster::tests).module("kubeconfig", kubeconfig::tests))
         .run()
