@@ -15,6 +15,7 @@ mod http;
 mod leases;
 mod mallory;
 mod observe;
+mod outputs;
 mod prober;
 mod readers;
 mod report;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let agent = Suite::new(AgentSetup::start)
         .one_at_a_time()
         .module("answers", |suite| answers::tests(suite.skipped_where(forbidden)))
+        .module("outputs", |suite| outputs::tests(suite.skipped_where(forbidden)))
         .module("http", |suite| http::tests(suite.skipped_where(forbidden)))
         .module("waiting", |suite| waiting::tests(suite.skipped_where(forbidden)))
         .module("classes", |suite| classes::tests(suite.skipped_where(forbidden)))
