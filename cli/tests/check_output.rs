@@ -23,14 +23,13 @@ spec:
 ";
 
 /// The fields of an object, the field at which the mistake is found, and words of the message.
-const CONFLICTS: [(&str, &str, &str); 37] = [
+const CONFLICTS: [(&str, &str, &str); 36] = [
     (
         "format: toml",
         "format",
         "\"toml\" is none of response, json, yaml, dotenv, shell, properties, pem and files",
     ),
     ("format: JSON", "format", "\"JSON\" is none of response"),
-    ("format: ''", "format", "is none of response"),
     ("format: [json]", "format", "is a list, where a text is expected"),
     ("secretKey: k\nformat: response", "format", "leave out secretKey, or use format: json"),
     ("format: response\njsonPointer: /k", "format", "leave out jsonPointer"),

@@ -187,7 +187,7 @@ impl<'a> OutputFields<'a> {
         if self.has_list_of_keys && format != "pem" {
             refuse("secretKey", BadOutput::ListOfKeys);
         }
-        if format == "pem" && !self.is_part() {
+        if format == "pem" && !self.is_part() && !self.has_list_of_keys {
             refuse("format", BadOutput::PemWithoutKey);
         }
         if format == "pem" && self.has_list_of_keys && self.pointer.is_some() {
