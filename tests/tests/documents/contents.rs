@@ -180,6 +180,7 @@ async fn the_most_common_errors_are_explained() {
     let setup = OpenBaoSetup::start().await;
     setup.bao.kv_put("app", json!({ "k": "v" })).await;
     setup.bao.kv_put("gone", json!({ "k": "v" })).await;
+    setup.bao.kv_put("odd", json!({ "a/b": "v", "k": "x\0", "l": [1], "text": "v" })).await;
     setup.bao.kv_delete("gone").await;
     let object = |path: &str, more: &str| format!("- {{objectName: f, secretPath: {path}{more}}}");
     let good = object("secret/data/app", ", secretKey: k");
@@ -192,6 +193,23 @@ async fn the_most_common_errors_are_explained() {
         object("secret/../app", ""),
         object("secret/data/app", ", filePermission: 644"),
         object("secret/data/app", ", encoding: hex"),
+        object("secret/data/app", ", include: [k]"),
+        object("secret/data/app", ", format: json, encoding: hex"),
+        object("secret/data/app", ", format: response, secretKey: k"),
+        object("secret/data/app", ", format: json, secretKey: [k]"),
+        object("secret/data/app", ", format: pem"),
+        object("secret/data/app", ", format: pem, secretKey: k"),
+        object("secret/data/app", ", format: files, exclude: [k]"),
+        object("secret/data/app", ", jsonPointer: k"),
+        object("secret/data/app", ", jsonPointer: /x"),
+        object("secret/data/app", ", optional: true, method: POST"),
+        object("secret/data/odd", ", jsonPointer: /text/x"),
+        object("secret/data/odd", ", format: files"),
+        object("secret/data/odd", ", format: dotenv"),
+        object("secret/data/odd", ", format: dotenv, include: [k]"),
+        object("secret/data/odd", ", format: dotenv, secretKey: l"),
+        format!("{good}\n- {{objectName: ., secretPath: secret/data/app, format: files, include: ['?']}}")
+            .replace("objectName: f,", "objectName: k,"),
         format!("{good}\n{good}"),
         "x".to_owned(),
     ] {
@@ -222,5 +240,5 @@ async fn the_most_common_errors_are_explained() {
         );
     }
     let explained = messages.iter().filter(|known| said.iter().any(|message| fits(known, message))).count();
-    assert!(explained >= 13, "{explained} of {said:#?}");
+    assert!(explained >= 29, "{explained} of {said:#?}");
 }

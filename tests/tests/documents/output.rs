@@ -1,5 +1,5 @@
-//! Runs the examples of docs/output.md: a secret (`json`), objects (`yaml`), and for each of their files
-//! a block (`text`) below a line that begins with the file's path.
+//! Runs the examples of docs/output.md: a secret (`json`), objects (`yaml`), and for each of their
+//! files a block (`text`) below a line that begins with the file's path.
 
 use std::collections::BTreeMap;
 

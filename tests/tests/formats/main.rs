@@ -1,5 +1,5 @@
-//! The formats of files, read back by the programs that applications use: what comes out must be what
-//! was written into Vault.
+//! The formats of files, read back by the programs that applications use: what comes out must be
+//! what was written into Vault.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

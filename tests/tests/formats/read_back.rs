@@ -88,8 +88,8 @@ pub(crate) fn tests(suite: Suite<RenderedSamples>) -> Suite<RenderedSamples> {
         })
 }
 
-/// Returns whether YAML 1.1 reads a JSON number as a text: with an exponent it wants a dot and a sign
-/// (<https://yaml.org/type/float.html>).
+/// Returns whether YAML 1.1 reads a JSON number as a text: with an exponent it wants a dot and a
+/// sign (<https://yaml.org/type/float.html>).
 fn is_text_in_yaml_1_1(digits: &str) -> bool {
     let has_sign =
         digits.contains("e+") || digits.contains("e-") || digits.contains("E+") || digits.contains("E-");
@@ -122,8 +122,8 @@ fn assert_same(name: &str, found: &FoundValue, map: &SampleMap, is_text: fn(&str
     assert!(found.is(&map, is_text), "{name}: {}\nwas read as {found:?}", map.json());
 }
 
-/// Fails if the pairs are not the keys of a map with their values as text; a key whose value is `null`
-/// is not there.
+/// Fails if the pairs are not the keys of a map with their values as text; a key whose value is
+/// `null` is not there.
 fn assert_pairs(name: &str, found: &Pairs, map: &SampleMap) {
     let there: Vec<_> = map.iter().filter(|(_, value)| !matches!(value, Sample::Null)).collect();
     assert_eq!(

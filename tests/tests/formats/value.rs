@@ -19,8 +19,8 @@ pub(crate) enum FoundValue {
 }
 
 impl FoundValue {
-    /// Returns whether this is the value of a sample. A number may be found as a text where `is_text`
-    /// says so of its digits.
+    /// Returns whether this is the value of a sample. A number may be found as a text where
+    /// `is_text` says so of its digits.
     pub(crate) fn is(&self, sample: &Sample, is_text: fn(&str) -> bool) -> bool {
         match (self, sample) {
             (Self::Null, Sample::Null) => true,
@@ -45,8 +45,8 @@ impl FoundValue {
     }
 }
 
-/// Returns whether a file or variable with that text has the value of a sample: a text as it is, any
-/// other value as JSON.
+/// Returns whether a file or variable with that text has the value of a sample: a text as it is,
+/// any other value as JSON.
 pub(crate) fn is_text_of(found: &str, sample: &Sample) -> bool {
     match sample {
         Sample::Text(text) => found == text,
@@ -55,8 +55,8 @@ pub(crate) fn is_text_of(found: &str, sample: &Sample) -> bool {
     }
 }
 
-/// Returns whether two texts are the same JSON number. The KV engine itself keeps numbers as floating
-/// point, so that its digits may be others than those that were written.
+/// Returns whether two texts are the same JSON number. The KV engine itself keeps numbers as
+/// floating point, so that its digits may be others than those that were written.
 fn is_number(found: &str, written: &str) -> bool {
     let number = |text: &str| serde_json::from_str::<f64>(text).ok();
     number(found).is_some() && number(found) == number(written)

@@ -1,5 +1,5 @@
-//! Checks examples/myapp with its own files: pods mount through the real driver, and the Job's command
-//! runs with its own arguments as its own service account.
+//! Checks examples/myapp with its own files: pods mount through the real driver, and the Job's
+//! command runs with its own arguments as its own service account.
 
 use coffer_tests::kubernetes::aggregated::ApiSetup;
 use coffer_tests::kubernetes::{CsiNode, DriverGeneration, Kubectl, Namespace};

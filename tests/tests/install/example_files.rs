@@ -1,5 +1,6 @@
-//! The files of an example: its folder, its objects, and its commands for Vault. There is no kubelet
-//! here: pods are created from the Deployments' templates and mounted through the real driver.
+//! The files of an example: its folder, its objects, and its commands for Vault. There is no
+//! kubelet here: pods are created from the Deployments' templates and mounted through the real
+//! driver.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

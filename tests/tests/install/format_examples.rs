@@ -1,5 +1,5 @@
-//! Checks the examples of formats with their own files: what the containers run is run here, with the
-//! paths of the mounted volumes.
+//! Checks the examples of formats with their own files: what the containers run is run here, with
+//! the paths of the mounted volumes.
 
 use std::fs;
 use std::net::TcpListener;
@@ -152,7 +152,8 @@ fn no_nginx() -> Option<&'static str> {
     (!works).then_some("needs nginx: install Debian's nginx")
 }
 
-/// Returns the serial number of the certificate that a server sends, if its chain and name are good.
+/// Returns the serial number of the certificate that a server sends, if its chain and name are
+/// good.
 fn served_serial(dir: &Path, port: u16) -> Option<String> {
     let mut command = Command::new("openssl");
     command.args(["s_client", "-connect", &format!("127.0.0.1:{port}"), "-verify_return_error"]);
