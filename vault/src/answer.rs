@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::json::JsonValue;
+use crate::json::{JsonPlace, JsonValue};
 use crate::json::index::{BYTES_PER_VALUE, JsonIndex, NotIndexed};
 use crate::refusal::{Confidential, refusal};
 use crate::{Secret, is_header_text};
@@ -155,10 +155,22 @@ impl Answer {
         }
     }
 
+    /// Returns the whole body as a value.
+    #[must_use]
+    pub fn root(&self) -> JsonValue<'_> {
+        self.index.root(self.body.expose())
+    }
+
+    /// Returns the value at a place that a value of this answer has.
+    #[must_use]
+    pub fn value(&self, place: JsonPlace) -> JsonValue<'_> {
+        self.root().at(place)
+    }
+
     /// Returns the fields of the envelope.
     #[must_use]
     pub fn envelope(&self) -> Envelope<'_> {
-        Envelope { fields: self.index.root(self.body.expose()) }
+        Envelope { fields: self.root() }
     }
 }
 

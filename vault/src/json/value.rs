@@ -13,9 +13,24 @@ pub struct JsonValue<'a> {
     at: usize,
 }
 
+/// The place of a value in an answer: what is kept of a [`JsonValue`] while nothing is borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonPlace(u32);
+
 impl<'a> JsonValue<'a> {
     pub(super) fn root(text: &'a [u8], nodes: &'a [Node]) -> Self {
         Self { text, nodes, at: 0 }
+    }
+
+    /// Returns the value at a place that [`Self::place`] returned for a value of the same text.
+    pub(crate) fn at(self, place: JsonPlace) -> Self {
+        Self { at: place.0 as usize, ..self }
+    }
+
+    /// Returns the place of the value in its text.
+    #[must_use]
+    pub fn place(self) -> JsonPlace {
+        JsonPlace(u32::try_from(self.at).unwrap_or(u32::MAX))
     }
 
     /// Returns the JSON text of the value.
