@@ -127,7 +127,7 @@ pub enum TemplateProblem {
         nearest: Option<&'static str>,
     },
     /// A function gets too many or too few arguments.
-    #[error("{function} takes {wants}, not {found}")]
+    #[error("{function} takes {wants}; here it has {found}")]
     ArgumentCount {
         /// The function.
         function: &'static str,

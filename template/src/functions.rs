@@ -117,31 +117,38 @@ impl TemplateFunction {
     }
 
     pub(crate) fn signature(self) -> Signature {
-        use TemplateFunction as F;
-
         let (fixed, more, words) = match self {
-            F::And | F::Or => (ANY, Some(Parameter::Any), "one argument or more"),
-            F::Index => (ANY, Some(Parameter::Any), "a map or list, and keys"),
-            F::Eq => (ANY, Some(Parameter::Any), "two arguments or more"),
-            F::Ne | F::Lt | F::Le | F::Gt | F::Ge => (TWO, None, "two arguments"),
-            F::Not | F::Len => (ANY, None, "one argument"),
-            F::Print | F::Println => (&[][..], Some(Parameter::Any), "any arguments"),
-            F::Printf => (TEXT, Some(Parameter::Any), "a format and arguments"),
-            F::Secret | F::PkiCert => (TEXT, Some(Parameter::Text), "a path and \"key=value\" texts"),
-            F::ToJson | F::ToJsonPretty | F::ToUnescapedJson | F::ToUnescapedJsonPretty | F::ToYaml => {
-                (ANY, None, "one argument")
-            }
-            F::Base64Decode | F::Base64Encode | F::TrimSpace | F::ToUpper | F::ToLower | F::ParseJson => {
-                (TEXT, None, "one text")
-            }
-            F::Contains => (TWO, None, "what is looked for, and a text or list"),
-            F::ReplaceAll => {
+            Self::And | Self::Or => (ANY, Some(Parameter::Any), "one argument or more"),
+            Self::Index => (ANY, Some(Parameter::Any), "a map or list, and keys"),
+            Self::Eq => (TWO, Some(Parameter::Any), "two arguments or more"),
+            Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge => (TWO, None, "two arguments"),
+            Self::Not | Self::Len => (ANY, None, "one argument"),
+            Self::Print | Self::Println => (&[][..], Some(Parameter::Any), "any arguments"),
+            Self::Printf => (TEXT, Some(Parameter::Any), "a format and arguments"),
+            Self::Secret | Self::PkiCert => (TEXT, Some(Parameter::Text), "a path and \"key=value\" texts"),
+            Self::ToJson
+            | Self::ToJsonPretty
+            | Self::ToUnescapedJson
+            | Self::ToUnescapedJsonPretty
+            | Self::ToYaml => (ANY, None, "one argument"),
+            Self::Base64Decode
+            | Self::Base64Encode
+            | Self::TrimSpace
+            | Self::ToUpper
+            | Self::ToLower
+            | Self::ParseJson => (TEXT, None, "one text"),
+            Self::Contains => (TWO, None, "what is looked for, and a text or list"),
+            Self::ReplaceAll => {
                 (&[Parameter::Text; 3][..], None, "the text to replace, the replacement, and a text")
             }
-            F::Trim => (TEXTS, None, "the characters to trim, and a text"),
-            F::Split => (TEXTS, None, "a separator, and a text"),
-            F::Join => (&[Parameter::Text, Parameter::Texts][..], None, "a separator, and a list of texts"),
-            F::Indent => (&[Parameter::Whole, Parameter::Text][..], None, "a number of spaces, and a text"),
+            Self::Trim => (TEXTS, None, "the characters to trim, and a text"),
+            Self::Split => (TEXTS, None, "a separator, and a text"),
+            Self::Join => {
+                (&[Parameter::Text, Parameter::Texts][..], None, "a separator, and a list of texts")
+            }
+            Self::Indent => {
+                (&[Parameter::Whole, Parameter::Text][..], None, "a number of spaces, and a text")
+            }
         };
         Signature { fixed, more, words }
     }

@@ -69,10 +69,11 @@ pub(crate) fn number(literal: &str) -> Result<NumberLiteral, TemplateProblem> {
 
 fn float(literal: &str) -> Result<NumberLiteral, TemplateProblem> {
     let has_prefix = literal.contains(['x', 'X', 'o', 'O', 'b', 'B']);
-    if has_prefix || literal.contains('_') || !literal.contains(['.', 'e', 'E']) {
+    if has_prefix || !literal.contains(['.', 'e', 'E']) {
         return Err(TemplateProblem::Number);
     }
-    let float: f64 = literal.parse().map_err(|_| TemplateProblem::Number)?;
+    let plain = without_separators(literal).ok_or(TemplateProblem::Number)?;
+    let float: f64 = plain.parse().map_err(|_| TemplateProblem::Number)?;
     if !float.is_finite() {
         return Err(TemplateProblem::NumberRange);
     }
@@ -81,6 +82,15 @@ fn float(literal: &str) -> Result<NumberLiteral, TemplateProblem> {
     #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "as Go compares")]
     let is_whole = whole as f64 == float && whole != i64::MAX;
     Ok(NumberLiteral { whole: is_whole.then_some(whole), float, is_float: true })
+}
+
+/// Returns a number without its underscores; none if one is not between two digits.
+pub(crate) fn without_separators(number: &str) -> Option<String> {
+    let bytes = number.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let is_separator = |at: usize| is_digit(at.checked_sub(1)) && is_digit(Some(at + 1));
+    let are_good = number.match_indices('_').all(|(at, _)| is_separator(at));
+    are_good.then(|| number.replace('_', ""))
 }
 
 /// Returns the digits of a whole number without sign, and their base; none if it is no whole
