@@ -54,6 +54,7 @@ pub(crate) enum ServerProgram {
     Helm(Helm),
     ProxyRules,
     GoTlsCases,
+    TemplateCases,
 }
 
 impl ServerProgram {
@@ -80,6 +81,7 @@ impl ServerProgram {
             Self::Helm(Helm::V4) => ("helm-4", "helm", None),
             Self::ProxyRules => ("go-proxy", "proxy-rules", None),
             Self::GoTlsCases => ("go-tls", "go-tls-cases", None),
+            Self::TemplateCases => ("go-template", "template-cases", None),
         };
         match (env::var_os("KUBEBUILDER_ASSETS"), asset) {
             (Some(assets), Some(asset)) => PathBuf::from(assets).join(asset),
@@ -102,6 +104,14 @@ pub fn kubectl_program() -> PathBuf {
 /// If it is not built.
 pub fn proxy_rules_program() -> PathBuf {
     ServerProgram::ProxyRules.path()
+}
+
+/// Returns the path of the program that renders templates as consul-template does.
+///
+/// # Panics
+/// If it is not built.
+pub fn template_cases_program() -> PathBuf {
+    ServerProgram::TemplateCases.path()
 }
 
 fn servers() -> PathBuf {

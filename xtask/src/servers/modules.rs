@@ -21,6 +21,8 @@ pub(crate) enum Server {
     ProxyRules,
     /// Servers with certificates of many kinds, each tried with Go's own client.
     GoTlsCases,
+    /// Renders templates as consul-template does.
+    TemplateCases,
 }
 
 /// What every cluster of the harness needs (`tests/src/kubernetes/cluster.rs`).
@@ -33,7 +35,7 @@ pub(crate) const CLUSTER: [Server; 5] = [
 ];
 
 /// What the tests need.
-pub(crate) const TESTS: [Server; 12] = [
+pub(crate) const TESTS: [Server; 13] = [
     Server::Etcd,
     Server::Driver16,
     Server::Driver16Manifests,
@@ -46,6 +48,7 @@ pub(crate) const TESTS: [Server; 12] = [
     Server::Helm3,
     Server::ProxyRules,
     Server::GoTlsCases,
+    Server::TemplateCases,
 ];
 
 /// A folder of `tests/servers/`: a Go module that pins the versions of programs.
@@ -78,7 +81,7 @@ pub(super) enum VersionPart {
     Minor,
 }
 
-pub(super) const MODULES: [GoModule; 9] = [
+pub(super) const MODULES: [GoModule; 10] = [
     GoModule {
         folder: "etcd",
         programs: &[asset(Server::Etcd, "server", "go.etcd.io/etcd/server/v3")],
@@ -156,6 +159,14 @@ pub(super) const MODULES: [GoModule; 9] = [
         source: "golang.org/x/net",
         version_variables: &[],
         own_sources: &["go-proxy/proxy-rules/main.go"],
+        manifests: None,
+    },
+    GoModule {
+        folder: "go-template",
+        programs: &[program(Server::TemplateCases, "template-cases", "./template-cases")],
+        source: "github.com/hashicorp/consul-template",
+        version_variables: &[],
+        own_sources: &["go-template/template-cases/main.go"],
         manifests: None,
     },
     GoModule {

@@ -1,0 +1,9 @@
+//! Templates: Coffer's files and those of consul-template with Go's `text/template`, for the same
+//! texts and the same answers of Vault.
+
+mod answers;
+mod compared;
+mod document;
+mod generated;
+mod parts;
+mod written;
