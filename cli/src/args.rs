@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod convert;
 mod mount;
 mod status;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::check::{CheckArgs, VaultArgs};
+pub(crate) use self::convert::ConvertArgs;
 pub(crate) use self::mount::MountArgs;
 pub(crate) use self::status::StatusArgs;
 
@@ -39,6 +41,8 @@ impl Cli {
 pub(crate) enum CliCommand {
     /// Find every mistake in SecretProviderClasses, in files or in the cluster.
     Check(Box<CheckArgs>),
+    /// Convert workloads from annotations of the Vault Agent Injector to SecretProviderClasses.
+    Convert(Box<ConvertArgs>),
     /// Mount a SecretProviderClass as the CSI driver would, from any provider's socket.
     Mount(Box<MountArgs>),
     /// List the tokens and leases that coffer-csi holds on this node, without any value. Needs

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod convert;
 mod manifest;
 mod mount;
 mod status;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         // 1 is for mistakes that a check found, so that 2 is left for a check that could not be
         // made
         CliCommand::Check(args) => exit_code(check::run(&args), ExitCode::from(2)),
+        CliCommand::Convert(args) => exit_code(convert::run(&args), ExitCode::from(2)),
         CliCommand::Status(args) => exit_code(status::run(&args), ExitCode::FAILURE),
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod class;
 pub(crate) mod document;
 mod fault;
+pub(crate) mod files;
 pub(crate) mod yaml;
 
 use std::path::{Path, PathBuf};

@@ -1,10 +1,9 @@
-//! The manifests of the command line: files, directories of files, and standard input.
+//! The manifests of the command line, as trees.
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::report::{CheckFinding, CheckPlace, CheckReport, Severity};
+use crate::manifest::files::{self, ManifestFile};
 use crate::manifest::yaml::YamlNode;
 use crate::manifest::{ManifestFault, document};
 
@@ -18,35 +17,20 @@ pub(crate) struct ManifestSource {
     pub(crate) documents: Vec<YamlNode>,
 }
 
-/// Extensions of manifests.
-const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
-
 /// Reads all paths. A file that cannot be read is added to the report's failures, a document that
 /// is not YAML to the report's findings.
 pub(crate) fn read(paths: &[PathBuf], report: &mut CheckReport) -> Vec<ManifestSource> {
-    let mut sources = Vec::new();
-    for path in paths {
-        if path.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            let read = io::stdin().read_to_end(&mut bytes).map(|_| bytes);
-            sources.extend(source("standard input", read, report));
-        } else {
-            for file in files(path, report) {
-                sources.extend(source(&file.display().to_string(), fs::read(&file), report));
-            }
-        }
-    }
-    sources
+    let files = files::read(paths, &mut report.failures);
+    files.iter().filter_map(|file| source(file, report)).collect()
 }
 
-fn source(name: &str, bytes: io::Result<Vec<u8>>, report: &mut CheckReport) -> Option<ManifestSource> {
-    let bytes = bytes.map_err(|error| report.failures.push(format!("cannot read {name}: {error}"))).ok()?;
+fn source(file: &ManifestFile, report: &mut CheckReport) -> Option<ManifestSource> {
     let mut add = |fault: ManifestFault| {
         let finding = CheckFinding::new(Severity::Error, fault.message);
-        let place = CheckPlace { file: Some(name.to_owned()), at: fault.at, ..CheckPlace::default() };
+        let place = CheckPlace { file: Some(file.name.clone()), at: fault.at, ..CheckPlace::default() };
         report.findings.push(CheckFinding { place, ..finding });
     };
-    let text = document::text(&bytes).map_err(&mut add).ok()?;
+    let text = document::text(&file.bytes).map_err(&mut add).ok()?;
     let mut documents = Vec::new();
     for document in document::split(&text) {
         match document.parse() {
@@ -55,64 +39,14 @@ fn source(name: &str, bytes: io::Result<Vec<u8>>, report: &mut CheckReport) -> O
         }
     }
     let lines = text.lines().map(ToOwned::to_owned).collect();
-    Some(ManifestSource { file: Some(name.to_owned()), lines, documents })
-}
-
-/// Returns the path itself if it is a file, else every manifest in the directory and below, sorted.
-fn files(path: &Path, report: &mut CheckReport) -> Vec<PathBuf> {
-    if !path.is_dir() {
-        return vec![path.to_owned()];
-    }
-    let mut entries = match fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-        Ok(entries) => entries,
-        Err(error) => {
-            report.failures.push(format!("cannot read {}: {error}", path.display()));
-            return Vec::new();
-        }
-    };
-    entries.sort_by_key(fs::DirEntry::file_name);
-    let mut found = Vec::new();
-    for entry in entries {
-        let (path, kind) = (entry.path(), entry.file_type());
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if hidden {
-            continue;
-        }
-        // not path.is_dir(), which follows links: a link may lead back to a directory above
-        if kind.is_ok_and(|kind| kind.is_dir()) {
-            found.extend(files(&path, report));
-        } else if path.is_file() && is_manifest(&path) {
-            found.push(path);
-        }
-    }
-    found
-}
-
-fn is_manifest(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known))
+    Some(ManifestSource { file: Some(file.name.clone()), lines, documents })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
 
-    #[test]
-    fn a_directory_s_manifests_are_found_in_order() {
-        let dir = tempfile::tempdir().expect("a directory");
-        for file in ["b.yaml", "a.yml", "c/d.json", "c/e.txt", ".git/f.yaml"] {
-            let path = dir.path().join(file);
-            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
-            fs::write(path, "{}").expect("a file");
-        }
-        std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).expect("a link");
-        let mut report = CheckReport::default();
-        let found = files(dir.path(), &mut report);
-        let names: Vec<_> = found
-            .iter()
-            .map(|file| file.strip_prefix(dir.path()).expect("below").display().to_string())
-            .collect();
-        assert_eq!(names, ["a.yml", "b.yaml", "c/d.json"]);
-    }
+    use super::*;
 
     #[test]
     fn a_file_that_cannot_be_read_is_reported_and_the_rest_is_read() {

@@ -63,6 +63,17 @@ fn is_separator(line: &str) -> bool {
 }
 
 impl<'a> YamlDocument<'a> {
+    /// Returns the document's text.
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Returns where a position in the document is in the file.
+    pub(crate) fn in_file(&self, at: Position) -> Position {
+        let columns = if at.line == 1 { self.columns_before as u64 } else { 0 };
+        Position { line: at.line + self.lines_before as u64, column: at.column + columns }
+    }
+
     /// Splits a file of JSON into its values, which need no separator.
     fn values(self) -> Vec<Self> {
         let mut values = vec![self];

@@ -1,0 +1,79 @@
+//! Patches of workloads, for `kubectl patch` and for kustomize.
+
+use super::class::ConvertedClass;
+use super::document::ConvertedWorkload;
+use super::pod_change::{PodChange, SecretVolume};
+use super::workload::Workload;
+use super::yaml::value::PlainValue;
+use super::yaml::write::BlockStyle;
+
+/// The classes of a workload, and the patch that makes it use them.
+pub(super) struct WorkloadPatch {
+    /// The workload's namespace, if it is known.
+    pub(super) namespace: Option<String>,
+    /// Kind and name of the workload, as parts of file names.
+    pub(super) name: String,
+    /// The classes.
+    pub(super) classes: String,
+    /// The patch: a strategic merge patch.
+    pub(super) patch: String,
+}
+
+impl WorkloadPatch {
+    /// Returns the patch of a workload that was converted.
+    pub(super) fn of(workload: &ConvertedWorkload) -> Option<Self> {
+        Self::new(&workload.workload, &workload.conversion.classes, &workload.conversion.change)
+    }
+
+    /// Returns the patch of a workload; none without classes.
+    pub(super) fn new(workload: &Workload, classes: &[ConvertedClass], change: &PodChange) -> Option<Self> {
+        let texts: Vec<String> = classes.iter().map(ConvertedClass::text).collect();
+        let namespace = workload.namespace.as_ref();
+        let in_namespace = namespace.map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
+        let name = format!("{}-{}", workload.kind.to_lowercase(), workload.name);
+        let head = format!(
+            "# kubectl patch {} {}{in_namespace} --patch-file {name}.patch.yaml\n",
+            workload.kind.to_lowercase(),
+            workload.name
+        );
+        let patch = BlockStyle { indent_lists: true }.block(&patch(workload, change), 0);
+        (!classes.is_empty()).then(|| Self {
+            namespace: workload.namespace.clone(),
+            name,
+            classes: texts.join("---\n"),
+            patch: head + &patch,
+        })
+    }
+}
+
+fn patch(workload: &Workload, change: &PodChange) -> PlainValue {
+    let removed = change.removed.iter().map(|name| (name.clone(), PlainValue::literal("null")));
+    let metadata = PlainValue::Map(vec![("annotations".to_owned(), PlainValue::Map(removed.collect()))]);
+    let mut spec = PlainValue::Map(Vec::new());
+    for container in &change.mounts {
+        let mounts = PlainValue::List(container.values());
+        let named = PlainValue::map([("name", PlainValue::string(&container.name)), ("volumeMounts", mounts)]);
+        spec.push(container.list, named);
+    }
+    spec.set("volumes", PlainValue::List(change.volumes.iter().map(SecretVolume::value).collect()));
+    let pod = PlainValue::map([("metadata", metadata), ("spec", spec)]);
+    let mut whole = workload.pod.iter().rev().fold(pod, |inner, name| PlainValue::map([(name, inner)]));
+    // kustomize finds by these what the patch is for
+    let mut object = PlainValue::map([
+        ("apiVersion", PlainValue::string(&workload.api_version)),
+        ("kind", PlainValue::string(&workload.kind)),
+        ("metadata", PlainValue::map([("name", PlainValue::string(&workload.name))])),
+    ]);
+    if let (Some(namespace), Some(metadata)) = (&workload.namespace, object.at_mut(&["metadata"])) {
+        metadata.set("namespace", PlainValue::string(namespace));
+    }
+    if let PlainValue::Map(members) = &mut whole {
+        for (name, value) in std::mem::take(members) {
+            match object.at_mut(&[&name]) {
+                Some(PlainValue::Map(known)) => known.extend(value.members().iter().cloned()),
+                _ => object.set(&name, value),
+            }
+        }
+    }
+    object
+}

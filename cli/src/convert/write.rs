@@ -1,0 +1,74 @@
+//! What a conversion writes: files in a directory, or a text.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::file::{ConvertedFile, beside};
+use super::patch::WorkloadPatch;
+use super::report::ConvertReport;
+
+/// Everything that is written.
+pub(super) struct Output {
+    /// Paths below the directory, and texts, in the order of writing.
+    files: Vec<(PathBuf, String)>,
+}
+
+impl Output {
+    /// Returns the manifests, or classes and patches in their place.
+    pub(super) fn of(converted: Vec<ConvertedFile>, is_patch: bool) -> Self {
+        let files = converted.into_iter().flat_map(|file| {
+            if is_patch {
+                file.patches.iter().flat_map(|patch| files_of(&file.path, patch)).collect()
+            } else {
+                vec![(file.path, file.text)]
+            }
+        });
+        Self { files: files.collect() }
+    }
+
+    /// Returns everything as one text of documents.
+    pub(super) fn text(&self) -> String {
+        let mut out = String::new();
+        for (_, text) in &self.files {
+            if !out.is_empty() {
+                out.push_str(if out.ends_with('\n') { "" } else { "\n" });
+                out.push_str(if text.starts_with("---") { "" } else { "---\n" });
+            }
+            out.push_str(text);
+        }
+        out
+    }
+
+    /// Writes the files into a directory. If one of them is there already, nothing is written.
+    pub(super) fn write(self, directory: &Path, overwrite: bool, report: &mut ConvertReport) {
+        let mut files = BTreeMap::new();
+        for (path, text) in self.files {
+            let path = directory.join(path);
+            if !overwrite && path.exists() {
+                let advice = "--overwrite writes over it, another --out leaves it";
+                report.failures.push(format!("{} is there already: {advice}", path.display()));
+            }
+            if files.contains_key(&path) {
+                report.failures.push(format!("two manifests would be written to {}: convert one at a time", path.display()));
+            }
+            files.insert(path, text);
+        }
+        if !report.failures.is_empty() {
+            report.failures.push("nothing was written".to_owned());
+            return;
+        }
+        for (path, text) in files {
+            let parent = path.parent().map_or(Ok(()), fs::create_dir_all);
+            match parent.and_then(|()| fs::write(&path, text)) {
+                Ok(()) => report.files.push(path.display().to_string()),
+                Err(error) => report.failures.push(format!("cannot write {}: {error}", path.display())),
+            }
+        }
+    }
+}
+
+fn files_of(manifest: &Path, patch: &WorkloadPatch) -> Vec<(PathBuf, String)> {
+    let named = |kind: &str| beside(manifest, &format!("{}.{kind}.yaml", patch.name));
+    vec![(named("classes"), patch.classes.clone()), (named("patch"), patch.patch.clone())]
+}
