@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod manifest;
 mod mount;
+mod object_list;
 mod status;
 mod table;
 mod token;

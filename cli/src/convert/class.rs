@@ -61,7 +61,7 @@ impl ConvertedClass {
     /// workload's.
     pub(super) fn of(workload: &Workload, injection: &Injection, provider: Option<&str>) -> Vec<Self> {
         let mut volumes: Vec<&str> = injection.secrets.iter().map(|secret| secret.volume.as_str()).collect();
-        volumes.sort_unstable();
+        volumes.sort_unstable_by_key(|path| (*path != injection.volume_path, *path));
         volumes.dedup();
         // what is mounted below another volume is part of it: nothing can be mounted in a read-only one
         let is_below = |path: &str| volumes.iter().any(|other| is_above(other, path));
@@ -159,7 +159,8 @@ impl ConvertedObject {
                     value.set("leftDelimiter", PlainValue::string(left));
                     value.set("rightDelimiter", PlainValue::string(right));
                 }
-                if !template.error_on_missing_key {
+                // the injector's own templates name no key
+                if !template.error_on_missing_key && !template.is_default {
                     value.set("errorOnMissingKey", PlainValue::literal("false"));
                 }
             }

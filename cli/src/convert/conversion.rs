@@ -102,13 +102,21 @@ impl Conversion {
             conversion.change.removed.extend(removed);
             pod_change(workload, object, &injection, &classes, &switch, &mut conversion.change, &mut notes);
             conversion.classes.extend(classes);
-            conversion.notes.extend(notes);
+            conversion.notes.extend(without_contradictions(notes));
         }
         if conversion.classes.is_empty() {
             conversion.change = PodChange::default();
         }
         conversion
     }
+}
+
+/// Takes out that an annotation was carried over if somebody has to do something about it.
+fn without_contradictions(mut notes: Vec<InjectionNote>) -> Vec<InjectionNote> {
+    let open = notes.iter().filter(|note| note.outcome == Outcome::NeedsPerson);
+    let open: BTreeSet<String> = open.map(|note| note.annotation.clone()).collect();
+    notes.retain(|note| note.outcome != Outcome::CarriedOver || !open.contains(&note.annotation));
+    notes
 }
 
 /// Returns the annotations of a pod.

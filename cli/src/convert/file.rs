@@ -1,6 +1,6 @@
 //! The conversion of one file of manifests.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::class::ConvertedClass;
 use super::conversion::ClassNames;
@@ -17,6 +17,8 @@ use crate::manifest::files::ManifestFile;
 
 /// A file after its conversion.
 pub(super) struct ConvertedFile {
+    /// The file's name, as it is shown.
+    pub(super) name: String,
     /// The path below the directory of all that is written.
     pub(super) path: PathBuf,
     /// The whole file, with the classes.
@@ -83,7 +85,7 @@ pub(super) fn convert(
             }
         }
     }
-    is_readable.then(|| ConvertedFile { path: file.relative.clone(), text: out, patches })
+    is_readable.then(|| ConvertedFile { name: file.name.clone(), path: file.relative.clone(), text: out, patches })
 }
 
 const NOT_RENDERED: &str =
@@ -174,9 +176,4 @@ fn json_with_classes(document: &str, classes: &[&ConvertedClass], is_alone: bool
         ]),
     };
     format!("{}{}", json(&items, indent), &document[document.trim_end().len()..])
-}
-
-/// Returns the path of a file that belongs to a workload, beside the manifest that it comes from.
-pub(super) fn beside(manifest: &Path, name: &str) -> PathBuf {
-    manifest.parent().map_or_else(|| PathBuf::from(name), |parent| parent.join(name))
 }

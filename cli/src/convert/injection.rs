@@ -18,6 +18,8 @@ pub(super) struct Injection {
     pub(super) parameters: Vec<(&'static str, String)>,
     /// The files.
     pub(super) secrets: Vec<InjectedSecret>,
+    /// Where files are mounted of which nothing else is said.
+    pub(super) volume_path: String,
     /// The containers that get the files; all if none are named.
     pub(super) containers: Option<Vec<String>>,
     /// Whether the init containers get the files too.
@@ -64,6 +66,7 @@ impl<'a> InjectorAnnotations<'a> {
         let containers = self.get("agent-inject-containers").map(|names| names.split(',').map(str::to_owned).collect());
         let injection = Injection {
             parameters,
+            volume_path: secrets::volume_path(self),
             secrets: secrets::read(self),
             containers,
             init_containers: self.flag("agent-pre-populate", true),

@@ -15,8 +15,10 @@ pub(super) struct WorkloadPatch {
     pub(super) name: String,
     /// The classes.
     pub(super) classes: String,
-    /// The patch: a strategic merge patch.
-    pub(super) patch: String,
+    /// The patch, a strategic merge patch; none if the workload cannot be patched.
+    pub(super) patch: Option<String>,
+    /// Why it cannot be patched, and what to do.
+    pub(super) refusal: Option<&'static str>,
 }
 
 impl WorkloadPatch {
@@ -27,22 +29,38 @@ impl WorkloadPatch {
 
     /// Returns the patch of a workload; none without classes.
     pub(super) fn new(workload: &Workload, classes: &[ConvertedClass], change: &PodChange) -> Option<Self> {
-        let texts: Vec<String> = classes.iter().map(ConvertedClass::text).collect();
+        if classes.is_empty() {
+            return None;
+        }
+        let (kind, name) = (workload.kind.to_lowercase(), &workload.name);
         let namespace = workload.namespace.as_ref();
         let in_namespace = namespace.map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
-        let name = format!("{}-{}", workload.kind.to_lowercase(), workload.name);
-        let head = format!(
-            "# kubectl patch {} {}{in_namespace} --patch-file {name}.patch.yaml\n",
-            workload.kind.to_lowercase(),
-            workload.name
-        );
-        let patch = BlockStyle { indent_lists: true }.block(&patch(workload, change), 0);
-        (!classes.is_empty()).then(|| Self {
+        let head = format!("# kubectl patch {kind} {name}{in_namespace} --patch-file {kind}-{name}.patch.yaml\n");
+        let block = BlockStyle { indent_lists: true }.block(&patch(workload, change), 0);
+        let refusal = refusal(&workload.kind);
+        let texts: Vec<String> = classes.iter().map(ConvertedClass::text).collect();
+        Some(Self {
             namespace: workload.namespace.clone(),
-            name,
+            name: format!("{kind}-{name}"),
             classes: texts.join("---\n"),
-            patch: head + &patch,
+            patch: refusal.is_none().then(|| head + &block),
+            refusal,
         })
+    }
+}
+
+/// Returns why workloads of a kind cannot be patched.
+fn refusal(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "CronJob" => None,
+        "Job" | "Pod" => Some(
+            "there is no patch, since Kubernetes lets nobody change volumes of a pod or of a Job: convert the manifest \
+             that it comes from, and create it anew",
+        ),
+        _ => Some(
+            "there is no patch, since kubectl patch merges lists of Kubernetes' own kinds alone: convert the manifest \
+             that it comes from",
+        ),
     }
 }
 

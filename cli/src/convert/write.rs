@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::file::{ConvertedFile, beside};
+use super::file::ConvertedFile;
 use super::patch::WorkloadPatch;
 use super::report::ConvertReport;
 
@@ -15,14 +15,17 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Returns the manifests, or classes and patches in their place.
-    pub(super) fn of(converted: Vec<ConvertedFile>, is_patch: bool) -> Self {
-        let files = converted.into_iter().flat_map(|file| {
-            if is_patch {
-                file.patches.iter().flat_map(|patch| files_of(&file.path, patch)).collect()
-            } else {
-                vec![(file.path, file.text)]
-            }
+    /// Returns the manifests.
+    pub(super) fn manifests(converted: Vec<ConvertedFile>) -> Self {
+        Self { files: converted.into_iter().map(|file| (file.path, file.text)).collect() }
+    }
+
+    /// Returns classes and patches. Each is written to the directory that is named with it.
+    pub(super) fn patches(patches: impl IntoIterator<Item = (PathBuf, WorkloadPatch)>) -> Self {
+        let files = patches.into_iter().flat_map(|(directory, patch)| {
+            let named = |kind: &str| directory.join(format!("{}.{kind}.yaml", patch.name));
+            let (classes, path) = (named("classes"), named("patch"));
+            [Some((classes, patch.classes)), patch.patch.map(|text| (path, text))].into_iter().flatten()
         });
         Self { files: files.collect() }
     }
@@ -66,9 +69,4 @@ impl Output {
             }
         }
     }
-}
-
-fn files_of(manifest: &Path, patch: &WorkloadPatch) -> Vec<(PathBuf, String)> {
-    let named = |kind: &str| beside(manifest, &format!("{}.{kind}.yaml", patch.name));
-    vec![(named("classes"), patch.classes.clone()), (named("patch"), patch.patch.clone())]
 }

@@ -54,12 +54,14 @@ pub(super) fn read(from: &mut InjectorAnnotations<'_>) -> Vec<InjectedSecret> {
     names.into_iter().filter_map(|name| secret(from, name)).collect()
 }
 
+/// Returns where files are mounted of which nothing else is said.
+pub(super) fn volume_path(from: &mut InjectorAnnotations<'_>) -> String {
+    join_path(from.text("secret-volume-path").unwrap_or(VOLUME_PATH), "")
+}
+
 fn secret(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<InjectedSecret> {
-    let volume = match from.text(&format!("secret-volume-path-{name}")) {
-        Some(path) => path,
-        None => from.text("secret-volume-path").unwrap_or(VOLUME_PATH),
-    };
-    let volume = join_path(volume, "");
+    let own = from.text(&format!("secret-volume-path-{name}"));
+    let volume = own.map_or_else(|| volume_path(from), |path| join_path(path, ""));
     let own_case = format!("preserve-secret-case-{name}");
     let keeps_case = if from.get(&own_case).is_some() {
         from.flag(&own_case, false)

@@ -1,5 +1,7 @@
 //! The value of a YAML document: what Kubernetes sees of it, in the order of writing.
 
+use serde_json::Value;
+
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::convert) enum PlainValue {
@@ -97,6 +99,20 @@ impl PlainValue {
         match self.at_mut(&[list]) {
             Some(Self::List(items)) => items.push(item),
             _ => self.set(list, Self::List(vec![item])),
+        }
+    }
+}
+
+/// Converts an answer of kube-apiserver.
+impl From<&Value> for PlainValue {
+    fn from(json: &Value) -> Self {
+        match json {
+            Value::String(text) => Self::string(text),
+            Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            Value::Object(members) => {
+                Self::Map(members.iter().map(|(name, value)| (name.clone(), value.into())).collect())
+            }
+            other => Self::literal(&other.to_string()),
         }
     }
 }
