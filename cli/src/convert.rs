@@ -25,9 +25,9 @@ use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 
 use self::conversion::ClassNames;
-use self::outcome::Outcome;
+use self::outcome::ConvertOutcome;
 use self::report::{ConvertFinding, ConvertReport};
-use self::write::Output;
+use self::write::ConvertOutput;
 use crate::args::{ConvertArgs, OutputFormat};
 use crate::manifest::files;
 use crate::object_list::ListError;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, ConvertError> {
     Ok(report.exit_code(args.strict))
 }
 
-fn from_files(args: &ConvertArgs, report: &mut ConvertReport) -> Output {
+fn from_files(args: &ConvertArgs, report: &mut ConvertReport) -> ConvertOutput {
     let mut names = ClassNames::default();
     let files = files::read(&args.paths, &mut report.failures);
     files.iter().for_each(|file| file::take_names(file, &mut names));
@@ -80,14 +80,14 @@ fn from_files(args: &ConvertArgs, report: &mut ConvertReport) -> Output {
         converted.extend(file::convert(file, &mut names, args.provider.as_deref(), report));
     }
     if !args.patch {
-        return Output::manifests(converted);
+        return ConvertOutput::manifests(converted);
     }
     let mut patches = Vec::new();
     for file in converted {
         let directory = file.path.parent().map(PathBuf::from).unwrap_or_default();
         for patch in file.patches {
             report.findings.extend(patch.refusal.map(|message| ConvertFinding {
-                outcome: Outcome::NeedsPerson,
+                outcome: ConvertOutcome::NeedsPerson,
                 file: Some(file.name.clone()),
                 at: None,
                 namespace: patch.namespace.clone(),
@@ -98,10 +98,10 @@ fn from_files(args: &ConvertArgs, report: &mut ConvertReport) -> Output {
             patches.push((directory.clone(), patch));
         }
     }
-    Output::patches(patches)
+    ConvertOutput::patches(patches)
 }
 
-fn from_cluster(args: &ConvertArgs, report: &mut ConvertReport) -> Result<Output, ConvertError> {
+fn from_cluster(args: &ConvertArgs, report: &mut ConvertReport) -> Result<ConvertOutput, ConvertError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ConvertError::Runtime)?;
     let mut names = ClassNames::default();
@@ -116,5 +116,5 @@ fn from_cluster(args: &ConvertArgs, report: &mut ConvertReport) -> Result<Output
         let patch = cluster::convert(object, &mut names, args.provider.as_deref(), report);
         patches.extend(patch.map(|patch| (PathBuf::from(patch.namespace.clone().unwrap_or_default()), patch)));
     }
-    Ok(Output::patches(patches))
+    Ok(ConvertOutput::patches(patches))
 }

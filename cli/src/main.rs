@@ -9,6 +9,7 @@ mod object_list;
 mod status;
 mod table;
 mod token;
+mod vault_login;
 
 use std::fmt::Display;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::injection::{InjectedSecret, Injection, InjectionNote, SecretTemplate};
-use super::outcome::Outcome;
+use super::outcome::ConvertOutcome;
 use super::workload::Workload;
 use super::yaml::value::PlainValue;
 use super::yaml::write::BlockStyle;
@@ -91,7 +91,7 @@ impl ConvertedClass {
                     object.name
                 );
                 let annotation = full(&object.annotation);
-                notes.push(InjectionNote { annotation, outcome: Outcome::NeedsPerson, message });
+                notes.push(InjectionNote { annotation, outcome: ConvertOutcome::NeedsPerson, message });
             }
             names.push(object.name.clone());
             !is_double

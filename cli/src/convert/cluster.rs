@@ -4,7 +4,7 @@ use coffer_kubernetes::KubeConnection;
 use serde_json::Value;
 
 use super::conversion::{ClassNames, Conversion};
-use super::outcome::Outcome;
+use super::outcome::ConvertOutcome;
 use super::patch::WorkloadPatch;
 use super::report::{ConvertFinding, ConvertReport};
 use super::workload::Workload;
@@ -67,7 +67,7 @@ pub(super) fn convert(
 ) -> Option<WorkloadPatch> {
     let workload = Workload::of(object)?;
     let conversion = Conversion::of(&workload, object, names, provider);
-    let finding = |outcome: Outcome, annotation: Option<&str>, message: &str| ConvertFinding {
+    let finding = |outcome: ConvertOutcome, annotation: Option<&str>, message: &str| ConvertFinding {
         outcome,
         file: None,
         at: None,
@@ -82,7 +82,7 @@ pub(super) fn convert(
     report.converted += usize::from(!conversion.classes.is_empty());
     let patch = WorkloadPatch::new(&workload, &conversion.classes, &conversion.change)?;
     if let Some(message) = patch.refusal {
-        report.findings.push(finding(Outcome::NeedsPerson, None, message));
+        report.findings.push(finding(ConvertOutcome::NeedsPerson, None, message));
     }
     Some(patch)
 }

@@ -10,7 +10,7 @@ use self::verdict::class_faults;
 use super::class::ConvertedClass;
 use super::injection::{Injection, InjectionNote, InjectorAnnotations};
 use super::known;
-use super::outcome::Outcome;
+use super::outcome::ConvertOutcome;
 use super::pod_change::PodChange;
 use super::workload::Workload;
 use super::yaml::value::PlainValue;
@@ -88,8 +88,8 @@ impl Conversion {
             let switch = injector.full("agent-inject");
             let mut notes = std::mem::take(&mut injector.notes);
             if let Some(message) = reason {
-                notes.retain(|note| matches!(note.outcome, Outcome::NeedsPerson | Outcome::Warning) && note.annotation != switch);
-                notes.push(InjectionNote { annotation: switch, outcome: Outcome::NeedsPerson, message });
+                notes.retain(|note| matches!(note.outcome, ConvertOutcome::NeedsPerson | ConvertOutcome::Warning) && note.annotation != switch);
+                notes.push(InjectionNote { annotation: switch, outcome: ConvertOutcome::NeedsPerson, message });
                 conversion.notes.extend(notes);
                 continue;
             }
@@ -113,9 +113,9 @@ impl Conversion {
 
 /// Takes out that an annotation was carried over if somebody has to do something about it.
 fn without_contradictions(mut notes: Vec<InjectionNote>) -> Vec<InjectionNote> {
-    let open = notes.iter().filter(|note| note.outcome == Outcome::NeedsPerson);
+    let open = notes.iter().filter(|note| note.outcome == ConvertOutcome::NeedsPerson);
     let open: BTreeSet<String> = open.map(|note| note.annotation.clone()).collect();
-    notes.retain(|note| note.outcome != Outcome::CarriedOver || !open.contains(&note.annotation));
+    notes.retain(|note| note.outcome != ConvertOutcome::CarriedOver || !open.contains(&note.annotation));
     notes
 }
 
@@ -162,7 +162,7 @@ fn without_effect(workload: &Workload, object: &PlainValue) -> Vec<InjectionNote
             Some(_) => continue,
         };
         if switch.is_none() || rest == "agent-inject" {
-            notes.push(InjectionNote { annotation: name.clone(), outcome: Outcome::NothingToDo, message: message.to_owned() });
+            notes.push(InjectionNote { annotation: name.clone(), outcome: ConvertOutcome::NothingToDo, message: message.to_owned() });
         }
     }
     if workload.pod.is_empty() {
@@ -174,7 +174,7 @@ fn without_effect(workload: &Workload, object: &PlainValue) -> Vec<InjectionNote
                 "it has no effect: the injector reads the annotations of pods, in {}",
                 in_pod.join(".")
             );
-            notes.push(InjectionNote { annotation: name, outcome: Outcome::Warning, message });
+            notes.push(InjectionNote { annotation: name, outcome: ConvertOutcome::Warning, message });
         }
     }
     notes

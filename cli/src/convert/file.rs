@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::class::ConvertedClass;
 use super::conversion::ClassNames;
 use super::document::{self, ConvertedDocument};
-use super::outcome::Outcome;
+use super::outcome::ConvertOutcome;
 use super::patch::WorkloadPatch;
 use super::report::{ConvertFinding, ConvertReport};
 use super::workload::objects;
@@ -61,7 +61,7 @@ pub(super) fn convert(
     let text = match decoded(&file.bytes) {
         Ok(text) => text,
         Err(fault) => {
-            report.findings.push(finding(Outcome::NeedsPerson, fault.at, fault.message));
+            report.findings.push(finding(ConvertOutcome::NeedsPerson, fault.at, fault.message));
             return None;
         }
     };
@@ -79,7 +79,7 @@ pub(super) fn convert(
             Err(error) => {
                 let advice = if document.text().contains("{{") { NOT_RENDERED } else { "" };
                 let at = error.at().map(|at| document.in_file(at));
-                report.findings.push(finding(Outcome::NeedsPerson, at, format!("{error}{advice}")));
+                report.findings.push(finding(ConvertOutcome::NeedsPerson, at, format!("{error}{advice}")));
                 out.push_str(document.text());
                 is_readable = false;
             }
@@ -115,7 +115,7 @@ fn findings(
         if !workload.conversion.classes.is_empty() {
             report.converted += 1;
             if converted.is_rewritten {
-                findings.push(finding(Outcome::Warning, None, REWRITTEN));
+                findings.push(finding(ConvertOutcome::Warning, None, REWRITTEN));
             }
         }
     }

@@ -9,7 +9,7 @@ use self::parameters::read_parameters;
 pub(super) use self::secrets::{InjectedSecret, SecretTemplate};
 use super::go_text::parse_bool;
 use super::known::{self, Fate, PREFIXES};
-use super::outcome::Outcome;
+use super::outcome::ConvertOutcome;
 
 /// What the injector is asked for.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) struct InjectionNote {
     /// The annotation's full name.
     pub(super) annotation: String,
     /// What became of it.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ConvertOutcome,
     /// What the user reads.
     pub(super) message: String,
 }
@@ -96,7 +96,7 @@ impl<'a> InjectorAnnotations<'a> {
     fn text(&mut self, name: &str) -> Option<&'a str> {
         let text = self.get(name).filter(|text| !text.trim().is_empty())?;
         if text.contains("{{") {
-            self.note(name, Outcome::NeedsPerson, NOT_RENDERED);
+            self.note(name, ConvertOutcome::NeedsPerson, NOT_RENDERED);
             return None;
         }
         Some(text)
@@ -107,13 +107,13 @@ impl<'a> InjectorAnnotations<'a> {
         let Some(text) = self.get(name) else { return default };
         parse_bool(text).unwrap_or_else(|| {
             let message = if text.contains("{{") { NOT_RENDERED.to_owned() } else { format!("{text:?} is no boolean: the injector refuses the pod") };
-            self.note(name, Outcome::NeedsPerson, message);
+            self.note(name, ConvertOutcome::NeedsPerson, message);
             default
         })
     }
 
     /// Adds what is said of an annotation, unless something is said of it already.
-    fn note(&mut self, name: &str, outcome: Outcome, message: impl Into<String>) {
+    fn note(&mut self, name: &str, outcome: ConvertOutcome, message: impl Into<String>) {
         let annotation = self.full(name);
         if !self.notes.iter().any(|note| note.annotation == annotation) {
             self.notes.push(InjectionNote { annotation, outcome, message: message.into() });
@@ -124,9 +124,9 @@ impl<'a> InjectorAnnotations<'a> {
     fn add_known(&mut self) {
         for name in self.names() {
             let (outcome, message) = match known::find(name) {
-                None => (Outcome::Warning, unknown(name)),
+                None => (ConvertOutcome::Warning, unknown(name)),
                 Some((known, _)) if known.fate == Fate::Person && self.is_off(name) => {
-                    (Outcome::NothingToDo, "it was switched off".to_owned())
+                    (ConvertOutcome::NothingToDo, "it was switched off".to_owned())
                 }
                 Some((known, _)) => (known.fate.into(), known.message.to_owned()),
             };
@@ -157,7 +157,7 @@ fn unknown(name: &str) -> String {
     }
 }
 
-impl From<Fate> for Outcome {
+impl From<Fate> for ConvertOutcome {
     fn from(fate: Fate) -> Self {
         match fate {
             Fate::CarriedOver => Self::CarriedOver,

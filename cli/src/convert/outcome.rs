@@ -5,7 +5,7 @@ use serde::Serialize;
 /// What became of an annotation, or of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Outcome {
+pub(super) enum ConvertOutcome {
     /// The class or the pod says the same.
     CarriedOver,
     /// A template became a shorter object with the same bytes.
@@ -18,7 +18,7 @@ pub(super) enum Outcome {
     Warning,
 }
 
-impl Outcome {
+impl ConvertOutcome {
     /// Returns the outcome in words.
     pub(super) fn words(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use coffer_provider::class::Position;
 use serde_json::{Value, json};
 
-use super::outcome::Outcome;
+use super::outcome::ConvertOutcome;
 use crate::table::printable;
 
 /// Everything that is said of a conversion.
@@ -28,7 +28,7 @@ pub(super) struct ConvertReport {
 #[derive(Clone, Debug)]
 pub(super) struct ConvertFinding {
     /// What became of it.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ConvertOutcome,
     /// The file; none for the cluster.
     pub(super) file: Option<String>,
     /// The position in the file.
@@ -69,9 +69,9 @@ impl ConvertReport {
             let _ = writeln!(text, "{}", finding.line());
             text
         });
-        let numbers = [Outcome::CarriedOver, Outcome::Simplified, Outcome::NothingToDo, Outcome::NeedsPerson];
+        let numbers = [ConvertOutcome::CarriedOver, ConvertOutcome::Simplified, ConvertOutcome::NothingToDo, ConvertOutcome::NeedsPerson];
         let numbers = numbers.map(|outcome| format!("{} {}", self.count(outcome), outcome.words()));
-        let warnings = self.count(Outcome::Warning);
+        let warnings = self.count(ConvertOutcome::Warning);
         let _ = writeln!(
             text,
             "{} of {} {} converted: {}, {warnings} {}",
@@ -102,11 +102,11 @@ impl ConvertReport {
         let report: Value = json!({
             "workloads": self.workloads,
             "converted": self.converted,
-            "carried_over": self.count(Outcome::CarriedOver),
-            "simplified": self.count(Outcome::Simplified),
-            "nothing_to_do": self.count(Outcome::NothingToDo),
-            "needs_person": self.count(Outcome::NeedsPerson),
-            "warnings": self.count(Outcome::Warning),
+            "carried_over": self.count(ConvertOutcome::CarriedOver),
+            "simplified": self.count(ConvertOutcome::Simplified),
+            "nothing_to_do": self.count(ConvertOutcome::NothingToDo),
+            "needs_person": self.count(ConvertOutcome::NeedsPerson),
+            "warnings": self.count(ConvertOutcome::Warning),
             "findings": self.findings.iter().map(finding).collect::<Vec<_>>(),
             "failures": self.failures,
             "files": self.files,
@@ -118,15 +118,15 @@ impl ConvertReport {
     /// Returns 2 if something could not be read, written or asked, else 1 if something needs a
     /// person, else 0.
     pub(super) fn exit_code(&self, strict: bool) -> ExitCode {
-        let warnings = if strict { self.count(Outcome::Warning) } else { 0 };
-        match (self.failures.is_empty(), self.count(Outcome::NeedsPerson) + warnings) {
+        let warnings = if strict { self.count(ConvertOutcome::Warning) } else { 0 };
+        match (self.failures.is_empty(), self.count(ConvertOutcome::NeedsPerson) + warnings) {
             (false, _) => ExitCode::from(2),
             (true, 0) => ExitCode::SUCCESS,
             (true, _) => ExitCode::from(1),
         }
     }
 
-    fn count(&self, outcome: Outcome) -> usize {
+    fn count(&self, outcome: ConvertOutcome) -> usize {
         self.findings.iter().filter(|finding| finding.outcome == outcome).count()
     }
 }

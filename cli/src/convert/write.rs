@@ -9,12 +9,12 @@ use super::patch::WorkloadPatch;
 use super::report::ConvertReport;
 
 /// Everything that is written.
-pub(super) struct Output {
+pub(super) struct ConvertOutput {
     /// Paths below the directory, and texts, in the order of writing.
     files: Vec<(PathBuf, String)>,
 }
 
-impl Output {
+impl ConvertOutput {
     /// Returns the manifests.
     pub(super) fn manifests(converted: Vec<ConvertedFile>) -> Self {
         Self { files: converted.into_iter().map(|file| (file.path, file.text)).collect() }

@@ -3,7 +3,7 @@
 use crate::convert::class::ConvertedClass;
 use crate::convert::go_text::join_path;
 use crate::convert::injection::{Injection, InjectionNote};
-use crate::convert::outcome::Outcome;
+use crate::convert::outcome::ConvertOutcome;
 use crate::convert::pod_change::{ContainerMounts, PodChange, SecretVolume};
 use crate::convert::workload::Workload;
 use crate::convert::yaml::value::PlainValue;
@@ -47,13 +47,13 @@ pub(super) fn pod_change(
             let (taken, free): (Vec<_>, Vec<_>) =
                 places.iter().cloned().partition(|(_, path)| mounts_at(container, path));
             for (_, path) in taken {
-                note(Outcome::NeedsPerson, format!("container {name} mounts something at {path} already: decide which of them stays"));
+                note(ConvertOutcome::NeedsPerson, format!("container {name} mounts something at {path} already: decide which of them stays"));
             }
             change.add_mounts(ContainerMounts { list, index, name: name.to_owned(), mounts: free });
         }
     }
     for name in injection.containers.iter().flatten().filter(|name| !found.contains(&name.as_str())) {
-        note(Outcome::Warning, format!("agent-inject-containers names {name:?}, but no container has that name: the injector ignores it"));
+        note(ConvertOutcome::Warning, format!("agent-inject-containers names {name:?}, but no container has that name: the injector ignores it"));
     }
 }
 

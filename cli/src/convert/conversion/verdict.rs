@@ -8,7 +8,7 @@ use coffer_provider::settings::TrustedAddresses;
 
 use crate::convert::class::ConvertedClass;
 use crate::convert::injection::InjectionNote;
-use crate::convert::outcome::Outcome;
+use crate::convert::outcome::ConvertOutcome;
 
 /// Returns the mistakes in a class, each at the annotation that it comes from.
 pub(super) fn class_faults(class: &ConvertedClass, full: &dyn Fn(&str) -> String) -> Vec<InjectionNote> {
@@ -21,7 +21,7 @@ pub(super) fn class_faults(class: &ConvertedClass, full: &dyn Fn(&str) -> String
             let object = mistake.object.as_deref().and_then(|name| class.objects.iter().find(|object| object.name == name));
             let annotation = object.map_or("agent-inject", |object| &object.annotation);
             let message = format!("coffer-csi refuses class {}: parameter {}: {}", class.name, mistake.parameter, mistake.message);
-            InjectionNote { annotation: full(annotation), outcome: Outcome::NeedsPerson, message }
+            InjectionNote { annotation: full(annotation), outcome: ConvertOutcome::NeedsPerson, message }
         })
         .collect()
 }

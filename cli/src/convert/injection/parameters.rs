@@ -2,7 +2,7 @@
 
 use super::InjectorAnnotations;
 use crate::convert::known::AUTH;
-use crate::convert::outcome::Outcome;
+use crate::convert::outcome::ConvertOutcome;
 
 /// Annotations whose value is that of a parameter.
 const SAME: [(&str, &str); 4] = [
@@ -42,7 +42,7 @@ pub(super) fn read_parameters(from: &mut InjectorAnnotations<'_>) -> Vec<(&'stat
                 "{parameter} names a file of coffer-csi's container: mount it there at {path}, or take the parameter \
                  out if coffer-csi has what it needs already"
             );
-            from.note(name, Outcome::NeedsPerson, message);
+            from.note(name, ConvertOutcome::NeedsPerson, message);
         }
     }
     if from.flag("tls-skip-verify", false) {
@@ -57,9 +57,9 @@ fn role(from: &mut InjectorAnnotations<'_>) -> Option<String> {
     let other = from.text("auth-config-role").map(str::to_owned);
     if other.is_some() {
         let (outcome, message) = if role.is_none() {
-            (Outcome::CarriedOver, "roleName")
+            (ConvertOutcome::CarriedOver, "roleName")
         } else {
-            (Outcome::NothingToDo, "the annotation role counts")
+            (ConvertOutcome::NothingToDo, "the annotation role counts")
         };
         from.note("auth-config-role", outcome, message);
     }
@@ -68,13 +68,13 @@ fn role(from: &mut InjectorAnnotations<'_>) -> Option<String> {
 
 fn check_method(from: &mut InjectorAnnotations<'_>) {
     if from.text("auth-type").is_some_and(|method| !matches!(method, "kubernetes" | "jwt")) {
-        from.note("auth-type", Outcome::NeedsPerson, AUTH);
+        from.note("auth-type", ConvertOutcome::NeedsPerson, AUTH);
     }
     for name in ["auth-config-token-path", "auth-config-path"] {
         if from.get(name).is_some() {
             let message = "coffer-csi logs in with a token that it is sent or has minted: if the role asks for an \
                  audience, name it as audience in the class";
-            from.note(name, Outcome::NeedsPerson, message);
+            from.note(name, ConvertOutcome::NeedsPerson, message);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::InjectorAnnotations;
 use crate::convert::go_text::{join_path, parse_mode};
-use crate::convert::outcome::Outcome;
+use crate::convert::outcome::ConvertOutcome;
 
 /// Where the injector mounts files unless it is told another place.
 const VOLUME_PATH: &str = "/vault/secrets";
@@ -73,7 +73,7 @@ fn secret(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<InjectedSecr
     let file = join_path(&volume, from.text(&file_annotation).unwrap_or(&named));
     if !file.starts_with(&format!("{}/", volume.trim_end_matches('/'))) {
         let message = format!("{file} is not in the volume at {volume}, so no container saw it: name a file in it");
-        from.note(&file_annotation, Outcome::NeedsPerson, message);
+        from.note(&file_annotation, ConvertOutcome::NeedsPerson, message);
         return None;
     }
     let (annotation, template) = template(from, name)?;
@@ -100,7 +100,7 @@ fn template(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<(String, S
         Some("json") => format!("{{{{ with secret \"{path}\" }}}}{{{{ .Data | toJSON }}}}\n{{{{ end }}}}"),
         Some(_) => {
             let message = "it is none of map and json: the injector refuses the pod";
-            from.note("agent-inject-default-template", Outcome::NeedsPerson, message);
+            from.note("agent-inject-default-template", ConvertOutcome::NeedsPerson, message);
             return None;
         }
     };
@@ -120,7 +120,7 @@ fn permission(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<String> 
     let text = from.text(&annotation)?;
     let Some(mode) = parse_mode(text) else {
         let message = format!("{text:?} is no mode of a file: write one such as 0440 as filePermission");
-        from.note(&annotation, Outcome::NeedsPerson, message);
+        from.note(&annotation, ConvertOutcome::NeedsPerson, message);
         return None;
     };
     if !mode.ends_with(['4', '5', '6', '7']) {
@@ -128,7 +128,7 @@ fn permission(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<String> 
             "filePermission {mode}: the file belongs to root and not to the agent's user, so a program that does not \
              run as root cannot read it: give others the right to read, such as 0444"
         );
-        from.note(&annotation, Outcome::Warning, message);
+        from.note(&annotation, ConvertOutcome::Warning, message);
     }
     Some(mode)
 }

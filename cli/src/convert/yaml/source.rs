@@ -85,7 +85,7 @@ impl SourceNode {
     /// # Errors
     /// If the document is too large, or has keys that are no scalars.
     pub(in crate::convert) fn value(&self) -> Result<PlainValue, SourceError> {
-        let mut resolver = Resolver { anchors: HashMap::new(), left: MAX_VALUES };
+        let mut resolver = AliasResolver { anchors: HashMap::new(), left: MAX_VALUES };
         resolver.value(self)
     }
 
@@ -184,12 +184,12 @@ fn end_of(start: &Range<usize>, is_flow: bool, end: Span, last: Option<usize>) -
     if is_flow { written } else { last.unwrap_or(start.end) }
 }
 
-struct Resolver {
+struct AliasResolver {
     anchors: HashMap<usize, PlainValue>,
     left: usize,
 }
 
-impl Resolver {
+impl AliasResolver {
     fn value(&mut self, node: &SourceNode) -> Result<PlainValue, SourceError> {
         self.spend(1)?;
         let value = match &node.content {
