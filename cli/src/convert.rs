@@ -8,10 +8,13 @@ mod file;
 mod go_text;
 mod injection;
 mod known;
+mod live;
 mod outcome;
 mod patch;
 mod pod_change;
+mod refine;
 mod report;
+mod template_text;
 mod workload;
 mod write;
 mod yaml;
@@ -24,10 +27,14 @@ use coffer_kubernetes::{CALL_TIMEOUT, ConnectError, KubeConnection};
 use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 
+use self::class::ConvertedClass;
 use self::conversion::ClassNames;
+use self::live::{LiveMounts, LiveMountsError, Pod};
 use self::outcome::ConvertOutcome;
+use self::refine::Asked;
 use self::report::{ConvertFinding, ConvertReport};
 use self::write::ConvertOutput;
+use self::yaml::value::PlainValue;
 use crate::args::{ConvertArgs, OutputFormat};
 use crate::manifest::files;
 use crate::object_list::ListError;
@@ -45,14 +52,60 @@ pub(crate) enum ConvertError {
     /// The cluster's workloads cannot be listed.
     #[error(transparent)]
     List(#[from] ListError),
+    /// The settings for questions to Vault cannot be used.
+    #[error(transparent)]
+    Live(#[from] LiveMountsError),
+}
+
+/// What conversions share.
+struct ConvertContext<'a> {
+    /// The names of classes that are taken.
+    names: ClassNames,
+    /// The provider of the classes, if the command line names one.
+    provider: Option<&'a str>,
+    live: Option<LiveMounts<'a>>,
+    /// Questions to Vault that were not answered, and why.
+    failures: Vec<String>,
+}
+
+impl ConvertContext<'_> {
+    /// Asks Vault for the path of KV version 2 that a class has to read. After a failure nothing more
+    /// is asked for this pod's path.
+    fn versioned_path(&mut self, class: &ConvertedClass, pod: &Pod<'_>, path: &str) -> Asked {
+        let Some(live) = &mut self.live else { return Asked::Unknown };
+        live.ask(class, pod, path).unwrap_or_else(|error| {
+            self.failures.push(format!("{}: cannot ask Vault about {path}: {error:#}", pod.workload));
+            Asked::Unknown
+        })
+    }
 }
 
 /// Converts, writes what comes of it, and reports.
 pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, ConvertError> {
     // fails only if a crypto provider is installed already, which serves as well
     let _ = CryptoProvider::clone(&coffer_connect::crypto_provider()).install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ConvertError::Runtime)?;
+    let connection = if args.needs_cluster() {
+        let choice = args.kubeconfig_choice();
+        Some(runtime.block_on(KubeConnection::open_chosen(&choice, Some(CALL_TIMEOUT)))?)
+    } else {
+        None
+    };
+    let live = args.live.then(|| LiveMounts::new(args, &runtime, connection.as_ref())).transpose()?;
+    let provider = args.provider.as_deref();
+    let mut context = ConvertContext { names: ClassNames::default(), provider, live, failures: Vec::new() };
     let mut report = ConvertReport::default();
-    let output = if args.cluster { from_cluster(args, &mut report)? } else { from_files(args, &mut report) };
+    let output = match connection.as_ref().filter(|_| args.cluster) {
+        Some(connection) => {
+            let namespace = args.namespace.as_deref().unwrap_or(&connection.namespace);
+            let namespace = (!args.all_namespaces).then_some(namespace);
+            let workloads = cluster::workloads(connection, namespace, &mut context.names);
+            from_cluster(&runtime.block_on(workloads)?, &mut context, &mut report)
+        }
+        None => from_files(args, &mut context, &mut report),
+    };
+    report.failures.append(&mut context.failures);
     let mut manifests = None;
     match &args.out {
         Some(directory) => output.write(directory, args.overwrite, &mut report),
@@ -71,13 +124,16 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, ConvertError> {
     Ok(report.exit_code(args.strict))
 }
 
-fn from_files(args: &ConvertArgs, report: &mut ConvertReport) -> ConvertOutput {
-    let mut names = ClassNames::default();
+fn from_files(
+    args: &ConvertArgs,
+    context: &mut ConvertContext<'_>,
+    report: &mut ConvertReport,
+) -> ConvertOutput {
     let files = files::read(&args.paths, &mut report.failures);
-    files.iter().for_each(|file| file::take_names(file, &mut names));
+    files.iter().for_each(|file| file::take_names(file, &mut context.names));
     let mut converted = Vec::new();
     for file in &files {
-        converted.extend(file::convert(file, &mut names, args.provider.as_deref(), report));
+        converted.extend(file::convert(file, context, report));
     }
     if !args.patch {
         return ConvertOutput::manifests(converted);
@@ -101,20 +157,16 @@ fn from_files(args: &ConvertArgs, report: &mut ConvertReport) -> ConvertOutput {
     ConvertOutput::patches(patches)
 }
 
-fn from_cluster(args: &ConvertArgs, report: &mut ConvertReport) -> Result<ConvertOutput, ConvertError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(ConvertError::Runtime)?;
-    let mut names = ClassNames::default();
-    let workloads = runtime.block_on(async {
-        let connection = KubeConnection::open_chosen(&args.kubeconfig_choice(), Some(CALL_TIMEOUT)).await?;
-        let namespace = args.namespace.as_deref().unwrap_or(&connection.namespace);
-        let namespace = (!args.all_namespaces).then_some(namespace);
-        Ok::<_, ConvertError>(cluster::workloads(&connection, namespace, &mut names).await?)
-    })?;
+fn from_cluster(
+    workloads: &[PlainValue],
+    context: &mut ConvertContext<'_>,
+    report: &mut ConvertReport,
+) -> ConvertOutput {
     let mut patches = Vec::new();
-    for object in &workloads {
-        let patch = cluster::convert(object, &mut names, args.provider.as_deref(), report);
-        patches.extend(patch.map(|patch| (PathBuf::from(patch.namespace.clone().unwrap_or_default()), patch)));
+    for object in workloads {
+        let patch = cluster::convert(object, context, report);
+        patches
+            .extend(patch.map(|patch| (PathBuf::from(patch.namespace.clone().unwrap_or_default()), patch)));
     }
-    Ok(ConvertOutput::patches(patches))
+    ConvertOutput::patches(patches)
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use coffer_kubernetes::KubeconfigChoice;
 
-use super::OutputFormat;
+use super::{OutputFormat, VaultArgs};
 
 /// The options of `convert`.
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("workloads").required(true).args(["paths", "cluster"])),
+    group(ArgGroup::new("cluster_access").multiple(true).args(["cluster", "live"])),
     after_help = "Exit code: 0 nothing is left to do, 1 something needs a person, 2 something could not be read, \
         written or asked."
 )]
@@ -22,13 +23,14 @@ pub(crate) struct ConvertArgs {
     #[arg(long)]
     pub(crate) cluster: bool,
     /// The kubeconfig [default: the files of KUBECONFIG, else ~/.kube/config].
-    #[arg(long, value_name = "FILE", requires = "cluster")]
+    #[arg(long, value_name = "FILE", requires = "cluster_access")]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig [default: its current context].
-    #[arg(long, value_name = "NAME", requires = "cluster")]
+    #[arg(long, value_name = "NAME", requires = "cluster_access")]
     pub(crate) context: Option<String>,
-    /// The namespace of the cluster's workloads [default: the context's, default].
-    #[arg(long, short, value_name = "NS", requires = "cluster")]
+    /// The namespace of the cluster's workloads, or with --live of workloads in files that name none
+    /// [default: the context's, default].
+    #[arg(long, short, value_name = "NS", requires = "cluster_access")]
     pub(crate) namespace: Option<String>,
     /// Convert the workloads of all namespaces of the cluster.
     #[arg(long, short = 'A', requires = "cluster", conflicts_with = "namespace")]
@@ -51,9 +53,31 @@ pub(crate) struct ConvertArgs {
     /// Format of the report, which is on standard error as text, on standard output as JSON.
     #[arg(long, short, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) output: OutputFormat,
+    /// Also log in to Vault, and ask it which paths are of KV version 2.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Log in as this service account [default: that of each workload], with a token that the
+    /// kubeconfig's user requests.
+    #[arg(long, value_name = "SA", requires = "live")]
+    pub(crate) service_account: Option<String>,
+    /// Log in with the service account token in this file.
+    #[arg(long, value_name = "FILE", requires = "live", conflicts_with = "service_account")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The audience of a requested token if a pod names none [default: vault, or openbao for that
+    /// provider].
+    #[arg(long, requires = "live", conflicts_with = "token_file")]
+    pub(crate) audience: Option<String>,
+    /// Vault's address and TLS.
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
 }
 
 impl ConvertArgs {
+    /// Returns whether kube-apiserver is asked for anything.
+    pub(crate) fn needs_cluster(&self) -> bool {
+        self.cluster || (self.live && self.token_file.is_none())
+    }
+
     /// Returns the chosen kubeconfig and context.
     pub(crate) fn kubeconfig_choice(&self) -> KubeconfigChoice {
         KubeconfigChoice { file: self.kubeconfig.clone(), context: self.context.clone() }

@@ -121,7 +121,10 @@ impl ConvertedClass {
             ("metadata", metadata),
             (
                 "spec",
-                PlainValue::map([("provider", PlainValue::string(&self.provider)), ("parameters", parameters)]),
+                PlainValue::map([
+                    ("provider", PlainValue::string(&self.provider)),
+                    ("parameters", parameters),
+                ]),
             ),
         ])
     }
@@ -159,8 +162,7 @@ impl ConvertedObject {
                     value.set("leftDelimiter", PlainValue::string(left));
                     value.set("rightDelimiter", PlainValue::string(right));
                 }
-                // the injector's own templates name no key
-                if !template.error_on_missing_key && !template.is_default {
+                if !template.error_on_missing_key {
                     value.set("errorOnMissingKey", PlainValue::literal("false"));
                 }
             }

@@ -3,6 +3,7 @@
 use coffer_kubernetes::KubeConnection;
 use serde_json::Value;
 
+use super::ConvertContext;
 use super::conversion::{ClassNames, Conversion};
 use super::outcome::ConvertOutcome;
 use super::patch::WorkloadPatch;
@@ -61,12 +62,11 @@ fn without_absent(classes: Result<Vec<Value>, ListError>) -> Result<Vec<Value>, 
 /// Converts a workload of the cluster into classes and a patch.
 pub(super) fn convert(
     object: &PlainValue,
-    names: &mut ClassNames,
-    provider: Option<&str>,
+    context: &mut ConvertContext<'_>,
     report: &mut ConvertReport,
 ) -> Option<WorkloadPatch> {
     let workload = Workload::of(object)?;
-    let conversion = Conversion::of(&workload, object, names, provider);
+    let conversion = Conversion::of(&workload, object, context);
     let finding = |outcome: ConvertOutcome, annotation: Option<&str>, message: &str| ConvertFinding {
         outcome,
         file: None,

@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 
 use self::mounts::{pod_change, token_audience};
 use self::verdict::class_faults;
+use super::ConvertContext;
 use super::class::ConvertedClass;
 use super::injection::{Injection, InjectionNote, InjectorAnnotations};
 use super::known;
+use super::live::Pod;
 use super::outcome::ConvertOutcome;
 use super::pod_change::PodChange;
+use super::refine::refine;
 use super::workload::Workload;
 use super::yaml::value::PlainValue;
 
@@ -64,14 +67,14 @@ fn shortened(name: &str) -> String {
 }
 
 impl Conversion {
-    /// Converts a workload. `provider` replaces the provider that the annotations' prefix stands
-    /// for.
-    pub(super) fn of(
-        workload: &Workload,
-        object: &PlainValue,
-        names: &mut ClassNames,
-        provider: Option<&str>,
-    ) -> Self {
+    /// Converts a workload.
+    pub(super) fn of(workload: &Workload, object: &PlainValue, context: &mut ConvertContext<'_>) -> Self {
+        let account = object.at(&workload.in_pod(&["spec", "serviceAccountName"])).and_then(PlainValue::text);
+        let pod = Pod {
+            namespace: workload.namespace.as_deref(),
+            service_account: account.unwrap_or("default"),
+            workload: workload.title(),
+        };
         let annotations = annotations(object.at(&workload.in_pod(&["metadata", "annotations"])));
         let mut conversion = Self::default();
         conversion.notes.extend(without_effect(workload, object));
@@ -88,15 +91,23 @@ impl Conversion {
             let switch = injector.full("agent-inject");
             let mut notes = std::mem::take(&mut injector.notes);
             if let Some(message) = reason {
-                notes.retain(|note| matches!(note.outcome, ConvertOutcome::NeedsPerson | ConvertOutcome::Warning) && note.annotation != switch);
-                notes.push(InjectionNote { annotation: switch, outcome: ConvertOutcome::NeedsPerson, message });
+                notes.retain(|note| {
+                    matches!(note.outcome, ConvertOutcome::NeedsPerson | ConvertOutcome::Warning)
+                        && note.annotation != switch
+                });
+                notes.push(InjectionNote {
+                    annotation: switch,
+                    outcome: ConvertOutcome::NeedsPerson,
+                    message,
+                });
                 conversion.notes.extend(notes);
                 continue;
             }
-            let mut classes = ConvertedClass::of(workload, &injection, provider);
+            let mut classes = ConvertedClass::of(workload, &injection, context.provider);
             for (n, class) in classes.iter_mut().enumerate() {
-                names.name(class, &workload.kind, n == 0);
+                context.names.name(class, &workload.kind, n == 0);
                 class.remove_doubles(&mut notes, &|name| injector.full(name));
+                notes.extend(refine(class, &pod, context, &|name| injector.full(name)));
                 notes.extend(class_faults(class, &|name| injector.full(name)));
             }
             conversion.change.removed.extend(removed);
@@ -111,11 +122,16 @@ impl Conversion {
     }
 }
 
-/// Takes out that an annotation was carried over if somebody has to do something about it.
+/// Takes out that an annotation was carried over if something more is said of it.
 fn without_contradictions(mut notes: Vec<InjectionNote>) -> Vec<InjectionNote> {
-    let open = notes.iter().filter(|note| note.outcome == ConvertOutcome::NeedsPerson);
-    let open: BTreeSet<String> = open.map(|note| note.annotation.clone()).collect();
-    notes.retain(|note| note.outcome != ConvertOutcome::CarriedOver || !open.contains(&note.annotation));
+    use ConvertOutcome::{CarriedOver, NeedsPerson, Simplified};
+    let more = notes.iter().filter(|note| matches!(note.outcome, NeedsPerson | Simplified));
+    let more: BTreeSet<String> = more.map(|note| note.annotation.clone()).collect();
+    notes.retain(|note| {
+        let known = known::split(&note.annotation).and_then(|(_, name)| known::find(name));
+        let is_general = known.is_some_and(|(known, _)| known.message == note.message);
+        note.outcome != CarriedOver || !is_general || !more.contains(&note.annotation)
+    });
     notes
 }
 
@@ -162,7 +178,11 @@ fn without_effect(workload: &Workload, object: &PlainValue) -> Vec<InjectionNote
             Some(_) => continue,
         };
         if switch.is_none() || rest == "agent-inject" {
-            notes.push(InjectionNote { annotation: name.clone(), outcome: ConvertOutcome::NothingToDo, message: message.to_owned() });
+            notes.push(InjectionNote {
+                annotation: name.clone(),
+                outcome: ConvertOutcome::NothingToDo,
+                message: message.to_owned(),
+            });
         }
     }
     if workload.pod.is_empty() {

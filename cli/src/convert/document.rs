@@ -3,7 +3,8 @@
 use coffer_provider::class::Position;
 use serde::de::IgnoredAny;
 
-use super::conversion::{ClassNames, Conversion};
+use super::ConvertContext;
+use super::conversion::Conversion;
 use super::workload::{Workload, list_of, objects};
 use super::yaml::edit::TextEdits;
 use super::yaml::source::{SourceError, SourceNode};
@@ -47,8 +48,7 @@ impl ConvertedWorkload {
 /// If it cannot be read.
 pub(super) fn convert(
     text: &str,
-    names: &mut ClassNames,
-    provider: Option<&str>,
+    context: &mut ConvertContext<'_>,
 ) -> Result<Option<ConvertedDocument>, SourceError> {
     let is_json = is_json(text);
     // YAML allows what JSON does, except tabs, which JSON allows only between values
@@ -60,7 +60,7 @@ pub(super) fn convert(
     let mut edits = TextEdits::new(text, BlockStyle { indent_lists: indents_lists(&source, &value) });
     for (index, object) in objects(&value).into_iter().enumerate() {
         let Some(workload) = Workload::of(object) else { continue };
-        let conversion = Conversion::of(&workload, object, names, provider);
+        let conversion = Conversion::of(&workload, object, context);
         if let Some(object) = object_mut(&mut wanted, index) {
             conversion.change.change(&workload, object);
         }
@@ -75,8 +75,7 @@ pub(super) fn convert(
         let positions = node.map(|node| positions(node, &workload)).unwrap_or_default();
         workloads.push(ConvertedWorkload { workload, conversion, positions, at: node.unwrap_or(&source).at });
     }
-    let mut document =
-        ConvertedDocument { text: text.to_owned(), workloads, is_rewritten: false, is_json };
+    let mut document = ConvertedDocument { text: text.to_owned(), workloads, is_rewritten: false, is_json };
     if wanted != value {
         let edited = edits.apply();
         let says_the_same = !is_json && says(&edited, &wanted);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::ConvertContext;
 use super::class::ConvertedClass;
 use super::conversion::ClassNames;
 use super::document::{self, ConvertedDocument};
@@ -45,8 +46,7 @@ pub(super) fn take_names(file: &ManifestFile, names: &mut ClassNames) {
 /// Converts a file. What cannot be read is in the report, and left out if the whole file cannot.
 pub(super) fn convert(
     file: &ManifestFile,
-    names: &mut ClassNames,
-    provider: Option<&str>,
+    context: &mut ConvertContext<'_>,
     report: &mut ConvertReport,
 ) -> Option<ConvertedFile> {
     let finding = |outcome, at, message| ConvertFinding {
@@ -68,7 +68,7 @@ pub(super) fn convert(
     let documents = split(&text);
     let (mut out, mut patches, mut is_readable) = (String::new(), Vec::new(), true);
     for document in &documents {
-        match document::convert(document.text(), names, provider) {
+        match document::convert(document.text(), context) {
             Ok(Some(converted)) => {
                 let added = findings(&converted, document, &file.name, report);
                 report.findings.extend(added);
@@ -85,7 +85,12 @@ pub(super) fn convert(
             }
         }
     }
-    is_readable.then(|| ConvertedFile { name: file.name.clone(), path: file.relative.clone(), text: out, patches })
+    is_readable.then(|| ConvertedFile {
+        name: file.name.clone(),
+        path: file.relative.clone(),
+        text: out,
+        patches,
+    })
 }
 
 const NOT_RENDERED: &str =

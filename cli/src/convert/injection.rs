@@ -53,17 +53,20 @@ impl<'a> InjectorAnnotations<'a> {
     /// Returns the annotations of the injectors that are to act on the pod.
     pub(super) fn all_of(annotations: &'a [(String, String)]) -> Vec<Self> {
         let of = |prefix: &'static str| {
-            let value = |(name, value): &'a (String, String)| Some((name.strip_prefix(prefix)?, value.as_str()));
+            let value =
+                |(name, value): &'a (String, String)| Some((name.strip_prefix(prefix)?, value.as_str()));
             Self { prefix, values: annotations.iter().filter_map(value).collect(), notes: Vec::new() }
         };
-        let acts = |injector: &Self| injector.get("agent-inject").is_some_and(|on| parse_bool(on) != Some(false));
+        let acts =
+            |injector: &Self| injector.get("agent-inject").is_some_and(|on| parse_bool(on) != Some(false));
         PREFIXES.into_iter().map(of).filter(acts).collect()
     }
 
     /// Reads what the injector is asked for. What cannot be carried over is in the notes.
     pub(super) fn read(&mut self) -> Injection {
         let parameters = read_parameters(self);
-        let containers = self.get("agent-inject-containers").map(|names| names.split(',').map(str::to_owned).collect());
+        let containers =
+            self.get("agent-inject-containers").map(|names| names.split(',').map(str::to_owned).collect());
         let injection = Injection {
             parameters,
             volume_path: secrets::volume_path(self),
@@ -106,7 +109,11 @@ impl<'a> InjectorAnnotations<'a> {
     fn flag(&mut self, name: &str, default: bool) -> bool {
         let Some(text) = self.get(name) else { return default };
         parse_bool(text).unwrap_or_else(|| {
-            let message = if text.contains("{{") { NOT_RENDERED.to_owned() } else { format!("{text:?} is no boolean: the injector refuses the pod") };
+            let message = if text.contains("{{") {
+                NOT_RENDERED.to_owned()
+            } else {
+                format!("{text:?} is no boolean: the injector refuses the pod")
+            };
             self.note(name, ConvertOutcome::NeedsPerson, message);
             default
         })
@@ -139,7 +146,10 @@ impl<'a> InjectorAnnotations<'a> {
         let off = |name: &str| self.get(name).is_none_or(|text| parse_bool(text) == Some(false));
         match name {
             "agent-cache-listener-port" | "agent-cache-use-auto-auth-token" => off("agent-cache-enable"),
-            "agent-cache-enable" | "agent-enable-quit" | "agent-inject-token" | "agent-share-process-namespace" => off(name),
+            "agent-cache-enable"
+            | "agent-enable-quit"
+            | "agent-inject-token"
+            | "agent-share-process-namespace" => off(name),
             name => self.get(name).is_none_or(|text| text.trim().is_empty()),
         }
     }

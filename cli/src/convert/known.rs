@@ -42,7 +42,11 @@ const OPERATOR: &str = "it is set for coffer-csi, by its operator";
 
 /// All annotations, sorted by name.
 pub(super) const ANNOTATIONS: &[KnownAnnotation] = &[
-    known("agent-auto-auth-exit-on-err", NothingToDo, "a mount fails if the login fails, and kubelet tries again"),
+    known(
+        "agent-auto-auth-exit-on-err",
+        NothingToDo,
+        "a mount fails if the login fails, and kubelet tries again",
+    ),
     known("agent-cache-enable", Person, LISTENER),
     known("agent-cache-exit-on-err", NothingToDo, NO_CONTAINER),
     known("agent-cache-listener-port", Person, LISTENER),
@@ -116,7 +120,11 @@ pub(super) const ANNOTATIONS: &[KnownAnnotation] = &[
         Person,
         "if the containers need to see each other's processes, set shareProcessNamespace in the pod",
     ),
-    known("agent-telemetry-", Person, "coffer-csi has metrics for the node, and the agent's are gone: change what collects them"),
+    known(
+        "agent-telemetry-",
+        Person,
+        "coffer-csi has metrics for the node, and the agent's are gone: change what collects them",
+    ),
     known("agent-template-left-delim-", CarriedOver, "leftDelimiter"),
     known("agent-template-right-delim-", CarriedOver, "rightDelimiter"),
     known("auth-config-", Person, AUTH),
@@ -146,7 +154,11 @@ pub(super) const ANNOTATIONS: &[KnownAnnotation] = &[
     known("secret-volume-path", CarriedOver, "mountPath of the volume"),
     known("secret-volume-path-", CarriedOver, "mountPath of a volume with a class of its own"),
     known("service", CarriedOver, "vaultAddress"),
-    known("template-config-exit-on-retry-failure", NothingToDo, "a mount that fails is tried again by kubelet"),
+    known(
+        "template-config-exit-on-retry-failure",
+        NothingToDo,
+        "a mount that fails is tried again by kubelet",
+    ),
     known("template-max-connections-per-host", NothingToDo, OPERATOR),
     known("template-static-secret-render-interval", CarriedOver, "refreshInterval"),
     known(

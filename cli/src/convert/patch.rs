@@ -35,7 +35,8 @@ impl WorkloadPatch {
         let (kind, name) = (workload.kind.to_lowercase(), &workload.name);
         let namespace = workload.namespace.as_ref();
         let in_namespace = namespace.map(|namespace| format!(" --namespace {namespace}")).unwrap_or_default();
-        let head = format!("# kubectl patch {kind} {name}{in_namespace} --patch-file {kind}-{name}.patch.yaml\n");
+        let head =
+            format!("# kubectl patch {kind} {name}{in_namespace} --patch-file {kind}-{name}.patch.yaml\n");
         let block = BlockStyle { indent_lists: true }.block(&patch(workload, change), 0);
         let refusal = refusal(&workload.kind);
         let texts: Vec<String> = classes.iter().map(ConvertedClass::text).collect();
@@ -52,7 +53,9 @@ impl WorkloadPatch {
 /// Returns why workloads of a kind cannot be patched.
 fn refusal(kind: &str) -> Option<&'static str> {
     match kind {
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "CronJob" => None,
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "CronJob" => {
+            None
+        }
         "Job" | "Pod" => Some(
             "there is no patch, since Kubernetes lets nobody change volumes of a pod or of a Job: convert the manifest \
              that it comes from, and create it anew",
@@ -70,7 +73,8 @@ fn patch(workload: &Workload, change: &PodChange) -> PlainValue {
     let mut spec = PlainValue::Map(Vec::new());
     for container in &change.mounts {
         let mounts = PlainValue::List(container.values());
-        let named = PlainValue::map([("name", PlainValue::string(&container.name)), ("volumeMounts", mounts)]);
+        let named =
+            PlainValue::map([("name", PlainValue::string(&container.name)), ("volumeMounts", mounts)]);
         spec.push(container.list, named);
     }
     spec.set("volumes", PlainValue::List(change.volumes.iter().map(SecretVolume::value).collect()));

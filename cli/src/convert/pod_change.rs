@@ -122,7 +122,8 @@ impl PodChange {
                 .filter_map(|(key, value)| Some((key.text()?.to_owned(), value)))
                 .filter(|(name, _)| !names.contains(name))
                 .collect();
-            let Some(last) = path.last().filter(|_| left.is_empty() && path.len() > workload.pod.len()) else {
+            let Some(last) = path.last().filter(|_| left.is_empty() && path.len() > workload.pod.len())
+            else {
                 let left = left.into_iter().filter_map(|(name, node)| Some((name, node.value().ok()?)));
                 edits.remove(map, &names, &PlainValue::Map(left.collect()));
                 return;

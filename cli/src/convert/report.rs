@@ -52,7 +52,8 @@ impl ConvertFinding {
         }
         line += &format!(": {}: ", self.outcome.words());
         if let Some(workload) = &self.workload {
-            let namespace = self.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+            let namespace =
+                self.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
             line += &format!("{namespace}{workload}: ");
         }
         if let Some(annotation) = &self.annotation {
@@ -69,7 +70,12 @@ impl ConvertReport {
             let _ = writeln!(text, "{}", finding.line());
             text
         });
-        let numbers = [ConvertOutcome::CarriedOver, ConvertOutcome::Simplified, ConvertOutcome::NothingToDo, ConvertOutcome::NeedsPerson];
+        let numbers = [
+            ConvertOutcome::CarriedOver,
+            ConvertOutcome::Simplified,
+            ConvertOutcome::NothingToDo,
+            ConvertOutcome::NeedsPerson,
+        ];
         let numbers = numbers.map(|outcome| format!("{} {}", self.count(outcome), outcome.words()));
         let warnings = self.count(ConvertOutcome::Warning);
         let _ = writeln!(

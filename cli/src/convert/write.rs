@@ -53,7 +53,10 @@ impl ConvertOutput {
                 report.failures.push(format!("{} is there already: {advice}", path.display()));
             }
             if files.contains_key(&path) {
-                report.failures.push(format!("two manifests would be written to {}: convert one at a time", path.display()));
+                report.failures.push(format!(
+                    "two manifests would be written to {}: convert one at a time",
+                    path.display()
+                ));
             }
             files.insert(path, text);
         }

@@ -1,8 +1,8 @@
 //! The manifests of a command line: files, directories of files, and standard input.
 
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::fs;
 
 /// A file as it was read.
 pub(crate) struct ManifestFile {

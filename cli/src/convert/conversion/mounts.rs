@@ -32,28 +32,41 @@ pub(super) fn pod_change(
     let mut note = |outcome, message| {
         notes.push(InjectionNote { annotation: switch.to_owned(), outcome, message });
     };
-    let lists: &[&'static str] = if injection.init_containers { &["containers", "initContainers"] } else { &["containers"] };
+    let lists: &[&'static str] =
+        if injection.init_containers { &["containers", "initContainers"] } else { &["containers"] };
     let mut found = Vec::new();
     for list in lists.iter().copied() {
-        let containers = object.at(&workload.in_pod(&["spec", list])).map(PlainValue::items).unwrap_or_default();
+        let containers =
+            object.at(&workload.in_pod(&["spec", list])).map(PlainValue::items).unwrap_or_default();
         for (index, container) in containers.iter().enumerate() {
             let name = container.get("name").and_then(PlainValue::text).unwrap_or_default();
             found.extend((list == "containers").then_some(name));
             // the injector takes the list of containers for those that are no init containers
-            let is_named = injection.containers.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
+            let is_named =
+                injection.containers.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
             if list == "containers" && !is_named {
                 continue;
             }
             let (taken, free): (Vec<_>, Vec<_>) =
                 places.iter().cloned().partition(|(_, path)| mounts_at(container, path));
             for (_, path) in taken {
-                note(ConvertOutcome::NeedsPerson, format!("container {name} mounts something at {path} already: decide which of them stays"));
+                note(
+                    ConvertOutcome::NeedsPerson,
+                    format!(
+                        "container {name} mounts something at {path} already: decide which of them stays"
+                    ),
+                );
             }
             change.add_mounts(ContainerMounts { list, index, name: name.to_owned(), mounts: free });
         }
     }
     for name in injection.containers.iter().flatten().filter(|name| !found.contains(&name.as_str())) {
-        note(ConvertOutcome::Warning, format!("agent-inject-containers names {name:?}, but no container has that name: the injector ignores it"));
+        note(
+            ConvertOutcome::Warning,
+            format!(
+                "agent-inject-containers names {name:?}, but no container has that name: the injector ignores it"
+            ),
+        );
     }
 }
 
@@ -62,7 +75,8 @@ pub(super) fn token_audience(workload: &Workload, object: &PlainValue, volume: &
     let volumes = object.at(&workload.in_pod(&["spec", "volumes"]))?.items();
     let volume = volumes.iter().find(|known| known.get("name").and_then(PlainValue::text) == Some(volume))?;
     let sources = volume.at(&["projected", "sources"])?.items();
-    let audience = |source: &PlainValue| source.at(&["serviceAccountToken", "audience"])?.text().map(str::to_owned);
+    let audience =
+        |source: &PlainValue| source.at(&["serviceAccountToken", "audience"])?.text().map(str::to_owned);
     sources.iter().find_map(audience)
 }
 
@@ -74,7 +88,8 @@ fn mounts_at(container: &PlainValue, path: &str) -> bool {
 
 /// Returns a name for a volume that the pod does not have yet.
 fn free_name(workload: &Workload, object: &PlainValue, change: &PodChange) -> String {
-    let volumes = object.at(&workload.in_pod(&["spec", "volumes"])).map(PlainValue::items).unwrap_or_default();
+    let volumes =
+        object.at(&workload.in_pod(&["spec", "volumes"])).map(PlainValue::items).unwrap_or_default();
     let is_taken = |name: &str| {
         volumes.iter().any(|volume| volume.get("name").and_then(PlainValue::text) == Some(name))
             || change.volumes.iter().any(|volume| volume.name == name)

@@ -18,9 +18,15 @@ pub(super) fn class_faults(class: &ConvertedClass, full: &dyn Fn(&str) -> String
     let mistakes = examined.findings.mistakes.into_iter();
     mistakes
         .map(|mistake| {
-            let object = mistake.object.as_deref().and_then(|name| class.objects.iter().find(|object| object.name == name));
+            let object = mistake
+                .object
+                .as_deref()
+                .and_then(|name| class.objects.iter().find(|object| object.name == name));
             let annotation = object.map_or("agent-inject", |object| &object.annotation);
-            let message = format!("coffer-csi refuses class {}: parameter {}: {}", class.name, mistake.parameter, mistake.message);
+            let message = format!(
+                "coffer-csi refuses class {}: parameter {}: {}",
+                class.name, mistake.parameter, mistake.message
+            );
             InjectionNote { annotation: full(annotation), outcome: ConvertOutcome::NeedsPerson, message }
         })
         .collect()

@@ -31,8 +31,6 @@ pub(in crate::convert) struct SecretTemplate {
     pub(in crate::convert) delimiters: Option<(String, String)>,
     /// Whether a missing key is an error.
     pub(in crate::convert) error_on_missing_key: bool,
-    /// Whether it is the template of the injector's own.
-    pub(in crate::convert) is_default: bool,
 }
 
 /// Reads the files, in the order of their names.
@@ -72,7 +70,8 @@ fn secret(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<InjectedSecr
     let file_annotation = format!("agent-inject-file-{name}");
     let file = join_path(&volume, from.text(&file_annotation).unwrap_or(&named));
     if !file.starts_with(&format!("{}/", volume.trim_end_matches('/'))) {
-        let message = format!("{file} is not in the volume at {volume}, so no container saw it: name a file in it");
+        let message =
+            format!("{file} is not in the volume at {volume}, so no container saw it: name a file in it");
         from.note(&file_annotation, ConvertOutcome::NeedsPerson, message);
         return None;
     }
@@ -84,8 +83,11 @@ fn template(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<(String, S
     let own = format!("agent-inject-template-{name}");
     let error_on_missing_key = from.flag(&format!("error-on-missing-key-{name}"), false);
     if let Some(text) = from.get(&own).filter(|text| !text.is_empty()) {
-        let template =
-            SecretTemplate { text: text.to_owned(), delimiters: delimiters(from, name), error_on_missing_key, is_default: false };
+        let template = SecretTemplate {
+            text: text.to_owned(),
+            delimiters: delimiters(from, name),
+            error_on_missing_key,
+        };
         return Some((own, template));
     }
     if from.get(&format!("agent-inject-template-file-{name}")).is_some_and(|file| !file.is_empty()) {
@@ -95,7 +97,9 @@ fn template(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<(String, S
     let path = from.text(&annotation)?;
     let text = match from.text("agent-inject-default-template").map(str::to_lowercase).as_deref() {
         None | Some("map") => {
-            format!("{{{{ with secret \"{path}\" }}}}{{{{ range $k, $v := .Data }}}}{{{{ $k }}}}: {{{{ $v }}}}\n{{{{ end }}}}{{{{ end }}}}")
+            format!(
+                "{{{{ with secret \"{path}\" }}}}{{{{ range $k, $v := .Data }}}}{{{{ $k }}}}: {{{{ $v }}}}\n{{{{ end }}}}{{{{ end }}}}"
+            )
         }
         Some("json") => format!("{{{{ with secret \"{path}\" }}}}{{{{ .Data | toJSON }}}}\n{{{{ end }}}}"),
         Some(_) => {
@@ -104,7 +108,7 @@ fn template(from: &mut InjectorAnnotations<'_>, name: &str) -> Option<(String, S
             return None;
         }
     };
-    Some((annotation, SecretTemplate { text, delimiters: None, error_on_missing_key, is_default: true }))
+    Some((annotation, SecretTemplate { text, delimiters: None, error_on_missing_key }))
 }
 
 fn delimiters(from: &InjectorAnnotations<'_>, name: &str) -> Option<(String, String)> {

@@ -77,7 +77,8 @@ impl<'a> TextEdits<'a> {
         let Some((first, _)) = map.members().first() else { return };
         let value = PlainValue::map([(name, PlainValue::List(items.to_vec()))]);
         if map.is_flow() {
-            let end = map.members().last().map_or(map.bytes.end, |(key, value)| key.bytes.end.max(value.bytes.end));
+            let end =
+                map.members().last().map_or(map.bytes.end, |(key, value)| key.bytes.end.max(value.bytes.end));
             let new = flow(&value);
             self.edits.push((end..end, format!(", {}", &new[1..new.len() - 1])));
         } else {

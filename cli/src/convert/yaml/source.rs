@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use coffer_provider::class::Position;
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, StrInput, options};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, StructureStyle, options};
 
 use super::value::{PlainScalar, PlainValue, is_plain_string};
 

@@ -119,8 +119,7 @@ impl From<&Value> for PlainValue {
 
 /// Returns whether a plain scalar is a string for parsers of YAML 1.1 and 1.2 alike.
 pub(super) fn is_plain_string(text: &str) -> bool {
-    const WORDS: [&str; 12] =
-        ["", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "<<"];
+    const WORDS: [&str; 12] = ["", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "<<"];
     let lower = text.to_ascii_lowercase();
     let number = text.trim_start_matches(['+', '-', '.']);
     let is_number = number.starts_with(|c: char| c.is_ascii_digit())

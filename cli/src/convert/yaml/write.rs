@@ -145,7 +145,9 @@ fn is_plain_everywhere(text: &str) -> bool {
     starts_well
         && is_plain_string(text)
         && !text.ends_with(':')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '.' | '-' | '+' | ':' | '@'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '.' | '-' | '+' | ':' | '@'))
 }
 
 /// Returns a string in double quotes, in the way that JSON and YAML share.
@@ -177,7 +179,11 @@ fn can_be_literal(scalar: &PlainScalar) -> bool {
         && text.trim_end_matches('\n').contains('\n')
         && starts_well.is_some_and(|line| !line.starts_with([' ', '\t']))
         && !text.starts_with('\n')
-        && text.chars().all(|c| c == '\n' || c == '\t' || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{85}')))
+        && text.chars().all(|c| {
+            c == '\n'
+                || c == '\t'
+                || !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{85}'))
+        })
 }
 
 fn literal(out: &mut String, text: &str, indent: usize) {
