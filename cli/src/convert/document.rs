@@ -125,7 +125,9 @@ fn object_mut(document: &mut PlainValue, index: usize) -> Option<&mut PlainValue
 fn indents_lists(source: &SourceNode, value: &PlainValue) -> bool {
     let path = Workload::of(value).map(|workload| workload.in_pod(&["spec"])).unwrap_or_default();
     let Some(spec) = source.at_path(&path) else { return true };
-    spec.member("containers").is_none_or(|(key, list)| list.at.column > key.at.column + 2)
+    let Some((key, list)) = spec.member("containers") else { return true };
+    // an item begins two columns after its dash
+    list.items().first().is_none_or(|item| item.at.column > key.at.column + 2)
 }
 
 fn positions(object: &SourceNode, workload: &Workload) -> Vec<(String, Position)> {

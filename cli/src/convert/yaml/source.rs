@@ -50,16 +50,21 @@ pub(in crate::convert) enum SourceError {
     #[error("not read: the document has more than {MAX_VALUES} values, aliases counted")]
     TooLarge,
     /// A key of a map is no scalar.
-    #[error("not read: a key is a map or a list")]
-    Key,
+    #[error("not a manifest: a key is a map or a list")]
+    Key(Position),
 }
 
 impl SourceError {
     /// Returns the line and column, if the parser says so.
     pub(in crate::convert) fn at(&self) -> Option<Position> {
-        let Self::Scan(error) = self else { return None };
-        let marker = error.marker();
-        Some(Position { line: marker.line() as u64, column: marker.col() as u64 + 1 })
+        match self {
+            Self::Scan(error) => {
+                let marker = error.marker();
+                Some(Position { line: marker.line() as u64, column: marker.col() as u64 + 1 })
+            }
+            Self::Key(at) => Some(*at),
+            Self::End | Self::TooLarge => None,
+        }
     }
 }
 
@@ -215,7 +220,7 @@ impl AliasResolver {
     fn map(&mut self, members: &[(SourceNode, SourceNode)]) -> Result<PlainValue, SourceError> {
         let (mut own, mut merged) = (PlainValue::Map(Vec::new()), Vec::new());
         for (key, node) in members {
-            let name = key.text().ok_or(SourceError::Key)?;
+            let name = key.text().ok_or(SourceError::Key(key.at))?;
             let value = self.value(node)?;
             if name == "<<" && matches!(&key.content, SourceContent::Scalar(key) if !key.is_string) {
                 merged.push(value);
