@@ -173,7 +173,8 @@ pub(super) const ANNOTATIONS: &[KnownAnnotation] = &[
 
 /// Returns the annotation with this name, given without its prefix, and what stands after the `-`.
 pub(super) fn find(name: &str) -> Option<(&'static KnownAnnotation, &str)> {
-    let exact = ANNOTATIONS.iter().find(|known| known.name == name).map(|known| (known, ""));
+    let exact = ANNOTATIONS.iter().find(|known| known.name == name && !name.ends_with('-'));
+    let exact = exact.map(|known| (known, ""));
     let named = || {
         let fits = |known: &&KnownAnnotation| {
             known.name.ends_with('-') && name.starts_with(known.name) && name.len() > known.name.len()
@@ -188,4 +189,54 @@ pub(super) fn find(name: &str) -> Option<(&'static KnownAnnotation, &str)> {
 /// Splits the name of an annotation into the injector's prefix and the rest.
 pub(super) fn split(annotation: &str) -> Option<(&'static str, &str)> {
     PREFIXES.into_iter().find_map(|prefix| Some((prefix, annotation.strip_prefix(prefix)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn described() -> BTreeMap<String, String> {
+        let page = include_str!("../../../docs/migrate.md");
+        let (_, section) = page.split_once("### What becomes of each annotation").expect("the section");
+        let section = section.split("\n#").next().expect("the section");
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>());
+        let names = cells.flat_map(|cells| {
+            let fate = cells[1].to_owned();
+            let names = cells[0].split("`, `").map(|name| name.trim_matches('`').replace("-NAME", "-"));
+            names.map(|name| (name, fate.clone())).collect::<Vec<_>>()
+        });
+        names.collect()
+    }
+
+    #[test]
+    fn the_document_has_every_annotation_and_says_the_same_of_it() {
+        let known = ANNOTATIONS.iter().map(|known| {
+            let fate = match known.fate {
+                CarriedOver => "carried over",
+                NothingToDo => "nothing to do",
+                Person => "needs a person",
+            };
+            (known.name.to_owned(), fate.to_owned())
+        });
+        assert_eq!(described(), known.collect());
+    }
+
+    #[test]
+    fn of_two_names_that_fit_the_longer_one_is_meant() {
+        for (name, known, rest) in [
+            ("agent-inject-template-file-a", "agent-inject-template-file-", "a"),
+            ("agent-inject-template-a-b", "agent-inject-template-", "a-b"),
+            ("secret-volume-path", "secret-volume-path", ""),
+            ("secret-volume-path-x", "secret-volume-path-", "x"),
+        ] {
+            let (found, after) = find(name).expect(name);
+            assert_eq!((found.name, after), (known, rest));
+        }
+        for name in ["agent-inject-secret-", "agent-inject-secret", "other"] {
+            assert!(find(name).is_none(), "{name}");
+        }
+    }
 }

@@ -4,6 +4,8 @@
 
 mod check_cluster;
 mod check_live;
+mod convert;
+mod convert_cluster;
 mod kubeconfig;
 mod manifests;
 mod output;
@@ -20,9 +22,15 @@ fn main() -> ExitCode {
         .suite(
             Suite::without_servers()
                 .module("check_live", check_live::tests)
+                .module("convert", convert::tests)
                 .module("manifests", manifests::tests)
                 .module("output", output::tests),
         )
-        .suite(cluster.module("check_cluster", check_cluster::tests).module("kubeconfig", kubeconfig::tests))
+        .suite(
+            cluster
+                .module("check_cluster", check_cluster::tests)
+                .module("convert_cluster", convert_cluster::tests)
+                .module("kubeconfig", kubeconfig::tests),
+        )
         .run()
 }
