@@ -69,8 +69,8 @@ struct ConvertContext<'a> {
 }
 
 impl ConvertContext<'_> {
-    /// Asks Vault for the path of KV version 2 that a class has to read. After a failure nothing more
-    /// is asked for this pod's path.
+    /// Asks Vault for the path of KV version 2 that a class has to read. After a failure nothing is
+    /// asked with the same login.
     fn versioned_path(&mut self, class: &ConvertedClass, pod: &Pod<'_>, path: &str) -> Asked {
         let Some(live) = &mut self.live else { return Asked::Unknown };
         live.ask(class, pod, path).unwrap_or_else(|error| {

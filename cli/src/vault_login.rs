@@ -87,8 +87,8 @@ impl VaultLogin {
     }
 }
 
-/// Sets address and auth mount of the command line: they are the user's own, as those of the flags of
-/// `coffer-csi` are the operator's. A mistake in them is found in the parameters.
+/// Sets address and auth mount of the command line: they are the user's own, as those of the flags
+/// of `coffer-csi` are the operator's. A mistake in them is found in the parameters.
 fn own(settings: &mut Settings, vault: &VaultArgs) {
     if let Some(address) = vault.vault_addr.as_deref().and_then(|text| Address::parse(text).ok()) {
         settings.address = address;

@@ -72,6 +72,11 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
     ("docs/policy.md", "coffer check manifests/", ParseOnly("cli/tests/policy.rs checks classes so")),
     ("docs/migrate.md", "helm install coffer charts/coffer", ParseOnly("the chart has tests of its own")),
     ("docs/migrate.md", "kubectl label node NODE secrets-provider=none", Run),
+    (
+        "docs/migrate.md",
+        "coffer convert deployments/",
+        ParseOnly("cli/tests/convert/ and cli/convert.rs convert and check"),
+    ),
 ];
 
 /// Returns how a block is tested: by the first row of the table whose words the block begins with.

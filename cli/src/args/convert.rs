@@ -28,7 +28,7 @@ pub(crate) struct ConvertArgs {
     /// The context of the kubeconfig [default: its current context].
     #[arg(long, value_name = "NAME", requires = "cluster_access")]
     pub(crate) context: Option<String>,
-    /// The namespace of the cluster's workloads, or with --live of workloads in files that name none
+    /// The namespace of the cluster's workloads; with --live, of workloads in files that name none
     /// [default: the context's, default].
     #[arg(long, short, value_name = "NS", requires = "cluster_access")]
     pub(crate) namespace: Option<String>,

@@ -63,7 +63,7 @@ impl ConvertedClass {
         let mut volumes: Vec<&str> = injection.secrets.iter().map(|secret| secret.volume.as_str()).collect();
         volumes.sort_unstable_by_key(|path| (*path != injection.volume_path, *path));
         volumes.dedup();
-        // what is mounted below another volume is part of it: nothing can be mounted in a read-only one
+        // nothing can be mounted in a read-only volume: what is below another one is part of it
         let is_below = |path: &str| volumes.iter().any(|other| is_above(other, path));
         let outer = volumes.iter().filter(|path| !is_below(path));
         outer

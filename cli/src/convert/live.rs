@@ -1,11 +1,11 @@
 //! `--live`: asks Vault which paths are of KV version 2, as the workload's own service account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coffer_kubernetes::{KubeConnection, Kubernetes};
 use coffer_provider::settings::BadVariable;
-use coffer_provider::{Error, Identity, Secret, TokenMinter};
+use coffer_provider::{Error, ErrorKind, Identity, Secret, TokenMinter};
 use serde::Deserialize;
 use thiserror::Error as ThisError;
 use tokio::runtime::Runtime;
@@ -44,6 +44,8 @@ pub(super) struct LiveMounts<'a> {
     namespace: String,
     service_account: Option<String>,
     known: BTreeMap<(String, String, String), Option<KvMount>>,
+    /// Logins after which Vault did not answer, or refused.
+    failed: BTreeSet<(String, String)>,
 }
 
 /// The answer of `sys/internal/ui/mounts/PATH`, as far as it counts here.
@@ -99,26 +101,33 @@ impl<'a> LiveMounts<'a> {
             namespace: namespace.unwrap_or_else(|| "default".to_owned()),
             service_account: args.service_account.clone().or(own),
             known: BTreeMap::new(),
+            failed: BTreeSet::new(),
         })
     }
 
     /// Returns what Vault says of a path that a class reads.
     ///
     /// # Errors
-    /// If Vault does not answer, or refuses the login.
+    /// If Vault does not answer, or refuses the login. Then it is not asked with this login again.
     pub(super) fn ask(&mut self, class: &ConvertedClass, pod: &Pod<'_>, path: &str) -> Result<Asked, Error> {
         let namespace = pod.namespace.unwrap_or(&self.namespace).to_owned();
         let account = self.service_account.clone().unwrap_or_else(|| pod.service_account.to_owned());
-        let key = (format!("{namespace}/{account}"), format!("{:?}", class.parameters), path.to_owned());
-        let mount = match self.known.get(&key) {
-            Some(mount) => mount.clone(),
-            None => {
-                let mount =
-                    self.mount(class, Identity { namespace, service_account: account, pod: None }, path)?;
-                self.known.insert(key, mount.clone());
-                mount
-            }
-        };
+        let login = (format!("{namespace}/{account}"), format!("{:?}", class.parameters));
+        if self.failed.contains(&login) {
+            return Ok(Asked::Unknown);
+        }
+        let key = (login.0.clone(), login.1.clone(), path.to_owned());
+        if !self.known.contains_key(&key) {
+            let identity = Identity { namespace, service_account: account, pod: None };
+            let mount = self.mount(class, identity, path).inspect_err(|error| {
+                // a denied path says nothing of other paths
+                if error.kind != ErrorKind::Denied {
+                    self.failed.insert(login);
+                }
+            })?;
+            self.known.insert(key.clone(), mount);
+        }
+        let mount = self.known.get(&key).cloned().flatten();
         Ok(match mount {
             None => Asked::Unknown,
             Some(mount) if !mount.is_versioned => Asked::Right,

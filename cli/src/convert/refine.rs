@@ -8,8 +8,8 @@ use super::live::Pod;
 use super::outcome::ConvertOutcome;
 use super::template_text::{TemplateReads, is_versioned};
 
-/// Refines the objects of a class, and says what became of them. `full` returns an annotation's full
-/// name.
+/// Refines the objects of a class, and says what became of them. `full` returns the full name of an
+/// annotation.
 pub(super) fn refine(
     class: &mut ConvertedClass,
     pod: &Pod<'_>,

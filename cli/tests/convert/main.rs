@@ -1,6 +1,7 @@
 //! `coffer convert` on manifests.
 
 mod output;
+mod people;
 mod report;
 mod rules;
 mod styles;

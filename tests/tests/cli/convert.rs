@@ -187,5 +187,5 @@ async fn live_paths_of_kv_version_2_are_mended() {
     assert!(objects.contains("with secret \"secret/shop/db\""), "{objects}");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let report = String::from_utf8(output.stderr).unwrap();
-    assert!(report.contains("pod/web: cannot ask Vault about secret/shop/db: "), "{report}");
+    assert!(report.contains("pod/web: cannot ask Vault about legacy/x: "), "{report}");
 }

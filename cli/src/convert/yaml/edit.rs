@@ -50,7 +50,7 @@ impl<'a> TextEdits<'a> {
         }
     }
 
-    /// Adds items to the list that is the map's member of this name, which is made if there is none.
+    /// Adds items to the list that is the map's member of this name. It is made if there is none.
     pub(in crate::convert) fn add(&mut self, map: &SourceNode, list: &str, items: &[PlainValue]) {
         match map.member(list) {
             Some((_, node)) if !node.items().is_empty() => self.add_items(node, items),

@@ -8,9 +8,9 @@ pub(in crate::convert) enum PlainValue {
     /// A scalar.
     Scalar(PlainScalar),
     /// A list.
-    List(Vec<PlainValue>),
+    List(Vec<Self>),
     /// A map, in the order of writing.
-    Map(Vec<(String, PlainValue)>),
+    Map(Vec<(String, Self)>),
 }
 
 /// A scalar as its text.
