@@ -13,6 +13,7 @@ mod parameters;
 mod place;
 mod plan;
 mod request_path;
+mod template;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use object::{Object, Source};
 pub use output::{DocumentFormat, Encoding, Output, Part};
 pub use place::Place;
 pub use plan::{Plan, PlannedRequest};
+pub use template::ObjectTemplate;
 
 use crate::Error;
 use crate::settings::Settings;

@@ -44,8 +44,8 @@ pub mod version;
 
 pub use clock::{Clock, MonotonicClock};
 pub use coffer_vault::{
-    Address, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Printable, Secret, Target,
-    Tls, TlsFile, TlsOverlay, is_unprintable, root_cause,
+    Address, Answer, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Printable, Secret,
+    Target, Tls, TlsFile, TlsOverlay, is_unprintable, root_cause,
 };
 pub use error::{Error, ErrorKind};
 pub use lease::{
@@ -55,7 +55,9 @@ pub use lease::{
 pub use memory::{MemoryAccount, TenantMemory};
 pub use metrics::ReadMetrics;
 pub use policy::{BadPolicy, Policy, PolicyFile, PolicyFileError, PolicyRefusal};
-pub use read::{Bundle, File, HeldForAnswer, Outcome, Ports, Probed, ProbedFile, Provider};
+pub use read::{
+    Bundle, File, HeldForAnswer, Outcome, Ports, Probed, ProbedFile, Provider, RenderedFile, render_sample,
+};
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};
 pub use settings::Settings;
 pub use text_encoding::{BadText, decode_text};

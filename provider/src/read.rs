@@ -3,6 +3,7 @@
 mod bundle;
 mod files;
 mod probe;
+mod sample;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use crate::{Clock, Error, ErrorKind, PolicyFile};
 
 pub use bundle::{Bundle, File, HeldForAnswer};
 pub use probe::{Outcome, Probed, ProbedFile};
+pub use sample::{RenderedFile, render_sample};
 
 /// The read path. A process has one [`Provider`], which holds connections, tokens and answers.
 pub struct Provider {

@@ -9,6 +9,7 @@ mod parsed;
 mod part;
 mod pem;
 mod response;
+mod template;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -23,10 +24,11 @@ pub(crate) use self::frames::Frames;
 use self::key_name::{leave_out, shown};
 use self::members::{Null, members_of};
 pub(crate) use self::parsed::Parsed;
-pub(crate) use self::part::RenderBudget;
+pub(crate) use self::part::{FilesBudget, TemplateSteps};
 use self::part::{with_map, with_part};
 use self::pem::pem_blocks;
 use self::response::whole_response;
+use self::template::of_template;
 use self::text::{decode, value_text};
 use crate::class::{DocumentFormat, Encoding, JsonPointer, KeyFilter, Object, Output, Part, Source};
 use crate::countdown::changing_fields;
@@ -77,7 +79,7 @@ impl Rendered {
 pub(crate) struct RenderContext<'a> {
     /// The frames of the session.
     pub(crate) frames: &'a Frames,
-    pub(crate) budget: &'a RenderBudget,
+    pub(crate) budget: &'a FilesBudget,
     /// Maximum length of a file, in bytes.
     pub(crate) limit: usize,
 }
@@ -86,6 +88,8 @@ pub(crate) struct RenderContext<'a> {
 pub(crate) fn length(object: &Object, answers: &[&Parsed<'_>]) -> usize {
     match &object.source {
         Source::Answer { output, .. } => answers[0].length(output),
+        // the steps of its budget bound it
+        Source::Template(_) => 0,
     }
 }
 
@@ -105,6 +109,7 @@ pub(crate) fn render(
             let rendered = of_answer(object, &request.path, output, answers[0], context);
             rendered.map_err(|error| error.with_path(&request.path))
         }
+        Source::Template(template) => of_template(object, template, answers, context).map(|file| vec![file]),
     };
     match rendered {
         Err(error) if error.kind == ErrorKind::NotFound && object.is_optional => Ok(Vec::new()),
@@ -175,7 +180,7 @@ fn document(
     keys: &KeyFilter,
     without: &[&str],
     value: JsonValue<'_>,
-    budget: &RenderBudget,
+    budget: &FilesBudget,
     limit: usize,
 ) -> Result<Secret, Error> {
     if keys.takes_all()

@@ -14,6 +14,7 @@ use crate::{openbao, packages};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum BenchPart {
     Csi,
+    Formats,
     Leases,
     Api,
 }
@@ -35,6 +36,7 @@ impl BenchOptions {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "csi" => options.parts.push(BenchPart::Csi),
+                "formats" => options.parts.push(BenchPart::Formats),
                 "leases" => options.parts.push(BenchPart::Leases),
                 "api" => options.parts.push(BenchPart::Api),
                 "--beside" => options.beside = Some(arguments.next()?.into()),
@@ -43,7 +45,7 @@ impl BenchOptions {
             }
         }
         if options.parts.is_empty() {
-            options.parts = vec![BenchPart::Csi, BenchPart::Leases, BenchPart::Api];
+            options.parts = vec![BenchPart::Csi, BenchPart::Formats, BenchPart::Leases, BenchPart::Api];
         }
         // Only mounts are measured beside another binary.
         let used = options.beside.is_none() || options.parts.contains(&BenchPart::Csi);
@@ -89,6 +91,7 @@ impl BenchPart {
     fn name(self) -> &'static str {
         match self {
             Self::Csi => "csi",
+            Self::Formats => "formats",
             Self::Leases => "leases",
             Self::Api => "api",
         }
@@ -97,7 +100,7 @@ impl BenchPart {
     /// Returns the binary that is measured.
     fn measured(self) -> Binary {
         match self {
-            Self::Csi | Self::Leases => COFFER_CSI,
+            Self::Csi | Self::Formats | Self::Leases => COFFER_CSI,
             Self::Api => COFFER_API_SERVER,
         }
     }
@@ -105,6 +108,7 @@ impl BenchPart {
     fn servers(self) -> &'static [Server] {
         match self {
             Self::Csi => &[Server::MountLoad, Server::VaultRelay],
+            Self::Formats => &[],
             Self::Leases | Self::Api => &servers::CLUSTER,
         }
     }
@@ -122,10 +126,10 @@ mod tests {
             let parts: Vec<_> = options.parts.iter().map(|part| part.name()).collect();
             Some(format!("{} {:?} {}", parts.join(","), options.beside, options.quick))
         };
-        assert_eq!(parse("").as_deref(), Some("csi,leases,api None false"));
+        assert_eq!(parse("").as_deref(), Some("csi,formats,leases,api None false"));
         assert_eq!(parse("api --quick").as_deref(), Some("api None true"));
         assert_eq!(parse("csi --beside old").as_deref(), Some("csi Some(\"old\") false"));
-        assert_eq!(parse("--beside old").as_deref(), Some("csi,leases,api Some(\"old\") false"));
+        assert_eq!(parse("--beside old").as_deref(), Some("csi,formats,leases,api Some(\"old\") false"));
         for wrong in ["mounts", "--beside", "api --beside old"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

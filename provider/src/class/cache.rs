@@ -19,9 +19,6 @@ const ALL_BYTES: usize = 4 << 20;
 /// Memory of a parsed object besides its texts, in bytes.
 const OBJECT_BYTES: usize = 768;
 
-/// Memory of a pattern or key in a list of an object besides its text, in bytes.
-const LISTED_BYTES: usize = 64;
-
 /// Maximum size of the parameters of a cached class, in bytes. A larger class is parsed each time,
 /// on a thread of its own, and one at a time of each namespace.
 const MAX_BYTES: usize = 16 << 10;
@@ -79,8 +76,8 @@ impl ClassCache {
             return Ok(Arc::clone(&cached.class));
         }
         let class = Arc::new(Class::parse(&parameters, &self.settings)?);
-        let listed: usize = class.objects.iter().map(|object| object.source.listed()).sum();
-        let bytes = 2 * length + OBJECT_BYTES * class.objects.len() + LISTED_BYTES * listed;
+        let sources: usize = class.objects.iter().map(|object| object.source.bytes()).sum();
+        let bytes = 2 * length + OBJECT_BYTES * class.objects.len() + sources;
         self.keep(id, &class, bytes, namespace);
         Ok(class)
     }

@@ -6,6 +6,7 @@ use coffer_vault::{Request, Secret};
 
 use super::output::Output;
 use super::place::Place;
+use super::template::ObjectTemplate;
 
 /// One object of a class: one file, or a file for each of several keys.
 #[derive(Debug)]
@@ -23,6 +24,12 @@ pub struct Object {
     pub fingerprint: Secret,
 }
 
+/// Memory of a pattern or key in a list of an object besides its text, in bytes.
+const LISTED_BYTES: usize = 64;
+
+/// About how many bytes a request of a template takes, besides its text.
+const REQUEST_BYTES: usize = 512;
+
 /// What an object is made of.
 #[derive(Debug)]
 pub enum Source {
@@ -33,6 +40,8 @@ pub enum Source {
         /// What is made of the answer.
         output: Output,
     },
+    /// A template over several answers.
+    Template(ObjectTemplate),
 }
 
 impl Source {
@@ -41,13 +50,17 @@ impl Source {
     pub fn requests(&self) -> &[Arc<Request>] {
         match self {
             Self::Answer { request, .. } => std::slice::from_ref(request),
+            Self::Template(template) => &template.requests,
         }
     }
 
-    /// Returns the number of patterns and keys in lists.
-    pub(super) fn listed(&self) -> usize {
+    /// Returns about how many bytes patterns, keys in lists, and templates take.
+    pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Answer { output, .. } => output.listed(),
+            Self::Answer { output, .. } => LISTED_BYTES * output.listed(),
+            Self::Template(ObjectTemplate { template, requests, .. }) => {
+                template.bytes() + REQUEST_BYTES * requests.len()
+            }
         }
     }
 
@@ -55,6 +68,7 @@ impl Source {
     pub(super) fn requests_mut(&mut self) -> &mut [Arc<Request>] {
         match self {
             Self::Answer { request, .. } => std::slice::from_mut(request),
+            Self::Template(template) => &mut template.requests,
         }
     }
 }

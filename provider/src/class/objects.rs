@@ -1,9 +1,12 @@
 //! The parameter `objects`: a list in YAML, flow YAML or JSON.
 
+mod boolean;
 mod check;
 pub(super) mod fields;
+mod fingerprint;
 mod output;
 mod shape;
+mod template;
 
 use serde::de::DeserializeSeed;
 use serde_saphyr::{Budget, Options};
@@ -18,6 +21,9 @@ use super::place::Place;
 
 /// Maximum number of objects of one class.
 const MAX_OBJECTS: usize = 1000;
+
+/// Maximum number of requests of one class.
+const MAX_REQUESTS: usize = 1000;
 
 /// Parses the list. Returns the objects without a mistake, and the names of all objects with the
 /// position of each; mistakes and warnings are added to `found`.
@@ -44,6 +50,13 @@ pub(super) fn parse(
         objects.extend(object);
     }
     check_collisions(places, found);
+    let requests: usize = objects.iter().map(|object| object.source.requests().len()).sum();
+    if requests > MAX_REQUESTS {
+        let message = format!(
+            "parameter \"objects\" makes {requests} requests, more than {MAX_REQUESTS}: split the class"
+        );
+        found.mistakes.push(Finding::of("objects", message));
+    }
     (objects, names)
 }
 

@@ -28,13 +28,21 @@ pub(super) enum BadSecretPath {
 pub(super) fn parse(text: &str) -> Result<RequestPath, BadSecretPath> {
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
     let trimmed = path.trim_start_matches('/');
-    let below = trimmed.strip_prefix("v1/").unwrap_or(trimmed);
-    let path = below.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
-    check_segments(&path)?;
+    let path = checked(trimmed.strip_prefix("v1/").unwrap_or(trimmed))?;
     let url = url::Url::parse(&format!("http://host/?{query}")).map_err(|_| BadSecretPath::Query)?;
     let mut query: Vec<_> = url.query_pairs().into_owned().collect();
     query.sort();
     Ok(RequestPath { path, query })
+}
+
+/// Returns a path below `/v1/` without empty segments.
+///
+/// # Errors
+/// [`BadPath`], if the path has a segment that may not be sent.
+pub(super) fn checked(path: &str) -> Result<String, BadPath> {
+    let path = path.split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
+    check_segments(&path)?;
+    Ok(path)
 }
 
 #[cfg(test)]

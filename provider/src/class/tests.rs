@@ -1,5 +1,6 @@
 mod credentials;
 mod outputs;
+mod templates;
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use crate::class::{Class, Object};
 use crate::fetch::Fetched;
 use crate::memory::TenantMemory;
 use crate::render::{
-    MAX_FILES, Parsed, RenderBudget, RenderContext, Rendered, length, render, too_many_files,
+    FilesBudget, MAX_FILES, Parsed, RenderContext, Rendered, TemplateSteps, length, render, too_many_files,
 };
 use crate::session::Session;
 use crate::version::Key;
@@ -53,12 +53,15 @@ impl Files {
         turn: &HeavyTurn,
         turns: &HeavyTurns,
     ) -> Result<(Vec<File>, Share), Error> {
-        let files = if self.is_heavy() {
-            turn.take(turns, memory.namespace()).await;
-            let fault = |_| Error::new(ErrorKind::Internal, "a fault while files were written");
-            spawn_blocking(move || self.files()).await.map_err(fault)??
-        } else {
-            self.files()?
+        let light = if self.is_heavy() { None } else { self.files(TemplateSteps::Few)? };
+        let files = match light {
+            Some(files) => files,
+            None => {
+                turn.take(turns, memory.namespace()).await;
+                let fault = |_| Error::new(ErrorKind::Internal, "a fault while files were written");
+                let all = spawn_blocking(move || self.files(TemplateSteps::All)).await.map_err(fault)?;
+                all?.ok_or_else(too_many_steps)?
+            }
         };
         let contents: usize = files.iter().map(|file| file.contents.len() + file.path.len()).sum();
         let bytes = COPIES * contents + files.len() * size_of::<File>();
@@ -78,14 +81,19 @@ impl Files {
         }
     }
 
-    fn files(&self) -> Result<Vec<File>, Error> {
+    /// Returns the files; none if their templates take more than these steps.
+    fn files(&self, template_steps: TemplateSteps) -> Result<Option<Vec<File>>, Error> {
         let parsed = self.parsed();
-        let budget = RenderBudget::new(self.max_bytes);
+        let budget = FilesBudget::new(self.max_bytes, template_steps);
         let context = RenderContext { frames: &self.session.frames, budget: &budget, limit: self.max_bytes };
         let mut files = Vec::with_capacity(self.class.objects.len());
         let mut bytes = 0;
         for (object, answers) in self.present(&parsed) {
-            let rendered = render(object, &answers, &context)?;
+            let rendered = render(object, &answers, &context);
+            if budget.template_steps() == 0 {
+                return Ok(None);
+            }
+            let rendered = rendered?;
             if files.len() + rendered.len() > MAX_FILES {
                 return Err(too_many_files(files.len() + rendered.len()).with_object(object.name()));
             }
@@ -102,7 +110,7 @@ impl Files {
         if self.class.objects.iter().any(Object::is_directory) {
             check_paths(files.iter().map(|file| file.path.as_str()))?;
         }
-        Ok(files)
+        Ok(Some(files))
     }
 
     fn file(&self, object: &Object, rendered: Rendered) -> File {
@@ -134,8 +142,13 @@ impl Files {
 
     /// Returns the answers, prepared; none for what is absent.
     fn parsed(&self) -> Vec<Option<Parsed<'_>>> {
-        self.answers.iter().map(|answer| answer.answer().map(|answer| Parsed::new(answer))).collect()
+        self.answers.iter().map(|answer| answer.answer().map(Parsed::new)).collect()
     }
+}
+
+fn too_many_steps() -> Error {
+    Error::new(ErrorKind::TooLarge, "the templates take too many steps")
+        .with_advice("Write simpler templates, or split the class")
 }
 
 fn too_large(bytes: usize, limit: usize) -> Error {

@@ -12,7 +12,7 @@ use super::{Provider, took_too_long};
 use crate::class::Object;
 use crate::fetch::Fetch;
 use crate::render::{
-    Frames, MAX_FILES, Parsed, RenderBudget, RenderContext, Rendered, render, too_many_files,
+    FilesBudget, Frames, MAX_FILES, Parsed, RenderContext, Rendered, TemplateSteps, render, too_many_files,
 };
 use crate::request::ReadRequest;
 use crate::session::TokenNeed;
@@ -85,7 +85,7 @@ impl Provider {
         let tried = timeout_at(request.deadline, self.try_all(&fetch));
         let tried = tried.await.map_err(|_| took_too_long(&target))??;
         let tried: Vec<Tried<Parsed<'_>>> = tried.iter().map(Tried::parsed).collect();
-        let budget = RenderBudget::new(MAX_BODY);
+        let budget = FilesBudget::new(MAX_BODY, TemplateSteps::All);
         let frames = Frames::unstored();
         let context = RenderContext { frames: &frames, budget: &budget, limit: MAX_BODY };
         let mut probed: Vec<Probed> = class
@@ -102,7 +102,7 @@ impl Provider {
         Ok(probed)
     }
 
-    async fn try_all(&self, fetch: &Fetch<'_>) -> Result<Vec<Tried<Answer>>, Error> {
+    async fn try_all(&self, fetch: &Fetch<'_>) -> Result<Vec<Tried<Arc<Answer>>>, Error> {
         fetch.session.logins.token(TokenNeed::Read, &fetch.login).await?;
         let mut tried = Vec::with_capacity(fetch.class.plan.requests.len());
         for planned in &fetch.class.plan.requests {
@@ -115,14 +115,14 @@ impl Provider {
         Ok(tried)
     }
 
-    async fn try_one(&self, request: &Request, fetch: &Fetch<'_>) -> Result<Tried<Answer>, Error> {
+    async fn try_one(&self, request: &Request, fetch: &Fetch<'_>) -> Result<Tried<Arc<Answer>>, Error> {
         if let Some(right) = self.engines.unversioned_path(request, fetch).await? {
             let message = format!("the engine is KV version 2, where this path is {right:?}");
             let error = Error::new(ErrorKind::NotFound, message);
             return Ok(Tried::Failed(error.with_advice("Put that into secretPath")));
         }
         let Some(reason) = self.engines.reason_to_refuse(request, fetch).await? else {
-            return fetch.ask_beside(request).await.map(Tried::Answered);
+            return fetch.ask_beside(request).await.map(Arc::new).map(Tried::Answered);
         };
         Ok(match may(request, fetch).await {
             Some(true) => Tried::Skipped(format!("{reason}; the role may")),
@@ -144,7 +144,7 @@ impl<A> Tried<A> {
     }
 }
 
-impl Tried<Answer> {
+impl Tried<Arc<Answer>> {
     fn parsed(&self) -> Tried<Parsed<'_>> {
         match self {
             Self::Answered(answer) => Tried::Answered(Parsed::new(answer)),

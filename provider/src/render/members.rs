@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use coffer_vault::json::JsonValue;
 
 use super::missing;
-use super::part::RenderBudget;
+use super::part::FilesBudget;
 use crate::Error;
 use crate::class::KeyFilter;
 
@@ -27,7 +27,7 @@ pub(super) fn members_of<'a>(
     map: JsonValue<'a>,
     keys: &KeyFilter,
     null: Null,
-    budget: &RenderBudget,
+    budget: &FilesBudget,
 ) -> Result<Vec<(Cow<'a, str>, JsonValue<'a>)>, Error> {
     let mut count = 0;
     for (key, _) in map.members() {

@@ -1,6 +1,7 @@
 //! Vault's answers, prepared for rendering.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use coffer_vault::json::JsonValue;
 use coffer_vault::{Answer, Envelope};
@@ -9,6 +10,7 @@ use crate::class::Output;
 
 /// An answer, prepared once for all objects with the same request.
 pub(crate) struct Parsed<'a> {
+    pub(super) answer: &'a Arc<Answer>,
     pub(super) envelope: Envelope<'a>,
     pub(super) data: Option<JsonValue<'a>>,
     /// The members of `data`.
@@ -21,12 +23,12 @@ pub(crate) struct Parsed<'a> {
 type Members<'a> = Vec<(Cow<'a, str>, JsonValue<'a>)>;
 
 impl<'a> Parsed<'a> {
-    pub(crate) fn new(answer: &'a Answer) -> Self {
+    pub(crate) fn new(answer: &'a Arc<Answer>) -> Self {
         let envelope = answer.envelope();
         let data = envelope.field("data");
         let outer = data.map(JsonValue::sorted_members).unwrap_or_default();
         let inner = member(&outer, "data").filter(|inner| inner.is_object()).map(JsonValue::sorted_members);
-        Self { envelope, data, outer, inner }
+        Self { answer, envelope, data, outer, inner }
     }
 
     /// Returns the data: without the metadata of KV v2.

@@ -12,10 +12,12 @@ use crate::class::{JsonPointer, Part, array_index};
 use crate::{Error, ErrorKind};
 
 /// What all files of one read may take together, besides their contents.
-pub(crate) struct RenderBudget {
+pub(crate) struct FilesBudget {
     /// Steps left: one for each member of a map that is looked at, and one for each 8 bytes of its
     /// key.
     steps: Cell<usize>,
+    /// Steps left for templates.
+    template_steps: Cell<usize>,
     /// Bytes left for texts in [`Self::nested`] and their indexes.
     nested_bytes: Cell<usize>,
     /// Strings that were parsed as JSON, by the place of the string in memory: each is parsed once,
@@ -23,13 +25,37 @@ pub(crate) struct RenderBudget {
     nested: RefCell<HashMap<usize, Rc<JsonText>>>,
 }
 
+/// Steps for all templates of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TemplateSteps {
+    /// So few that the event loop does not wait for them: about a millisecond.
+    Few = 10_000,
+    /// As many as a read may take, beside the event loop.
+    All = 2_000_000,
+}
+
 /// Steps for all files of a read, which take less than half a second.
 const STEPS: usize = 20 << 20;
 
-impl RenderBudget {
+impl FilesBudget {
     /// Returns the budget of a read whose files have at most `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { steps: Cell::new(STEPS), nested_bytes: Cell::new(2 * limit), nested: RefCell::default() }
+    pub(crate) fn new(limit: usize, template_steps: TemplateSteps) -> Self {
+        Self {
+            steps: Cell::new(STEPS),
+            template_steps: Cell::new(template_steps as usize),
+            nested_bytes: Cell::new(2 * limit),
+            nested: RefCell::default(),
+        }
+    }
+
+    /// Returns how many steps are left for templates.
+    pub(crate) fn template_steps(&self) -> usize {
+        self.template_steps.get()
+    }
+
+    /// Takes the steps of a template, as far as there are some left.
+    pub(super) fn count_template_steps(&self, steps: usize) {
+        self.template_steps.set(self.template_steps.get().saturating_sub(steps));
     }
 
     /// Takes steps.
@@ -69,7 +95,7 @@ impl RenderBudget {
         if !value.is_string() {
             return Ok(None);
         }
-        let place = value.place();
+        let place = value.address();
         if let Some(known) = self.nested.borrow().get(&place) {
             return Ok(Some(Rc::clone(known)));
         }
@@ -94,7 +120,7 @@ impl RenderBudget {
 pub(super) fn with_part<R>(
     parsed: &Parsed<'_>,
     part: &Part,
-    budget: &RenderBudget,
+    budget: &FilesBudget,
     then: &mut dyn FnMut(JsonValue<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     let value = match &part.key {
@@ -118,7 +144,7 @@ pub(super) fn with_part<R>(
 /// [`ErrorKind::BadAnswer`], if there is no map; and those of `then`.
 pub(super) fn with_map<R>(
     value: JsonValue<'_>,
-    budget: &RenderBudget,
+    budget: &FilesBudget,
     then: &mut dyn FnMut(JsonValue<'_>) -> Result<R, Error>,
 ) -> Result<R, Error> {
     if value.is_object() {
@@ -138,7 +164,7 @@ pub(super) fn with_map<R>(
 /// Follows a pointer.
 struct Walk<'a> {
     pointer: &'a JsonPointer,
-    budget: &'a RenderBudget,
+    budget: &'a FilesBudget,
 }
 
 impl Walk<'_> {

@@ -1,12 +1,15 @@
+use std::sync::Arc;
+
 use coffer_vault::{Answer, Secret};
 
-use super::{Frames, Parsed, RenderBudget, RenderContext, Rendered, render};
+use super::{FilesBudget, Frames, Parsed, RenderContext, Rendered, TemplateSteps, render};
 use crate::class::Class;
 use crate::memory::MemoryAccount;
 use crate::{Error, ErrorKind, Settings};
 
 mod bad_input;
 mod outputs;
+mod templates;
 
 fn rendered(fields: &str, body: &str, frames: &Frames) -> Result<Rendered, Error> {
     all_rendered(fields, body, frames).map(|mut files| files.remove(0))
@@ -16,8 +19,8 @@ fn all_rendered(fields: &str, body: &str, frames: &Frames) -> Result<Vec<Rendere
     let objects = format!("[{{objectName: f, secretPath: p, {fields}}}]");
     let parameters = [("roleName", "r"), ("objects", &objects)].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let class = Class::parse(&parameters.into(), &Settings::default()).expect("a class");
-    let answer = Answer::from_body(Secret::from(body)).expect("JSON");
-    let budget = RenderBudget::new(1 << 20);
+    let answer = Arc::new(Answer::from_body(Secret::from(body)).expect("JSON"));
+    let budget = FilesBudget::new(1 << 20, TemplateSteps::All);
     render(
         &class.objects[0],
         &[&Parsed::new(&answer)],

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use coffer_vault::json::write_string;
 use coffer_vault::{Method, Request, Secret};
 use serde_json::Value;
 
-use super::fields::{FIELDS, FieldValue, ObjectFields};
+use super::boolean::{NoBoolean, boolean};
+use super::fields::{FIELDS, ObjectFields};
+use super::fingerprint::fingerprint;
 use super::output::{BadOutput, OutputFields, is_directory};
 use super::shape::{ARGUMENTS, kind_of};
 use super::shortened;
+use super::template::{self, BadTemplate, is_template};
 use crate::class::file_path::{BadFilePath, FilePath};
 use crate::class::finding::{Finding, Findings, Position};
 use crate::class::mode::{self, BadMode};
@@ -17,6 +19,7 @@ use crate::class::object::{Object, Source};
 use crate::class::output::Output;
 use crate::class::place::Place;
 use crate::class::request_path::{self, BadSecretPath, RequestPath};
+use crate::class::template::ObjectTemplate;
 use crate::class::unknown;
 use crate::go_json::write_value;
 
@@ -42,8 +45,8 @@ enum BadField {
     PathTooLong,
     #[error("{0:?} is none of GET, LIST, POST and PUT")]
     Method(String),
-    #[error("{0:?} is neither true nor false")]
-    NoBoolean(String),
+    #[error(transparent)]
+    NoBoolean(#[from] NoBoolean),
     #[error("goes with GET and LIST only: a {0} issues something, which is there or an error")]
     OptionalIssue(&'static str),
     #[error("is {0}, where {ARGUMENTS} is expected")]
@@ -56,6 +59,8 @@ enum BadField {
     Mode(#[from] BadMode),
     #[error(transparent)]
     Output(#[from] BadOutput),
+    #[error(transparent)]
+    Template(#[from] BadTemplate),
 }
 
 impl ObjectCheck<'_> {
@@ -73,37 +78,39 @@ impl ObjectCheck<'_> {
     /// Checks all other fields, and returns the object if there is no mistake in it.
     pub(super) fn object(&mut self, place: Option<&Place>) -> Option<Object> {
         let fields = self.fields;
+        let mode = self.take("filePermission", fields.text("filePermission").map_or(Ok(None), mode::parse));
+        let source = match is_template(fields) {
+            true => self.template().map(Source::Template),
+            false => self.answer(place),
+        };
+        let is_optional = self.take("optional", optional(fields, source.as_ref()));
+        self.warn_of_unknown_fields();
+        let (place, mode, source, is_optional) = (place?.clone(), mode?, source?, is_optional?);
+        Some(Object { fingerprint: fingerprint(fields, mode), place, source, mode, is_optional })
+    }
+
+    fn template(&mut self) -> Option<ObjectTemplate> {
+        template::parse(self.fields).map_err(|mistakes| self.add(mistakes)).ok()
+    }
+
+    fn answer(&mut self, place: Option<&Place>) -> Option<Source> {
+        let fields = self.fields;
         let path = self.take("secretPath", path(fields));
         let method = self.take("method", method(fields));
-        let mode = self.take("filePermission", fields.text("filePermission").map_or(Ok(None), mode::parse));
         let output = self.output();
         let arguments = self.take("secretArgs", arguments(fields));
-        let is_optional = self.take("optional", optional(fields, method));
-        self.warn_of_unknown_fields();
-        let (place, path, method, mode, output, arguments, is_optional) =
-            (place?.clone(), path?, method?, mode?, output?, arguments?, is_optional?);
-        if !self.key_files(&place, &output) {
+        self.add(template::without_template(fields));
+        let (path, method, output, arguments) = (path?, method?, output?, arguments?);
+        if !self.key_files(place?, &output) {
             return None;
         }
         if let Some((at, _)) = fields.arguments.as_ref().filter(|_| !method.has_body()) {
             let method = method.as_str();
             self.warn(*at, format!("secretArgs are not sent with {method}: Vault reads none there"));
         }
-        Some(Object {
-            fingerprint: fingerprint(fields, mode, arguments.as_ref()),
-            source: Source::Answer {
-                request: Arc::new(Request {
-                    method,
-                    path: path.path,
-                    query: path.query,
-                    body: arguments.filter(|_| method.has_body()),
-                }),
-                output,
-            },
-            place,
-            mode,
-            is_optional,
-        })
+        let body = arguments.filter(|_| method.has_body());
+        let request = Request { method, path: path.path, query: path.query, body };
+        Some(Source::Answer { request: Arc::new(request), output })
     }
 
     /// Checks the names of the files whose keys are known beforehand.
@@ -116,10 +123,14 @@ impl ObjectCheck<'_> {
 
     fn output(&mut self) -> Option<Output> {
         let (outputs, mistakes) = OutputFields::of(self.fields).parse();
+        self.add(mistakes);
+        outputs
+    }
+
+    fn add(&mut self, mistakes: Vec<(&'static str, impl Into<BadField>)>) {
         for (field, bad) in mistakes {
             self.take::<()>(field, Err(bad));
         }
-        outputs
     }
 
     fn warn_of_unknown_fields(&mut self) {
@@ -170,14 +181,11 @@ fn method(fields: &ObjectFields) -> Result<Method, BadField> {
     Method::parse(text).ok_or_else(|| BadField::Method(text.to_owned()))
 }
 
-fn optional(fields: &ObjectFields, method: Option<Method>) -> Result<bool, BadField> {
-    let is_optional = match fields.text("optional") {
-        None | Some("false" | "False" | "FALSE") => false,
-        Some("true" | "True" | "TRUE") => true,
-        Some(text) => return Err(BadField::NoBoolean(text.to_owned())),
-    };
-    match method.filter(|method| is_optional && method.has_body()) {
-        Some(method) => Err(BadField::OptionalIssue(method.as_str())),
+fn optional(fields: &ObjectFields, source: Option<&Source>) -> Result<bool, BadField> {
+    let is_optional = boolean(fields, "optional", false)?;
+    let requests = source.map(Source::requests).unwrap_or_default();
+    match requests.iter().find(|request| is_optional && request.method.has_body()) {
+        Some(request) => Err(BadField::OptionalIssue(request.method.as_str())),
         None => Ok(is_optional),
     }
 }
@@ -195,57 +203,4 @@ fn json(value: &Value) -> Secret {
     let mut out = Secret::default();
     write_value(&mut out, value);
     out
-}
-
-/// Returns the object as Go's `encoding/json` prints the incumbent's struct, field for field, and
-/// after that the fields that the incumbent does not know, if they are set.
-fn fingerprint(fields: &ObjectFields, mode: Option<u32>, arguments: Option<&Secret>) -> Secret {
-    let mut out = Secret::default();
-    for (n, (go_name, field)) in [
-        ("ObjectName", "objectName"),
-        ("SecretPath", "secretPath"),
-        ("SecretKey", "secretKey"),
-        ("Method", "method"),
-        ("SecretArgs", "secretArgs"),
-        ("FilePermission", "filePermission"),
-        ("Encoding", "encoding"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        out.push(if n == 0 { b"{" } else { b"," });
-        write_string(&mut out, go_name);
-        out.push(b":");
-        match field {
-            "secretArgs" => out.push(arguments.map_or(b"null", Secret::expose)),
-            "filePermission" => out.push(mode.unwrap_or(0).to_string().as_bytes()),
-            _ => write_field(&mut out, fields.value(field)),
-        }
-    }
-    for field in ["format", "include", "exclude", "jsonPointer"] {
-        let value = fields.value(field);
-        let is_usual = matches!(value, Some(FieldValue::Text(text)) if text.is_empty() || text == "response");
-        if value.is_some() && !is_usual {
-            out.push(b",");
-            write_string(&mut out, field);
-            out.push(b":");
-            write_field(&mut out, value);
-        }
-    }
-    out.push(b"}");
-    out
-}
-
-fn write_field(out: &mut Secret, value: Option<&FieldValue>) {
-    match value {
-        Some(FieldValue::Text(text)) => write_string(out, text),
-        Some(FieldValue::List(texts)) => {
-            for (n, text) in texts.iter().enumerate() {
-                out.push(if n == 0 { b"[" } else { b"," });
-                write_string(out, text);
-            }
-            out.push(if texts.is_empty() { b"[]" } else { b"]" });
-        }
-        None => write_string(out, ""),
-    }
 }

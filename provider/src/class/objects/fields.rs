@@ -9,7 +9,7 @@ use serde_saphyr::Spanned;
 use crate::class::finding::Position;
 
 /// The fields that an object may have.
-pub(in crate::class) const FIELDS: [&str; 12] = [
+pub(in crate::class) const FIELDS: [&str; 16] = [
     "objectName",
     "secretPath",
     "secretKey",
@@ -22,6 +22,10 @@ pub(in crate::class) const FIELDS: [&str; 12] = [
     "exclude",
     "jsonPointer",
     "optional",
+    "template",
+    "leftDelimiter",
+    "rightDelimiter",
+    "errorOnMissingKey",
 ];
 
 /// The fields of one entry, each with its position in the text.
@@ -56,6 +60,14 @@ impl ObjectFields {
     /// Returns the value of a field.
     pub(super) fn value(&self, name: &str) -> Option<&FieldValue> {
         self.field(name).map(|(_, value)| value)
+    }
+
+    /// Returns whether a field has a value; an empty text counts as none.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        match name {
+            "secretArgs" => self.arguments.is_some(),
+            _ => self.text(name).is_some() || matches!(self.value(name), Some(FieldValue::List(_))),
+        }
     }
 
     /// Returns where a field is, or the entry if there is no such field.

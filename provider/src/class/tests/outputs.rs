@@ -7,6 +7,7 @@ fn output(fields: &str) -> Output {
     let class = objects(&format!("[{{objectName: d, secretPath: p, {fields}}}]")).expect(fields);
     match class.objects.into_iter().next().expect("an object").source {
         Source::Answer { output, .. } => output,
+        Source::Template(_) => panic!("a template"),
     }
 }
 

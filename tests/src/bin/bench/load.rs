@@ -19,12 +19,24 @@ use crate::vault::BenchVault;
 pub(crate) struct MountLoad {
     client: CsiDriverProviderClient<Channel>,
     requests: Vec<MountRequest>,
+    /// The number of files in each answer.
+    files: usize,
 }
 
 impl MountLoad {
     /// Makes the requests of new pods: nobody has mounted for them yet.
     pub(crate) fn new(client: CsiDriverProviderClient<Channel>, vault: &BenchVault, pods: usize) -> Self {
-        Self { client, requests: (0..pods).map(|_| vault.call().request()).collect() }
+        Self { client, requests: (0..pods).map(|_| vault.call().request()).collect(), files: 2 }
+    }
+
+    /// Makes the request of a new pod that mounts other objects, with this number of files.
+    pub(crate) fn one_pod(
+        client: CsiDriverProviderClient<Channel>,
+        vault: &BenchVault,
+        objects: &str,
+        files: usize,
+    ) -> Self {
+        Self { client, requests: vec![vault.call_for(objects).request()], files }
     }
 
     /// Mounts once for each pod.
@@ -51,7 +63,7 @@ impl Load for MountLoad {
     async fn once(&self, worker: usize) {
         let request = Request::new(self.requests[worker].clone());
         let answer = self.client.clone().mount(request).await.expect("a mount");
-        assert_eq!(answer.get_ref().files.len(), 2);
+        assert_eq!(answer.get_ref().files.len(), self.files);
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod api;
 mod csi;
+mod formats;
 mod grpc_go;
 mod leases;
 mod load;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use self::rounds::RunSize;
 
-const USAGE: &str = "usage: coffer-bench csi|leases|api [--quick] [--beside COFFER-CSI]";
+const USAGE: &str = "usage: coffer-bench csi|formats|leases|api [--quick] [--beside COFFER-CSI]";
 
 /// Measures the part that the first argument names.
 #[tokio::main(flavor = "current_thread")]
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
     };
     match part.to_str() {
         Some("csi") => csi::measure(size, beside).await,
+        Some("formats") => formats::measure(size).await,
         Some("leases") => leases::measure(size).await,
         Some("api") => api::measure(size).await,
         _ => {

@@ -6,7 +6,7 @@ use coffer_tests::{
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-/// An OpenBao with the secret that everything in the benchmark reads.
+/// An OpenBao with the secrets that the benchmarks read.
 pub(crate) struct BenchVault {
     bao: OpenBao,
     issuer: TokenIssuer,
@@ -24,6 +24,8 @@ impl BenchVault {
         let issuer = TokenIssuer::new();
         OpenBaoSetup::prepare(&bao, &issuer).await;
         bao.kv_put("app", json!({ "username": "ada", "password": "correct-horse-battery-staple" })).await;
+        let keys = (0..50).map(|n| (format!("KEY_{n}"), json!(format!("value {n} of fifty"))));
+        bao.kv_put("keys", keys.collect::<serde_json::Map<_, _>>().into()).await;
         Self { bao, issuer }
     }
 
@@ -38,7 +40,12 @@ impl BenchVault {
 
     /// Returns a new pod's call.
     pub(crate) fn call(&self) -> MountCall {
-        call_as_web(&self.issuer, &TestPod::new("shop", "web"), OBJECTS)
+        self.call_for(OBJECTS)
+    }
+
+    /// Returns a new pod's call for these objects.
+    pub(crate) fn call_for(&self, objects: &str) -> MountCall {
+        call_as_web(&self.issuer, &TestPod::new("shop", "web"), objects)
     }
 
     /// Logs in as a new pod, and returns the token.
