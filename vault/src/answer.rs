@@ -9,8 +9,8 @@ use http::header::CONTENT_TYPE;
 
 use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::json::{JsonPlace, JsonValue};
 use crate::json::index::{BYTES_PER_VALUE, JsonIndex, NotIndexed};
+use crate::json::{JsonPlace, JsonValue};
 use crate::refusal::{Confidential, refusal};
 use crate::{Secret, is_header_text};
 

@@ -41,9 +41,9 @@ impl<'a> JsonValue<'a> {
         std::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
     }
 
-    /// Returns the place of the value in memory, which tells it from every other value.
+    /// Returns the address of the value in memory, which tells it from every other value.
     #[must_use]
-    pub fn place(self) -> usize {
+    pub fn address(self) -> usize {
         let start = self.nodes.get(self.at).map_or(0, |node| node.start as usize);
         self.text.as_ptr() as usize + start
     }
