@@ -3,6 +3,7 @@
 mod check;
 mod convert;
 mod mount;
+mod render;
 mod status;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) use self::check::{CheckArgs, VaultArgs};
 pub(crate) use self::convert::ConvertArgs;
 pub(crate) use self::mount::MountArgs;
+pub(crate) use self::render::RenderArgs;
 pub(crate) use self::status::StatusArgs;
 
 /// Works with SecretProviderClasses by hand: finds mistakes in them, and mounts them without a pod.
@@ -45,6 +47,8 @@ pub(crate) enum CliCommand {
     Convert(Box<ConvertArgs>),
     /// Mount a SecretProviderClass as the CSI driver would, from any provider's socket.
     Mount(Box<MountArgs>),
+    /// Print what a template or a SecretProviderClass gives, from sample data or from Vault.
+    Render(Box<RenderArgs>),
     /// List the tokens and leases that coffer-csi holds on this node, without any value. Needs
     /// root.
     Status(StatusArgs),

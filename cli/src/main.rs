@@ -6,6 +6,7 @@ mod convert;
 mod manifest;
 mod mount;
 mod object_list;
+mod render;
 mod status;
 mod table;
 mod token;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         // made
         CliCommand::Check(args) => exit_code(check::run(&args), ExitCode::from(2)),
         CliCommand::Convert(args) => exit_code(convert::run(&args), ExitCode::from(2)),
+        CliCommand::Render(args) => render::run(&args),
         CliCommand::Status(args) => exit_code(status::run(&args), ExitCode::FAILURE),
     }
 }

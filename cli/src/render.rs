@@ -42,7 +42,7 @@ pub(crate) enum RenderError {
         /// The class.
         class: String,
         /// What is wrong.
-        error: coffer_provider::Error,
+        error: Box<coffer_provider::Error>,
     },
     /// The class has no such object.
     #[error("class {class} has no object {object:?}; it has {}", known.join(", "))]
@@ -111,7 +111,7 @@ fn of_sample(
     object: Option<&str>,
     sample: &SampleData,
 ) -> Result<Vec<RenderedFile>, RenderError> {
-    let of_class = |error| RenderError::Class { class: manifest.name.clone(), error };
+    let of_class = |error| RenderError::Class { class: manifest.name.clone(), error: Box::new(error) };
     // which addresses the operator trusts counts for mounts alone
     let settings = Settings { trusted_addresses: TrustedAddresses::All, ..Settings::default() };
     let mut class = Class::parse(&manifest.parameters, &settings).map_err(of_class)?;

@@ -148,7 +148,8 @@ impl<'a> LiveMounts<'a> {
         }]);
         parameters.insert("objects".to_owned(), question.to_string());
         let audience = parameters.get("audience").cloned();
-        let mut request = self.login.request((&class.provider, &parameters, audience.as_deref()), identity)?;
+        let mut request =
+            self.login.request((&class.provider, &parameters, audience.as_deref()), identity)?;
         // this endpoint issues nothing, but that is not known of it
         request.issuing = Issuing::Allowed;
         let bundle = self.runtime.block_on(self.login.provider.read(&request))?;

@@ -31,7 +31,7 @@ pub(crate) enum LiveReadError {
         /// The class.
         class: String,
         /// Why.
-        error: Error,
+        error: Box<Error>,
     },
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn files(
         service_account: args.service_account.clone().or(token_account).unwrap_or_default(),
         pod: None,
     };
-    let failed = |error| LiveReadError::Read { class: manifest.name.clone(), error };
+    let failed = |error| LiveReadError::Read { class: manifest.name.clone(), error: Box::new(error) };
     let class = (manifest.provider.as_str(), &manifest.parameters, manifest.audience());
     let mut request = login.request(class, identity).map_err(failed)?;
     if let Some(class) = Arc::get_mut(&mut request.class) {
