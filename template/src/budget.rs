@@ -9,7 +9,7 @@ use crate::render_fault::RenderProblem;
 
 /// The limits of one rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RenderBudget {
+pub struct TemplateBudget {
     /// Number of steps: one for each operation, and one for each 64 bytes that it reads or writes.
     pub steps: usize,
     /// Size of the file, in bytes.
@@ -29,7 +29,7 @@ pub const MAX_ITEMS: usize = 20_000;
 /// Bytes that cost one step.
 pub(crate) const BYTES_PER_STEP: usize = 64;
 
-impl Default for RenderBudget {
+impl Default for TemplateBudget {
     fn default() -> Self {
         Self { steps: 1_000_000, output: 1 << 20, memory: 8 << 20 }
     }

@@ -55,12 +55,12 @@ impl TemplateValue {
             Self::Json(part) | Self::TextMap(part) => {
                 let json = part.get();
                 for (n, item) in json.items().enumerate() {
-                    let item = reader.read(&part.at(item.place()))?;
+                    let item = reader.read(&part.at(item.handle()))?;
                     visit(reader, n, "", item)?;
                 }
                 for (n, (key, member)) in value::sorted_members(json)?.into_iter().enumerate() {
                     reader.steps += 1;
-                    let member = reader.read(&part.at(member.place()))?;
+                    let member = reader.read(&part.at(member.handle()))?;
                     visit(reader, n, &key, member)?;
                 }
             }

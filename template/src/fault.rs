@@ -1,6 +1,6 @@
 //! What is wrong with a template's text.
 
-use crate::place::Place;
+use crate::place::TemplatePlace;
 use crate::request::BadRequest;
 
 /// A mistake in a template, with its place.
@@ -8,7 +8,7 @@ use crate::request::BadRequest;
 #[error("{place}: {problem}")]
 pub struct TemplateFault {
     /// Where the mistake is.
-    pub place: Place,
+    pub place: TemplatePlace,
     /// What is wrong there.
     #[source]
     pub problem: TemplateProblem,
@@ -171,6 +171,6 @@ impl TemplateProblem {
 impl Located {
     /// Returns the fault in this text.
     pub(crate) fn fault(self, text: &str) -> TemplateFault {
-        TemplateFault { place: Place::of(text, self.at), problem: self.problem }
+        TemplateFault { place: TemplatePlace::of(text, self.at), problem: self.problem }
     }
 }

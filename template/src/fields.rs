@@ -79,7 +79,7 @@ impl FieldReader<'_> {
         for (key, value) in object.members() {
             members += 1;
             if key == name {
-                found = Some(value.place());
+                found = Some(value.handle());
             }
         }
         self.steps += members / MEMBERS_PER_STEP;
@@ -103,7 +103,7 @@ impl FieldReader<'_> {
     ) -> Result<Option<TemplateValue>, RenderProblem> {
         let envelope = answer.envelope();
         let whole = JsonPart::of_answer(answer);
-        let part = |field: &str| envelope.field(field).map(|value| whole.at(value.place()));
+        let part = |field: &str| envelope.field(field).map(|value| whole.at(value.handle()));
         Ok(Some(match name {
             "RequestID" => self.text(envelope.field("request_id"))?,
             "LeaseID" => self.text(envelope.field("lease_id"))?,
@@ -135,7 +135,7 @@ impl FieldReader<'_> {
             "Accessor" => self.text(field("accessor"))?,
             "Policies" => TemplateValue::texts(field("policies"), self.meter)?,
             "Metadata" => match field("metadata").filter(|map| map.members().next().is_some()) {
-                Some(map) => TemplateValue::TextMap(auth.at(map.place())),
+                Some(map) => TemplateValue::TextMap(auth.at(map.handle())),
                 None => TemplateValue::NilMap { of_texts: true },
             },
             "LeaseDuration" => whole_number(field("lease_duration")),

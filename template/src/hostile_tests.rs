@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coffer_vault::{Answer, Secret};
 use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
 
-use crate::{Delimiters, Progress, RenderBudget, RenderFault, RenderOptions, RenderProblem, Template};
+use crate::{Delimiters, Progress, RenderFault, RenderOptions, RenderProblem, Template, TemplateBudget};
 
 /// More steps than any slice may take: those of one value of the maximum size, read and written.
 const LONGEST_STEP: usize = 60_000;
@@ -154,14 +154,14 @@ fn a_rendering_may_go_on_in_another_thread() {
 #[test]
 fn a_smaller_budget_is_kept() {
     let template = Template::parse("{{ range 100 }}ab{{ end }}", &Delimiters::default()).expect("a template");
-    let rendered = |budget: RenderBudget| {
+    let rendered = |budget: TemplateBudget| {
         let options = RenderOptions { budget, ..RenderOptions::default() };
         template.render(Vec::new(), options).map_err(|fault| fault.problem)
     };
-    let budget = RenderBudget::default();
+    let budget = TemplateBudget::default();
     assert_eq!(rendered(budget).expect("a file").len(), 200);
-    assert_eq!(rendered(RenderBudget { output: 199, ..budget }), Err(RenderProblem::Output(199)));
-    assert_eq!(rendered(RenderBudget { steps: 99, ..budget }), Err(RenderProblem::Steps(99)));
+    assert_eq!(rendered(TemplateBudget { output: 199, ..budget }), Err(RenderProblem::Output(199)));
+    assert_eq!(rendered(TemplateBudget { steps: 99, ..budget }), Err(RenderProblem::Steps(99)));
 }
 
 #[test]
@@ -195,7 +195,7 @@ proptest! {
     ) {
         let text: String = parts.iter().map(|n| PARTS[*n]).chain([odd.as_str()]).collect();
         if let Ok(template) = Template::parse(&text, &Delimiters::default()) {
-            let budget = RenderBudget { steps: 20_000, output: 10_000, memory: 100_000 };
+            let budget = TemplateBudget { steps: 20_000, output: 10_000, memory: 100_000 };
             let options = RenderOptions { error_on_missing_key: missing, budget };
             let data = r#"{"k":"v","l":[1,"a",null,{"x":[]}],"m":{"a":1,"b":"\u0000é"},"n":null}"#;
             let answers = template.requests().iter().map(|_| answer(data)).collect();

@@ -35,12 +35,12 @@ pub mod tree;
 mod value;
 mod yaml_text;
 
-pub use budget::{MAX_ITEMS, MAX_VALUE, RenderBudget};
+pub use budget::{MAX_ITEMS, MAX_VALUE, TemplateBudget};
 pub use delimiters::{BadDelimiter, Delimiters};
 pub use fault::{TemplateFault, TemplateProblem};
 pub use functions::TemplateFunction;
 pub use machine::{Progress, RenderOptions, Rendering};
-pub use place::Place;
+pub use place::TemplatePlace;
 pub use render_fault::{RenderFault, RenderProblem};
 pub use request::{BadRequest, TemplateAction, TemplateRequest};
 pub use template::Template;

@@ -9,11 +9,11 @@ use coffer_vault::{Answer, Secret};
 
 use self::ranges::OpenItems;
 use crate::Template;
-use crate::budget::{BYTES_PER_STEP, MemoryMeter, RenderBudget, Sink};
+use crate::budget::{BYTES_PER_STEP, MemoryMeter, Sink, TemplateBudget};
 use crate::certificate::certificate_texts;
 use crate::code::{ConstantValue, Operation};
 use crate::fields::FieldReader;
-use crate::place::Place;
+use crate::place::TemplatePlace;
 use crate::print::Printer;
 use crate::render_fault::{RenderFault, RenderProblem};
 use crate::request::TemplateAction;
@@ -25,7 +25,7 @@ pub struct RenderOptions {
     /// Whether a key that a map does not have is a fault. Without it, Go's `<no value>` is written.
     pub error_on_missing_key: bool,
     /// The limits.
-    pub budget: RenderBudget,
+    pub budget: TemplateBudget,
 }
 
 /// How far a rendering is.
@@ -56,7 +56,7 @@ pub struct Rendering<'t> {
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        Self { error_on_missing_key: true, budget: RenderBudget::default() }
+        Self { error_on_missing_key: true, budget: TemplateBudget::default() }
     }
 }
 
@@ -115,7 +115,7 @@ impl<'t> Rendering<'t> {
 
     fn fault(&self, operation: usize, problem: RenderProblem) -> RenderFault {
         let at = self.template.code.places.get(operation).map_or(0, |at| *at as usize);
-        RenderFault { place: Place::of(&self.template.text, at), problem }
+        RenderFault { place: TemplatePlace::of(&self.template.text, at), problem }
     }
 
     fn count(&mut self, steps: usize) -> Result<(), RenderProblem> {

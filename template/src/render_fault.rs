@@ -1,13 +1,13 @@
 //! What goes wrong while a template is rendered.
 
-use crate::place::Place;
+use crate::place::TemplatePlace;
 
 /// A fault while a template is rendered, with the place in the template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}")]
 pub struct RenderFault {
     /// The place of the action or function.
-    pub place: Place,
+    pub place: TemplatePlace,
     /// What went wrong.
     #[source]
     pub problem: RenderProblem,

@@ -9,7 +9,7 @@ use crate::delimiters::Delimiters;
 use crate::fault::TemplateFault;
 use crate::machine::{RenderOptions, Rendering};
 use crate::parser::parse;
-use crate::place::Place;
+use crate::place::TemplatePlace;
 use crate::render_fault::RenderFault;
 use crate::request::TemplateRequest;
 
@@ -42,8 +42,8 @@ impl Template {
 
     /// Returns the place of a request in the text.
     #[must_use]
-    pub fn place(&self, request: &TemplateRequest) -> Place {
-        Place::of(&self.text, request.at)
+    pub fn place(&self, request: &TemplateRequest) -> TemplatePlace {
+        TemplatePlace::of(&self.text, request.at)
     }
 
     /// Returns about how much memory the template takes, in bytes.
@@ -65,7 +65,7 @@ impl Template {
         options: RenderOptions,
     ) -> Result<Rendering<'_>, RenderFault> {
         let begun = Rendering::new(self, answers, options);
-        begun.map_err(|problem| RenderFault { place: Place { line: 1, column: 1 }, problem })
+        begun.map_err(|problem| RenderFault { place: TemplatePlace { line: 1, column: 1 }, problem })
     }
 
     /// Renders the template in one go.

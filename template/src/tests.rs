@@ -1,7 +1,7 @@
 //! Tests of the tree.
 
 use crate::tree::{OperandKind, TemplateNode};
-use crate::{Delimiters, Place, TemplateProblem, parse_tree};
+use crate::{Delimiters, TemplatePlace, TemplateProblem, parse_tree};
 
 fn nodes(text: &str) -> Vec<TemplateNode> {
     parse_tree(text, &Delimiters::default()).expect("a template")
@@ -101,6 +101,6 @@ fn hostile_texts_are_refused_at_once() {
 
 #[test]
 fn a_place_counts_characters() {
-    assert_eq!(Place::of("é\nüx", 5), Place { line: 2, column: 2 });
-    assert_eq!(Place::of("", 9), Place { line: 1, column: 1 });
+    assert_eq!(TemplatePlace::of("é\nüx", 5), TemplatePlace { line: 2, column: 2 });
+    assert_eq!(TemplatePlace::of("", 9), TemplatePlace { line: 1, column: 1 });
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use coffer_vault::json::JsonValue;
-use coffer_vault::{Answer, Secret};
+use coffer_vault::Secret;
+use coffer_vault::json::{JsonText, JsonValue};
 
 use crate::budget::{MAX_ITEMS, MemoryMeter, Sink};
 use crate::print::character_length;
@@ -265,11 +265,11 @@ pub(crate) fn parse_json(text: &[u8], meter: &Arc<MemoryMeter>) -> Result<Templa
         return Err(RenderProblem::TooManyItems);
     }
     let memory = meter.take(text.len() + marks * BYTES_PER_VALUE)?;
-    let answer = Answer::from_body(Secret::new(text)).ok_or(RenderProblem::Json)?;
-    if !has_finite_numbers(answer.root()) {
+    let json = JsonText::parse(Secret::new(text)).ok_or(RenderProblem::Json)?;
+    if !has_finite_numbers(json.root()) {
         return Err(RenderProblem::Json);
     }
-    JsonPart::parsed(answer, memory).value(meter)
+    JsonPart::parsed(json, memory).value(meter)
 }
 
 /// Memory of the index of JSON for each value, in bytes.

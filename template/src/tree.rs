@@ -2,7 +2,7 @@
 //!
 //! The tree nests at most [`MAX_DEPTH`](crate::MAX_DEPTH) levels, so functions over it may call
 //! themselves. `at` is the byte in the template's text where a part begins;
-//! [`Place::of`](crate::Place::of) turns it into line and column.
+//! [`TemplatePlace::of`](crate::TemplatePlace::of) turns it into line and column.
 
 use crate::functions::TemplateFunction;
 

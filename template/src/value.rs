@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use coffer_vault::json::{JsonPlace, JsonValue};
+use coffer_vault::json::{JsonHandle, JsonText, JsonValue};
 use coffer_vault::{Answer, Secret};
 
 use crate::budget::{MAX_ITEMS, MAX_VALUE, MemoryMeter, MeteredMemory, Sink};
@@ -71,14 +71,13 @@ pub(crate) struct Texts {
 #[derive(Clone)]
 pub(crate) struct JsonPart {
     document: Arc<JsonDocument>,
-    place: JsonPlace,
+    place: JsonHandle,
 }
 
-pub(crate) struct JsonDocument {
-    answer: Arc<Answer>,
-    /// Whether `parseJSON` made it. Its numbers are floats.
-    is_parsed: bool,
-    memory: Option<MeteredMemory>,
+enum JsonDocument {
+    Answer(Arc<Answer>),
+    /// What `parseJSON` made. Its numbers are floats.
+    Parsed(JsonText, #[expect(dead_code, reason = "given back when it is dropped")] MeteredMemory),
 }
 
 impl Bytes {
@@ -163,30 +162,31 @@ impl Texts {
 impl JsonPart {
     /// Returns the whole body of an answer.
     pub(crate) fn of_answer(answer: &Arc<Answer>) -> Self {
-        let document = JsonDocument { answer: Arc::clone(answer), is_parsed: false, memory: None };
-        Self { place: answer.root().place(), document: Arc::new(document) }
+        let document = JsonDocument::Answer(Arc::clone(answer));
+        Self { place: answer.root().handle(), document: Arc::new(document) }
     }
 
     /// Returns what `parseJSON` makes.
-    pub(crate) fn parsed(answer: Answer, memory: MeteredMemory) -> Self {
-        let place = answer.root().place();
-        let document = JsonDocument { answer: Arc::new(answer), is_parsed: true, memory: Some(memory) };
-        debug_assert!(document.memory.is_some());
-        Self { place, document: Arc::new(document) }
+    pub(crate) fn parsed(text: JsonText, memory: MeteredMemory) -> Self {
+        let place = text.root().handle();
+        Self { place, document: Arc::new(JsonDocument::Parsed(text, memory)) }
     }
 
     pub(crate) fn get(&self) -> JsonValue<'_> {
-        self.document.answer.value(self.place)
+        match &*self.document {
+            JsonDocument::Answer(answer) => answer.value(self.place),
+            JsonDocument::Parsed(text, _) => text.value(self.place),
+        }
     }
 
     /// Returns another value of the same text.
-    pub(crate) fn at(&self, place: JsonPlace) -> Self {
+    pub(crate) fn at(&self, place: JsonHandle) -> Self {
         Self { document: Arc::clone(&self.document), place }
     }
 
     /// Returns whether numbers in it are floats.
     pub(crate) fn has_floats(&self) -> bool {
-        self.document.is_parsed
+        matches!(&*self.document, JsonDocument::Parsed(..))
     }
 
     /// Returns the value as the template sees it.

@@ -32,18 +32,18 @@ pub(crate) fn write_yaml(
     value: &TemplateValue,
 ) -> Result<(), RenderProblem> {
     let mut whole = sink.sibling()?;
-    YamlWriter { emitter: Emitter::new(&mut whole) }.node(reader, value, YamlPosition::Root)?;
+    YamlValueWriter { emitter: Emitter::new(&mut whole) }.node(reader, value, YamlPosition::Root)?;
     // Go takes all white space of Unicode off both ends
     let text = std::str::from_utf8(whole.bytes())
         .map_err(|_| RenderProblem::Unsupported("YAML that is not UTF-8"))?;
     sink.push(text.trim().as_bytes())
 }
 
-struct YamlWriter<'s> {
+struct YamlValueWriter<'s> {
     emitter: Emitter<'s>,
 }
 
-impl YamlWriter<'_> {
+impl YamlValueWriter<'_> {
     fn node(
         &mut self,
         reader: &mut FieldReader<'_>,

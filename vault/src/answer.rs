@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::json::index::{BYTES_PER_VALUE, JsonIndex, NotIndexed};
-use crate::json::{JsonPlace, JsonValue};
+use crate::json::{JsonHandle, JsonValue};
 use crate::refusal::{Confidential, refusal};
 use crate::{Secret, is_header_text};
 
@@ -161,10 +161,10 @@ impl Answer {
         self.index.root(self.body.expose())
     }
 
-    /// Returns the value at a place that a value of this answer has.
+    /// Returns the value with this handle, of a value of this answer.
     #[must_use]
-    pub fn value(&self, place: JsonPlace) -> JsonValue<'_> {
-        self.root().at(place)
+    pub fn value(&self, handle: JsonHandle) -> JsonValue<'_> {
+        self.root().of_handle(handle)
     }
 
     /// Returns the fields of the envelope.

@@ -7,7 +7,7 @@ mod value;
 
 use self::index::JsonIndex;
 pub use self::text::JsonText;
-pub use self::value::{JsonPlace, JsonValue};
+pub use self::value::{JsonHandle, JsonValue};
 use crate::Secret;
 
 /// Minimum length of the strings that [`strings`] returns, in bytes. Shorter strings occur in many

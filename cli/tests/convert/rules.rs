@@ -80,7 +80,7 @@ fn a_template_is_carried_over_to_the_byte() {
         .lines()
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("      {line}\n") })
         .collect();
-    let (class, converted) = class(&[&format!("agent-inject-template-a: |\n{block}").trim_end()]);
+    let (class, converted) = class(&[format!("agent-inject-template-a: |\n{block}").trim_end()]);
     let object = &objects(&class)[0];
     assert_eq!(object["template"], text, "{}", converted.text);
     assert_eq!(object["errorOnMissingKey"], false);

@@ -43,7 +43,7 @@ impl FilesBudget {
         Self {
             steps: Cell::new(STEPS),
             template_steps: Cell::new(template_steps as usize),
-            nested_bytes: Cell::new(2 * limit),
+            nested_bytes: Cell::new(limit.saturating_mul(2)),
             nested: RefCell::default(),
         }
     }
@@ -95,7 +95,7 @@ impl FilesBudget {
         if !value.is_string() {
             return Ok(None);
         }
-        let place = value.address();
+        let place = value.place();
         if let Some(known) = self.nested.borrow().get(&place) {
             return Ok(Some(Rc::clone(known)));
         }

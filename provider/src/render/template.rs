@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coffer_template::{RenderBudget, RenderFault, RenderOptions, RenderProblem};
+use coffer_template::{RenderFault, RenderOptions, RenderProblem, TemplateBudget};
 
 use super::parsed::Parsed;
 use super::{RenderContext, Rendered};
@@ -21,8 +21,8 @@ pub(super) fn of_template(
     context: &RenderContext<'_>,
 ) -> Result<Rendered, Error> {
     let answers = answers.iter().map(|parsed| Arc::clone(parsed.answer)).collect();
-    let usual = RenderBudget::default();
-    let budget = RenderBudget {
+    let usual = TemplateBudget::default();
+    let budget = TemplateBudget {
         steps: usual.steps.min(context.budget.template_steps()),
         output: usual.output.min(context.limit),
         ..usual

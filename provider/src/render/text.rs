@@ -1,5 +1,7 @@
 //! One value as the bytes of a file.
 
+use std::sync::LazyLock;
+
 use coffer_vault::Secret;
 use coffer_vault::json::{Escapes, JsonValue};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
@@ -35,6 +37,13 @@ pub(super) fn value_text(value: JsonValue<'_>, escapes: Escapes, limit: usize) -
     Ok(text)
 }
 
+/// Base64 as Go reads it: the bits after the last byte may be anything.
+static GO_BASE64: LazyLock<data_encoding::Encoding> = LazyLock::new(|| {
+    let mut rules = BASE64.specification();
+    rules.check_trailing_bits = false;
+    rules.encoding().unwrap_or(BASE64)
+});
+
 /// Decodes a value as Go does for the incumbent. Go's base64 decoder skips line breaks.
 ///
 /// # Errors
@@ -49,7 +58,7 @@ pub(super) fn decode(value: Secret, encoding: Encoding) -> Result<Secret, Error>
                 text.expose().split(|b| matches!(b, b'\r' | b'\n')).for_each(|line| kept.push(line));
                 text = kept;
             }
-            BASE64.decode(text.expose())
+            GO_BASE64.decode(text.expose())
         }
         Encoding::Hex => HEXLOWER_PERMISSIVE.decode(value.expose()),
     };

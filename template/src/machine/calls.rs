@@ -218,7 +218,7 @@ fn index(reader: &mut FieldReader<'_>, arguments: &[TemplateValue]) -> Result<Te
                 let n = usize::try_from(*n).map_err(|_| RenderProblem::NoItem)?;
                 let item = part.get().items().nth(n).ok_or(RenderProblem::NoItem)?;
                 reader.steps += n / 16;
-                reader.read(&part.at(item.place()))?
+                reader.read(&part.at(item.handle()))?
             }
             (TemplateValue::Texts(texts), TemplateValue::Whole(n)) => {
                 let text = usize::try_from(*n).ok().and_then(|n| texts.text(n));

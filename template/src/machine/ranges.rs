@@ -1,6 +1,6 @@
 //! Going through lists, maps and numbers.
 
-use coffer_vault::json::JsonPlace;
+use coffer_vault::json::JsonHandle;
 
 use super::Rendering;
 use crate::budget::{MeteredMemory, Sink};
@@ -22,13 +22,13 @@ enum Items {
     Texts(Texts),
     List {
         part: JsonPart,
-        places: Vec<JsonPlace>,
+        places: Vec<JsonHandle>,
         _memory: MeteredMemory,
     },
     Map {
         part: JsonPart,
         keys: Texts,
-        places: Vec<JsonPlace>,
+        places: Vec<JsonHandle>,
         _memory: MeteredMemory,
     },
 }
@@ -73,8 +73,8 @@ impl Rendering<'_> {
     fn json_items(&mut self, part: &JsonPart, is_map: bool) -> Result<Items, RenderProblem> {
         let value = part.get();
         if !is_map {
-            let places: Vec<_> = value.items().map(|item| item.place()).collect();
-            let memory = self.meter.take(places.capacity() * size_of::<JsonPlace>())?;
+            let places: Vec<_> = value.items().map(|item| item.handle()).collect();
+            let memory = self.meter.take(places.capacity() * size_of::<JsonHandle>())?;
             self.count(places.len() / 16)?;
             return Ok(Items::List { part: part.clone(), places, _memory: memory });
         }
@@ -85,9 +85,9 @@ impl Rendering<'_> {
             let start = sink.len();
             sink.push(key.as_bytes())?;
             keys.push(place(start)..place(sink.len()));
-            places.push(member.place());
+            places.push(member.handle());
         }
-        let memory = self.meter.take(places.capacity() * size_of::<JsonPlace>())?;
+        let memory = self.meter.take(places.capacity() * size_of::<JsonHandle>())?;
         let steps = members.len() + sink.steps();
         let keys = Texts::new(Bytes::written(sink), keys, &self.meter)?;
         self.count(steps)?;

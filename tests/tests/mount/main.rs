@@ -19,4 +19,5 @@ mod secrets_in_output;
 mod settings;
 mod shutdown;
 mod socket;
+mod templates;
 mod versions;

@@ -1,7 +1,7 @@
 //! A JSON text with its index.
 
 use super::index::{BYTES_PER_VALUE, JsonIndex};
-use super::value::JsonValue;
+use super::value::{JsonHandle, JsonValue};
 use crate::Secret;
 
 /// A JSON text that is not an answer, such as a value that holds JSON as a string.
@@ -30,5 +30,11 @@ impl JsonText {
     #[must_use]
     pub fn root(&self) -> JsonValue<'_> {
         self.index.root(self.text.expose())
+    }
+
+    /// Returns the value with this handle, of a value of this text.
+    #[must_use]
+    pub fn value(&self, handle: JsonHandle) -> JsonValue<'_> {
+        self.root().of_handle(handle)
     }
 }

@@ -13,24 +13,24 @@ pub struct JsonValue<'a> {
     at: usize,
 }
 
-/// The place of a value in an answer: what is kept of a [`JsonValue`] while nothing is borrowed.
+/// What is kept of a [`JsonValue`] while nothing is borrowed. It belongs to one text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JsonPlace(u32);
+pub struct JsonHandle(u32);
 
 impl<'a> JsonValue<'a> {
     pub(super) fn root(text: &'a [u8], nodes: &'a [Node]) -> Self {
         Self { text, nodes, at: 0 }
     }
 
-    /// Returns the value at a place that [`Self::place`] returned for a value of the same text.
-    pub(crate) fn at(self, place: JsonPlace) -> Self {
-        Self { at: place.0 as usize, ..self }
+    /// Returns the value whose handle this is. It is a value of the same text.
+    pub(crate) fn of_handle(self, handle: JsonHandle) -> Self {
+        Self { at: handle.0 as usize, ..self }
     }
 
-    /// Returns the place of the value in its text.
+    /// Returns the handle of the value.
     #[must_use]
-    pub fn place(self) -> JsonPlace {
-        JsonPlace(u32::try_from(self.at).unwrap_or(u32::MAX))
+    pub fn handle(self) -> JsonHandle {
+        JsonHandle(u32::try_from(self.at).unwrap_or(u32::MAX))
     }
 
     /// Returns the JSON text of the value.
@@ -41,9 +41,9 @@ impl<'a> JsonValue<'a> {
         std::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
     }
 
-    /// Returns the address of the value in memory, which tells it from every other value.
+    /// Returns the place of the value in memory, which tells it from every other value.
     #[must_use]
-    pub fn address(self) -> usize {
+    pub fn place(self) -> usize {
         let start = self.nodes.get(self.at).map_or(0, |node| node.start as usize);
         self.text.as_ptr() as usize + start
     }

@@ -33,7 +33,7 @@ pub(super) enum BadTemplate {
     #[error("{0}")]
     Fault(#[from] TemplateFault),
     #[error("asks at {place} for a path that {problem}")]
-    Path { place: coffer_template::Place, problem: BadSecretPath },
+    Path { place: coffer_template::TemplatePlace, problem: BadSecretPath },
     #[error(transparent)]
     Delimiter(#[from] BadDelimiter),
     #[error(transparent)]
@@ -87,7 +87,7 @@ fn template(
     let template = Template::parse(text, delimiters)?;
     let requests = template.requests().iter().map(|asked| {
         request(asked).map(Arc::new).map_err(|problem| BadTemplate::Path {
-            place: coffer_template::Place::of(text, asked.at),
+            place: coffer_template::TemplatePlace::of(text, asked.at),
             problem,
         })
     });
