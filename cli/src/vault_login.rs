@@ -15,6 +15,9 @@ use tokio::time::Instant;
 
 use crate::args::VaultArgs;
 
+/// Maximum size of the files of one class, that of an answer to the driver.
+const MAX_FILES: usize = 4 << 20;
+
 /// Timeout of one class.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -81,7 +84,7 @@ impl VaultLogin {
             tokens: BTreeMap::new(),
             default_mode: 0o644,
             issuing: Issuing::Refused,
-            max_bytes: usize::MAX,
+            max_bytes: MAX_FILES,
             deadline: Instant::now() + TIMEOUT,
         })
     }
