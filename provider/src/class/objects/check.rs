@@ -78,13 +78,13 @@ impl ObjectCheck<'_> {
     /// Checks all other fields, and returns the object if there is no mistake in it.
     pub(super) fn object(&mut self, place: Option<&Place>) -> Option<Object> {
         let fields = self.fields;
+        self.warn_of_unknown_fields();
         let mode = self.take("filePermission", fields.text("filePermission").map_or(Ok(None), mode::parse));
         let source = match is_template(fields) {
             true => self.template().map(Source::Template),
             false => self.answer(place),
         };
         let is_optional = self.take("optional", optional(fields, source.as_ref()));
-        self.warn_of_unknown_fields();
         let (place, mode, source, is_optional) = (place?.clone(), mode?, source?, is_optional?);
         Some(Object { fingerprint: fingerprint(fields, mode), place, source, mode, is_optional })
     }
