@@ -9,7 +9,7 @@ use crate::series::{Series, milliseconds};
 use crate::vault::BenchVault;
 
 /// Classes, each with the number of its files. The first one is what the others are compared with.
-const CLASSES: [(&str, &str, usize); 4] = [
+const CLASSES: [(&str, &str, usize); 6] = [
     (
         "two keys by `secretKey`",
         "[{objectName: a, secretPath: secret/data/app, secretKey: username},
@@ -19,6 +19,17 @@ const CLASSES: [(&str, &str, usize); 4] = [
     ("50 keys, `format: files`", "[{objectName: ., secretPath: secret/data/keys, format: files}]", 50),
     ("50 keys, `format: dotenv`", "[{objectName: e, secretPath: secret/data/keys, format: dotenv}]", 1),
     ("50 keys, `format: yaml`", "[{objectName: y, secretPath: secret/data/keys, format: yaml}]", 1),
+    (
+        "the values of two secrets, by `secretKey`",
+        "[{objectName: a, secretPath: secret/data/app, secretKey: username},
+          {objectName: b, secretPath: secret/data/keys, secretKey: KEY_1}]",
+        2,
+    ),
+    (
+        "a template over the same two secrets",
+        r#"[{"objectName": "t", "template": "{{ with secret \"secret/data/app\" }}user={{ .Data.data.username }}\n{{ end }}{{ with secret \"secret/data/keys\" }}{{ range $k, $v := .Data.data }}{{ $k }}={{ $v }}\n{{ end }}{{ end }}"}]"#,
+        1,
+    ),
 ];
 
 /// Mounts with each class in turn, and prints the table.

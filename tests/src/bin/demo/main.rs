@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: a real OpenBao, the built programs, and a secret that changes.
 
 mod cluster;
+mod convert;
 mod leases;
 mod node;
 

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use coffer_tests::{Csi, JwtRole, OpenBao, TestPod, TokenIssuer, coffer_binary};
 use serde_json::json;
 
-use crate::say;
+use crate::{convert, say};
 
 const CLASS: &str = "\
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -31,7 +31,7 @@ spec:
         secretPath: secret/data/shop/db
 ";
 
-/// Mounts a secret, changes it, and mounts again.
+/// Mounts a secret, changes it, and mounts again. Then it mounts what a pod of the injector had.
 pub(crate) async fn show() -> ExitCode {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let pod = TestPod::new("shop", "web");
@@ -48,7 +48,7 @@ pub(crate) async fn show() -> ExitCode {
     let token = write(dir.path(), "token", &issuer.token(&pod));
     let target = dir.path().join("mounted");
     say("`coffer mount` calls it as the Secrets Store CSI driver would, for a pod of the account shop/web");
-    let mount = || mount(&csi, &class, &token, &target);
+    let mount = || mount_class(&csi, &class, &token, &target);
     if !mount() {
         return ExitCode::FAILURE;
     }
@@ -63,6 +63,12 @@ pub(crate) async fn show() -> ExitCode {
     }
     show_files(&target);
     say(&format!("{} login served both mounts", bao.logins()));
+    let Some(converted) = convert::converted_class(dir.path()) else { return ExitCode::FAILURE };
+    let target = dir.path().join("converted");
+    if !mount_class(&csi, &converted, &token, &target) {
+        return ExitCode::FAILURE;
+    }
+    show_files(&target);
     ExitCode::SUCCESS
 }
 
@@ -74,7 +80,7 @@ async fn prepare(bao: &OpenBao, issuer: &TokenIssuer, pod: &TestPod) {
 }
 
 /// Returns whether the mount succeeded; `coffer mount` itself says why not.
-fn mount(csi: &Csi, class: &Path, token: &Path, target: &Path) -> bool {
+fn mount_class(csi: &Csi, class: &Path, token: &Path, target: &Path) -> bool {
     let mut command = Command::new(coffer_binary("coffer"));
     command.args(["mount", "--namespace=shop", "--service-account=web"]);
     command.arg("--class").arg(class).arg("--token-file").arg(token);
