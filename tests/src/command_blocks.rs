@@ -77,6 +77,7 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
         "coffer convert deployments/",
         ParseOnly("cli/tests/convert/ and cli/convert.rs convert and check"),
     ),
+    ("docs/reference.md", "coffer render --template", ParseOnly("cli/tests/render.rs renders")),
 ];
 
 /// Returns how a block is tested: by the first row of the table whose words the block begins with.

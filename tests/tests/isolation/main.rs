@@ -19,6 +19,7 @@ mod outputs;
 mod prober;
 mod readers;
 mod report;
+mod templates;
 mod victim;
 mod waiting;
 
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         .one_at_a_time()
         .module("answers", |suite| answers::tests(suite.skipped_where(forbidden)))
         .module("outputs", |suite| outputs::tests(suite.skipped_where(forbidden)))
+        .module("templates", |suite| templates::tests(suite.skipped_where(forbidden)))
         .module("http", |suite| http::tests(suite.skipped_where(forbidden)))
         .module("waiting", |suite| waiting::tests(suite.skipped_where(forbidden)))
         .module("classes", |suite| classes::tests(suite.skipped_where(forbidden)))
