@@ -83,6 +83,10 @@ impl SampleData {
             path: path.to_owned(),
             known: self.data.keys().cloned().collect(),
         })?;
+        let data = match secret_of_kv_v2(path, data) {
+            Some(secret) => format!(r#"{{"data":{secret},"metadata":{{"version":1}}}}"#),
+            None => data.get().to_owned(),
+        };
         let body = format!(
             r#"{{"request_id":"sample","lease_id":"","renewable":false,"lease_duration":0,"data":{data}}}"#
         );
@@ -90,6 +94,14 @@ impl SampleData {
             Answer::from_body(Secret::from(body.as_str())).unwrap_or_else(|| unreachable!("it is JSON"));
         Ok(Arc::new(answer))
     }
+}
+
+/// Returns the secret in the data of KV version 2, if the sample has it without the metadata that
+/// Vault sends along.
+fn secret_of_kv_v2<'a>(path: &str, data: &'a RawValue) -> Option<&'a RawValue> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(data.get()).ok()?;
+    let secret = members.get("data").filter(|secret| secret.get().starts_with('{'))?;
+    (members.len() == 1 && path.contains("/data/")).then_some(*secret)
 }
 
 fn list(known: &[String]) -> String {

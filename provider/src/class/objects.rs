@@ -77,7 +77,7 @@ fn read(text: &str) -> Result<Vec<ObjectFields>, Vec<Finding>> {
         let lists = shape::lists_of_keys(text, &options);
         let read = if lists.is_empty() { Err(error) } else { read_with(text, &options, &lists) };
         read.map_err(|error| {
-            let mistakes = shape::type_mistakes(text, &options);
+            let mistakes = shape::type_mistakes(text, &options, &lists);
             if mistakes.is_empty() { vec![unreadable(&error)] } else { mistakes }
         })
     })?;

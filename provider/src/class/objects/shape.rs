@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_saphyr::{Options, Spanned};
 
 use super::fields::FIELDS;
+use super::output::BadOutput;
 use super::shortened;
 use crate::class::finding::{Finding, Position};
 
@@ -33,8 +34,16 @@ const MAX_NODES: usize = 600;
 
 /// Returns the positions of the fields `secretKey` that are lists. A scalar is read as its text,
 /// which YAML's types would change (`1.50` is not `1.5`): what is a list must be known before.
+///
+/// Only PEM goes with lists of keys. Other classes that cannot be read are not read again, and
+/// aliases stand for few values here, since a class that is refused is read at each mount.
 pub(super) fn lists_of_keys(text: &str, options: &Options) -> Vec<Position> {
-    let Ok(Node::List(entries)) = serde_saphyr::from_str_with_options(text, options.clone()) else {
+    if !text.contains("pem") {
+        return Vec::new();
+    }
+    let mut options = options.clone();
+    options.alias_limits.max_total_replayed_events = MAX_REPLAYED;
+    let Ok(Node::List(entries)) = serde_saphyr::from_str_with_options(text, options) else {
         return Vec::new();
     };
     let fields = entries.iter().flat_map(|entry| match &entry.value {
@@ -47,7 +56,7 @@ pub(super) fn lists_of_keys(text: &str, options: &Options) -> Vec<Position> {
 
 /// Returns each place with a value of the wrong type; none if the text is wrong in another way, or
 /// larger than these limits.
-pub(super) fn type_mistakes(text: &str, options: &Options) -> Vec<Finding> {
+pub(super) fn type_mistakes(text: &str, options: &Options, lists_of_keys: &[Position]) -> Vec<Finding> {
     let mut options = options.clone();
     options.alias_limits.max_total_replayed_events = MAX_REPLAYED;
     options.budget.get_or_insert_default().max_nodes = MAX_NODES;
@@ -61,7 +70,8 @@ pub(super) fn type_mistakes(text: &str, options: &Options) -> Vec<Finding> {
     };
     match &root.value {
         Node::List(entries) => {
-            let mistakes = entries.iter().enumerate().flat_map(|(n, entry)| of_entry(n + 1, entry));
+            let mistakes =
+                entries.iter().enumerate().flat_map(|(n, entry)| of_entry(n + 1, entry, lists_of_keys));
             mistakes.take(MAX_MISTAKES).collect()
         }
         Node::Map(_) => whole("it is a map. Begin each object with \"- \"".to_owned()),
@@ -113,7 +123,7 @@ fn is_list(text: &str, options: &Options) -> bool {
     matches!(list, Ok(Node::List(_)))
 }
 
-fn of_entry(number: usize, entry: &Spanned<Node>) -> Vec<Finding> {
+fn of_entry(number: usize, entry: &Spanned<Node>, lists_of_keys: &[Position]) -> Vec<Finding> {
     let Node::Map(fields) = &entry.value else {
         let message = format!(
             "object {number} of the list is {}, where a map with objectName and secretPath is expected",
@@ -126,24 +136,27 @@ fn of_entry(number: usize, entry: &Spanned<Node>) -> Vec<Finding> {
         _ => None,
     });
     let mistakes = fields.iter().filter_map(|(field, value)| {
-        let mut message = of_field(&field.value, value)?;
+        let at = Position::of(field.referenced);
+        let mut message = of_field(&field.value, value, lists_of_keys.contains(&at))?;
         if name.is_none() {
             message.push_str(&format!(" (object {number} of the list)"));
         }
-        let finding = Finding::of("objects", message).at(Some(Position::of(field.referenced)));
-        Some(Finding { object: name.clone(), ..finding })
+        Some(Finding { object: name.clone(), ..Finding::of("objects", message).at(Some(at)) })
     });
     mistakes.collect()
 }
 
 /// Returns the mistake in the type of a field. Any scalar is a text, as it is for Go.
-fn of_field(field: &str, value: &Node) -> Option<String> {
+fn of_field(field: &str, value: &Node, is_list_of_keys: bool) -> Option<String> {
     let expected = match (field, value) {
         ("secretArgs", Node::Map(_) | Node::Null) => return None,
         ("secretArgs", _) => ARGUMENTS,
         ("secretKey" | "include" | "exclude", Node::List(items)) => {
-            let item = items.iter().find(|item| !item.value.is_scalar())?;
-            return Some(format!("{field} holds {}, where {TEXT} is expected", item.value.kind()));
+            if let Some(item) = items.iter().find(|item| !item.value.is_scalar()) {
+                return Some(format!("{field} holds {}, where {TEXT} is expected", item.value.kind()));
+            }
+            let is_refused = field == "secretKey" && !is_list_of_keys;
+            return is_refused.then(|| format!("{field} {}", BadOutput::ListOfKeys));
         }
         ("include" | "exclude", Node::Null) => return None,
         ("include" | "exclude", _) => "a list of patterns",
