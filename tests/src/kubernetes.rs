@@ -51,7 +51,8 @@ pub use lease_setup::{LeaseSetup, Tenant, user};
 pub use mounts::mounts_forbidden;
 pub use namespace::Namespace;
 pub use node::CsiNode;
-pub use programs::{DriverGeneration, kubectl_program, proxy_rules_program, template_cases_program};
+pub(crate) use programs::template_cases_program;
+pub use programs::{DriverGeneration, kubectl_program, proxy_rules_program};
 pub use vault_login::KubernetesRole;
 pub use with_vault::ClusterWithVault;
 

@@ -8,6 +8,7 @@
 //! | [`ForwardProxy`] | a proxy for HTTP and SOCKS 5, which counts |
 //! | [`Relay`] | a TCP relay to a real server, which can hold answers back |
 //! | [`Postgres`] | a real PostgreSQL, in which Vault creates users |
+//! | [`ConsulTemplate`] | what consul-template makes of templates |
 //! | [`GoTlsCases`] | servers with certificates of many kinds, and what Go makes of each |
 //! | [`TokenIssuer`] | issues service account tokens |
 //! | [`Csi`] | the built `coffer-csi`, running on its own socket |
@@ -27,6 +28,7 @@ mod binaries;
 mod bound_directory;
 mod cgroup;
 mod command_blocks;
+mod consul_template;
 mod documents;
 mod fake_time;
 mod fake_vault;
@@ -57,6 +59,7 @@ pub use binaries::{coffer_binary, find_bao, workspace};
 pub use bound_directory::BoundDirectory;
 pub use cgroup::MemoryCgroup;
 pub use command_blocks::{BlockTest, COMMAND_BLOCKS, block_test};
+pub use consul_template::{ConsulTemplate, ConsulTemplateFault, ConsulTemplateText};
 pub use documents::{CodeBlock, CommandWords, MarkdownDocument};
 pub use fake_time::FakeTime;
 pub use fake_vault::{FakeVault, LOGIN, RecordedRequest, ScriptedAnswer};

@@ -110,7 +110,7 @@ pub fn proxy_rules_program() -> PathBuf {
 ///
 /// # Panics
 /// If it is not built.
-pub fn template_cases_program() -> PathBuf {
+pub(crate) fn template_cases_program() -> PathBuf {
     ServerProgram::TemplateCases.path()
 }
 

@@ -2,13 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 use coffer_template::{Delimiters, RenderOptions, Template};
-use coffer_tests::kubernetes::template_cases_program;
-use data_encoding::BASE64;
-use serde::Deserialize;
-use serde_json::json;
+use coffer_tests::{ConsulTemplate, ConsulTemplateText};
 
 use crate::answers::Answers;
 
@@ -31,10 +27,16 @@ pub(crate) struct ComparedText {
     pub(crate) go: FileOrFault,
 }
 
-#[derive(Deserialize)]
-struct GoOutput {
-    output: Option<String>,
-    error: String,
+impl TemplateText {
+    fn for_go(&self) -> ConsulTemplateText {
+        let (left, right) = self.delimiters;
+        ConsulTemplateText {
+            text: self.text.clone(),
+            left: left.to_owned(),
+            right: right.to_owned(),
+            error_on_missing_key: self.error_on_missing_key,
+        }
+    }
 }
 
 impl ComparedText {
@@ -65,7 +67,6 @@ impl ComparedText {
 pub(crate) fn compare(texts: Vec<TemplateText>) -> Vec<ComparedText> {
     let answers = Answers::new();
     let go = by_go(&texts, &answers);
-    assert_eq!(go.len(), texts.len(), "Go renders every template");
     let pairs = texts.into_iter().zip(go);
     pairs.map(|(template, go)| ComparedText { own: by_coffer(&template, &answers), template, go }).collect()
 }
@@ -86,28 +87,7 @@ pub(crate) fn by_coffer(text: &TemplateText, answers: &Answers) -> FileOrFault {
 fn by_go(texts: &[TemplateText], answers: &Answers) -> Vec<FileOrFault> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(answers.json().as_bytes()).unwrap();
-    let mut go = Command::new(template_cases_program());
-    let mut go = go.arg(file.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = go.stdin.take().unwrap();
-    let line = |text: &TemplateText| {
-        let (left, right) = text.delimiters;
-        let line = json!({ "text": text.text, "error_on_missing_key": text.error_on_missing_key,
-            "left": left, "right": right });
-        format!("{line}\n")
-    };
-    let lines: String = texts.iter().map(line).collect();
-    let writing = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = go.wait_with_output().unwrap();
-    writing.join().unwrap().unwrap();
-    assert!(output.status.success());
-    let lines = String::from_utf8(output.stdout).unwrap();
-    lines.lines().map(|line| made(serde_json::from_str(line).unwrap())).collect()
-}
-
-fn made(output: GoOutput) -> FileOrFault {
-    if output.error.is_empty() {
-        Ok(BASE64.decode(output.output.unwrap_or_default().as_bytes()).unwrap())
-    } else {
-        Err(output.error)
-    }
+    let texts: Vec<_> = texts.iter().map(TemplateText::for_go).collect();
+    let files = ConsulTemplate::with_answers(file.path()).render(&texts).into_iter();
+    files.map(|file| file.map_err(|fault| fault.message)).collect()
 }

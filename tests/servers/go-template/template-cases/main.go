@@ -1,5 +1,6 @@
 // Command template-cases renders templates with Go's text/template and the functions of
-// consul-template. Its argument is a file with Vault's answers: a JSON object from paths to bodies.
+// consul-template. Its argument is a file with Vault's answers: a JSON object from paths to bodies;
+// without it the Vault at VAULT_ADDR is asked, with VAULT_TOKEN.
 // Each line of its input is a template; each line of its output is the file in base64, or an error.
 package main
 
@@ -33,8 +34,11 @@ type rendered struct {
 func main() {
 	log.SetOutput(io.Discard)
 	clients := dep.NewClientSet()
-	address := serve(os.Args[1])
-	if err := clients.CreateVaultClient(&dep.CreateVaultClientInput{Address: address, Token: "t"}); err != nil {
+	vault := dep.CreateVaultClientInput{Address: os.Getenv("VAULT_ADDR"), Token: os.Getenv("VAULT_TOKEN")}
+	if len(os.Args) > 1 {
+		vault = dep.CreateVaultClientInput{Address: serve(os.Args[1]), Token: "t"}
+	}
+	if err := clients.CreateVaultClient(&vault); err != nil {
 		panic(err)
 	}
 	dep.SetVaultLeaseRenewalThreshold(0.9)
