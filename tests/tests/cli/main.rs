@@ -5,6 +5,7 @@
 mod check_cluster;
 mod check_live;
 mod convert;
+mod convert_bytes;
 mod convert_cluster;
 mod kubeconfig;
 mod manifests;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
             Suite::without_servers()
                 .module("check_live", check_live::tests)
                 .module("convert", convert::tests)
+                .module("convert_bytes", convert_bytes::tests)
                 .module("manifests", manifests::tests)
                 .module("output", output::tests),
         )
