@@ -18,6 +18,7 @@ pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
         .test("a_certificate_and_its_key_are_one_file_of_one_issue", certificate_and_key)
         .test("a_certificate_is_replaced_as_a_whole", certificate_replaced)
         .test("a_user_in_variables_is_renewed", renewed)
+        .test("a_user_in_a_template_is_renewed_and_ends_with_the_pod", in_template)
         .test("a_user_in_files_is_replaced_at_once", replaced)
         .test("an_optional_user_comes_and_goes_with_its_role", optional)
         .test("the_last_file_of_a_volume_is_known_after_a_restart", last_file)
@@ -146,6 +147,30 @@ async fn renewed(setup: Arc<LeaseSetup>) {
     assert_eq!(node.mount(&call).await, first);
     assert_eq!(setup.issued(&tenant.namespace), 1);
     assert_eq!(setup.postgres.users(tenant.namespace.name()), [user(&first)]);
+    setup.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn in_template(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("template", SHORT, "1h").await;
+    let mut node = setup.node("template").await;
+    let pod = tenant.pod(&node).await;
+    let objects: Value = serde_json::from_str(&user_objects(&tenant)).unwrap();
+    let path = objects[0]["secretPath"].as_str().unwrap();
+    let template = format!(
+        "{{{{ with secret \"{path}\" }}}}{{{{ .Data.username }}}}:{{{{ .Data.password }}}} {{{{ .LeaseID }}}}{{{{ end }}}}"
+    );
+    let call = tenant.call(&pod).objects(&json!([{ "objectName": "url", "template": template }]).to_string());
+    let first = node.mount(&call).await;
+    // past the end of the first TTL
+    node.renewed(3).await;
+    assert_eq!(node.mount(&call).await, first);
+    node.restart().await;
+    assert_eq!(node.mount(&call).await, first);
+    assert_eq!(setup.issued(&tenant.namespace), 1);
+    let users = setup.postgres.users(tenant.namespace.name());
+    assert_eq!(users.len(), 1);
+    assert!(first.text("url").starts_with(&format!("{}:", users[0])), "{users:?}");
+    assert!(first.text("url").contains(&format!(" {path}/")), "the lease's ID");
     setup.end(&tenant, &node, &[&pod]).await;
 }
 
