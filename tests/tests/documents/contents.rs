@@ -115,6 +115,9 @@ fn messages() -> Vec<String> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     let messages: Vec<String> = rows.map(|(message, _)| message.to_owned()).collect();
     assert!(messages.len() > 40, "{messages:?}");
+    for (n, message) in messages.iter().enumerate() {
+        assert!(!messages[..n].contains(message), "docs/troubleshooting.md has {message:?} twice");
+    }
     messages
 }
 
