@@ -26,7 +26,7 @@ pub(crate) struct RenderArgs {
     /// What ends an action of the template [default: }}].
     #[arg(long, requires = "template")]
     pub(crate) right_delimiter: Option<String>,
-    /// Print <no value> for a missing key, as with errorOnMissingKey: false.
+    /// Print `<no value>` for a missing key, as with errorOnMissingKey: false.
     #[arg(long, requires = "template")]
     pub(crate) allow_missing_keys: bool,
     /// A manifest with a SecretProviderClass, or - for standard input.
