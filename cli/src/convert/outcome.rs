@@ -8,7 +8,7 @@ use serde::Serialize;
 pub(super) enum ConvertOutcome {
     /// The class or the pod says the same.
     CarriedOver,
-    /// A template became a shorter object with the same bytes.
+    /// A template became a shorter object, with the same bytes unless the value is a list or a map.
     Simplified,
     /// It was taken away, and nothing is lost.
     NothingToDo,

@@ -53,7 +53,9 @@ pub(super) fn refine(
             let missing = if template.error_on_missing_key { "" } else { MISSING };
             note(
                 ConvertOutcome::Simplified,
-                format!("secretKey {key:?} of {path}, with the same bytes{missing}"),
+                format!(
+                    "secretKey {key:?} of {path}, with the same bytes unless the value is a list or a map{missing}"
+                ),
             );
         }
         class.objects[n].source = simple.unwrap_or(ObjectSource::Template(template));
