@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check;
+mod connection;
 mod convert;
 mod mount;
 mod render;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::check::{CheckArgs, VaultArgs};
+pub(crate) use self::check::CheckArgs;
+pub(crate) use self::connection::{KubeconfigArgs, VaultArgs};
 pub(crate) use self::convert::ConvertArgs;
 pub(crate) use self::mount::MountArgs;
 pub(crate) use self::render::RenderArgs;

@@ -76,7 +76,7 @@ async fn check(args: &CheckArgs) -> Result<CheckReport, CheckError> {
     let mut report = CheckReport::default();
     let policy = args.policy.as_ref().map(PolicyFile::open).transpose()?.map(|file| file.policy());
     let connection = if args.needs_cluster() {
-        Some(KubeConnection::open_chosen(&args.kubeconfig_choice(), Some(CALL_TIMEOUT)).await?)
+        Some(KubeConnection::open_chosen(&args.kubeconfig.choice(), Some(CALL_TIMEOUT)).await?)
     } else {
         None
     };

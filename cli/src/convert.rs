@@ -87,7 +87,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode, ConvertError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(ConvertError::Runtime)?;
     let connection = if args.needs_cluster() {
-        let choice = args.kubeconfig_choice();
+        let choice = args.kubeconfig.choice();
         Some(runtime.block_on(KubeConnection::open_chosen(&choice, Some(CALL_TIMEOUT)))?)
     } else {
         None

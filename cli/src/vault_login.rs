@@ -1,9 +1,11 @@
 //! Logins at Vault as a mount makes them, for commands that ask Vault about classes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coffer_kubernetes::{KubeConnection, Kubernetes};
 use coffer_provider::class::Class;
 use coffer_provider::settings::{BadVariable, auth_mount};
 use coffer_provider::{
@@ -14,6 +16,7 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::time::Instant;
 
 use crate::args::VaultArgs;
+use crate::token::{ServiceAccountToken, TokenError};
 
 /// Maximum size of the files of one class, that of an answer to the driver.
 const MAX_FILES: usize = 4 << 20;
@@ -126,8 +129,32 @@ fn set(parameters: &mut BTreeMap<String, String>, name: &str, value: &str) {
     parameters.insert(format!("vault{name}"), value.to_owned());
 }
 
+/// The service account tokens to log in with.
+pub(crate) struct LoginTokens {
+    /// Where tokens come from.
+    pub(crate) minter: Arc<dyn TokenMinter>,
+    /// Namespace and name of the service account of a token file, if the token names them.
+    pub(crate) account: Option<(String, String)>,
+}
+
+impl LoginTokens {
+    /// Returns the token of a file, or without a file tokens that are requested over the connection.
+    ///
+    /// # Errors
+    /// If the file cannot be used.
+    pub(crate) fn new(file: Option<&Path>, connection: Option<&KubeConnection>) -> Result<Self, TokenError> {
+        let Some(file) = file else {
+            let minter = connection.cloned().map(Kubernetes::from).unwrap_or_default();
+            return Ok(Self { minter: Arc::new(minter), account: None });
+        };
+        let token = ServiceAccountToken::read(file)?;
+        let account = token.account();
+        Ok(Self { minter: Arc::new(TokenFromFile(Secret::from(token.text()))), account })
+    }
+}
+
 /// Returns the token of a file for every identity.
-pub(crate) struct TokenFromFile(pub(crate) Secret);
+struct TokenFromFile(Secret);
 
 impl TokenMinter for TokenFromFile {
     fn mint<'a>(&'a self, _: &'a Identity, _: Option<&'a str>) -> BoxFuture<'a, Result<Secret, Error>> {

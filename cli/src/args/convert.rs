@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use coffer_kubernetes::KubeconfigChoice;
 
-use super::{OutputFormat, VaultArgs};
+use super::{KubeconfigArgs, OutputFormat, VaultArgs};
 
 /// The options of `convert`.
 #[derive(Debug, Args)]
@@ -22,12 +21,9 @@ pub(crate) struct ConvertArgs {
     /// Convert the workloads of the cluster; the result is patches.
     #[arg(long)]
     pub(crate) cluster: bool,
-    /// The kubeconfig [default: the files of KUBECONFIG, else ~/.kube/config].
-    #[arg(long, value_name = "FILE", requires = "cluster_access")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current context].
-    #[arg(long, value_name = "NAME", requires = "cluster_access")]
-    pub(crate) context: Option<String>,
+    /// The kubeconfig and its context.
+    #[command(flatten)]
+    pub(crate) kubeconfig: KubeconfigArgs,
     /// The namespace of the cluster's workloads; with --live, of workloads in files that name none
     /// [default: the context's, default].
     #[arg(long, short, value_name = "NS", requires = "cluster_access")]
@@ -76,10 +72,5 @@ impl ConvertArgs {
     /// Returns whether kube-apiserver is asked for anything.
     pub(crate) fn needs_cluster(&self) -> bool {
         self.cluster || (self.live && self.token_file.is_none())
-    }
-
-    /// Returns the chosen kubeconfig and context.
-    pub(crate) fn kubeconfig_choice(&self) -> KubeconfigChoice {
-        KubeconfigChoice { file: self.kubeconfig.clone(), context: self.context.clone() }
     }
 }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use coffer_kubernetes::KubeconfigChoice;
 
-use super::VaultArgs;
+use super::{KubeconfigArgs, VaultArgs};
 
 /// The options of `render`.
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("what").required(true).args(["template", "class"])),
     group(ArgGroup::new("values").required(true).args(["data", "live"])),
+    group(ArgGroup::new("cluster_access").args(["service_account"])),
     group(ArgGroup::new("identity").multiple(true).args(["service_account", "token_file"])),
     after_help = "Exit code: 0 the file is printed, 1 a mistake in the template, the class or the data, \
         2 something could not be read or asked."
@@ -59,20 +59,10 @@ pub(crate) struct RenderArgs {
     /// The namespace of a class that names none [default: the context's, default].
     #[arg(long, short, value_name = "NS", requires = "live")]
     pub(crate) namespace: Option<String>,
-    /// The kubeconfig [default: the files of KUBECONFIG, else ~/.kube/config].
-    #[arg(long, value_name = "FILE", requires = "service_account")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig [default: its current context].
-    #[arg(long, value_name = "NAME", requires = "service_account")]
-    pub(crate) context: Option<String>,
+    /// The kubeconfig and its context.
+    #[command(flatten)]
+    pub(crate) kubeconfig: KubeconfigArgs,
     /// Vault's address and TLS.
     #[command(flatten)]
     pub(crate) vault: VaultArgs,
-}
-
-impl RenderArgs {
-    /// Returns the chosen kubeconfig and context.
-    pub(crate) fn kubeconfig_choice(&self) -> KubeconfigChoice {
-        KubeconfigChoice { file: self.kubeconfig.clone(), context: self.context.clone() }
-    }
 }

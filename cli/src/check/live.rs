@@ -1,17 +1,15 @@
 //! `--live`: logs in to Vault and reads what classes name, as a mount would, but issues nothing.
 
-use std::sync::Arc;
-
-use coffer_kubernetes::{KubeConnection, Kubernetes};
+use coffer_kubernetes::KubeConnection;
 use coffer_provider::settings::BadVariable;
-use coffer_provider::{Error, ErrorKind, Identity, Outcome, Probed, Secret, TokenMinter};
+use coffer_provider::{Error, ErrorKind, Identity, Outcome, Probed};
 
 use super::checked_class::CheckedClass;
 use super::report::Severity;
 use crate::args::CheckArgs;
 use crate::manifest::class::ClassManifest;
-use crate::token::{ServiceAccountToken, TokenError};
-use crate::vault_login::{TokenFromFile, VaultLogin};
+use crate::token::TokenError;
+use crate::vault_login::{LoginTokens, VaultLogin};
 
 /// Why no class is tried.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +32,7 @@ pub(crate) struct LiveCheck {
 impl LiveCheck {
     /// Creates a check. Tokens are requested over `connection`, which `--service-account` needs.
     pub(crate) fn new(args: &CheckArgs, connection: Option<&KubeConnection>) -> Result<Self, LiveError> {
-        let (minter, account): (Arc<dyn TokenMinter>, _) = match &args.token_file {
-            Some(file) => {
-                let token = ServiceAccountToken::read(file)?;
-                let account = token.account();
-                (Arc::new(TokenFromFile(Secret::from(token.text()))), account)
-            }
-            None => (Arc::new(connection.cloned().map(Kubernetes::from).unwrap_or_default()), None),
-        };
+        let LoginTokens { minter, account } = LoginTokens::new(args.token_file.as_deref(), connection)?;
         Ok(Self {
             login: VaultLogin::new(&args.vault, args.audience.as_deref(), minter)?,
             namespace: args

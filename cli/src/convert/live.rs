@@ -1,11 +1,10 @@
 //! `--live`: asks Vault which paths are of KV version 2, as the workload's own service account.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use coffer_kubernetes::{KubeConnection, Kubernetes};
+use coffer_kubernetes::KubeConnection;
 use coffer_provider::settings::BadVariable;
-use coffer_provider::{Error, ErrorKind, Identity, Issuing, Secret, TokenMinter};
+use coffer_provider::{Error, ErrorKind, Identity, Issuing};
 use serde::Deserialize;
 use thiserror::Error as ThisError;
 use tokio::runtime::Runtime;
@@ -13,8 +12,8 @@ use tokio::runtime::Runtime;
 use super::class::ConvertedClass;
 use super::refine::Asked;
 use crate::args::ConvertArgs;
-use crate::token::{ServiceAccountToken, TokenError};
-use crate::vault_login::{TokenFromFile, VaultLogin};
+use crate::token::TokenError;
+use crate::vault_login::{LoginTokens, VaultLogin};
 
 /// Why Vault cannot be asked at all.
 #[derive(Debug, ThisError)]
@@ -84,14 +83,7 @@ impl<'a> LiveMounts<'a> {
         runtime: &'a Runtime,
         connection: Option<&KubeConnection>,
     ) -> Result<Self, LiveMountsError> {
-        let (minter, account): (Arc<dyn TokenMinter>, _) = match &args.token_file {
-            Some(file) => {
-                let token = ServiceAccountToken::read(file)?;
-                let account = token.account();
-                (Arc::new(TokenFromFile(Secret::from(token.text()))), account)
-            }
-            None => (Arc::new(connection.cloned().map(Kubernetes::from).unwrap_or_default()), None),
-        };
+        let LoginTokens { minter, account } = LoginTokens::new(args.token_file.as_deref(), connection)?;
         let (namespace, own) = account.unzip();
         let namespace =
             args.namespace.clone().or(namespace).or(connection.map(|open| open.namespace.clone()));

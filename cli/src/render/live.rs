@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use coffer_kubernetes::{CALL_TIMEOUT, ConnectError, KubeConnection, Kubernetes};
+use coffer_kubernetes::{CALL_TIMEOUT, ConnectError, KubeConnection};
 use coffer_provider::settings::BadVariable;
-use coffer_provider::{Error, ErrorKind, Identity, RenderedFile, Secret, TokenMinter};
+use coffer_provider::{Error, ErrorKind, Identity, RenderedFile};
 use thiserror::Error as ThisError;
 
 use super::{RenderError, choose};
 use crate::args::RenderArgs;
 use crate::manifest::class::ClassManifest;
-use crate::token::{ServiceAccountToken, TokenError};
-use crate::vault_login::{TokenFromFile, VaultLogin};
+use crate::token::TokenError;
+use crate::vault_login::{LoginTokens, VaultLogin};
 
 /// Why a class cannot be read from Vault.
 #[derive(Debug, ThisError)]
@@ -56,19 +56,13 @@ pub(super) async fn files(
 ) -> Result<Vec<RenderedFile>, RenderError> {
     let connection = match &args.service_account {
         Some(_) => {
-            let open = KubeConnection::open_chosen(&args.kubeconfig_choice(), Some(CALL_TIMEOUT)).await;
+            let open = KubeConnection::open_chosen(&args.kubeconfig.choice(), Some(CALL_TIMEOUT)).await;
             Some(open.map_err(LiveReadError::from)?)
         }
         None => None,
     };
-    let (minter, account): (Arc<dyn TokenMinter>, _) = match &args.token_file {
-        Some(file) => {
-            let token = ServiceAccountToken::read(file).map_err(LiveReadError::from)?;
-            let account = token.account();
-            (Arc::new(TokenFromFile(Secret::from(token.text()))), account)
-        }
-        None => (Arc::new(connection.clone().map(Kubernetes::from).unwrap_or_default()), None),
-    };
+    let tokens = LoginTokens::new(args.token_file.as_deref(), connection.as_ref());
+    let LoginTokens { minter, account } = tokens.map_err(LiveReadError::from)?;
     let login =
         VaultLogin::new(&args.vault, args.audience.as_deref(), minter).map_err(LiveReadError::from)?;
     let (of_token, token_account) = account.unzip();
