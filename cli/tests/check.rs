@@ -1,15 +1,17 @@
 //! `coffer check` on manifests: the mistakes that users make, and the report for a CI system.
 
 mod common;
+#[path = "common/input.rs"]
+mod input;
 
-use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::{files, text};
+use crate::input::run_with_input;
 
 /// Two classes among other things. The first has a mistake of each kind that users make, the second
 /// none.
@@ -79,16 +81,7 @@ fn check(dir: &TempDir, arguments: &[&str], input: &str) -> Output {
 }
 
 fn run(command: &mut Command, dir: &TempDir, arguments: &[&str], input: &str) -> Output {
-    let command = command.current_dir(dir.path()).args(arguments).env_clear();
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command runs");
-    // a command that reads no input may have ended already
-    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
-    child.wait_with_output().expect("the command ends")
+    run_with_input(command.args(arguments), dir.path(), input)
 }
 
 fn report(output: &Output) -> Value {

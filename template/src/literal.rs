@@ -93,17 +93,23 @@ pub(crate) fn without_separators(number: &str) -> Option<String> {
     are_good.then(|| number.replace('_', ""))
 }
 
-/// Returns the digits of a whole number without sign, and their base; none if it is no whole
-/// number.
-fn integer_digits(unsigned: &str) -> Option<(String, u32)> {
-    let lower = unsigned.to_ascii_lowercase();
-    let (digits, radix) = match lower.as_bytes() {
+/// Returns a number in lower case without the prefix of its base, and the base, as Go has it for
+/// base 0.
+pub(crate) fn without_prefix(lower: &str) -> (&str, u32) {
+    match lower.as_bytes() {
         [b'0', b'x', ..] => (&lower[2..], 16),
         [b'0', b'o', ..] => (&lower[2..], 8),
         [b'0', b'b', ..] => (&lower[2..], 2),
         [b'0', _, ..] => (&lower[1..], 8),
-        _ => (lower.as_str(), 10),
-    };
+        _ => (lower, 10),
+    }
+}
+
+/// Returns the digits of a whole number without sign, and their base; none if it is no whole
+/// number.
+fn integer_digits(unsigned: &str) -> Option<(String, u32)> {
+    let lower = unsigned.to_ascii_lowercase();
+    let (digits, radix) = without_prefix(&lower);
     // an underscore stands between two digits, or after the prefix
     let has_prefix = radix != 10;
     let is_separated =

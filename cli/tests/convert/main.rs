@@ -1,16 +1,19 @@
 //! `coffer convert` on manifests.
 
+#[path = "../common/input.rs"]
+mod input;
 mod output;
 mod people;
 mod report;
 mod rules;
 mod styles;
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
+
+use crate::input::run_with_input;
 
 /// Runs `coffer convert` in a directory.
 fn run(dir: &Path, arguments: &[&str], input: &str) -> Output {
@@ -18,19 +21,8 @@ fn run(dir: &Path, arguments: &[&str], input: &str) -> Output {
 }
 
 fn run_command(command: &str, dir: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_coffer"))
-        .arg(command)
-        .args(arguments)
-        .current_dir(dir)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command runs");
-    // a command that reads no input may have ended already
-    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
-    child.wait_with_output().expect("the command ends")
+    let mut coffer = Command::new(env!("CARGO_BIN_EXE_coffer"));
+    run_with_input(coffer.arg(command).args(arguments), dir, input)
 }
 
 /// What a conversion of standard input gave.

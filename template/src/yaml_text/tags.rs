@@ -1,6 +1,6 @@
 //! Which texts would be read as something else without quotes (`resolve.go`).
 
-use crate::literal::without_separators;
+use crate::literal::{without_prefix, without_separators};
 
 /// Words that YAML 1.1 reads as booleans, null, floats or the merge key.
 const WORDS: [&str; 39] = [
@@ -42,13 +42,7 @@ fn is_finite(text: &str) -> bool {
 fn is_whole(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let lower = unsigned.to_ascii_lowercase();
-    let (digits, radix) = match lower.as_bytes() {
-        [b'0', b'x', ..] => (&lower[2..], 16),
-        [b'0', b'o', ..] => (&lower[2..], 8),
-        [b'0', b'b', ..] => (&lower[2..], 2),
-        [b'0', _, ..] => (&lower[1..], 8),
-        _ => (lower.as_str(), 10),
-    };
+    let (digits, radix) = without_prefix(&lower);
     let is_digits = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
     let has_sign = unsigned.len() < text.len();
     let number = u64::from_str_radix(digits, radix);
