@@ -179,7 +179,12 @@ fn is_login(request: &Request) -> bool {
 
 fn login_object(object: &Object) -> Option<Finding> {
     object.source.requests().iter().find(|request| is_login(request))?;
-    let message = "secretPath is a login, which a client certificate may make that of the node agent itself";
+    let field = match object.source {
+        Source::Answer { .. } => "secretPath",
+        Source::Template(_) => "template",
+    };
+    let message =
+        format!("{field} is a login, which a client certificate may make that of the node agent itself");
     Some(Finding { object: Some(object.name().to_owned()), ..Finding::of("objects", message) })
 }
 

@@ -22,7 +22,8 @@ pub struct PlannedRequest {
     pub request: Arc<Request>,
     /// The request's digest.
     pub id: RequestId,
-    /// Whether all objects of the request are optional, so that Vault need not have what it asks for.
+    /// Whether all objects of the request are optional, so that Vault need not have what it asks
+    /// for.
     pub is_optional: bool,
 }
 

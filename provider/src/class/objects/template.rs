@@ -64,7 +64,7 @@ pub(super) fn parse(fields: &ObjectFields) -> Result<ObjectTemplate, Mistakes> {
     let mut mistakes: Mistakes = set.map(|field| (field, BadTemplate::BesideTemplate)).collect();
     let error_on_missing_key =
         take(boolean(fields, "errorOnMissingKey", true), "errorOnMissingKey", &mut mistakes);
-    let parsed = take(delimiters(fields), "leftDelimiter", &mut mistakes)
+    let parsed = delimiters(fields, &mut mistakes)
         .and_then(|delimiters| take(template(fields, &delimiters), "template", &mut mistakes));
     match (parsed, error_on_missing_key) {
         (Some((template, requests)), Some(error_on_missing_key)) if mistakes.is_empty() => {
@@ -74,9 +74,11 @@ pub(super) fn parse(fields: &ObjectFields) -> Result<ObjectTemplate, Mistakes> {
     }
 }
 
-fn delimiters(fields: &ObjectFields) -> Result<Delimiters, BadDelimiter> {
+fn delimiters(fields: &ObjectFields, mistakes: &mut Mistakes) -> Option<Delimiters> {
     let text = |field| fields.text(field).unwrap_or_default();
-    Delimiters::new(text("leftDelimiter"), text("rightDelimiter"))
+    let (left, right) = (text("leftDelimiter"), text("rightDelimiter"));
+    take(Delimiters::new(left, ""), "leftDelimiter", mistakes)?;
+    take(Delimiters::new(left, right), "rightDelimiter", mistakes)
 }
 
 fn template(

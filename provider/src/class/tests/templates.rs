@@ -47,6 +47,10 @@ fn mistakes_name_field_object_and_place() {
         ("template: x\n  include: [a]", "include does not go with template"),
         ("template: x\n  errorOnMissingKey: maybe", "errorOnMissingKey \"maybe\" is neither true nor false"),
         ("template: x\n  leftDelimiter: \"a b\"", "leftDelimiter \"a b\" cannot be a delimiter"),
+        (
+            "template: x\n  rightDelimiter: \"a b\"",
+            "line 3, column 3: rightDelimiter \"a b\" cannot be a delimiter",
+        ),
         ("secretPath: p\n  leftDelimiter: '<<'", "leftDelimiter goes with template only"),
         (
             "template: '{{with secret \"a/issue\" \"b=c\"}}{{end}}'\n  optional: true",

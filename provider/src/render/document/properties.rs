@@ -1,5 +1,6 @@
 //! Java properties, as `java.util.Properties.load` reads them from a stream or a reader
-//! (<https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/util/Properties.html#load(java.io.Reader)>).
+//! (<https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/util/Properties.html>,
+//! `load(Reader)`).
 
 use coffer_vault::Secret;
 
