@@ -27,8 +27,8 @@ pub(crate) struct DriverRequest {
     pub(crate) tokens: BTreeMap<String, Secret>,
     /// Mode of a file whose object names none.
     pub(crate) default_mode: u32,
-    /// Whether the driver says that an earlier mount left files in the volume. Driver 1.6 says nothing
-    /// of earlier mounts.
+    /// Whether the driver says that an earlier mount left files in the volume. Driver 1.6 says
+    /// nothing of earlier mounts.
     pub(crate) has_files: bool,
 }
 

@@ -44,9 +44,9 @@ pub(crate) fn refusal(
     }
 }
 
-/// Returns whether a body is one that Vault sends with an error status: a list of texts `errors`, the
-/// metadata of a deleted version in `data`, or a response without data, which has warnings. The last
-/// comes for a path of KV v2 without `data/`.
+/// Returns whether a body is one that Vault sends with an error status: a list of texts `errors`,
+/// the metadata of a deleted version in `data`, or a response without data, which has warnings. The
+/// last comes for a path of KV v2 without `data/`.
 fn is_vaults(fields: JsonValue<'_>) -> bool {
     let errors = fields.member("errors").filter(|errors| errors.is_array());
     let metadata = || fields.member("data")?.member("metadata");

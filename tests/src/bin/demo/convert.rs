@@ -28,8 +28,8 @@ spec:
     image: shop/web
 "#;
 
-/// Converts the pod, prints the report, and returns the manifest with the class. `coffer` itself says
-/// why it fails.
+/// Converts the pod, prints the report, and returns the manifest with the class. `coffer` itself
+/// says why it fails.
 pub(crate) fn converted_class(dir: &Path) -> Option<PathBuf> {
     say("`coffer convert` turns annotations of the Vault Agent Injector into a class");
     std::fs::write(dir.join("pod.yaml"), POD).expect("write into a temporary directory");
