@@ -67,9 +67,10 @@ struct HttpLimits {
     broken_streams: usize,
 }
 
-/// The limits for everyone but the front proxy.
+/// The limits for everyone but the front proxy. The clients of Go and of hyper begin up to 100
+/// requests before they know the server's limit: none of them is refused.
 const COMMON: HttpLimits =
-    HttpLimits { header_bytes: 16 << 10, headers: 100, streams: 64, broken_streams: 20 };
+    HttpLimits { header_bytes: 16 << 10, headers: 100, streams: 100, broken_streams: 20 };
 
 /// The limits for the front proxy, which names a user in 500 groups by 500 headers: those of
 /// kube-apiserver itself, and Go's `MaxHeaderBytes`.
