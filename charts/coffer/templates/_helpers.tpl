@@ -40,6 +40,14 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- else if not .Values.csiDriver.create }}true{{ end }}
 {{- end }}
 
+{{/* The SELinux label of coffer-csi's container, or nothing. */}}
+{{- define "coffer.csi.seLinuxOptions" -}}
+{{- $onOpenShift := ternary (dict "type" "spc_t") dict .Values.openshift.enabled }}
+{{- with coalesce .Values.csi.seLinuxOptions .Values.csi.securityContext.seLinuxOptions $onOpenShift }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* The peers that may read metrics, as a list. */}}
 {{- define "coffer.metricsFrom" -}}
 {{- if .Values.networkPolicy.metricsFrom }}

@@ -30,6 +30,7 @@ pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
         .function("nobody_connects_without_need", nobody_connects_without_need)
         .function("every_container_is_hardened", every_container_is_hardened)
         .function("the_selinux_label_can_be_set", the_selinux_label_can_be_set)
+        .function("the_scc_fits_the_pods", the_scc_fits_the_pods)
         .function("the_programs_accept_their_arguments", the_programs_accept_their_arguments)
         .function("names_namespaces_and_ports_can_be_set", names_namespaces_and_ports_can_be_set)
         .function(
@@ -258,6 +259,41 @@ fn the_selinux_label_can_be_set() {
     assert_eq!(label(&["csi.securityContext.seLinuxOptions.type=own_t"]), json!({ "type": "own_t" }));
     let both = ["openshift.enabled=true", "csi.seLinuxOptions.type=own_t", "csi.seLinuxOptions.level=s0:c1"];
     assert_eq!(label(&both), json!({ "type": "own_t", "level": "s0:c1" }));
+}
+
+/// The SCC allows what the pods ask for, and nothing that it could do without.
+fn the_scc_fits_the_pods() {
+    for set in [&[][..], &["--set=csi.hostNetwork=true", "--set=csi.seLinuxOptions.type=own_t"]] {
+        let objects =
+            objects(&Helm::V4.template(&[&["--set=openshift.enabled=true"], set].concat()).unwrap());
+        let find = |kind: &str| objects.iter().find(|object| object["kind"] == kind).unwrap();
+        let (scc, agent) = (find("SecurityContextConstraints"), find("DaemonSet"));
+        let template = &agent["spec"]["template"];
+        let (pod, container) = (&template["spec"], &template["spec"]["containers"][0]["securityContext"]);
+
+        assert_eq!(template["metadata"]["annotations"]["openshift.io/required-scc"], scc["metadata"]["name"]);
+        assert_eq!(scc["runAsUser"], json!({ "type": "MustRunAs", "uid": container["runAsUser"] }));
+        assert_eq!(scc["seLinuxContext"]["seLinuxOptions"], container["seLinuxOptions"]);
+        assert_eq!(scc["requiredDropCapabilities"], container["capabilities"]["drop"]);
+        assert_eq!(scc["readOnlyRootFilesystem"], container["readOnlyRootFilesystem"]);
+        assert_eq!(scc["allowHostNetwork"], pod["hostNetwork"].as_bool().unwrap_or(false));
+        assert_eq!(scc["allowHostPorts"], scc["allowHostNetwork"]);
+        for refused in
+            ["allowPrivilegedContainer", "allowPrivilegeEscalation", "allowHostIPC", "allowHostPID"]
+        {
+            assert_eq!(scc[refused], false, "{refused}");
+        }
+        let allowed = scc["volumes"].as_array().unwrap();
+        for volume in pod["volumes"].as_array().unwrap() {
+            let kind = volume.as_object().unwrap().keys().find(|key| *key != "name").unwrap();
+            assert!(allowed.contains(&json!(kind)), "{kind}");
+        }
+        let may_use = objects.iter().filter(|object| object["kind"] == "Role").any(|role| {
+            role["rules"][0]["resourceNames"] == json!([scc["metadata"]["name"]])
+                && role["rules"][0]["verbs"] == json!(["use"])
+        });
+        assert!(may_use);
+    }
 }
 
 /// The binaries accept the flags that the templates write, with their values.

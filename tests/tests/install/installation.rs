@@ -43,12 +43,13 @@ impl InstallationSetup {
         let kubectl = setup.cluster.kubectl();
         kubectl.run(["delete", "--filename", &shipped_rbac().display().to_string()]).await;
         let kinds = [
-            ("cert-manager.io", "v1", "Certificate"),
-            ("cert-manager.io", "v1", "Issuer"),
-            ("monitoring.coreos.com", "v1", "ServiceMonitor"),
+            ("cert-manager.io", "v1", "Certificate", "certificates"),
+            ("cert-manager.io", "v1", "Issuer", "issuers"),
+            ("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
+            ("security.openshift.io", "v1", "SecurityContextConstraints", "securitycontextconstraints"),
         ];
         let mut made: Vec<Value> =
-            kinds.map(|(group, version, kind)| definition(group, version, kind)).into();
+            kinds.map(|(group, version, kind, plural)| definition(group, version, kind, plural)).into();
         made.push(json!({ "apiVersion": "v1", "kind": "Node",
             "metadata": { "name": "n1", "labels": { "kubernetes.io/os": "linux" } } }));
         setup.apply(&made).await;
@@ -104,18 +105,17 @@ impl Servers for InstallationSetup {
     }
 }
 
-/// Returns a CRD whose objects may have any fields.
-fn definition(group: &str, version: &str, kind: &str) -> Value {
-    let singular = kind.to_lowercase();
-    let plural = format!("{singular}s");
+/// Returns a CRD whose objects may have any fields. Those of OpenShift are in no namespace.
+fn definition(group: &str, version: &str, kind: &str, plural: &str) -> Value {
+    let scope = if group.ends_with("openshift.io") { "Cluster" } else { "Namespaced" };
     let schema =
         json!({ "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } });
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": { "name": format!("{plural}.{group}") },
         "spec": {
-            "group": group, "scope": "Namespaced",
-            "names": { "kind": kind, "singular": singular, "plural": plural },
+            "group": group, "scope": scope,
+            "names": { "kind": kind, "singular": kind.to_lowercase(), "plural": plural },
             "versions": [{ "name": version, "served": true, "storage": true, "schema": schema }],
         },
     })
