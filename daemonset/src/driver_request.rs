@@ -7,10 +7,13 @@ use coffer_proto::v1alpha1::MountRequest;
 use coffer_provider::{Error, ErrorKind, Identity, Pod, Secret};
 use serde::Deserialize;
 
+use crate::volumes::PodVolume;
+
 const POD_NAME: &str = "csi.storage.k8s.io/pod.name";
 const POD_NAMESPACE: &str = "csi.storage.k8s.io/pod.namespace";
 const POD_UID: &str = "csi.storage.k8s.io/pod.uid";
 const SERVICE_ACCOUNT: &str = "csi.storage.k8s.io/serviceAccount.name";
+const CLASS: &str = "secretProviderClass";
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
 /// Mode of a file where neither object nor driver sets one: the driver's own default.
@@ -41,6 +44,17 @@ impl DriverRequest {
         let parameters = self.parameters.iter().map(|(name, value)| name.len() + value.len());
         let tokens = self.tokens.iter().map(|(audience, token)| audience.len() + token.len());
         parameters.chain(tokens).sum::<usize>() + self.volume.len()
+    }
+
+    /// Returns the volume that is mounted.
+    pub(crate) fn pod_volume(&self) -> Option<PodVolume> {
+        Some(PodVolume {
+            namespace: self.identity.namespace.clone(),
+            pod: self.identity.pod.clone()?,
+            class: self.parameters.get(CLASS).cloned().unwrap_or_default(),
+            path: self.volume.clone(),
+            has_files: self.has_files,
+        })
     }
 }
 

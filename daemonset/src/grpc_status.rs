@@ -3,6 +3,8 @@
 use coffer_provider::{Error, ErrorKind};
 use tonic::{Code, Status};
 
+use crate::shortened::shortened;
+
 /// Longest message, in bytes. It ends in a Pod event, which Kubernetes cuts at 1 KiB, the driver's
 /// own words included.
 const MAX_MESSAGE_BYTES: usize = 800;
@@ -27,27 +29,10 @@ pub(crate) fn status(error: &Error) -> Status {
         | ErrorKind::NoVersionKey => Code::FailedPrecondition,
         ErrorKind::Internal => Code::Internal,
     };
-    Status::new(code, shortened(error.to_string()))
+    Status::new(code, message(error))
 }
 
-fn shortened(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE_BYTES {
-        let end = (0..=MAX_MESSAGE_BYTES).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
-        message.push('…');
-    }
-    message
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shortened;
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let cut = shortened("é".repeat(1000));
-        assert_eq!(cut.chars().count(), 401);
-        assert!(cut.ends_with('…'));
-        assert_eq!(shortened("short".to_owned()), "short");
-    }
+/// Returns the text of an error that the driver gets.
+pub(crate) fn message(error: &Error) -> String {
+    shortened(error.to_string(), MAX_MESSAGE_BYTES)
 }

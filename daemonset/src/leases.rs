@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_kubernetes::PodWatch;
-use coffer_provider::{LeaseManager, LostRecords, Provider, StateStore};
+use coffer_provider::{LeaseManager, LostRecords, PodEvents, Provider, StateStore};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::node_health::{NodeFault, NodeHealth, NodePart};
 use crate::state_dir::{StateDir, StateDirError};
 use crate::status_socket::{self, StatusSocket};
+use crate::volumes::Volumes;
 
 /// Maximum time of revocation at shutdown. By default a pod has 30 s to end, and mounts are drained
 /// first.
@@ -76,9 +78,11 @@ impl NodeLeases {
         config: &LeaseConfig,
         directory: &Arc<StateDir>,
         provider: &Provider,
+        volumes: &Arc<Volumes>,
         health: NodeHealth,
     ) -> Self {
         let (watch, pods) = PodWatch::start(&config.node);
+        let pods = note_pods(pods, Arc::clone(volumes));
         let store = Arc::clone(directory) as Arc<dyn StateStore>;
         let manager = provider.start_lease_manager(store, pods);
         let status = StatusSocket::new(directory.file(status_socket::NAME), manager.inventory_source());
@@ -106,6 +110,21 @@ impl NodeLeases {
         let revoke = self.revoke_on_shutdown && !self.directory.is_taken();
         self.manager.stop(revoke.then_some(REVOCATION)).await;
     }
+}
+
+/// Notes the events of the pod watch in the table of volumes, and passes them on.
+fn note_pods(pods: PodEvents, volumes: Arc<Volumes>) -> PodEvents {
+    let PodEvents { mut events, list } = pods;
+    let (sender, noted) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            volumes.note_pods(&event, std::time::Instant::now());
+            if sender.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    PodEvents { events: noted, list }
 }
 
 /// The state directory and what has to be in it.

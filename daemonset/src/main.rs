@@ -14,9 +14,11 @@ mod metrics;
 mod node_health;
 mod server;
 mod service;
+mod shortened;
 mod socket;
 mod state_dir;
 mod status_socket;
+mod volumes;
 
 use std::process::ExitCode;
 

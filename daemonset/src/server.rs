@@ -25,6 +25,7 @@ use crate::node_health::NodeHealth;
 use crate::service::ProviderService;
 use crate::socket::{BindError, DriverListener};
 use crate::state_dir::StateDirError;
+use crate::volumes::Volumes;
 
 /// Time for mounts in progress after SIGTERM.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
@@ -60,6 +61,7 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
     let kubernetes = Arc::new(Kubernetes::default());
     let key = Arc::new(CachedVersionKey::new(config.key, Arc::clone(&kubernetes)));
     let metrics = Arc::new(AgentMetrics::default());
+    let volumes = Arc::new(Volumes::default());
     let node = NodeHealth::default();
     let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
     let registry = metrics.registry(&read_metrics, &key, config.leases.is_some());
@@ -89,7 +91,9 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
         },
     ));
     let leases = match (&config.leases, &directory) {
-        (Some(config), Some(directory)) => Some(NodeLeases::start(config, directory, &provider, node)),
+        (Some(config), Some(directory)) => {
+            Some(NodeLeases::start(config, directory, &provider, &volumes, node))
+        }
         _ => None,
     };
     // stored leases are read at start alone
@@ -103,6 +107,7 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
         provider,
         classes,
         metrics: Arc::clone(&metrics),
+        volumes,
         max_response_bytes: config.max_response_bytes,
         phase: lifecycle.subscribe(),
     };

@@ -23,6 +23,7 @@ use crate::deadline;
 use crate::driver_request::{self, DriverRequest, NO_FILES};
 use crate::grpc_status::status;
 use crate::metrics::{AgentMetrics, MountOutcome};
+use crate::volumes::{PodVolume, Volumes};
 
 /// Memory of a mount in progress besides its request and what it reads, in bytes.
 const MOUNT_BYTES: usize = 16 << 10;
@@ -36,6 +37,7 @@ pub(crate) struct ProviderService {
     pub(crate) provider: Arc<Provider>,
     pub(crate) classes: Arc<ClassCache>,
     pub(crate) metrics: Arc<AgentMetrics>,
+    pub(crate) volumes: Arc<Volumes>,
     pub(crate) max_response_bytes: usize,
     pub(crate) phase: watch::Receiver<Phase>,
 }
@@ -83,7 +85,7 @@ impl ProviderService {
         let began = Instant::now();
         let _in_progress = MountInProgress::new(&self.metrics);
         let request = driver_request::parse(request);
-        let about = request.as_ref().ok().map(About::new);
+        let volume = request.as_ref().ok().and_then(DriverRequest::pod_volume);
         let mut phase = self.phase.clone();
         let answer = match request {
             Ok(request) => tokio::select! {
@@ -94,18 +96,27 @@ impl ProviderService {
             },
             Err(error) => Err(error),
         };
-        let took = began.elapsed();
+        self.ended(volume.as_ref(), answer.as_ref().map(|_| ()), began.elapsed());
+        answer
+    }
+
+    /// Counts, records and logs how a mount ended.
+    fn ended(&self, volume: Option<&PodVolume>, result: Result<(), &Error>, took: Duration) {
         let outcome =
-            answer.as_ref().map_or_else(|error| MountOutcome::Failed(error.kind), |_| MountOutcome::Mounted);
+            result.map_or_else(|error| MountOutcome::Failed(error.kind), |()| MountOutcome::Mounted);
         self.metrics.mounted(outcome, took);
+        if let Some(volume) = volume.filter(|_| *self.phase.borrow() != Phase::Ending) {
+            let was_mounted = || volume.has_files || self.provider.gave_files(&volume.pod.uid, &volume.path);
+            self.volumes.record(volume, result, was_mounted, std::time::Instant::now());
+        }
+        let namespace = volume.map(|volume| &volume.namespace);
+        let (pod, class) = (volume.map(|volume| &volume.pod.name), volume.map(|volume| &volume.class));
         let ms = took.as_millis();
-        let About { namespace, pod, class } = about.unwrap_or_default();
-        if let Err(error) = &answer {
+        if let Err(error) = result {
             tracing::warn!(error = %format_args!("{error:#}"), namespace, pod, class, ms, "mount failed");
         } else {
             tracing::debug!(namespace, pod, class, ms, "mounted");
         }
-        answer
     }
 
     async fn answer(
@@ -188,24 +199,6 @@ fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {
     .with_advice(
         "Split the class, or raise -max-response-bytes here and --max-call-recv-msg-size at the driver",
     )
-}
-
-/// Whom a request is for, for the log.
-#[derive(Default)]
-struct About {
-    namespace: Option<String>,
-    pod: Option<String>,
-    class: Option<String>,
-}
-
-impl About {
-    fn new(request: &DriverRequest) -> Self {
-        Self {
-            namespace: Some(request.identity.namespace.clone()),
-            pod: request.identity.pod.as_ref().map(|pod| pod.name.clone()),
-            class: request.parameters.get("secretProviderClass").cloned(),
-        }
-    }
 }
 
 /// Counts a mount as in progress until this is dropped.

@@ -123,6 +123,13 @@ impl Provider {
         tokens.retain(|audience, _| audience == wanted || (audience.is_empty() && class.audience.is_none()));
     }
 
+    /// Returns whether a volume of a pod has got files, from this process or, by what it stored, the
+    /// one before.
+    #[must_use]
+    pub fn gave_files(&self, pod_uid: &str, volume: &str) -> bool {
+        self.background.sessions.gave_files(pod_uid, volume_id(volume))
+    }
+
     /// Reads every object of a class.
     ///
     /// # Errors

@@ -167,6 +167,14 @@ impl Sessions {
         had_files
     }
 
+    /// Returns whether a volume has got files by a session of the pod with this uid.
+    pub(crate) fn gave_files(&self, pod_uid: &str, volume: VolumeId) -> bool {
+        let active = self.lock_active();
+        let is_own = |session: &Session| session.pod().is_some_and(|pod| pod.uid == pod_uid);
+        let mut own = active.values().filter(|(session, _)| is_own(session));
+        own.any(|(session, _)| session.with_files().contains(&volume))
+    }
+
     /// Ends the sessions that `picked` accepts, and returns the ended sessions. Later reads with
     /// the same key get a new session.
     pub(crate) fn end(&self, picked: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
