@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use coffer_kubernetes::{CachedVersionKey, ConnectError, KubeConnection, Kubernetes};
 use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
-use coffer_provider::{MonotonicClock, Ports, Provider};
+use coffer_provider::{MonotonicClock, NoPodReports, Ports, Provider};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -131,6 +131,7 @@ fn class_reader(
         version_key: Arc::new(version_key),
         clock: Arc::new(MonotonicClock),
         metrics: read_metrics,
+        reporter: Arc::new(NoPodReports),
     };
     (ClassReader { provider: Provider::new(settings, ports), allowed }, metrics)
 }

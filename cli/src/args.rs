@@ -57,7 +57,7 @@ pub(crate) enum CliCommand {
 }
 
 /// Formats of the output.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
     /// For people.
     Text,

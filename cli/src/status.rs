@@ -1,19 +1,27 @@
-//! `coffer status`: lists the tokens and leases that `coffer-csi` holds on this node.
+//! `coffer status`: lists the tokens and leases that `coffer-csi` holds on this node, and the volumes
+//! whose mounts fail.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::sleep;
 use std::time::Duration;
 
-use coffer_provider::{Entry, Inventory, Kind};
+use coffer_provider::{Entry, FailingMount, Inventory, Kind};
 use thiserror::Error;
 
 use crate::args::{OutputFormat, StatusArgs};
-use crate::table::{printable_json, table};
+use crate::table::{printable, printable_json, table};
 
 /// How long `coffer-csi` may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time between two answers with `--watch`.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Clears a terminal, and goes to its first line.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 
 /// Why nothing is listed.
 #[derive(Debug, Error)]
@@ -43,17 +51,41 @@ pub(crate) enum StatusError {
     NotAnInventory(#[source] serde_json::Error),
 }
 
-/// Prints what `coffer-csi` holds.
+/// Prints what `coffer-csi` holds and what fails.
 pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
+    let shown = show(args)?;
+    if !args.watch {
+        print!("{shown}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let clear = if args.output == OutputFormat::Text && io::stdout().is_terminal() { CLEAR } else { "" };
+    let mut shown = Ok(shown);
+    loop {
+        match &shown {
+            Ok(shown) => {
+                let mut out = io::stdout().lock();
+                // who reads has seen enough
+                if write!(out, "{clear}{shown}").and_then(|()| out.flush()).is_err() {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            // an agent that ends is followed by another one
+            Err(error) => eprintln!("coffer: {}", printable(&error.to_string())),
+        }
+        sleep(WATCH_INTERVAL);
+        shown = show(args);
+    }
+}
+
+/// Returns what is printed, with the end of its last line.
+fn show(args: &StatusArgs) -> Result<String, StatusError> {
     let answer = ask(args)?;
     match args.output {
-        OutputFormat::Json => println!("{}", printable_json(&answer)),
+        OutputFormat::Json => Ok(format!("{}\n", printable_json(&answer))),
         OutputFormat::Text => {
-            let inventory = serde_json::from_str(&answer).map_err(StatusError::NotAnInventory)?;
-            print!("{}", text(&inventory));
+            serde_json::from_str(&answer).map(|it| text(&it)).map_err(StatusError::NotAnInventory)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the inventory from the status socket, which only root may open.
@@ -80,7 +112,26 @@ fn text(inventory: &Inventory) -> String {
             "nothing is renewed: the node's pods cannot be watched, the log of coffer-csi says why\n",
         );
     }
+    if !inventory.failing.is_empty() {
+        let mut rows =
+            vec![["NAMESPACE", "POD", "CLASS", "FAILING FOR", "MOUNTED", "KIND", "ERROR"].map(str::to_owned)];
+        rows.extend(inventory.failing.iter().map(failing_row));
+        text.push_str(&format!("\nFailing volumes:\n{}", table(&rows)));
+    }
     text
+}
+
+fn failing_row(failing: &FailingMount) -> [String; 7] {
+    let good = failing.good_before.map(|seconds| format!("{} ago", duration(seconds)));
+    [
+        failing.namespace.clone(),
+        failing.pod.clone(),
+        failing.class.clone(),
+        duration(failing.failing_for),
+        good.unwrap_or_else(|| "never".to_owned()),
+        failing.kind.clone(),
+        failing.error.lines().next().unwrap_or_default().to_owned(),
+    ]
 }
 
 fn row(entry: &Entry) -> [String; 8] {
@@ -163,6 +214,31 @@ mod tests {
              shop       web-0  token   -      -              auth/kubernetes/login  revoking  1h00m\n\
              shop       web-1  secret  db     key            secret/data/key        -         -\n\
              nothing is renewed: the node's pods cannot be watched, the log of coffer-csi says why\n"
+        );
+    }
+
+    #[test]
+    fn volumes_that_fail_follow() {
+        let inventory: Inventory = serde_json::from_str(
+            r#"{"kept":true,"entries":[],"failing":[
+                {"namespace":"shop","pod":"web-1","class":"db","failing_for":65,"good_before":3700,"kind":"denied",
+                 "error":"Vault denied\u001b the read\nagain"},
+                {"namespace":"shop","pod":"web-2","class":"db","failing_for":5,"good_before":null,"kind":"unavailable",
+                 "error":"away"}]}"#,
+        )
+        .expect("an inventory");
+        let text = text(&inventory);
+        let (_, failing) = text.split_once("\n\n").expect("a second table");
+        assert_eq!(
+            failing,
+            "Failing volumes:\n\
+             NAMESPACE  POD    CLASS  FAILING FOR  MOUNTED    KIND         ERROR\n\
+             shop       web-1  db     1m05s        1h01m ago  denied       Vault denied\\u{1b} the read\n\
+             shop       web-2  db     5s           never      unavailable  away\n"
+        );
+        let before = r#"{"kept":true,"entries":[]}"#;
+        assert!(
+            serde_json::from_str::<Inventory>(before).is_ok_and(|inventory| inventory.failing.is_empty())
         );
     }
 }

@@ -9,8 +9,8 @@ use coffer_kubernetes::{KubeConnection, Kubernetes};
 use coffer_provider::class::Class;
 use coffer_provider::settings::{BadVariable, auth_mount};
 use coffer_provider::{
-    Address, Error, Identity, Issuing, Key, MonotonicClock, PodSeen, Ports, Provider, ReadRequest, Secret,
-    Settings, TokenMinter, VersionKey,
+    Address, Error, Identity, Issuing, Key, MonotonicClock, NoPodReports, PodSeen, Ports, Provider,
+    ReadRequest, Secret, Settings, TokenMinter, VersionKey,
 };
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::time::Instant;
@@ -54,6 +54,7 @@ impl VaultLogin {
             version_key: Arc::new(UnusedVersions),
             clock: Arc::new(MonotonicClock),
             metrics: Arc::default(),
+            reporter: Arc::new(NoPodReports),
         };
         let provider = Provider::new(settings.clone(), ports);
         let audience = audience.map(str::to_owned);

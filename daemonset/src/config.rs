@@ -31,6 +31,8 @@ pub(crate) struct AgentConfig {
     pub(crate) settings: Settings,
     /// Where leases are stored; `None` where they are not kept.
     pub(crate) leases: Option<LeaseConfig>,
+    /// The name of this node, or of this process's host, for events; `None` where none are written.
+    pub(crate) event_source: Option<String>,
 }
 
 /// A command line or environment that cannot be used.
@@ -82,6 +84,7 @@ pub(crate) fn parse(
     let config = AgentConfig {
         health_address: flags.health_address()?,
         key: flags.key(is_openbao),
+        event_source: flags.pod_events.then(|| host_name(lookup)),
         max_response_bytes: flags.max_response_bytes,
         settings: settings(flags, lookup, &endpoint, is_openbao)?,
         endpoint,
@@ -120,6 +123,12 @@ fn lease_config(flags: &AgentFlags, lookup: &dyn Fn(&str) -> Option<String>) -> 
         node: lookup("NODE_NAME").filter(|node| !node.is_empty())?,
         revoke_on_shutdown: flags.revoke_on_shutdown,
     })
+}
+
+/// Returns the name of this node, else of this process's host, else nothing.
+fn host_name(lookup: &dyn Fn(&str) -> Option<String>) -> String {
+    let names = ["NODE_NAME", "HOSTNAME"].into_iter().filter_map(lookup);
+    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 /// Returns a warning where drivers will not find the socket.

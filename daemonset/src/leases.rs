@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::node_health::{NodeFault, NodeHealth, NodePart};
 use crate::state_dir::{StateDir, StateDirError};
-use crate::status_socket::{self, StatusSocket};
+use crate::status_socket::{self, StatusSocket, StatusSource};
 use crate::volumes::Volumes;
 
 /// Maximum time of revocation at shutdown. By default a pod has 30 s to end, and mounts are drained
@@ -85,7 +85,8 @@ impl NodeLeases {
         let pods = note_pods(pods, Arc::clone(volumes));
         let store = Arc::clone(directory) as Arc<dyn StateStore>;
         let manager = provider.start_lease_manager(store, pods);
-        let status = StatusSocket::new(directory.file(status_socket::NAME), manager.inventory_source());
+        let status = StatusSource { inventory: manager.inventory_source(), volumes: Arc::clone(volumes) };
+        let status = StatusSocket::new(directory.file(status_socket::NAME), status);
         let mut watched = WatchedDirectory {
             directory: Arc::clone(directory),
             records: manager.lost_records(),

@@ -12,6 +12,7 @@ mod health;
 mod leases;
 mod metrics;
 mod node_health;
+mod rotation_report;
 mod server;
 mod service;
 mod shortened;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_kubernetes::CachedVersionKey;
+use coffer_kubernetes::{CachedVersionKey, EventObserver, EventOutcome};
 use coffer_provider::ErrorKind;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -18,12 +18,18 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) struct AgentMetrics {
     mounts: Family<MountLabels, Counter>,
     seconds: MountSeconds,
+    events: Family<EventLabels, Counter>,
     /// Mounts that are not answered yet.
     pub(crate) in_progress: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct MountLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
     outcome: &'static str,
 }
 
@@ -60,6 +66,7 @@ impl AgentMetrics {
             self.seconds.0.clone(),
         );
         registry.register("mounts_in_progress", "Mounts not answered yet", self.in_progress.clone());
+        registry.register("events", "Reports of pods by what became of them", self.events.clone());
         read_path.register(&mut registry);
         if with_leases {
             read_path.register_leases(&mut registry);
@@ -75,8 +82,22 @@ impl AgentMetrics {
     }
 }
 
+impl EventObserver for AgentMetrics {
+    fn event(&self, outcome: EventOutcome) {
+        let outcome = match outcome {
+            EventOutcome::Sent => "sent",
+            EventOutcome::Merged => "merged",
+            EventOutcome::Dropped => "dropped",
+            EventOutcome::Refused => "refused",
+            EventOutcome::Failed => "failed",
+        };
+        self.events.get_or_create(&EventLabels { outcome }).inc();
+    }
+}
+
 impl MountOutcome {
-    fn label(self) -> &'static str {
+    /// Returns the value of the label.
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Mounted => "mounted",
             Self::Failed(kind) => match kind {

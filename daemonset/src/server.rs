@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_kubernetes::{CachedVersionKey, Kubernetes};
+use coffer_kubernetes::{CachedVersionKey, Kubernetes, PodEventSender};
 use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::class::ClassCache;
-use coffer_provider::{MonotonicClock, Ports, Provider};
+use coffer_provider::{MonotonicClock, NoPodReports, PodReporter, Ports, Provider};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -80,6 +80,13 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
     if let Some(policy) = &config.settings.policy {
         tokio::spawn(Arc::clone(policy).follow(Arc::clone(&read_metrics)));
     }
+    let reporter: Arc<dyn PodReporter> = match &config.event_source {
+        Some(host) => {
+            let observer = Arc::clone(&metrics) as _;
+            Arc::new(PodEventSender::start(Arc::clone(&kubernetes), host, observer))
+        }
+        None => Arc::new(NoPodReports),
+    };
     let classes = Arc::new(ClassCache::new(config.settings.clone()));
     let provider = Arc::new(Provider::new(
         config.settings,
@@ -88,6 +95,7 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
             version_key: key,
             clock: Arc::new(MonotonicClock),
             metrics: read_metrics,
+            reporter: Arc::clone(&reporter),
         },
     ));
     let leases = match (&config.leases, &directory) {
@@ -108,6 +116,7 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
         classes,
         metrics: Arc::clone(&metrics),
         volumes,
+        reporter,
         max_response_bytes: config.max_response_bytes,
         phase: lifecycle.subscribe(),
     };

@@ -11,7 +11,7 @@ use coffer_proto::v1alpha1::{
 };
 use coffer_provider::class::{Class, ClassCache};
 use coffer_provider::{
-    Bundle, Error, ErrorKind, File, HeldForAnswer, Issuing, Provider, ReadRequest, Secret,
+    Bundle, Error, ErrorKind, File, HeldForAnswer, Issuing, PodReporter, Provider, ReadRequest, Secret,
 };
 use prost::Message;
 use tokio::sync::watch;
@@ -23,6 +23,7 @@ use crate::deadline;
 use crate::driver_request::{self, DriverRequest, NO_FILES};
 use crate::grpc_status::status;
 use crate::metrics::{AgentMetrics, MountOutcome};
+use crate::rotation_report::rotation_report;
 use crate::volumes::{PodVolume, Volumes};
 
 /// Memory of a mount in progress besides its request and what it reads, in bytes.
@@ -38,6 +39,7 @@ pub(crate) struct ProviderService {
     pub(crate) classes: Arc<ClassCache>,
     pub(crate) metrics: Arc<AgentMetrics>,
     pub(crate) volumes: Arc<Volumes>,
+    pub(crate) reporter: Arc<dyn PodReporter>,
     pub(crate) max_response_bytes: usize,
     pub(crate) phase: watch::Receiver<Phase>,
 }
@@ -107,7 +109,10 @@ impl ProviderService {
         self.metrics.mounted(outcome, took);
         if let Some(volume) = volume.filter(|_| *self.phase.borrow() != Phase::Ending) {
             let was_mounted = || volume.has_files || self.provider.gave_files(&volume.pod.uid, &volume.path);
-            self.volumes.record(volume, result, was_mounted, std::time::Instant::now());
+            let change = self.volumes.record(volume, result, was_mounted, std::time::Instant::now());
+            if let Some(report) = rotation_report(volume, change, result.err()) {
+                self.reporter.report(report);
+            }
         }
         let namespace = volume.map(|volume| &volume.namespace);
         let (pod, class) = (volume.map(|volume| &volume.pod.name), volume.map(|volume| &volume.class));

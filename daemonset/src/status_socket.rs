@@ -5,15 +5,18 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use coffer_provider::InventorySource;
+use coffer_provider::{FailingMount, Inventory, InventorySource};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::file_id::FileId;
+use crate::metrics::MountOutcome;
+use crate::volumes::{FailingVolume, Volumes};
 
 /// The file name of the socket in the state directory, which only root may enter.
 pub(crate) const NAME: &str = "status.sock";
@@ -24,10 +27,17 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The socket, served from [`Self::check`] until this is dropped.
 pub(crate) struct StatusSocket {
     path: PathBuf,
-    source: InventorySource,
+    source: StatusSource,
     served: Option<ServedSocket>,
     /// Whether the last attempt to listen failed, so that only the first failure is logged.
     failing: bool,
+}
+
+/// What the answers are made of.
+#[derive(Clone)]
+pub(crate) struct StatusSource {
+    pub(crate) inventory: InventorySource,
+    pub(crate) volumes: Arc<Volumes>,
 }
 
 /// The task that serves the socket, and the socket's file.
@@ -38,7 +48,7 @@ struct ServedSocket {
 
 impl StatusSocket {
     /// Returns the socket at a path, which is not served yet.
-    pub(crate) fn new(path: PathBuf, source: InventorySource) -> Self {
+    pub(crate) fn new(path: PathBuf, source: StatusSource) -> Self {
         Self { path, source, served: None, failing: false }
     }
 
@@ -81,7 +91,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers clients until the future is dropped.
-async fn serve(listener: UnixListener, source: InventorySource) {
+async fn serve(listener: UnixListener, source: StatusSource) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -93,8 +103,22 @@ async fn serve(listener: UnixListener, source: InventorySource) {
     }
 }
 
-async fn answer(mut stream: UnixStream, source: &InventorySource) -> io::Result<()> {
-    let inventory = serde_json::to_vec(&source.inventory()).map_err(io::Error::other)?;
+async fn answer(mut stream: UnixStream, source: &StatusSource) -> io::Result<()> {
+    let failing = source.volumes.failing(Instant::now()).into_iter().map(failing_mount).collect();
+    let inventory = Inventory { failing, ..source.inventory.inventory() };
+    let inventory = serde_json::to_vec(&inventory).map_err(io::Error::other)?;
     stream.write_all(&inventory).await?;
     stream.shutdown().await
+}
+
+fn failing_mount(volume: FailingVolume) -> FailingMount {
+    FailingMount {
+        namespace: volume.namespace.to_string(),
+        pod: volume.pod.to_string(),
+        class: volume.class.to_string(),
+        failing_for: volume.failing_for.as_secs(),
+        good_before: volume.good_before.map(|time| time.as_secs()),
+        kind: MountOutcome::Failed(volume.kind).label().to_owned(),
+        error: volume.error.to_string(),
+    }
 }

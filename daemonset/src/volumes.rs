@@ -1,11 +1,13 @@
 //! The volumes of this node: when each was last mounted well, and since when its mounts fail.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use coffer_provider::{Error, ErrorKind, Pod, PodEvent};
 use coffer_shares::{Priority, Share, Shares};
+use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 
 use crate::grpc_status::message;
@@ -129,6 +131,12 @@ impl PodVolume {
     }
 }
 
+impl fmt::Display for VolumeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
 impl Default for Volumes {
     fn default() -> Self {
         Self { shares: Shares::new(MEMORY), started: Instant::now(), table: Mutex::default() }
@@ -147,11 +155,13 @@ impl Volumes {
     ) -> VolumeChange {
         let (key, mut table) = (volume.key(), self.lock());
         table.forget(now);
-        let (last_good, since) = match table.entries.remove(&key) {
-            Some(entry) => (entry.last_good, entry.failure.map(|failure| failure.since)),
-            None if result.is_err() && was_mounted_before() => (Some(self.started), None),
-            None => (None, None),
+        let (last_good, since, class) = match table.entries.remove(&key) {
+            Some(entry) => (entry.last_good, entry.failure.map(|failure| failure.since), Some(entry.class)),
+            None if result.is_err() && was_mounted_before() => (Some(self.started), None, None),
+            None => (None, None, None),
         };
+        // driver 1.5 does not name the class when it rotates
+        let class = class.filter(|_| volume.class.is_empty()).unwrap_or_else(|| name(&volume.class));
         let was_mounted = last_good.is_some();
         let change = match (result, since) {
             (Ok(()), None) => VolumeChange::Mounted,
@@ -166,7 +176,7 @@ impl Volumes {
             error: message(error).into(),
         });
         let last_good = if failure.is_none() { Some(now) } else { last_good };
-        self.insert(&mut table, key, volume, (last_good, failure), now);
+        self.insert(&mut table, (key, volume, class), (last_good, failure), now);
         change
     }
 
@@ -204,15 +214,12 @@ impl Volumes {
     fn insert(
         &self,
         table: &mut Table,
-        key: VolumeKey,
-        volume: &PodVolume,
+        (key, volume, class): (VolumeKey, &PodVolume, Arc<str>),
         (last_good, failure): (Option<Instant>, Option<LatestFailure>),
         now: Instant,
     ) {
-        let name = |text: &str| -> Arc<str> { shortened(text.to_owned(), LONGEST_NAME).into() };
         let (namespace, pod, pod_uid) =
             (name(&volume.namespace), name(&volume.pod.name), name(&volume.pod.uid));
-        let class = name(&volume.class);
         let texts = [&namespace, &pod, &pod_uid, &class].map(|text| text.len());
         let error = failure.as_ref().map_or(0, |failure| failure.error.len());
         let bytes = ENTRY_BYTES + texts.iter().sum::<usize>() + error;
@@ -230,6 +237,10 @@ impl Volumes {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn name(text: &str) -> Arc<str> {
+    shortened(text.to_owned(), LONGEST_NAME).into()
 }
 
 impl Table {

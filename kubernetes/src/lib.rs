@@ -14,6 +14,7 @@ mod kubeconfig;
 mod names;
 mod object_watch;
 mod own_pod;
+mod pod_events;
 mod pod_watch;
 mod refusal_grace;
 mod token_request;
@@ -26,6 +27,7 @@ pub use error::{CallError, ConnectError};
 pub use kubeconfig::{KubeconfigChoice, KubeconfigFault};
 pub use names::{is_namespace_name, is_object_name};
 pub use object_watch::watch_objects;
+pub use pod_events::{EventObserver, EventOutcome, PodEventSender};
 pub use pod_watch::PodWatch;
 pub use version_key::{CachedVersionKey, KeySource};
 

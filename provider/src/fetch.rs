@@ -9,13 +9,13 @@ use coffer_vault::{Answer, CertificateGrant, Failure, FailureKind, Grant, LeaseG
 
 use self::in_order::InOrder;
 use crate::class::{Class, PlannedRequest};
-use crate::lease::LeaseStore;
+use crate::lease::{LeaseStore, report_replaced};
 use crate::lifetime::Lifetime;
 use crate::memory::HeldBytes;
 use crate::raw_endpoint::advice_on_raw;
 use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId};
 use crate::vault_error::error_of;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, PodReporter};
 
 /// Maximum lifetime of a certificate, so that the end is a valid [`Instant`]. A longer one is cut.
 const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -28,6 +28,8 @@ pub(crate) struct Fetch<'a> {
     pub(crate) login: LoginContext<'a>,
     /// The lease store; none if no leases are stored and renewed. The same for the whole read.
     pub(crate) leases: Option<&'a LeaseStore>,
+    /// Tells the pod's owner what is issued in place of something.
+    pub(crate) reporter: &'a dyn PodReporter,
     pub(crate) volume: VolumeId,
     /// Maximum age of a cached answer.
     pub(crate) refresh_interval: Duration,
@@ -326,6 +328,9 @@ impl<'a> Fetch<'a> {
         place: Option<HeldBytes>,
     ) -> Arc<Answer> {
         let PlannedRequest { request, id, .. } = wanted.planned;
+        if !matches!(grant, Grant::Nothing) && self.session.with_files().contains(&self.volume) {
+            report_replaced(self.reporter, self.session, &self.answer_use(wanted));
+        }
         let term = match grant {
             Grant::Lease(lease) => lease_term(lease, token, asked),
             Grant::Certificate(certificate) => self.certificate_term(&certificate, asked),

@@ -12,16 +12,18 @@ mod manager;
 mod pace;
 mod record;
 mod renew;
+mod reports;
 mod revoke;
 mod schedule;
 mod store;
 mod turn;
 
-pub use inventory::{Entry, Inventory, InventorySource, Kind};
+pub use inventory::{Entry, FailingMount, Inventory, InventorySource, Kind};
 pub(crate) use journal::Journal;
 pub(crate) use manager::Background;
 pub use manager::{LeaseManager, LostRecords, PodEvent, PodEvents};
 pub(crate) use pace::RenewalPace;
+pub(crate) use reports::report_replaced;
 pub(crate) use store::{LeaseStore, Leases};
 pub use store::{StateStore, StoreError, StoredText};
 

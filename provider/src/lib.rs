@@ -13,7 +13,7 @@
 //! pod is gone.
 //!
 //! This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or the node. A process provides
-//! [`TokenMinter`], [`VersionKey`], [`Clock`] and [`StateStore`], and installs rustls's crypto
+//! [`TokenMinter`], [`VersionKey`], [`Clock`], [`PodReporter`] and [`StateStore`], and installs rustls's crypto
 //! provider before it uses this crate.
 
 pub mod class;
@@ -30,6 +30,7 @@ mod lease;
 mod lifetime;
 mod memory;
 mod metrics;
+mod pod_report;
 mod policy;
 mod raw_endpoint;
 mod read;
@@ -49,11 +50,12 @@ pub use coffer_vault::{
 };
 pub use error::{Error, ErrorKind};
 pub use lease::{
-    Entry, Inventory, InventorySource, Kind, LeaseManager, LostRecords, PodEvent, PodEvents, StateStore,
-    StoreError, StoredText,
+    Entry, FailingMount, Inventory, InventorySource, Kind, LeaseManager, LostRecords, PodEvent, PodEvents,
+    StateStore, StoreError, StoredText,
 };
 pub use memory::{MemoryAccount, TenantMemory};
 pub use metrics::ReadMetrics;
+pub use pod_report::{NoPodReports, PodReport, PodReporter, ReportReason};
 pub use policy::{BadPolicy, Policy, PolicyFile, PolicyFileError, PolicyRefusal};
 pub use read::{
     Bundle, File, HeldForAnswer, Outcome, Ports, Probed, ProbedFile, Provider, RenderedFile, render_sample,

@@ -26,7 +26,7 @@ use crate::request::{Issuing, ReadRequest, TokenMinter};
 use crate::session::{LoginContext, Session, SessionKey, SessionState, Sessions, UsedSession, VolumeId};
 use crate::settings::Settings;
 use crate::version::{Key, PodSeen, VersionKey};
-use crate::{Clock, Error, ErrorKind, PolicyFile};
+use crate::{Clock, Error, ErrorKind, PodReporter, PolicyFile};
 
 pub use bundle::{Bundle, File, HeldForAnswer};
 pub use probe::{Outcome, Probed, ProbedFile};
@@ -56,6 +56,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// The metrics of the read path.
     pub metrics: Arc<ReadMetrics>,
+    /// Tells the owners of pods what happens to their credentials.
+    pub reporter: Arc<dyn PodReporter>,
 }
 
 /// Time between the deadline of the requests to Vault and the deadline of the read. A request that
@@ -67,7 +69,7 @@ impl Provider {
     /// [`Self::start_lease_manager`] is called.
     #[must_use]
     pub fn new(settings: Settings, ports: Ports) -> Self {
-        let Ports { minter, version_key, clock, metrics } = ports;
+        let Ports { minter, version_key, clock, metrics, reporter } = ports;
         let (account, heavy_turns) = (MemoryAccount::new(settings.memory), HeavyTurns::default());
         let targets = Targets::new(
             settings.connections(),
@@ -81,6 +83,7 @@ impl Provider {
             leases: Arc::default(),
             clock,
             metrics,
+            reporter,
             pace: Default::default(),
         };
         Self {
@@ -280,6 +283,7 @@ impl Provider {
                 renewed: leases.is_some(),
             },
             leases,
+            reporter: &*self.background.reporter,
             volume: volume_id(&request.volume),
             // a service account that reads without a pod always gets the current value
             refresh_interval: if has_pod { class.refresh_interval } else { Duration::ZERO },

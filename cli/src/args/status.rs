@@ -15,4 +15,7 @@ pub(crate) struct StatusArgs {
     /// Format of the list.
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub(crate) output: OutputFormat,
+    /// Show it again every two seconds, until Ctrl-C; as JSON one document a line.
+    #[arg(long)]
+    pub(crate) watch: bool,
 }

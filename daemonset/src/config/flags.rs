@@ -84,6 +84,12 @@ pub(super) struct AgentFlags {
           value_parser = go_bool, value_name = "BOOL")]
     pub(super) revoke_on_shutdown: bool,
 
+    /// Write events on pods whose rotation fails or whose credentials change; needs the right to
+    /// "create" and "patch" events of events.k8s.io
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true",
+          value_parser = go_bool, value_name = "BOOL")]
+    pub(super) pod_events: bool,
+
     #[command(flatten)]
     pub(super) vault: VaultFlags,
 

@@ -40,6 +40,9 @@ fn a_volume_fails_since_its_first_failure_in_the_row() {
     assert_eq!((&*failing[0].namespace, &*failing[0].pod, &*failing[0].class), ("shop", "web", "db"));
     assert_eq!((failing[0].failing_for, failing[0].good_before), (20 * SECOND, Some(30 * SECOND)));
     assert_eq!((failing[0].kind, &*failing[0].error), (ErrorKind::Denied, "Vault denied the read"));
+    let nameless = PodVolume { class: String::new(), ..volume("shop", "web") };
+    volumes.record(&nameless, Err(&denied), || false, start + 30 * SECOND);
+    assert_eq!(&*volumes.failing(start + 30 * SECOND)[0].class, "db", "as driver 1.5 rotates");
     let recovered = VolumeChange::Recovered { failed_for: 30 * SECOND, was_mounted: true };
     assert_eq!(record(Ok(()), 40), recovered);
     assert_eq!(volumes.failing(start + 40 * SECOND), []);

@@ -10,7 +10,7 @@ use super::Background;
 use crate::lifetime::{Lifetime, Renewal};
 use crate::session::{AnswerUse, IssuedTerm, Session, SessionState};
 
-/// The tokens and answers that the process holds now.
+/// The tokens and answers that the process holds now, and the volumes that fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Whether leases are stored and renewed now.
@@ -18,6 +18,29 @@ pub struct Inventory {
     /// The entries, sorted by namespace, pod, service account, kind and path. Tokens come before
     /// leases.
     pub entries: Vec<Entry>,
+    /// The volumes whose latest mount failed, sorted by namespace, pod and class. The process adds
+    /// them, which sees how mounts end.
+    #[serde(default)]
+    pub failing: Vec<FailingMount>,
+}
+
+/// A volume whose latest mount failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingMount {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// The name of the pod.
+    pub pod: String,
+    /// The SecretProviderClass.
+    pub class: String,
+    /// Seconds since the first failure in the row.
+    pub failing_for: u64,
+    /// Seconds since the last good mount; none if there was none.
+    pub good_before: Option<u64>,
+    /// The kind of the latest failure, as in the label `outcome` of the metrics.
+    pub kind: String,
+    /// The text of the latest failure, as the driver got it.
+    pub error: String,
 }
 
 /// One entry of an [`Inventory`]: a token, a lease, a certificate, or a cached read.
@@ -72,7 +95,7 @@ impl InventorySource {
         let held = sessions.all().into_iter().chain(sessions.ended());
         let mut entries: Vec<Entry> = held.flat_map(|session| entries(&session, now)).collect();
         entries.sort_by(|a, b| order(a).cmp(&order(b)));
-        Inventory { kept: leases.active().is_some(), entries }
+        Inventory { kept: leases.active().is_some(), entries, failing: Vec::new() }
     }
 }
 

@@ -15,9 +15,9 @@ use super::renew::renew;
 use super::revoke::{self, revoke_ended};
 use super::schedule::Schedule;
 use super::{Leases, RenewalPace, StateStore, record};
-use crate::Clock;
 use crate::metrics::ReadMetrics;
 use crate::session::{Session, Sessions};
+use crate::{Clock, PodReporter};
 
 /// An event of the pod watch. A missing event is no evidence that a pod is gone.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ pub(crate) struct Background {
     pub(crate) leases: Arc<Leases>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<ReadMetrics>,
+    pub(crate) reporter: Arc<dyn PodReporter>,
     pub(crate) pace: RenewalPace,
 }
 

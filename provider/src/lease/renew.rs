@@ -10,9 +10,13 @@ use tokio::time::sleep;
 use super::Background;
 use super::schedule::{DueRenewal, Renewable};
 use super::turn::turn;
+use crate::Error;
 use crate::lifetime::{Attempt, Lifetime};
 use crate::session::{Session, Token};
 use crate::vault_error::error_of;
+
+/// What is said of a lease that Vault does not know any more.
+const LOST_LEASE: &str = "is gone, the next mount has it issued anew";
 
 /// Runs the renewals of one session. First tries and retries run in parallel, so that a retry that
 /// hangs never delays a first try.
@@ -62,11 +66,12 @@ async fn renew_token(background: &Background, due: DueRenewal, token: &Arc<Token
     };
     let kind = failure.classify();
     if kind.is_denial() && !vault.knows_token(token.secret()).await {
-        return lose_token(&due.session, token);
+        return lose_token(background, &due.session, token);
     }
     match kind {
         FailureKind::DeniedByPolicy | FailureKind::BadRequest => {
-            warn(&due, "is renewed no further", failure, vault);
+            let error = warn(&due, "is renewed no further", failure, vault);
+            background.report_stopped(&due, &format_args!("is renewed no further: {error}"));
             due.finish(Lifetime::end_renewals);
         }
         _ => {
@@ -95,21 +100,24 @@ async fn renew_lease(
     };
     let kind = failure.classify();
     if kind.is_denial() && !vault.knows_token(secret).await {
-        return lose_token(&due.session, token);
+        return lose_token(background, &due.session, token);
     }
     if kind == FailureKind::BadRequest && vault.has_lost_lease(secret, id).await {
-        warn(&due, "is gone, the next mount has it issued anew", failure, vault);
+        warn(&due, LOST_LEASE, failure, vault);
+        background.report_stopped(&due, &LOST_LEASE);
         return due.session.issued.remove_lease(id);
     }
     let now = background.clock.now();
     match kind {
         FailureKind::DeniedByPolicy => {
-            warn(&due, "is renewed no further", failure, vault);
+            let error = warn(&due, "is renewed no further", failure, vault);
+            background.report_stopped(&due, &format_args!("is renewed no further: {error}"));
             due.finish(Lifetime::end_renewals);
         }
         // Vault answers with HTTP 400 both at the maximum TTL and if the engine failed
         FailureKind::BadRequest => {
-            warn(&due, "is not renewed yet", failure, vault);
+            let error = warn(&due, "is not renewed yet", failure, vault);
+            background.report_stopped(&due, &format_args!("is not renewed: {error}"));
             due.finish(|lifetime| lifetime.retry_refused(now));
         }
         _ => {
@@ -120,7 +128,7 @@ async fn renew_lease(
 }
 
 /// Removes a token that Vault does not know, and everything that was issued to the token.
-fn lose_token(session: &Session, token: &Arc<Token>) {
+fn lose_token(background: &Background, session: &Session, token: &Arc<Token>) {
     if token.is_gone() {
         return;
     }
@@ -129,11 +137,12 @@ fn lose_token(session: &Session, token: &Arc<Token>) {
         pod = session.pod_name(),
         "Vault knows the token no more, and what was issued to it is gone; the next mount logs in anew"
     );
+    background.report_lost_token(session);
     session.logins.remove_gone(token);
 }
 
-/// Logs a failed renewal.
-fn warn(due: &DueRenewal, outcome: &str, failure: Failure, vault: &Vault<'_>) {
+/// Logs a failed renewal, and returns its error.
+fn warn(due: &DueRenewal, outcome: &str, failure: Failure, vault: &Vault<'_>) -> Error {
     let session = &due.session;
     let what = match &due.what {
         Renewable::Token(_) => "the token".to_owned(),
@@ -142,4 +151,5 @@ fn warn(due: &DueRenewal, outcome: &str, failure: Failure, vault: &Vault<'_>) {
     let error = error_of(failure, vault.target());
     let (namespace, pod) = (&session.key.identity.namespace, session.pod_name());
     tracing::warn!(namespace, pod, "{what} {outcome}: {error:#}");
+    error
 }

@@ -31,7 +31,7 @@ pub(super) enum Renewable {
     /// A token.
     Token(Arc<Token>),
     /// A lease, with the request that issued the lease and the token that the lease belongs to.
-    Lease { request: RequestId, path: String, id: String, token: Arc<Token> },
+    Lease { request: RequestId, path: String, class: String, id: String, token: Arc<Token> },
 }
 
 impl Schedule {
@@ -51,6 +51,7 @@ impl Schedule {
                 schedule.claim(session, lifetime, now, || Renewable::Lease {
                     request: held.request,
                     path: held.about.path.clone(),
+                    class: held.about.class.clone(),
                     id: id.clone(),
                     token: Arc::clone(token),
                 });

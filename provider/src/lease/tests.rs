@@ -1,4 +1,5 @@
 mod held;
+mod reports;
 mod restarts;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ fn background(bed: &Bed) -> Arc<Background> {
         leases: Arc::clone(&bed.leases),
         clock: Arc::clone(&bed.clock) as _,
         metrics: Arc::clone(&bed.metrics),
+        reporter: Arc::clone(&bed.reports) as _,
         pace: Default::default(),
     })
 }

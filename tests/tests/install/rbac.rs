@@ -9,7 +9,7 @@ use coffer_tests::kubernetes::{
     COFFER_NAMESPACE, Cluster, ClusterOptions, InstalledApi, KubernetesRole, Namespace, TokenDelivery,
     installed_csi, objects, shipped_folder,
 };
-use coffer_tests::{MountCall, OpenBao, Servers, Suite, TestPod, until, until_true};
+use coffer_tests::{Csi, MountCall, OpenBao, Servers, Suite, TestPod, until, until_true};
 use serde_json::{Value, json};
 
 const API_NAMESPACE: &str = "coffer-api";
@@ -197,7 +197,7 @@ impl RbacSetup {
     }
 
     /// Mounts with a new coffer-csi, in a cluster without an HMAC key, for a pod without a token.
-    /// Returns the error, or the agent's warning about the watch on pods, if any.
+    /// Returns the error, or the agent's warning about the watch on pods or events, if any.
     async fn mount(&self) -> Option<String> {
         self.delete_secret(COFFER_NAMESPACE, KEY_SECRET).await;
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -205,7 +205,7 @@ impl RbacSetup {
             installed_csi(&self.cluster, COFFER_NAMESPACE, "coffer-csi", dir.path(), self.bao.address());
         let csi = csi.await.start().await;
         let call = MountCall::new(&self.pod).param("roleName", "app").param("audience", "vault");
-        let mounted = csi.mount(&call.objects(&self.namespace.objects("db", &[("f", "k")]))).await;
+        let mounted = csi.mount(&call.clone().objects(&self.objects("db"))).await;
         if let Err(refusal) = mounted {
             return Some(refusal.message);
         }
@@ -214,7 +214,34 @@ impl RbacSetup {
                 .filter(|log| log.contains("pods are watched") || log.contains("cannot be watched"))
         })
         .await;
-        log.lines().find(|line| line.contains("cannot be watched")).map(str::to_owned)
+        if let Some(line) = log.lines().find(|line| line.contains("cannot be watched")) {
+            return Some(line.to_owned());
+        }
+        self.write_events(&csi, &call).await;
+        let log = csi.log();
+        log.lines().find(|line| line.contains("events of pods")).map(str::to_owned)
+    }
+
+    /// Makes the agent create an event, and then count one more in its series.
+    async fn write_events(&self, csi: &Csi, call: &MountCall) {
+        let (good, bad) = (self.objects("db"), self.objects("nothing"));
+        for (objects, written) in [(&bad, 1), (&good, 2), (&bad, 3)] {
+            let mounted = csi.mount(&call.clone().objects(objects)).await;
+            assert_eq!(mounted.is_ok(), objects == &good, "{mounted:?}");
+            let done = until("the event to be written or refused", async || {
+                let metrics = csi.metrics().await;
+                let count = |outcome| metrics.sum("coffer_events_total", &[outcome]) as usize;
+                let refused = count("outcome=\"refused\"") > 0;
+                (refused || count("outcome=\"sent\"") >= written).then_some(refused)
+            });
+            if done.await {
+                return;
+            }
+        }
+    }
+
+    fn objects(&self, secret: &str) -> String {
+        self.namespace.objects(secret, &[("f", "k")])
     }
 
     async fn api_works(&self) {

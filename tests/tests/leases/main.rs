@@ -7,6 +7,7 @@ mod faults;
 mod lifecycle;
 mod many_pods;
 mod output;
+mod pod_events;
 mod restarts;
 mod state_directory;
 mod static_roles;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         .module("faults", faults::tests)
         .module("lifecycle", lifecycle::tests)
         .module("output", output::tests)
+        .module("pod_events", pod_events::tests)
         .module("restarts", restarts::tests)
         .module("state_directory", state_directory::tests)
         .module("static_roles", static_roles::tests);

@@ -22,7 +22,10 @@ use crate::fetch::Fetch;
 use crate::lease::{Leases, StateStore, StoreError, StoredText};
 use crate::memory::MemoryAccount;
 use crate::session::{LoginContext, Session, SessionKey, Sessions, UsedSession};
-use crate::{Clock, Error, ErrorKind, Identity, Pod, ReadMetrics, Settings, TokenMinter};
+use crate::{
+    Clock, Error, ErrorKind, Identity, Pod, PodReport, PodReporter, ReadMetrics, ReportReason, Settings,
+    TokenMinter,
+};
 
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
@@ -156,6 +159,8 @@ pub(crate) struct Bed {
     pub(crate) targets: Arc<Targets>,
     pub(crate) handle: Arc<TargetHandle>,
     pub(crate) metrics: Arc<ReadMetrics>,
+    /// What was reported of pods.
+    pub(crate) reports: Arc<KeptReports>,
     heavy: Arc<HeavyTurn>,
     tokens: BTreeMap<String, Secret>,
     class: Class,
@@ -189,6 +194,7 @@ impl Bed {
             targets,
             target,
             metrics,
+            reports: Arc::default(),
             tokens: [("vault".to_owned(), Secret::from("jwt"))].into(),
             class: Class::parse(&parameters, &settings).expect("a class"),
         }
@@ -271,6 +277,7 @@ impl Bed {
                 renewed: leases.is_some(),
             },
             leases,
+            reporter: &*self.reports,
             volume: 0,
             refresh_interval: Duration::ZERO,
         }
@@ -279,6 +286,24 @@ impl Bed {
     /// Returns a token of the session for a read that begins now.
     pub(crate) async fn token(&self, session: &Session) -> crate::session::UsedToken {
         self.fetch(session).token_for_read().await
+    }
+}
+
+/// Reports of pods, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct KeptReports(Mutex<Vec<PodReport>>);
+
+impl PodReporter for KeptReports {
+    fn report(&self, report: PodReport) {
+        self.0.lock().expect("no holder panics").push(report);
+    }
+}
+
+impl KeptReports {
+    /// Takes the reports that came since the last call: reason and text.
+    pub(crate) fn take(&self) -> Vec<(ReportReason, String)> {
+        let reports = std::mem::take(&mut *self.0.lock().expect("no holder panics"));
+        reports.into_iter().map(|report| (report.reason, report.note)).collect()
     }
 }
 
