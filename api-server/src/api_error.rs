@@ -1,7 +1,7 @@
 //! Errors of requests, answered as Kubernetes' `Status` objects.
 
 use bytes::Bytes;
-use coffer_provider::{Error, ErrorKind};
+use coffer_provider::{Error, ErrorKind, RefusalReason};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, StatusDetails};
@@ -21,11 +21,21 @@ pub(crate) struct ApiError {
     name: Option<String>,
     cause: Option<(&'static str, String)>,
     retry_after: Option<u16>,
+    /// The policy or limit that refused the request.
+    refused: Option<RefusalReason>,
 }
 
 impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), name: None, cause: None, retry_after: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            name: None,
+            cause: None,
+            retry_after: None,
+            refused: None,
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -64,7 +74,7 @@ impl ApiError {
     /// Too many requests at once. The only error with `Retry-After`: clients repeat the request.
     pub(crate) fn too_many(message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
-        Self { retry_after: Some(1), ..error }
+        Self { retry_after: Some(1), refused: Some(RefusalReason::Requests), ..error }
     }
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
@@ -79,6 +89,11 @@ impl ApiError {
 
     pub(crate) fn timed_out(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+    }
+
+    /// The turn of a read did not come in time.
+    pub(crate) fn waited_too_long(message: impl Into<String>) -> Self {
+        Self { refused: Some(RefusalReason::Turns), ..Self::timed_out(message) }
     }
 
     /// Returns the error of a failed read of the class `name`.
@@ -104,7 +119,7 @@ impl ApiError {
             ErrorKind::NotFound => error.path.clone().map(|path| ("FieldValueNotFound", path)),
             _ => None,
         };
-        Self { cause, ..api_error }.about(name)
+        Self { cause, refused: error.refused, ..api_error }.about(name)
     }
 
     /// Names the object concerned, in the details of the status.
@@ -114,6 +129,11 @@ impl ApiError {
 
     pub(crate) fn code(&self) -> StatusCode {
         self.code
+    }
+
+    /// Returns the policy or limit that refused the request; none for other errors.
+    pub(crate) fn refused(&self) -> Option<RefusalReason> {
+        self.refused
     }
 
     /// Returns the message.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use coffer_kubernetes::is_object_name;
 use coffer_provider::class::Class;
-use coffer_provider::{Address, Bundle, Error, ErrorKind, Identity, Issuing, Provider, ReadRequest};
+use coffer_provider::{
+    Address, Bundle, Error, ErrorKind, Identity, Issuing, Provider, ReadRequest, RefusalReason,
+};
 use tokio::time::Instant;
 
 use crate::api::{ALLOW_ISSUING, SERVICE_ACCOUNT};
@@ -68,6 +70,7 @@ impl ClassReader {
             return Ok(());
         }
         Err(Error::class(format!("parameter \"vaultAddress\": this API server may not contact {address}"))
+            .refused_for(RefusalReason::Address)
             .with_advice("Its flag --allowed-vault-addresses lists the addresses that it may contact"))
     }
 }

@@ -56,7 +56,7 @@ impl ClassSource {
         let Ok(Ok(_turn)) = turn else {
             let message =
                 format!("waited too long behind other SecretProviderClasses of namespace {namespace:?}");
-            return Err(ApiError::timed_out(message).about(name));
+            return Err(ApiError::waited_too_long(message).about(name));
         };
         // another read of the same class may have brought it
         match self.in_memory(namespace, name)? {

@@ -29,6 +29,8 @@ pub(crate) struct ApiServerConfig {
     pub(crate) vault: VaultConfig,
     /// Time limit of one request.
     pub(crate) request_timeout: Duration,
+    /// Series of one metric with labels of namespace and class, at most.
+    pub(crate) metrics_series: usize,
     pub(crate) max_in_flight: usize,
     pub(crate) max_in_flight_per_user: usize,
     /// How long to serve on after SIGTERM, until kube-apiserver uses other replicas.
@@ -108,6 +110,7 @@ pub(crate) fn parse(
             settings,
         },
         request_timeout: flags.request_timeout,
+        metrics_series: flags.metrics_series,
         max_in_flight: flags.max_in_flight,
         max_in_flight_per_user: flags.max_in_flight_per_user,
         shutdown_delay: flags.shutdown_delay,

@@ -77,6 +77,9 @@ impl Handler {
             Some(open) => whole(self.open(&method, &headers, client, open)),
             None => whole(self.unknown_path(&headers, client).await),
         };
+        if let Some(reason) = answer.as_ref().err().and_then(ApiError::refused) {
+            self.metrics.refused(reason);
+        }
         let answer = answer.unwrap_or_else(|error| error.response().map(AnswerBody::from));
         self.metrics.answered(metrics_kind(route), answer.status().as_u16());
         answer

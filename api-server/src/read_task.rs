@@ -43,6 +43,8 @@ pub(crate) struct ReadTask {
 /// What the audit line says of a read, as far as it came.
 #[derive(Default)]
 struct ReadSteps {
+    /// Whether there is such a class.
+    exists: bool,
     read_as: Option<String>,
     class: Option<Arc<Class>>,
     /// The memory of the answer, until it is sent.
@@ -61,6 +63,10 @@ impl ReadTask {
             let (began, mut steps) = (Instant::now(), ReadSteps::default());
             let answer = self.read(&handler, &mut steps).await;
             self.audit(&steps, &answer, sender.is_closed(), began);
+            if steps.exists {
+                let code = answer.as_ref().map_or_else(ApiError::code, Response::status);
+                handler.metrics.class_read(&self.namespace, &self.name, code.as_u16());
+            }
             handler.metrics.read(began.elapsed());
             let permit = self.permit.holding(steps.held);
             let _ = sender
@@ -74,6 +80,7 @@ impl ReadTask {
         let deadline = self.deadline.into();
         let CurrentClass { watched, parsed } =
             handler.classes.current(&self.namespace, &self.name, deadline).await?;
+        steps.exists = true;
         steps.class = parsed.as_ref().ok().map(Arc::clone);
         let account = reading_account(&self.user, &watched)?.to_owned();
         steps.read_as = Some(account.clone());
@@ -82,7 +89,7 @@ impl ReadTask {
         let turn = timeout_at(deadline, handler.limits.turn(&self.user.name, &self.namespace, &vault)).await;
         let Ok(Ok(_turn)) = turn else {
             let message = "waited too long behind other reads of this user or namespace; is that Vault slow?";
-            return Err(ApiError::timed_out(message).about(&self.name));
+            return Err(ApiError::waited_too_long(message).about(&self.name));
         };
         let read = handler.reader.read(class, &watched, &account, deadline).await;
         let Bundle { files, held, .. } = read.map_err(|error| ApiError::from_read(&self.name, &error))?;

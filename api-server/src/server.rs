@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use coffer_kubernetes::{CachedVersionKey, ConnectError, KubeConnection, Kubernetes};
 use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
-use coffer_provider::{MonotonicClock, NoPodReports, Ports, Provider};
+use coffer_provider::{MonotonicClock, NoPodReports, Ports, Provider, ReadMetrics};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -67,7 +67,8 @@ pub(crate) async fn serve(config: ApiServerConfig) -> Result<(), ApiServerError>
     let kubernetes = Arc::new(Kubernetes::from(connection));
     let tokens = Arc::new(TokenReviews::new(Arc::clone(&kubernetes)));
     let version_key = CachedVersionKey::new(config.key, Arc::clone(&kubernetes));
-    let (reader, metrics) = class_reader(config.vault, Arc::clone(&kubernetes), version_key, &tokens);
+    let (reader, metrics) =
+        class_reader(config.vault, config.metrics_series, Arc::clone(&kubernetes), version_key, &tokens);
     let handler = Arc::new(Handler {
         discovery: DiscoveryDocuments::new(),
         openapi: OpenApiDocuments::new(),
@@ -115,13 +116,14 @@ fn follow(
 
 fn class_reader(
     vault: VaultConfig,
+    metrics_series: usize,
     kubernetes: Arc<Kubernetes>,
     version_key: CachedVersionKey,
     tokens: &Arc<TokenReviews>,
 ) -> (ClassReader, ApiMetrics) {
     let VaultConfig { settings, allowed, default_audience, .. } = vault;
-    let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
-    let metrics = ApiMetrics::new(&read_metrics);
+    let read_metrics = Arc::new(ReadMetrics::with_series(metrics_series));
+    let metrics = ApiMetrics::new(Arc::clone(&read_metrics));
     if let Some(policy) = &settings.policy {
         tokio::spawn(Arc::clone(policy).follow(Arc::clone(&read_metrics)));
     }

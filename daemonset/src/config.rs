@@ -28,6 +28,8 @@ pub(crate) struct AgentConfig {
     pub(crate) key: KeySource,
     /// Largest answer to the driver, in bytes.
     pub(crate) max_response_bytes: usize,
+    /// Series of one metric with labels of namespace and class, at most.
+    pub(crate) metrics_series: usize,
     pub(crate) settings: Settings,
     /// Where leases are stored; `None` where they are not kept.
     pub(crate) leases: Option<LeaseConfig>,
@@ -86,6 +88,7 @@ pub(crate) fn parse(
         key: flags.key(is_openbao),
         event_source: flags.pod_events.then(|| host_name(lookup)),
         max_response_bytes: flags.max_response_bytes,
+        metrics_series: flags.metrics_series,
         settings: settings(flags, lookup, &endpoint, is_openbao)?,
         endpoint,
         leases,

@@ -1,10 +1,10 @@
-//! Metrics of the node agent, in Prometheus' text format.
+//! Metrics of the node agent, as OpenMetrics text.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use coffer_kubernetes::{CachedVersionKey, EventObserver, EventOutcome};
-use coffer_provider::ErrorKind;
+use coffer_provider::{ClassCounter, ErrorKind, ReadMetrics};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
@@ -14,16 +14,17 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 /// Metrics of mounts, beside those of the read path.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AgentMetrics {
     mounts: Family<MountLabels, Counter>,
-    seconds: MountSeconds,
+    class_mounts: Arc<ClassCounter<MountLabels>>,
+    seconds: Histogram,
     events: Family<EventLabels, Counter>,
     /// Mounts that are not answered yet.
     pub(crate) in_progress: Gauge,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct MountLabels {
     outcome: &'static str,
 }
@@ -33,13 +34,9 @@ struct EventLabels {
     outcome: &'static str,
 }
 
-#[derive(Debug, Clone)]
-struct MountSeconds(Histogram);
-
-impl Default for MountSeconds {
-    fn default() -> Self {
-        Self(Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]))
-    }
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
 }
 
 /// How a mount ended.
@@ -50,21 +47,32 @@ pub(crate) enum MountOutcome {
 }
 
 impl AgentMetrics {
+    /// Returns metrics of which one has at most `most_series` series with namespace and class.
+    pub(crate) fn new(most_series: usize) -> Self {
+        let help = "Mounts by namespace, class and outcome.";
+        let seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+        Self {
+            mounts: Family::default(),
+            class_mounts: Arc::new(ClassCounter::new("class_mounts", help, most_series)),
+            seconds: Histogram::new(seconds),
+            in_progress: Gauge::default(),
+        }
+    }
+
     /// Returns a registry with all metrics; those of leases only where `with_leases`.
     pub(crate) fn registry(
         &self,
-        read_path: &coffer_provider::ReadMetrics,
+        read_path: &ReadMetrics,
         key: &Arc<CachedVersionKey>,
         with_leases: bool,
     ) -> Registry {
         let mut registry = Registry::with_prefix("coffer");
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register("build_info", "The version that runs; always 1", build);
         registry.register("mounts", "Mounts by outcome", self.mounts.clone());
-        registry.register_with_unit(
-            "mount_duration",
-            "Time of a mount",
-            Unit::Seconds,
-            self.seconds.0.clone(),
-        );
+        registry.register_collector(Box::new(Arc::clone(&self.class_mounts)));
+        registry.register_with_unit("mount_duration", "Time of a mount", Unit::Seconds, self.seconds.clone());
         registry.register("mounts_in_progress", "Mounts not answered yet", self.in_progress.clone());
         registry.register("events", "Reports of pods by what became of them", self.events.clone());
         read_path.register(&mut registry);
@@ -75,10 +83,15 @@ impl AgentMetrics {
         registry
     }
 
+    /// Counts a mount of a class.
+    pub(crate) fn mounted_class(&self, namespace: &str, class: &str, outcome: MountOutcome) {
+        self.class_mounts.count(namespace, class, MountLabels { outcome: outcome.label() });
+    }
+
     /// Counts a mount that ended.
     pub(crate) fn mounted(&self, outcome: MountOutcome, time: Duration) {
         self.mounts.get_or_create(&MountLabels { outcome: outcome.label() }).inc();
-        self.seconds.0.observe(time.as_secs_f64());
+        self.seconds.observe(time.as_secs_f64());
     }
 }
 
@@ -137,7 +150,7 @@ impl Collector for KeyAge {
             return Ok(());
         };
         let gauge = ConstGauge::new(age);
-        let help = "Time since the key of the versions was last read";
+        let help = "Time since the key of the versions was last read.";
         let metric = encoder.encode_descriptor(
             "version_key_age",
             help,

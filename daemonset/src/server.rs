@@ -9,7 +9,7 @@ use coffer_kubernetes::{CachedVersionKey, Kubernetes, PodEventSender};
 use coffer_process::{Lifecycle, Phase, SignalError, TerminationSignals};
 use coffer_proto::v1alpha1::csi_driver_provider_server::CsiDriverProviderServer;
 use coffer_provider::class::ClassCache;
-use coffer_provider::{MonotonicClock, NoPodReports, PodReporter, Ports, Provider};
+use coffer_provider::{MonotonicClock, NoPodReports, PodReporter, Ports, Provider, ReadMetrics};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -60,10 +60,10 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
 
     let kubernetes = Arc::new(Kubernetes::default());
     let key = Arc::new(CachedVersionKey::new(config.key, Arc::clone(&kubernetes)));
-    let metrics = Arc::new(AgentMetrics::default());
+    let metrics = Arc::new(AgentMetrics::new(config.metrics_series));
     let volumes = Arc::new(Volumes::default());
     let node = NodeHealth::default();
-    let read_metrics = Arc::new(coffer_provider::ReadMetrics::default());
+    let read_metrics = Arc::new(ReadMetrics::with_series(config.metrics_series));
     let registry = metrics.registry(&read_metrics, &key, config.leases.is_some());
     let health = match config.health_address {
         Some(address) => serve_health(address, registry, lifecycle.subscribe(), node.clone()).await,

@@ -11,7 +11,8 @@ use coffer_proto::v1alpha1::{
 };
 use coffer_provider::class::{Class, ClassCache};
 use coffer_provider::{
-    Bundle, Error, ErrorKind, File, HeldForAnswer, Issuing, PodReporter, Provider, ReadRequest, Secret,
+    Bundle, Error, ErrorKind, File, HeldForAnswer, Issuing, PodReporter, Provider, ReadRequest,
+    RefusalReason, Secret,
 };
 use prost::Message;
 use tokio::sync::watch;
@@ -117,6 +118,12 @@ impl ProviderService {
         let namespace = volume.map(|volume| &volume.namespace);
         let (pod, class) = (volume.map(|volume| &volume.pod.name), volume.map(|volume| &volume.class));
         let ms = took.as_millis();
+        if let Some(volume) = volume {
+            self.metrics.mounted_class(&volume.namespace, &volume.class, outcome);
+        }
+        if let Some(reason) = result.err().and_then(|error| error.refused) {
+            self.provider.metrics().refused(reason);
+        }
         if let Err(error) = result {
             tracing::warn!(error = %format_args!("{error:#}"), namespace, pod, class, ms, "mount failed");
         } else {
@@ -191,6 +198,7 @@ fn no_file_left() -> Error {
 
 fn waited_too_long() -> Error {
     Error::new(ErrorKind::TimedOut, "waited too long behind other large classes of this namespace")
+        .refused_for(RefusalReason::Turns)
 }
 
 fn too_large(answer: &MountResponse, size: usize, limit: usize) -> Error {

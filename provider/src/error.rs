@@ -42,6 +42,56 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// The policy or limit that refused a read. Its error says more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// The operator's policy forbids what the class names.
+    Policy,
+    /// The API server may not contact the address that the class names.
+    Address,
+    /// The namespace's part of the memory is used up.
+    Memory,
+    /// The namespace's part of the memory for what Vault issued is used up.
+    Issued,
+    /// The namespace has as many sessions as it may.
+    Sessions,
+    /// The namespace uses as many targets as it may.
+    Targets,
+    /// The read waited for its turn until its time was over.
+    Turns,
+    /// As many requests of the user, or for the namespace, are being answered as may be at once.
+    Requests,
+}
+
+impl RefusalReason {
+    /// All reasons.
+    pub const ALL: [Self; 8] = [
+        Self::Policy,
+        Self::Address,
+        Self::Memory,
+        Self::Issued,
+        Self::Sessions,
+        Self::Targets,
+        Self::Turns,
+        Self::Requests,
+    ];
+
+    /// Returns the word for it in metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Address => "address",
+            Self::Memory => "memory",
+            Self::Issued => "issued",
+            Self::Sessions => "sessions",
+            Self::Targets => "targets",
+            Self::Turns => "turns",
+            Self::Requests => "requests",
+        }
+    }
+}
+
 /// A failed read: object, path, message, Vault's own words, and advice.
 ///
 /// An error never holds a secret byte. The same fault gives the same text, since errors end in Pod
@@ -50,6 +100,8 @@ pub enum ErrorKind {
 pub struct Error {
     /// The kind, for the door's protocol.
     pub kind: ErrorKind,
+    /// The policy or limit that refused the read; none for other failures.
+    pub refused: Option<RefusalReason>,
     /// The `objectName` of the object that failed.
     pub object: Option<String>,
     /// The path in Vault, without `/v1/`.
@@ -69,12 +121,33 @@ impl Error {
     /// Returns an error with kind and message only.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, object: None, path: None, message, vault: None, advice: None, detail: None }
+        Self {
+            kind,
+            refused: None,
+            object: None,
+            path: None,
+            message,
+            vault: None,
+            advice: None,
+            detail: None,
+        }
+    }
+
+    /// Returns an error of kind [`ErrorKind::OverLimit`].
+    pub fn over_limit(limit: RefusalReason, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::OverLimit, message).refused_for(limit)
     }
 
     /// Returns the error for a mistake in the SecretProviderClass.
     pub fn class(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidClass, message)
+    }
+
+    /// Sets the policy or limit that refused the read.
+    #[must_use]
+    pub fn refused_for(mut self, reason: RefusalReason) -> Self {
+        self.refused = Some(reason);
+        self
     }
 
     /// Sets the object, unless the error already names an object.

@@ -48,13 +48,13 @@ pub use coffer_vault::{
     Address, Answer, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Printable, Secret,
     Target, Tls, TlsFile, TlsOverlay, is_unprintable, root_cause,
 };
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorKind, RefusalReason};
 pub use lease::{
     Entry, FailingMount, Inventory, InventorySource, Kind, LeaseManager, LostRecords, PodEvent, PodEvents,
     StateStore, StoreError, StoredText,
 };
 pub use memory::{MemoryAccount, TenantMemory};
-pub use metrics::ReadMetrics;
+pub use metrics::{ClassCounter, ClassLabels, DEFAULT_SERIES, ReadMetrics, capped};
 pub use pod_report::{NoPodReports, PodReport, PodReporter, ReportReason};
 pub use policy::{BadPolicy, Policy, PolicyFile, PolicyFileError, PolicyRefusal};
 pub use read::{

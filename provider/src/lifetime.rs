@@ -19,6 +19,9 @@ const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 /// Maximum wait before a failed renewal is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
+/// Time after which a renewal that is due and was not granted is overdue.
+const OVERDUE_AFTER: Duration = Duration::from_secs(60);
+
 /// Maximum TTL, so that the end is a valid [`Instant`]. A longer TTL is cut.
 const LONGEST_TTL: Duration = Duration::from_secs(100 * 365 * 86_400);
 
@@ -33,6 +36,8 @@ pub(crate) struct Lifetime {
     pub(crate) until: Instant,
     pub(crate) renewal: Renewal,
     pub(crate) last: LastRenewal,
+    /// When the renewal was due that has failed ever since.
+    pub(crate) failing_since: Option<Instant>,
 }
 
 /// When the next renewal is due.
@@ -75,7 +80,14 @@ impl Lifetime {
         let granted = granted.min(LONGEST_TTL);
         let is_renewed = renewable && granted > SHORTEST_INTERVAL;
         let renewal = if is_renewed { Renewal::At(renewal_time(asked, granted)) } else { Renewal::Never };
-        Self { granted, full_ttl: granted, until: asked + granted, renewal, last: LastRenewal::Granted }
+        Self {
+            granted,
+            full_ttl: granted,
+            until: asked + granted,
+            renewal,
+            last: LastRenewal::Granted,
+            failing_since: None,
+        }
     }
 
     /// Returns whether the lifetime has ended.
@@ -115,6 +127,22 @@ impl Lifetime {
         is_last && self.left(now) * 3 < self.full_ttl
     }
 
+    /// Returns whether a renewal has been due for some time without being granted, or Vault refused
+    /// it for good.
+    pub(crate) fn is_renewal_overdue(&self, now: Instant) -> bool {
+        match self.renewal {
+            Renewal::At(at) | Renewal::InProgress(at) => {
+                self.failing_since.unwrap_or(at) + OVERDUE_AFTER <= now
+            }
+            Renewal::Never => self.last == LastRenewal::Refused,
+        }
+    }
+
+    /// Returns whether a replacement that is due is late: half of the time for it is over.
+    pub(crate) fn is_replacement_late(&self, now: Instant) -> bool {
+        self.needs_replacement(now) && self.left(now) * 6 < self.full_ttl
+    }
+
     /// Sets the lifetime to what Vault granted by a renewal that was requested at `asked`.
     pub(crate) fn renewed(&mut self, asked: Instant, granted: Duration, renewable: bool) {
         let next = Self::new(asked, granted, renewable);
@@ -142,6 +170,9 @@ impl Lifetime {
     /// Schedules the retry of a renewal that failed: sooner if less time is left, and with jitter,
     /// so that an outage of Vault is not followed by all retries at once.
     pub(crate) fn retry_later(&mut self, now: Instant) {
+        if let Renewal::At(due) | Renewal::InProgress(due) = self.renewal {
+            self.failing_since.get_or_insert(due);
+        }
         let wait = (self.left(now) / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY);
         self.renewal = Renewal::At(now + wait.mul_f64(0.5 + 0.5 * fraction()));
         self.last = LastRenewal::Failed;
@@ -153,9 +184,15 @@ impl Lifetime {
         self.last = LastRenewal::Refused;
     }
 
-    /// Notes that Vault renews no further.
+    /// Notes that there is nothing to renew any more.
     pub(crate) fn end_renewals(&mut self) {
         self.renewal = Renewal::Never;
+    }
+
+    /// Notes that Vault refused to renew, for good.
+    pub(crate) fn refuse_renewals(&mut self) {
+        self.end_renewals();
+        self.last = LastRenewal::Refused;
     }
 
     /// Returns the time until the end.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_shares::{NeverFits, Priority, Share, Shares};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, RefusalReason};
 
 /// Memory of a session besides tokens, answers and frames, in bytes.
 pub(crate) const SESSION_BYTES: usize = 4 << 10;
@@ -15,6 +15,7 @@ const HELD_ANSWER_BYTES: usize = 1 << 10;
 /// The bytes that namespaces share. Clones are the same account.
 #[derive(Clone)]
 pub struct MemoryAccount {
+    bytes: usize,
     /// All bytes, of which an eighth is for requests to the operator's own Vault.
     pub(crate) all: Shares,
     /// The part of all bytes that issued answers may have. They are held as long as their pods.
@@ -44,10 +45,21 @@ impl MemoryAccount {
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         Self {
+            bytes,
             all: Shares::with_reserve(bytes, bytes / 8),
             issued: Shares::new(bytes * 3 / 8),
             reads: Shares::new(bytes / 8),
         }
+    }
+
+    /// Returns the size of the account, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns what issued answers and cached reads have of the account, in bytes.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        (self.issued.taken(), self.reads.taken())
     }
 
     /// Returns a namespace's part.
@@ -93,7 +105,7 @@ impl TenantMemory {
              namespace); the mount is tried again",
             &*self.namespace
         );
-        Error::new(ErrorKind::OverLimit, message)
+        Error::over_limit(RefusalReason::Memory, message)
             .with_advice("Mount fewer or smaller secrets at once, or let the operator raise the memory limit")
     }
 

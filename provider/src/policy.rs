@@ -9,7 +9,7 @@ pub use written::BadPolicy;
 
 use self::rule::Rule;
 use crate::class::Class;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, RefusalReason};
 
 /// A policy. The first rule for a namespace decides.
 #[derive(Debug)]
@@ -69,6 +69,7 @@ impl Policy {
     pub fn check(&self, namespace: &str, class: &Class) -> Result<(), Error> {
         match self.refusals(namespace, class).into_iter().next() {
             Some(refusal) => Err(Error::new(ErrorKind::RefusedByPolicy, refusal.message)
+                .refused_for(RefusalReason::Policy)
                 .with_advice("The operator of the cluster wrote that policy")),
             None => Ok(()),
         }

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod files;
+mod held;
 mod probe;
 mod sample;
 
@@ -15,6 +16,7 @@ use coffer_vault::{HeavyTurn, HeavyTurns, Secret, TargetHandle, Targets, VaultNa
 use tokio::time::timeout_at;
 
 use self::files::Files;
+use self::held::{HeldCredentials, HeldMemory};
 use crate::class::Class;
 use crate::digest::digest;
 use crate::fetch::{FailedRequest, Fetch, Fetched};
@@ -26,7 +28,7 @@ use crate::request::{Issuing, ReadRequest, TokenMinter};
 use crate::session::{LoginContext, Session, SessionKey, SessionState, Sessions, UsedSession, VolumeId};
 use crate::settings::Settings;
 use crate::version::{Key, PodSeen, VersionKey};
-use crate::{Clock, Error, ErrorKind, PodReporter, PolicyFile};
+use crate::{Clock, Error, ErrorKind, PodReporter, PolicyFile, RefusalReason};
 
 pub use bundle::{Bundle, File, HeldForAnswer};
 pub use probe::{Outcome, Probed, ProbedFile};
@@ -86,8 +88,11 @@ impl Provider {
             reporter,
             pace: Default::default(),
         };
+        let background = Arc::new(background);
+        background.metrics.memory.set(HeldMemory(Arc::downgrade(&background)));
+        background.metrics.credentials.set(HeldCredentials(Arc::downgrade(&background)));
         Self {
-            background: Arc::new(background),
+            background,
             engines: Engines::default(),
             default_audience: settings.audience,
             own_token: settings.own_token,
@@ -102,6 +107,12 @@ impl Provider {
     #[must_use]
     pub fn memory(&self) -> &MemoryAccount {
         &self.background.sessions.memory
+    }
+
+    /// Returns the metrics of the read path.
+    #[must_use]
+    pub fn metrics(&self) -> &ReadMetrics {
+        &self.background.metrics
     }
 
     /// Returns the turns for heavy work.
@@ -323,6 +334,7 @@ fn waited_too_long(target: &TargetHandle) -> Error {
             target.target.address
         ),
     )
+    .refused_for(RefusalReason::Turns)
 }
 
 fn took_too_long(target: &TargetHandle) -> Error {

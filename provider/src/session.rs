@@ -66,7 +66,8 @@ pub(crate) struct Session {
     revoking: AtomicBool,
     /// The session's record in the state store.
     stored: Mutex<StoredRecord>,
-    _bytes: Option<Share>,
+    /// The memory of the session itself.
+    bytes: Option<Share>,
     tenant: TenantMemory,
 }
 
@@ -148,6 +149,14 @@ impl Session {
         self.reads.clear();
         self.issued.clear();
         self.frames.clear();
+    }
+
+    /// Returns the memory that is charged for the session, its tokens, frames and stored record, in
+    /// bytes.
+    pub(crate) fn charged_bytes(&self) -> usize {
+        let own = self.bytes.as_ref().map_or(0, Share::amount);
+        let stored = self.lock_stored().memory.as_ref().map_or(0, Share::amount);
+        own + stored + self.logins.charged_bytes() + self.frames.charged_bytes()
     }
 
     /// Returns true at the first call: the caller revokes the session's tokens.

@@ -6,7 +6,7 @@ use coffer_vault::{
 };
 
 use crate::tls_advice::tls_advice;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, RefusalReason};
 
 /// What is done about a lost answer to a request that may issue something.
 const NOT_SENT_AGAIN: &str = "Vault may have executed the request, which may issue something, so that it was not sent \
@@ -72,8 +72,8 @@ fn error_with_cause(failure: Failure, target: &Target) -> Error {
         Failure::TooDeep | Failure::TooManyValues => {
             Error::new(ErrorKind::TooLarge, failure.to_string()).with_advice("Split the secret")
         }
-        Failure::OutOfMemory => Error::new(
-            ErrorKind::OverLimit,
+        Failure::OutOfMemory => Error::over_limit(
+            RefusalReason::Memory,
             "the answers that this namespace reads at once take more memory than its part of the provider's; the \
              mount is tried again",
         ),
@@ -140,7 +140,7 @@ impl From<TargetError> for Error {
             }
             TargetError::Thread(_) => Self::new(ErrorKind::Misconfigured, message),
             TargetError::ServerNameInvalid(_) => Self::class(message),
-            TargetError::TooMany => Self::new(ErrorKind::OverLimit, message),
+            TargetError::TooMany => Self::over_limit(RefusalReason::Targets, message),
         }
     }
 }

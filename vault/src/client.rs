@@ -1,7 +1,8 @@
 //! The requests that Coffer sends to Vault.
 
 use std::slice;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use coffer_connect::Patience;
@@ -79,8 +80,10 @@ impl<'a> Sending<'a> {
 
 /// Observes every request to Vault, for metrics.
 pub trait RequestObserver: Send + Sync {
-    /// Notes that a request ended with this HTTP status; none if no complete answer came.
-    fn request_ended(&self, kind: RequestKind, status: Option<u16>);
+    /// Notes that a request ended with this HTTP status; none if no complete answer came. `took` is
+    /// the time from when the request had its turn to the end of the answer, with the time to
+    /// connect; none if the request was not sent.
+    fn request_ended(&self, kind: RequestKind, status: Option<u16>, took: Option<Duration>);
 }
 
 impl<'a> VaultNamespace<'a> {
@@ -198,20 +201,23 @@ impl<'a> Vault<'a> {
         let target = self.at.target;
         let request = self.http_request(sending.request, sending.token)?;
         let patience = Patience { deadline: self.deadline, may_repeat };
+        let began = Arc::new(OnceLock::new());
         let exchange = match &target.others {
             None => {
                 // boxed: every future around the exchange would be as large, and a future is moved
                 // when it is created
-                Box::pin(target.exchange(request, self.at.tenant, self.at.turn, patience)).await
+                Box::pin(target.exchange(request, self.at.tenant, self.at.turn, patience, &began)).await
             }
             Some(others) => {
                 let (target, turn) = (Arc::clone(target), Arc::clone(self.at.turn));
-                let tenant = self.at.tenant.to_owned();
-                let exchange = async move { target.exchange(request, &tenant, &turn, patience).await };
+                let (tenant, began) = (self.at.tenant.to_owned(), Arc::clone(&began));
+                let exchange =
+                    async move { target.exchange(request, &tenant, &turn, patience, &began).await };
                 others.run(exchange).await
             }
         };
-        target.observer.request_ended(sending.kind, exchange.as_ref().ok().map(|exchange| exchange.status));
+        let status = exchange.as_ref().ok().map(|exchange| exchange.status);
+        target.observer.request_ended(sending.kind, status, began.get().map(Instant::elapsed));
         Answer::new(exchange?, &sending.confidential)
     }
 

@@ -2,6 +2,7 @@
 //! body, and the namespace's part of the memory.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,13 +49,14 @@ pub(crate) type HttpRequest = Request<Full<Bytes>>;
 
 impl TargetHandle {
     /// Sends a request and reads the whole answer before the deadline of `patience`, or before the
-    /// timeout of one request.
+    /// timeout of one request. Sets `began` when nothing is waited for but the server.
     pub(crate) async fn exchange(
         &self,
         request: HttpRequest,
         tenant: &str,
         turn: &HeavyTurn,
         patience: Patience,
+        began: &OnceLock<Instant>,
     ) -> Result<Exchange, Failure> {
         let own = Instant::now().checked_add(self.request_timeout);
         let deadline = own.map_or(patience.deadline, |own| own.min(patience.deadline));
@@ -71,6 +73,7 @@ impl TargetHandle {
             }
             // before anything is sent: what waits for memory holds none
             let body = ArrivingBody::begin(self, tenant, turn).await?;
+            began.get_or_init(Instant::now);
             let mut sent = self.send(request, Patience { deadline, ..patience }).await?;
             let end = deadline.min(Instant::now() + BODY_TIMEOUT);
             let read = within(end, read(&mut sent.response, body)).await;

@@ -153,6 +153,12 @@ impl Targets {
         Ok(handle)
     }
 
+    /// Returns the memory that is charged for connections, in bytes.
+    #[must_use]
+    pub fn charged_bytes(&self) -> usize {
+        self.places.taken() * TARGET_BYTES
+    }
+
     /// Takes a place for a new target. Unused targets of the same namespace are removed for it.
     fn place(
         &self,

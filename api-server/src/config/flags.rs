@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use coffer_kubernetes::{KeySource, is_object_name};
 use coffer_process::{FlagError, LogFormat, VaultFlags, parse_log_level};
-use coffer_provider::{Address, Settings, go_duration};
+use coffer_provider::{Address, DEFAULT_SERIES, Settings, go_duration};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::CertificateSource;
@@ -81,6 +81,10 @@ pub(super) struct ApiServerFlags {
     /// Identities whose Vault token is cached, at most
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(super) cache_size: usize,
+
+    /// Series of one metric with labels of namespace and class, at most; more count under _other
+    #[arg(long, default_value_t = DEFAULT_SERIES, value_name = "N")]
+    pub(super) metrics_series: usize,
 
     /// Log level: off, error, warn, info, debug or trace; the audit lines are always written
     #[arg(long, default_value = "info", value_name = "LEVEL", value_parser = parse_log_level)]

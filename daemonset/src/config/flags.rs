@@ -11,7 +11,7 @@ use clap::builder::ArgPredicate;
 use coffer_kubernetes::KeySource;
 use coffer_process::{FlagError, LogFormat, VaultFlags, parse_address};
 use coffer_provider::settings::{TrustedAddresses, go_bool};
-use coffer_provider::{Address, go_duration};
+use coffer_provider::{Address, DEFAULT_SERIES, go_duration};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Serves the Secrets Store CSI driver: mounts secrets of HashiCorp Vault and OpenBao as files.
@@ -25,6 +25,10 @@ pub(super) struct AgentFlags {
     /// Address of health and metrics, empty for none
     #[arg(long, default_value = ":8080", value_name = "[HOST]:PORT")]
     health_addr: String,
+
+    /// Series of one metric with labels of namespace and class, at most; more count under _other
+    #[arg(long, default_value_t = DEFAULT_SERIES, value_name = "N")]
+    pub(super) metrics_series: usize,
 
     /// Log level: off, error, warn, info, debug or trace
     #[arg(long, default_value = "info", value_name = "LEVEL")]

@@ -250,6 +250,7 @@ impl LifetimeRecord {
             until: boot_time.to_instant(self.until),
             renewal: self.renewal.map_or(Renewal::Never, |at| Renewal::At(boot_time.to_instant(at))),
             last: LastRenewal::Granted,
+            failing_since: None,
         }
     }
 }

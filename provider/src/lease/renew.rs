@@ -72,7 +72,7 @@ async fn renew_token(background: &Background, due: DueRenewal, token: &Arc<Token
         FailureKind::DeniedByPolicy | FailureKind::BadRequest => {
             let error = warn(&due, "is renewed no further", failure, vault);
             background.report_stopped(&due, &format_args!("is renewed no further: {error}"));
-            due.finish(Lifetime::end_renewals);
+            due.finish(Lifetime::refuse_renewals);
         }
         _ => {
             warn(&due, "is not renewed yet", failure, vault);
@@ -112,7 +112,7 @@ async fn renew_lease(
         FailureKind::DeniedByPolicy => {
             let error = warn(&due, "is renewed no further", failure, vault);
             background.report_stopped(&due, &format_args!("is renewed no further: {error}"));
-            due.finish(Lifetime::end_renewals);
+            due.finish(Lifetime::refuse_renewals);
         }
         // Vault answers with HTTP 400 both at the maximum TTL and if the engine failed
         FailureKind::BadRequest => {

@@ -167,3 +167,35 @@ fn a_renewal_is_claimed_once_and_is_due_again_after_the_claim_is_released() {
     assert_eq!(life.claim_renewal(due + seconds(5)), Some(Attempt::Retry));
     assert!(!life.needs_replacement(due + seconds(18)), "a retry may still succeed");
 }
+
+#[test]
+fn a_renewal_is_overdue_a_minute_after_it_was_due_however_often_it_is_tried() {
+    let now = Instant::now();
+    let mut life = Lifetime::new(now, 10 * MINUTE, true);
+    let due = life.next_renewal().expect("renewable");
+    for after in [seconds(1), seconds(30)] {
+        life.claim_renewal(due + after);
+        life.retry_later(due + after);
+        life.renewal = Renewal::At(due + after);
+        assert!(!life.is_renewal_overdue(due + after));
+    }
+    assert!(!life.is_renewal_overdue(due + seconds(59)));
+    assert!(life.is_renewal_overdue(due + MINUTE));
+    life.renewed(due + MINUTE, 10 * MINUTE, true);
+    assert!(!life.is_renewal_overdue(due + MINUTE));
+    let untried = Lifetime::new(now, 10 * MINUTE, true);
+    assert!(untried.is_renewal_overdue(untried.next_renewal().expect("renewable") + MINUTE));
+}
+
+#[test]
+fn what_vault_refuses_for_good_is_overdue_and_what_ends_as_granted_is_late_near_its_end() {
+    let now = Instant::now();
+    let mut life = Lifetime::new(now, MINUTE, true);
+    life.refuse_renewals();
+    assert!(life.is_renewal_overdue(now));
+    let granted = Lifetime::new(now, MINUTE, false);
+    for (after, is_late) in [(45, false), (49, false), (51, true)] {
+        assert!(!granted.is_renewal_overdue(now + seconds(after)));
+        assert_eq!(granted.is_replacement_late(now + seconds(after)), is_late, "{after}");
+    }
+}

@@ -110,7 +110,7 @@ struct Framed {
     object: Digest,
     data: Digest,
     frame: Frame,
-    _memory: Share,
+    memory: Share,
 }
 
 /// Maximum number of frames of one session, far more than a pod mounts.
@@ -128,6 +128,11 @@ impl Frames {
     /// Returns a list that stores no frames, for a single read.
     pub(crate) fn unstored() -> Self {
         Self { framed: Mutex::default(), memory: None }
+    }
+
+    /// Returns the memory that is charged for frames, in bytes.
+    pub(crate) fn charged_bytes(&self) -> usize {
+        self.lock().iter().map(|framed| framed.memory.amount()).sum()
     }
 
     /// Drops all frames.
@@ -161,7 +166,7 @@ impl Frames {
             && frames.len() < MAX_FRAMES
             && let Some(memory) = self.memory.as_ref().and_then(|memory| memory.take(bytes))
         {
-            frames.push(Framed { object, data, frame: frame.clone(), _memory: memory });
+            frames.push(Framed { object, data, frame: frame.clone(), memory });
         }
         Ok(frame)
     }

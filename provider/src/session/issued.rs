@@ -10,7 +10,7 @@ use super::changes::Changes;
 use super::token::Token;
 use crate::lifetime::Lifetime;
 use crate::memory::{HeldBytes, TenantMemory};
-use crate::{Error, ErrorKind};
+use crate::{Error, RefusalReason};
 
 /// Bytes that a place is taken for before an answer is there: credentials, or a certificate with
 /// its chain.
@@ -67,7 +67,7 @@ impl Issued {
             "what Vault issued to pods of namespace {namespace:?} on this node takes all memory that it may: nothing \
              more is issued"
         );
-        Error::new(ErrorKind::OverLimit, message)
+        Error::over_limit(RefusalReason::Issued, message)
             .with_advice("Let fewer objects of fewer pods issue something")
     }
 
@@ -137,7 +137,7 @@ impl Issued {
     }
 
     /// Returns whether a valid lease belongs to the token.
-    pub(super) fn has_lease_of(&self, token: &Arc<Token>, now: Instant) -> bool {
+    pub(crate) fn has_lease_of(&self, token: &Arc<Token>, now: Instant) -> bool {
         self.lock().iter().any(|held| held.term.belongs_to(token) && !held.term.is_over(now))
     }
 
@@ -199,6 +199,31 @@ impl Issued {
 }
 
 impl IssuedTerm {
+    /// Returns when the answer ends: a lease ends with its token.
+    pub(crate) fn end(&self) -> Instant {
+        match self {
+            Self::Lease { lifetime, token, .. } => {
+                token.lifetime().map_or(lifetime.until, |of_token| of_token.until.min(lifetime.until))
+            }
+            Self::Certificate { until, .. } => *until,
+        }
+    }
+
+    /// Returns whether the renewal of a lease is overdue, or a replacement is late.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        match self {
+            Self::Lease { lifetime, token, .. } => {
+                let is_late = |lifetime: &Lifetime| lifetime.is_replacement_late(now);
+                lifetime.is_renewal_overdue(now)
+                    || is_late(lifetime)
+                    || token.lifetime().is_some_and(|l| is_late(&l))
+            }
+            Self::Certificate { replaced_from, until } => {
+                *replaced_from + until.saturating_duration_since(*replaced_from) / 2 <= now
+            }
+        }
+    }
+
     fn is_current(&self, now: Instant) -> bool {
         match self {
             Self::Lease { lifetime, token, .. } => {

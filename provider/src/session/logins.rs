@@ -172,6 +172,11 @@ impl Logins {
         tokens.clone()
     }
 
+    /// Returns the memory that is charged for tokens, in bytes.
+    pub(super) fn charged_bytes(&self) -> usize {
+        self.tokens().iter().map(|token| token.charged_bytes()).sum()
+    }
+
     /// Returns whether a valid token owns leases.
     pub(super) fn own_leases(&self, now: Instant) -> bool {
         self.tokens().iter().any(|token| token.owns_leases() && !token.is_over(now))

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::memory::{MemoryAccount, SESSION_BYTES};
 use crate::render::Frames;
-use crate::{Clock, Error, ErrorKind};
+use crate::{Clock, Error, RefusalReason};
 
 /// Sessions with leases that a table holds at least, however small its capacity.
 const LEAST_OWNING: usize = 256;
@@ -67,7 +67,7 @@ impl Sessions {
     /// credential. A namespace with no more than its part of the table loses none to another one.
     ///
     /// # Errors
-    /// [`ErrorKind::OverLimit`], if the namespace has its part of the memory, or its part of the
+    /// [`OverLimit`](crate::ErrorKind::OverLimit), if the namespace has its part of the memory, or its part of the
     /// table in sessions that cannot be evicted.
     pub(crate) fn session(&self, key: SessionKey, leases_kept: bool) -> Result<Found, Error> {
         let now = self.clock.now();
@@ -206,7 +206,7 @@ impl Sessions {
             logins: Logins::new(tokens, memory.clone(), Arc::clone(&changes)),
             reads: Reads::new(memory.clone()),
             issued: Issued::new(issued, memory.clone(), Arc::clone(&changes)),
-            _bytes: bytes,
+            bytes,
             frames: Frames::stored_in(memory.clone()),
             tenant: memory,
             changes,
@@ -233,7 +233,7 @@ fn too_many(namespace: &str, sessions: usize) -> Error {
         "namespace {namespace:?} has {sessions} sessions with leases on this node, as many as it may while other \
          namespaces need theirs"
     );
-    Error::new(ErrorKind::OverLimit, message)
+    Error::over_limit(RefusalReason::Sessions, message)
         .with_advice("Use fewer roles for each pod, or let the operator raise -cache-size")
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Token {
     gone: AtomicBool,
     pub(super) users: Users,
     /// The token's part of the namespace's memory.
-    _memory: Option<Share>,
+    memory: Option<Share>,
 }
 
 /// A token in use, which is not revoked as a replaced token until this guard is dropped.
@@ -60,7 +60,7 @@ impl Token {
             owns_leases: AtomicBool::new(owns_leases),
             gone: AtomicBool::new(false),
             users: Users::default(),
-            _memory: memory,
+            memory,
         }
     }
 
@@ -76,6 +76,11 @@ impl Token {
     /// Returns the lifetime; none if the token never ends.
     pub(crate) fn lifetime(&self) -> Option<Lifetime> {
         *self.lifetime.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the memory that is charged for the token, in bytes.
+    pub(super) fn charged_bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, Share::amount)
     }
 
     /// Changes the lifetime, if the token has one.
