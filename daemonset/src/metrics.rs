@@ -1,5 +1,7 @@
 //! Metrics of the node agent, as OpenMetrics text.
 
+mod failing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use self::failing::FailingMetrics;
+use crate::volumes::Volumes;
 
 /// Metrics of mounts, beside those of the read path.
 #[derive(Debug)]
@@ -64,6 +69,7 @@ impl AgentMetrics {
         &self,
         read_path: &ReadMetrics,
         key: &Arc<CachedVersionKey>,
+        volumes: &Arc<Volumes>,
         with_leases: bool,
     ) -> Registry {
         let mut registry = Registry::with_prefix("coffer");
@@ -79,6 +85,8 @@ impl AgentMetrics {
         if with_leases {
             read_path.register_leases(&mut registry);
         }
+        let (volumes, most_series) = (Arc::clone(volumes), read_path.most_series());
+        registry.register_collector(Box::new(FailingMetrics { volumes, most_series }));
         registry.register_collector(Box::new(KeyAge(Arc::clone(key))));
         registry
     }

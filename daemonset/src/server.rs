@@ -64,7 +64,7 @@ pub(crate) async fn serve(config: AgentConfig) -> Result<(), AgentError> {
     let volumes = Arc::new(Volumes::default());
     let node = NodeHealth::default();
     let read_metrics = Arc::new(ReadMetrics::with_series(config.metrics_series));
-    let registry = metrics.registry(&read_metrics, &key, config.leases.is_some());
+    let registry = metrics.registry(&read_metrics, &key, &volumes, config.leases.is_some());
     let health = match config.health_address {
         Some(address) => serve_health(address, registry, lifecycle.subscribe(), node.clone()).await,
         None => None,
