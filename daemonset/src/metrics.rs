@@ -60,6 +60,7 @@ impl AgentMetrics {
             mounts: Family::default(),
             class_mounts: Arc::new(ClassCounter::new("class_mounts", help, most_series)),
             seconds: Histogram::new(seconds),
+            events: Family::default(),
             in_progress: Gauge::default(),
         }
     }

@@ -89,6 +89,7 @@ impl ProviderService {
         let _in_progress = MountInProgress::new(&self.metrics);
         let request = driver_request::parse(request);
         let volume = request.as_ref().ok().and_then(DriverRequest::pod_volume);
+        let volume = volume.map(|volume| self.volumes.with_known_class(volume));
         let mut phase = self.phase.clone();
         let answer = match request {
             Ok(request) => tokio::select! {

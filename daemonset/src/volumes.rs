@@ -180,6 +180,16 @@ impl Volumes {
         change
     }
 
+    /// Returns a volume with the class of its first mount, if that is known: drivers up to 1.5 name
+    /// no class when they rotate.
+    pub(crate) fn with_known_class(&self, volume: PodVolume) -> PodVolume {
+        let known = self.lock().entries.get(&volume.key()).map(|entry| Arc::clone(&entry.class));
+        match known.filter(|class| !class.is_empty()) {
+            Some(class) => PodVolume { class: class.as_ref().to_owned(), ..volume },
+            None => volume,
+        }
+    }
+
     /// Returns the volumes whose latest mount failed, sorted by namespace, pod and class.
     pub(crate) fn failing(&self, now: Instant) -> Vec<FailingVolume> {
         let mut table = self.lock();

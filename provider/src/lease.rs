@@ -28,4 +28,4 @@ pub(crate) use store::{LeaseStore, Leases};
 pub use store::{StateStore, StoreError, StoredText};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -137,7 +137,7 @@ impl MountCall {
             attributes.insert(TOKENS.to_owned(), json!(tokens));
         }
         if self.driver != SimulatedDriver::V1_5Rotation {
-            attributes.insert("secretProviderClass".to_owned(), json!("class"));
+            attributes.entry("secretProviderClass".to_owned()).or_insert_with(|| json!("class"));
             attributes.insert("csi.storage.k8s.io/ephemeral".to_owned(), json!("true"));
         }
         let secrets = match self.driver {

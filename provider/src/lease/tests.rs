@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::session::tests::bed::Bed;
 
 /// Returns the state that the lease manager works on.
-fn background(bed: &Bed) -> Arc<Background> {
+pub(crate) fn background(bed: &Bed) -> Arc<Background> {
     Arc::new(Background {
         sessions: Arc::clone(&bed.sessions),
         targets: Arc::clone(&bed.targets),
@@ -25,7 +25,7 @@ fn background(bed: &Bed) -> Arc<Background> {
 }
 
 /// Runs the renewals of a session that are due.
-async fn renew_due(session: &Arc<Session>, bed: &Bed) {
+pub(crate) async fn renew_due(session: &Arc<Session>, bed: &Bed) {
     let due = Schedule::of(session, bed.clock_now()).due;
     renew(background(bed), Arc::clone(session), due).await;
 }

@@ -154,3 +154,78 @@ impl Debug for HeldCredentials {
         f.write_str("HeldCredentials")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use prometheus_client::collector::Collector;
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
+
+    use super::{HeldCredentials, HeldMemory};
+    use crate::lease::tests::{background, renew_due};
+    use crate::session::tests::bed::{Bed, MINUTE, creds, lease};
+
+    /// Returns the samples of a collector, without comments.
+    fn samples(collector: impl Collector) -> Vec<String> {
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        registry.register_collector(Box::new(collector));
+        encode(&mut text, &registry).expect("a text");
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn credentials_that_are_not_renewed_are_overdue_by_class() {
+        let (bed, _) = Bed::with_leases(10).await;
+        let session = bed.pod_session();
+        bed.fetch(&session).answered(&creds("r"), lease(600)).await;
+        let background = background(&bed);
+        let credentials = || samples(HeldCredentials(Arc::downgrade(&background)));
+        let overdue =
+            || credentials().into_iter().filter(|line| line.contains("overdue")).collect::<Vec<_>>();
+        assert!(credentials().contains(&"credentials{kind=\"lease\"} 1".to_owned()), "{:?}", credentials());
+        assert!(
+            credentials().contains(&"credential_time_to_end_seconds{kind=\"lease\"} 600.0".to_owned()),
+            "{:?}",
+            credentials()
+        );
+        assert!(overdue().is_empty());
+
+        bed.fake.renewal.store(503, Ordering::Relaxed);
+        bed.clock.advance(Duration::from_secs(401));
+        renew_due(&session, &bed).await;
+        assert!(overdue().is_empty(), "{:?}", overdue());
+        bed.clock.advance(MINUTE);
+        renew_due(&session, &bed).await;
+        let line = overdue().pop().unwrap_or_default();
+        assert!(line.contains("kind=\"lease\"") && line.ends_with(" 1"), "{line}");
+
+        bed.fake.renewal.store(200, Ordering::Relaxed);
+        bed.clock.advance(MINUTE);
+        renew_due(&session, &bed).await;
+        assert!(overdue().is_empty(), "{:?}", overdue());
+    }
+
+    #[tokio::test]
+    async fn memory_is_shown_by_use() {
+        let (bed, _) = Bed::with_leases(10).await;
+        let session = bed.pod_session();
+        let background = background(&bed);
+        let memory = || samples(HeldMemory(Arc::downgrade(&background)));
+        let of = |use_: &str| {
+            let begin = format!("memory_bytes{{use=\"{use_}\"}} ");
+            let sample = memory().iter().find_map(|line| line.strip_prefix(&begin)?.parse::<usize>().ok());
+            sample.expect("a sample")
+        };
+        let before = (of("sessions"), of("issued"));
+        assert!(before.0 >= 4 << 10, "{:?}", memory());
+        bed.fetch(&session).answered(&creds("r"), lease(600)).await;
+        assert!(of("sessions") >= before.0 && of("issued") > before.1, "{:?}", memory());
+        drop(session);
+        bed.sessions.end(|_| true);
+        assert_eq!(of("issued"), 0, "{:?}", memory());
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 
-use coffer_tests::{Csi, FakeVaultSetup, READ_APP, ScriptedAnswer, TestPod, until_true};
+use coffer_tests::{
+    Csi, FakeVaultSetup, READ_APP, ScrapedMetrics, ScriptedAnswer, SimulatedDriver, TestPod, until_true,
+};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,8 +45,129 @@ async fn mounts_are_timed_and_caches_and_keys_are_shown() {
     assert!(metrics.0.contains("key_age"), "the age of the HMAC key is not shown: {}", metrics.0);
 }
 
+/// The labels of the classes of all test mounts, in a namespace.
+fn class_labels(namespace: &str) -> [String; 2] {
+    [format!("namespace=\"{namespace}\""), "class=\"class\"".to_owned()]
+}
+
+fn of_class(metrics: &ScrapedMetrics, name: &str, namespace: &str) -> f64 {
+    let labels = class_labels(namespace);
+    metrics.sum(name, &[&labels[0], &labels[1]])
+}
+
 #[tokio::test]
-async fn tenants_cannot_write_labels() {
+async fn a_volume_that_fails_is_stale_until_it_is_mounted_again() {
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP);
+    let first = setup.csi.mount(&call).await.unwrap();
+    let mounted = setup.csi.metrics().await;
+    assert!(!mounted.has("coffer_failing_volumes") && !mounted.has("coffer_volume_staleness_seconds"));
+
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::error(403, "permission denied")]);
+    // whose driver names no class
+    let rotation = call.clone().driver(SimulatedDriver::V1_5Rotation).current_versions(&first);
+    setup.csi.mount(&rotation).await.unwrap_err();
+    let failing = setup.csi.metrics().await;
+    assert_eq!(of_class(&failing, "coffer_failing_volumes", "shop") as u64, 1, "{}", failing.0);
+    let outcomes = |metrics: &ScrapedMetrics| {
+        let labels = class_labels("shop");
+        ["mounted", "denied"].map(|outcome| {
+            let outcome = format!("outcome=\"{outcome}\"");
+            metrics.sum("coffer_class_mounts_total", &[&labels[0], &labels[1], &outcome]) as u64
+        })
+    };
+    assert_eq!(outcomes(&failing), [1, 1], "{}", failing.0);
+    let staleness = of_class(&failing, "coffer_volume_staleness_seconds", "shop");
+    until_true("the volume to be staler", async || {
+        of_class(&setup.csi.metrics().await, "coffer_volume_staleness_seconds", "shop") > staleness
+    })
+    .await;
+
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
+    setup.csi.mount(&call).await.unwrap();
+    let again = setup.csi.metrics().await;
+    assert!(!again.has("coffer_failing_volumes") && !again.has("coffer_volume_staleness_seconds"));
+    assert_eq!(outcomes(&again), [2, 1], "{}", again.0);
+}
+
+#[tokio::test]
+async fn a_volume_that_was_never_mounted_fails_and_is_not_stale() {
+    let setup = FakeVaultSetup::start().await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::error(403, "permission denied")]);
+    setup.csi.mount(&setup.call(&TestPod::new("shop", "web"), READ_APP)).await.unwrap_err();
+    let metrics = setup.csi.metrics().await;
+    assert_eq!(of_class(&metrics, "coffer_failing_volumes", "shop") as u64, 1, "{}", metrics.0);
+    assert!(!metrics.has("coffer_volume_staleness_seconds"), "{}", metrics.0);
+}
+
+#[tokio::test]
+async fn a_namespace_with_many_classes_takes_no_others_series() {
+    let setup = FakeVaultSetup::start_with(Csi::options().flag("-metrics-series=8")).await;
+    let hostile = TestPod::new("hostile", "web");
+    for n in 0..50 {
+        let call = setup.call(&hostile, "no list").param("secretProviderClass", &format!("class-{n}"));
+        setup.csi.mount(&call.volume(&format!("v{n}"))).await.unwrap_err();
+    }
+    for namespace in ["shop", "bank"] {
+        setup.csi.mount(&setup.call(&TestPod::new(namespace, "web"), "no list")).await.unwrap_err();
+    }
+    let metrics = setup.csi.metrics().await;
+    let series = |name: &str, namespace: &str| {
+        let begin = format!("{name}{{namespace=\"{namespace}\"");
+        metrics.0.lines().filter(|line| line.starts_with(&begin)).count()
+    };
+    for (name, own) in [("coffer_class_mounts_total", 4), ("coffer_failing_volumes", 6)] {
+        assert_eq!(series(name, "hostile"), own, "{}", metrics.0);
+        assert_eq!((series(name, "shop"), series(name, "bank"), series(name, "_other")), (1, 1, 1));
+        assert_eq!(metrics.sum(name, &[]) as u64, 52, "nothing is lost");
+    }
+}
+
+#[tokio::test]
+async fn a_class_whose_name_is_no_name_is_no_label() {
+    let setup = FakeVaultSetup::start().await;
+    let call = setup.call(&TestPod::new("shop", "web"), "no list");
+    for name in ["a\"b", "a\nb", "a} 1\ncoffer_mounts_total 9", "\u{202e}", &"x".repeat(1 << 20)] {
+        setup.csi.mount(&call.clone().param("secretProviderClass", name)).await.unwrap_err();
+    }
+    let metrics = setup.csi.metrics().await;
+    assert_eq!(metrics.sum("coffer_class_mounts_total", &["class=\"_other\""]) as u64, 5, "{}", metrics.0);
+    assert_eq!(metrics.sum("coffer_class_mounts_total", &[]) as u64, 5);
+    assert!(metrics.0.len() < 64 << 10);
+}
+
+#[tokio::test]
+async fn the_time_of_requests_memory_and_refusals_are_shown() {
+    let setup = FakeVaultSetup::start_with(Csi::options().flag("-memory-limit=16777216")).await;
+    setup.vault.script("GET", "/v1/kv/app", [ScriptedAnswer::app_secret()]);
+    setup.mount(READ_APP).await.unwrap();
+    let metrics = setup.csi.metrics().await;
+    for kind in ["kind=\"login\"", "kind=\"read\""] {
+        let count = metrics.sum("coffer_vault_request_duration_seconds_count", &[kind]);
+        assert_eq!(count as u64, 1, "{kind}: {}", metrics.0);
+        assert!(metrics.sum("coffer_vault_request_duration_seconds_sum", &[kind]) > 0.0);
+    }
+    let limit = metrics.sum("coffer_memory_limit_bytes", &[]);
+    let held = metrics.sum("coffer_memory_bytes", &["use=\"sessions\""]);
+    assert!(held > 0.0 && held < limit, "{}", metrics.0);
+    assert!(metrics.sum("coffer_memory_bytes", &[]) <= limit);
+    let reasons = |metrics: &ScrapedMetrics| {
+        ["reason=\"targets\"", "reason=\"memory\""]
+            .map(|reason| metrics.sum("coffer_refusals_total", &[reason]) as u64)
+    };
+    assert_eq!(reasons(&metrics), [0, 0], "{}", metrics.0);
+    assert!(metrics.0.contains("coffer_refusals_total{reason=\"policy\"} 0"), "{}", metrics.0);
+    let call = setup.call(&TestPod::new("shop", "web"), READ_APP);
+    let call = call.param("unused", &"x".repeat(3 << 20));
+    let refused = setup.csi.mount(&call).await.unwrap_err();
+    assert_eq!(reasons(&setup.csi.metrics().await)[1], 1, "{}", refused.message);
+    let version = "coffer_build_info{version=\"";
+    assert!(metrics.0.lines().any(|line| line.starts_with(version) && line.ends_with("\"} 1")));
+}
+
+#[tokio::test]
+async fn tenants_cannot_write_labels_but_namespace_and_class() {
     let setup = FakeVaultSetup::start().await;
     setup.vault.script("GET", "/v1/kv/zebra-path", [ScriptedAnswer::secret(json!({ "zebra-key": "v" }))]);
     setup.vault.script("POST", "/v1/auth/zebra-mount/login", [ScriptedAnswer::login("hvs.x", 60)]);
@@ -55,7 +178,10 @@ async fn tenants_cannot_write_labels() {
     setup.csi.mount(&call.clone().param("vaultAddress", "http://zebra.invalid")).await.unwrap_err();
     setup.csi.mount(&call.param("zebraParameter", "x").objects("- {zebra")).await.unwrap_err();
     let metrics = setup.csi.metrics().await.0;
-    assert!(!metrics.to_lowercase().contains("zebra"), "{metrics}");
+    let labels = "{namespace=\"zebra-namespace\",class=\"class\"";
+    assert!(metrics.contains(labels), "{metrics}");
+    let without = metrics.replace(labels, "");
+    assert!(!without.to_lowercase().contains("zebra"), "{metrics}");
 }
 
 #[tokio::test]
