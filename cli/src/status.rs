@@ -59,7 +59,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<ExitCode, StatusError> {
         return Ok(ExitCode::SUCCESS);
     }
     let clear = if args.output == OutputFormat::Text && io::stdout().is_terminal() { CLEAR } else { "" };
-    let mut shown = Ok(shown);
+    let mut shown = Ok::<_, StatusError>(shown);
     loop {
         match &shown {
             Ok(shown) => {
