@@ -16,6 +16,7 @@ enum BenchPart {
     Csi,
     Formats,
     Leases,
+    Metrics,
     Api,
 }
 
@@ -38,6 +39,7 @@ impl BenchOptions {
                 "csi" => options.parts.push(BenchPart::Csi),
                 "formats" => options.parts.push(BenchPart::Formats),
                 "leases" => options.parts.push(BenchPart::Leases),
+                "metrics" => options.parts.push(BenchPart::Metrics),
                 "api" => options.parts.push(BenchPart::Api),
                 "--beside" => options.beside = Some(arguments.next()?.into()),
                 "--quick" => options.quick = true,
@@ -45,7 +47,13 @@ impl BenchOptions {
             }
         }
         if options.parts.is_empty() {
-            options.parts = vec![BenchPart::Csi, BenchPart::Formats, BenchPart::Leases, BenchPart::Api];
+            options.parts = vec![
+                BenchPart::Csi,
+                BenchPart::Formats,
+                BenchPart::Leases,
+                BenchPart::Metrics,
+                BenchPart::Api,
+            ];
         }
         // Only mounts are measured beside another binary.
         let used = options.beside.is_none() || options.parts.contains(&BenchPart::Csi);
@@ -93,6 +101,7 @@ impl BenchPart {
             Self::Csi => "csi",
             Self::Formats => "formats",
             Self::Leases => "leases",
+            Self::Metrics => "metrics",
             Self::Api => "api",
         }
     }
@@ -100,7 +109,7 @@ impl BenchPart {
     /// Returns the binary that is measured.
     fn measured(self) -> Binary {
         match self {
-            Self::Csi | Self::Formats | Self::Leases => COFFER_CSI,
+            Self::Csi | Self::Formats | Self::Leases | Self::Metrics => COFFER_CSI,
             Self::Api => COFFER_API_SERVER,
         }
     }
@@ -108,7 +117,7 @@ impl BenchPart {
     fn servers(self) -> &'static [Server] {
         match self {
             Self::Csi => &[Server::MountLoad, Server::VaultRelay],
-            Self::Formats => &[],
+            Self::Formats | Self::Metrics => &[],
             Self::Leases | Self::Api => &servers::CLUSTER,
         }
     }
@@ -126,10 +135,13 @@ mod tests {
             let parts: Vec<_> = options.parts.iter().map(|part| part.name()).collect();
             Some(format!("{} {:?} {}", parts.join(","), options.beside, options.quick))
         };
-        assert_eq!(parse("").as_deref(), Some("csi,formats,leases,api None false"));
+        assert_eq!(parse("").as_deref(), Some("csi,formats,leases,metrics,api None false"));
         assert_eq!(parse("api --quick").as_deref(), Some("api None true"));
         assert_eq!(parse("csi --beside old").as_deref(), Some("csi Some(\"old\") false"));
-        assert_eq!(parse("--beside old").as_deref(), Some("csi,formats,leases,api Some(\"old\") false"));
+        assert_eq!(
+            parse("--beside old").as_deref(),
+            Some("csi,formats,leases,metrics,api Some(\"old\") false")
+        );
         for wrong in ["mounts", "--beside", "api --beside old"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }

@@ -133,8 +133,8 @@ impl Collector for HeldMemory {
 
         let help = "Memory that is charged to namespaces, by use.";
         let mut metric = encoder.encode_descriptor("memory", help, Some(&Unit::Bytes), MetricType::Gauge)?;
-        for (use_, bytes) in uses {
-            metric.encode_family(&[("use", use_)])?.encode_gauge(&bytes)?;
+        for (word, bytes) in uses {
+            metric.encode_family(&[("use", word)])?.encode_gauge(&bytes)?;
         }
         let help = "Memory that namespaces share.";
         let mut metric =
@@ -215,8 +215,8 @@ mod tests {
         let session = bed.pod_session();
         let background = background(&bed);
         let memory = || samples(HeldMemory(Arc::downgrade(&background)));
-        let of = |use_: &str| {
-            let begin = format!("memory_bytes{{use=\"{use_}\"}} ");
+        let of = |word: &str| {
+            let begin = format!("memory_bytes{{use=\"{word}\"}} ");
             let sample = memory().iter().find_map(|line| line.strip_prefix(&begin)?.parse::<usize>().ok());
             sample.expect("a sample")
         };

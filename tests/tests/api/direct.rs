@@ -1,11 +1,12 @@
 //! Requests to the API server without kube-apiserver in between: credentials, headers, discovery
 //! and HTTP itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::aggregated::{API, ApiSetup, DirectClient, HttpVersion};
 use coffer_tests::until_true;
-use coffer_tests::{Suite, TestCa};
+use coffer_tests::{MarkdownDocument, Suite, TestCa};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -23,6 +24,7 @@ pub(crate) fn tests(suite: Suite<ApiSetup>) -> Suite<ApiSetup> {
         .test("unusual_headers_bodies_and_paths", out_of_the_way)
         .test("a_silent_client_is_cut_off", a_silent_client)
         .test("metrics_need_a_right", metrics)
+        .test("metrics_only_classes_that_exist_are_labels", only_classes_that_exist_are_labels)
 }
 
 async fn forged_headers(setup: Arc<ApiSetup>) {
@@ -177,4 +179,39 @@ async fn metrics(setup: Arc<ApiSetup>) {
     let (status, _, text) = direct.get("/metrics", &[("Authorization", &admin)]).await;
     assert_eq!(status, 200);
     assert!(text.contains("coffer_api_requests_total{kind=\"discovery\",code=\"200\"}"), "{text}");
+    assert_eq!(served_metrics(&text), listed_metrics());
+}
+
+/// Returns the names of the metrics in a scrape.
+fn served_metrics(text: &str) -> BTreeSet<String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.rsplit_once(' '));
+    types
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        .collect()
+}
+
+/// Returns the names of the API server's metrics in the reference.
+fn listed_metrics() -> BTreeSet<String> {
+    let reference = MarkdownDocument::read("docs/reference.md");
+    let words = reference.split(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+    words
+        .filter(|word| word.starts_with("coffer_api_") && *word != "coffer_api_")
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn only_classes_that_exist_are_labels(setup: Arc<ApiSetup>) {
+    let ns = setup.annotated_namespace("labels").await;
+    let (direct, admin) = (setup.direct(None).await, setup.admin());
+    let admin = [("Authorization", admin.as_str())];
+    for (name, expected) in [("db", 200), ("no-such-class", 404), ("db", 200)] {
+        let path = format!("{API}/namespaces/{}/secrets/{name}", ns.name());
+        let (status, _, text) = direct.get(&path, &admin).await;
+        assert_eq!(status, expected, "{text}");
+    }
+    let (_, _, text) = direct.get("/metrics", &admin).await;
+    let series =
+        format!("coffer_api_class_reads_total{{namespace=\"{}\",class=\"db\",code=\"200\"}} 2\n", ns.name());
+    assert!(text.contains(&series), "no {series} in {text}");
+    assert!(!text.contains("no-such-class"), "{text}");
 }

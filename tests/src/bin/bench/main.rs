@@ -12,6 +12,7 @@ mod formats;
 mod grpc_go;
 mod leases;
 mod load;
+mod metrics;
 mod rounds;
 mod series;
 mod vault;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use self::rounds::RunSize;
 
-const USAGE: &str = "usage: coffer-bench csi|formats|leases|api [--quick] [--beside COFFER-CSI]";
+const USAGE: &str = "usage: coffer-bench csi|formats|leases|metrics|api [--quick] [--beside COFFER-CSI]";
 
 /// Measures the part that the first argument names.
 #[tokio::main(flavor = "current_thread")]
@@ -36,6 +37,7 @@ async fn main() -> ExitCode {
         Some("csi") => csi::measure(size, beside).await,
         Some("formats") => formats::measure(size).await,
         Some("leases") => leases::measure(size).await,
+        Some("metrics") => metrics::measure(size).await,
         Some("api") => api::measure(size).await,
         _ => {
             eprintln!("{USAGE}");
