@@ -3,6 +3,7 @@
 mod check;
 mod connection;
 mod convert;
+mod doctor;
 mod mount;
 mod render;
 mod status;
@@ -14,11 +15,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub(crate) use self::check::CheckArgs;
 pub(crate) use self::connection::{KubeconfigArgs, VaultArgs};
 pub(crate) use self::convert::ConvertArgs;
+pub(crate) use self::doctor::{DoctorArgs, NamedAccount};
 pub(crate) use self::mount::MountArgs;
 pub(crate) use self::render::RenderArgs;
 pub(crate) use self::status::StatusArgs;
 
-/// Works with SecretProviderClasses by hand: finds mistakes in them, and mounts them without a pod.
+/// Works with SecretProviderClasses by hand: finds mistakes in them and in the installation, and
+/// mounts them without a pod.
 #[derive(Debug, Parser)]
 #[command(name = "coffer", version)]
 pub(crate) struct Cli {
@@ -47,6 +50,8 @@ pub(crate) enum CliCommand {
     Check(Box<CheckArgs>),
     /// Convert workloads from annotations of the Vault Agent Injector to SecretProviderClasses.
     Convert(Box<ConvertArgs>),
+    /// Examine the whole installation, and say of everything that is wrong which command mends it.
+    Doctor(Box<DoctorArgs>),
     /// Mount a SecretProviderClass as the CSI driver would, from any provider's socket.
     Mount(Box<MountArgs>),
     /// Print what a template or a SecretProviderClass gives, from sample data or from Vault.

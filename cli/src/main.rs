@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod convert;
+mod doctor;
 mod manifest;
 mod mount;
 mod object_list;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         // made
         CliCommand::Check(args) => exit_code(check::run(&args), ExitCode::from(2)),
         CliCommand::Convert(args) => exit_code(convert::run(&args), ExitCode::from(2)),
+        CliCommand::Doctor(args) => exit_code(doctor::run(&args), ExitCode::from(2)),
         CliCommand::Render(args) => render::run(&args),
         CliCommand::Status(args) => exit_code(status::run(&args), ExitCode::FAILURE),
     }

@@ -49,6 +49,18 @@ impl VaultLogin {
         // these directories are coffer-csi's; here a file is read with the user's own rights
         settings.protected_directories.clear();
         own(&mut settings, vault);
+        let audience = audience.map(str::to_owned);
+        Ok(Self::with_settings(settings, overriding(vault), audience, minter))
+    }
+
+    /// Creates a login with settings. `overriding` are parameters that replace those of every class,
+    /// by the name without prefix.
+    pub(crate) fn with_settings(
+        settings: Settings,
+        overriding: Vec<(&'static str, String)>,
+        audience: Option<String>,
+        minter: Arc<dyn TokenMinter>,
+    ) -> Self {
         let ports = Ports {
             minter,
             version_key: Arc::new(UnusedVersions),
@@ -57,8 +69,7 @@ impl VaultLogin {
             reporter: Arc::new(NoPodReports),
         };
         let provider = Provider::new(settings.clone(), ports);
-        let audience = audience.map(str::to_owned);
-        Ok(Self { provider, settings, overriding: overriding(vault), audience })
+        Self { provider, settings, overriding, audience }
     }
 
     /// Returns a read of a class, given by its provider, its parameters and the audience that it

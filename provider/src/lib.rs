@@ -45,8 +45,8 @@ pub mod version;
 
 pub use clock::{Clock, MonotonicClock};
 pub use coffer_vault::{
-    Address, Answer, Authorities, BadAddress, ClientCertificate, ClientCertificateError, Printable, Secret,
-    Target, Tls, TlsFile, TlsOverlay, is_unprintable, root_cause,
+    Address, Answer, AuthMethodPresence, Authorities, BadAddress, ClientCertificate, ClientCertificateError,
+    Printable, Secret, ServerHealth, Target, Tls, TlsFile, TlsOverlay, is_unprintable, root_cause,
 };
 pub use error::{Error, ErrorKind, RefusalReason};
 pub use lease::{
@@ -58,7 +58,8 @@ pub use metrics::{ClassCounter, ClassLabels, DEFAULT_SERIES, ReadMetrics, capped
 pub use pod_report::{NoPodReports, PodReport, PodReporter, ReportReason};
 pub use policy::{BadPolicy, Policy, PolicyFile, PolicyFileError, PolicyRefusal};
 pub use read::{
-    Bundle, File, HeldForAnswer, Outcome, Ports, Probed, ProbedFile, Provider, RenderedFile, render_sample,
+    Bundle, File, HeldForAnswer, Outcome, Ports, Probed, ProbedFile, Provider, RenderedFile,
+    VaultExamination, render_sample,
 };
 pub use request::{Identity, Issuing, Pod, ReadRequest, TokenMinter};
 pub use settings::Settings;

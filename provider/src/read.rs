@@ -1,6 +1,7 @@
 //! The read path, from a class to files.
 
 mod bundle;
+mod examination;
 mod files;
 mod held;
 mod probe;
@@ -31,6 +32,7 @@ use crate::version::{Key, PodSeen, VersionKey};
 use crate::{Clock, Error, ErrorKind, PodReporter, PolicyFile, RefusalReason};
 
 pub use bundle::{Bundle, File, HeldForAnswer};
+pub use examination::VaultExamination;
 pub use probe::{Outcome, Probed, ProbedFile};
 pub use sample::{RenderedFile, render_sample};
 

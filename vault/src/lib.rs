@@ -15,6 +15,7 @@ mod client;
 mod error;
 mod exchange;
 mod failure;
+mod health;
 mod heavy_turn;
 pub mod json;
 mod limits;
@@ -44,6 +45,7 @@ pub use coffer_connect::{
 pub use error::{TargetError, root_cause};
 pub use exchange::MAX_BODY;
 pub use failure::{Failure, FailureKind, LostAnswer, Refusal};
+pub use health::{AuthMethodPresence, ServerHealth};
 pub use heavy_turn::{HeavyTurn, HeavyTurns};
 pub use limits::Limits;
 pub use operator::{OperatorServers, TrustedAddresses};

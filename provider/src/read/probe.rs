@@ -68,6 +68,20 @@ enum Tried<A> {
 }
 
 impl Provider {
+    /// Logs in as a class would, and reads nothing.
+    ///
+    /// # Errors
+    /// [`Error`], if Vault refuses the login or no service account token is to be had.
+    pub async fn log_in(&self, request: &ReadRequest) -> Result<(), Error> {
+        let began = self.background.clock.now();
+        let target = self.background.targets.handle(&request.class.target, &request.identity.namespace)?;
+        let session = self.session(request, false)?;
+        let heavy = Arc::new(HeavyTurn::default());
+        let fetch = self.fetch(request, (&target, &heavy), &session, None, began);
+        let token = timeout_at(request.deadline, session.logins.token(TokenNeed::Read, &fetch.login));
+        token.await.map_err(|_| took_too_long(&target))?.map(drop)
+    }
+
     /// Checks every object of a class: logs in, reads objects that issue nothing, and asks Vault
     /// for the capabilities at the paths of the others.
     ///
