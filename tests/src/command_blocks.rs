@@ -27,6 +27,13 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
     ),
     ("README.md", "kubectl apply -k deploy", ParseOnly("install/installation.rs applies it")),
     ("README.md", "coffer check class.yaml", ParseOnly(TESTED_ELSEWHERE)),
+    ("README.md", "kubectl coffer doctor", ParseOnly("install/doctor.rs runs it on an installation")),
+    (
+        "docs/troubleshooting.md",
+        "kubectl coffer doctor",
+        ParseOnly("install/doctor.rs runs it on an installation"),
+    ),
+    ("docs/reference.md", "kubectl coffer doctor", ParseOnly("install/doctor.rs runs it on an installation")),
     (
         "README.md",
         "$ kubectl create rolebinding",

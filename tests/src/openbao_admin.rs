@@ -157,10 +157,19 @@ impl OpenBao {
     /// # Panics
     /// If the key was not printed, or does not unseal the server.
     pub async fn unseal(&self) {
-        let log = self.process().log();
-        let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).expect("a key");
+        let key = self.unseal_key();
         let answer = self.admin(Method::POST, "sys/unseal", json!({ "key": key })).await;
         assert_eq!(answer["sealed"], false);
+    }
+
+    /// Returns the key that dev mode printed at the start.
+    ///
+    /// # Panics
+    /// If the key was not printed.
+    pub fn unseal_key(&self) -> String {
+        let log = self.process().log();
+        let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: "));
+        key.expect("a key").to_owned()
     }
 
     pub(crate) async fn kv_is_ready(&self) -> bool {

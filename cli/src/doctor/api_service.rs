@@ -54,7 +54,11 @@ fn examine_service(view: &ClusterView, object: &Value, report: &mut DoctorReport
             server.title()
         );
         let patch = json!({ "spec": { "service": { "namespace": server.namespace(), "name": wanted } } });
-        report.error("api.service", message, merge_patch(&argument, None, &patch));
+        return report.error("api.service", message, merge_patch(&argument, None, &patch));
+    }
+    // without a ready pod the rest follows
+    if report.has_fault("api.replicas") && server.object["status"]["readyReplicas"].as_u64().is_none() {
+        return;
     }
     if spec["insecureSkipTLSVerify"] == true {
         let message =

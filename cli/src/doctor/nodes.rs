@@ -34,7 +34,7 @@ pub(super) fn unserved(workloads: &[Workload], pods: &[Value], nodes: &[&Value])
     for node in nodes {
         let on_node = |workload: &Workload| {
             let mut found = pods.iter().filter(|pod| workload.owns(pod));
-            found.find(|pod| text(&pod["spec"], "nodeName") == name(node))
+            found.find(|pod| node_of(pod) == name(node))
         };
         let is_served =
             |workload: &Workload| on_node(workload).is_some_and(|pod| has_condition(pod, "Ready"));
@@ -44,7 +44,9 @@ pub(super) fn unserved(workloads: &[Workload], pods: &[Value], nodes: &[&Value])
         // the one that is meant to run there, else any
         let meant = workloads.iter().find(|workload| excluded(workload.pod(), node).is_none());
         let Some(workload) = meant.or(workloads.first()) else { continue };
+        let is_away = condition(node, "Ready").is_some_and(|ready| text(ready, "status") != "True");
         let why = match (on_node(workload), excluded(workload.pod(), node)) {
+            _ if is_away => ("the node itself is not ready".to_owned(), "kubectl get nodes".to_owned()),
             (Some(pod), _) => of_pod(pod, workload),
             (None, Some(reason)) => of_placement(&reason, workload, name(node)),
             (None, None) => {
@@ -61,6 +63,16 @@ pub(super) fn unserved(workloads: &[Workload], pods: &[Value], nodes: &[&Value])
         command,
     });
     unserved.collect()
+}
+
+/// Returns the node of a pod of a DaemonSet. One that is not scheduled yet has it in its affinity.
+fn node_of(pod: &Value) -> &str {
+    let field = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0\
+                 /matchFields/0/values/0";
+    match text(&pod["spec"], "nodeName") {
+        "" => pod.pointer(field).and_then(Value::as_str).unwrap_or_default(),
+        node => node,
+    }
 }
 
 /// Returns why a pod is not ready, and what shows more: without the pod's name in the reason, so that

@@ -119,7 +119,8 @@ impl ClusterView {
         for resource in ["daemonsets", "deployments"] {
             match self.workloads(resource, namespaces).await {
                 Ok(found) => found.into_iter().for_each(|object| self.sort_in(resource, object, namespaces)),
-                Err(unseen) => self.workloads = Err(unseen),
+                Err(unseen) if self.workloads.is_ok() => self.workloads = Err(unseen),
+                Err(_) => {}
             }
         }
     }

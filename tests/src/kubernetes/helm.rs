@@ -25,6 +25,14 @@ impl Helm {
     /// All generations.
     pub const ALL: [Self; 2] = [Self::V3, Self::V4];
 
+    /// Returns the program.
+    ///
+    /// # Panics
+    /// If it is not built.
+    pub fn program(self) -> PathBuf {
+        ServerProgram::Helm(self).path()
+    }
+
     /// Runs Helm, with that kubeconfig if there is one. Helm's own files are in a temporary
     /// directory.
     ///

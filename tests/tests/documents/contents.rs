@@ -38,7 +38,7 @@ fn the_reference_lists_every_flag_and_no_other() {
     let flags = flags_of("coffer-api-server", &["--help"]);
     assert!(flags.len() > 15, "{flags:?}");
     assert_eq!(listed(&reference, "### Its flags"), flags);
-    for command in ["check", "convert", "mount", "status"] {
+    for command in ["check", "convert", "doctor", "mount", "status"] {
         let flags = flags_of("coffer", &[command, "--help"]);
         assert!(flags.contains(&"--output".to_owned()), "{flags:?}");
         assert_eq!(listed(&reference, &format!("### `coffer {command}`\n")), flags, "coffer {command}");

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chart;
+mod doctor;
+mod doctor_release;
+mod doctor_setup;
 mod example;
 mod example_files;
 mod format_examples;
@@ -25,6 +28,8 @@ fn main() -> ExitCode {
                 .module("installation", installation::tests),
         )
         .suite(Suite::new(rbac::RbacSetup::start).one_at_a_time().module("rbac", rbac::tests))
+        .suite(Suite::new(doctor_setup::DoctorSetup::start).one_at_a_time().module("doctor", doctor::tests))
+        .suite(Suite::without_servers().module("doctor_release", doctor_release::tests))
         .suite(Suite::new(images::BuiltImages::build).module("images", images::tests))
         .suite(
             Suite::new(|| ApiSetup::start(ClusterOptions::default()))
