@@ -19,7 +19,9 @@ pub(super) async fn examine(view: &ClusterView, report: &mut DoctorReport) {
         return match &view.workloads {
             Err(unseen) => report.unknown("agents.installed", unseen.to_string()),
             Ok(()) if view.api_servers.is_empty() => {
-                report.error("agents.installed", "coffer-csi is not installed", install());
+                let place = if view.is_narrowed { " in the chosen namespaces" } else { "" };
+                let message = format!("coffer-csi is not installed{place}");
+                report.error("agents.installed", message, install());
             }
             Ok(()) => {
                 let message = "coffer-csi is not installed, only coffer-api-server: no pod can mount";
@@ -185,12 +187,18 @@ fn upgraded(workload: &Workload) -> String {
 
 /// Adds other DaemonSets that make the same socket on a node.
 fn examine_sockets(view: &ClusterView, report: &mut DoctorReport) {
-    let nodes = view.nodes.as_deref().unwrap_or_default();
+    if let Err(unseen) = &view.everywhere {
+        return report.unknown("agents.socket", unseen.to_string());
+    }
+    // without the nodes, every two may meet
+    let meet = |one: &Workload, other: &Workload| {
+        view.nodes.as_ref().map_or(true, |nodes| share_a_node(one, other, nodes))
+    };
     let socket = |workload: &Workload| Some((socket_directory(workload)?, provider_name(workload)?));
     for (n, agent) in view.agents.iter().enumerate() {
         let Some(own) = socket(agent) else { continue };
         for other in view.agents[n + 1..].iter().chain(&view.others) {
-            if socket(other) != Some(own.clone()) || !share_a_node(agent, other, nodes) {
+            if socket(other) != Some(own.clone()) || !meet(agent, other) {
                 continue;
             }
             let (directory, provider) = &own;

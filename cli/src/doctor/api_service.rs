@@ -35,7 +35,7 @@ pub(super) async fn examine(view: &ClusterView, report: &mut DoctorReport) {
 fn examine_service(view: &ClusterView, object: &Value, report: &mut DoctorReport) {
     let argument = format!("apiservice/{API_SERVICE}");
     let Some(server) = view.api_servers.first() else {
-        if view.workloads.is_ok() {
+        if view.everywhere.is_ok() && !view.is_narrowed {
             let message = format!(
                 "APIService {API_SERVICE} is there and coffer-api-server is not: namespaces cannot be deleted"
             );

@@ -75,7 +75,7 @@ fn examine_mistakes(classes: &[&Value], report: &mut DoctorReport) {
 
 /// Adds the classes for a provider that nobody serves.
 fn examine_providers(view: &ClusterView, classes: &[&Value], report: &mut DoctorReport) {
-    if view.agents.is_empty() || view.workloads.is_err() {
+    if view.agents.is_empty() || view.everywhere.is_err() {
         return;
     }
     let served: BTreeSet<String> = view.agents.iter().chain(&view.others).filter_map(provider_name).collect();

@@ -86,7 +86,7 @@ fn examine_object(object: &Value, report: &mut DoctorReport) {
 }
 
 fn examine_daemonsets(view: &ClusterView, report: &mut DoctorReport) {
-    if let (Err(unseen), true) = (&view.workloads, view.drivers.is_empty()) {
+    if let (Err(unseen), true) = (&view.everywhere, view.drivers.is_empty()) {
         return report.unknown("driver.version", unseen.to_string());
     }
     if view.drivers.is_empty() && matches!(view.csi_driver, Ok(Some(_))) {

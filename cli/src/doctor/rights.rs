@@ -2,6 +2,7 @@
 //! SubjectAccessReview.
 
 use coffer_kubernetes::CALL_TIMEOUT;
+use coffer_provider::settings::go_bool;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReviewSpec};
 
 use super::command::command;
@@ -152,6 +153,17 @@ async fn of_agent(view: &ClusterView, agent: &Workload) -> Vec<NeededRight> {
             without: "no lease is kept, renewed or revoked",
             status: DoctorStatus::Error,
             role: RoleWithRight::Own("-pods"),
+        });
+    }
+    if agent.flag("pod-events").is_none_or(|value| go_bool(&value) != Ok(false)) {
+        rights.push(NeededRight {
+            resource: ("events.k8s.io", "events", ""),
+            verbs: &["create", "patch"],
+            namespace: None,
+            object: None,
+            without: "no event on a pod tells its owner that rotation fails",
+            status: DoctorStatus::Warning,
+            role: RoleWithRight::Own("-events"),
         });
     }
     if agent.flag("hmac-key-file").is_none() {

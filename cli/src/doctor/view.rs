@@ -50,8 +50,12 @@ pub(super) struct ClusterView {
     pub(super) classes: Seen<Option<Vec<Value>>>,
     /// The APIService.
     pub(super) api_service: Seen<Option<Value>>,
-    /// Whether all DaemonSets and Deployments are seen that are looked for.
+    /// Whether Coffer's DaemonSets and Deployments are seen.
     pub(super) workloads: Seen<()>,
+    /// Whether those of all namespaces are seen.
+    pub(super) everywhere: Seen<()>,
+    /// Whether Coffer's programs are looked for in some namespaces only.
+    pub(super) is_narrowed: bool,
     /// The DaemonSets of the driver.
     pub(super) drivers: Vec<Workload>,
     /// The DaemonSets of coffer-csi.
@@ -84,6 +88,8 @@ impl ClusterView {
             )
             .await,
             workloads: Ok(()),
+            everywhere: Ok(()),
+            is_narrowed: !namespaces.is_empty(),
             drivers: Vec::new(),
             agents: Vec::new(),
             api_servers: Vec::new(),
@@ -117,7 +123,14 @@ impl ClusterView {
 
     async fn find_workloads(&mut self, namespaces: &[String]) {
         for resource in ["daemonsets", "deployments"] {
-            match self.workloads(resource, namespaces).await {
+            let mut seen = all(&self.connection, "/apis/apps/v1", resource, None).await;
+            if let (Err(unseen), Ok(())) = (&seen, &self.everywhere) {
+                self.everywhere = Err(unseen.clone());
+            }
+            if matches!(seen, Err(Unseen::Right(_))) && !namespaces.is_empty() {
+                seen = self.in_namespaces(resource, namespaces).await;
+            }
+            match seen {
                 Ok(found) => found.into_iter().for_each(|object| self.sort_in(resource, object, namespaces)),
                 Err(unseen) if self.workloads.is_ok() => self.workloads = Err(unseen),
                 Err(_) => {}
@@ -125,19 +138,12 @@ impl ClusterView {
         }
     }
 
-    /// Lists workloads everywhere or, where that is forbidden, in the chosen namespaces.
-    async fn workloads(&self, resource: &str, namespaces: &[String]) -> Seen<Vec<Value>> {
-        let api = "/apis/apps/v1";
-        match all(&self.connection, api, resource, None).await {
-            Err(Unseen::Right(_)) if !namespaces.is_empty() => {
-                let mut found = Vec::new();
-                for namespace in namespaces {
-                    found.extend(all(&self.connection, api, resource, Some(namespace)).await?);
-                }
-                Ok(found)
-            }
-            seen => seen,
+    async fn in_namespaces(&self, resource: &str, namespaces: &[String]) -> Seen<Vec<Value>> {
+        let mut found = Vec::new();
+        for namespace in namespaces {
+            found.extend(all(&self.connection, "/apis/apps/v1", resource, Some(namespace)).await?);
         }
+        Ok(found)
     }
 
     fn sort_in(&mut self, resource: &'static str, object: Value, namespaces: &[String]) {

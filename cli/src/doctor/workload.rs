@@ -29,9 +29,12 @@ impl Workload {
         Self { kind, object }
     }
 
-    /// Tells whether it is one of Coffer's, by the label that chart and manifests set.
+    /// Tells whether it is one of Coffer's, by the label that chart and manifests set, or by the image:
+    /// that of another provider's DaemonSet may have been replaced.
     pub(super) fn is_coffers(&self) -> bool {
+        let image = image_path(self.image()).rsplit('/').next();
         label(&self.object, "app.kubernetes.io/part-of") == "coffer"
+            || matches!(image, Some("coffer-csi" | "coffer-api-server"))
     }
 
     /// Tells whether it is the Secrets Store CSI driver for Linux, of any distribution.

@@ -32,18 +32,17 @@ async fn what_is_not_installed_and_what_is_twice_is_said() {
     shell("kubectl create --filename $HOME/csidriver.yaml").await;
     install_driver(&tools, &cluster).await;
 
-    shell("helm install api charts/coffer --namespace coffer --set csi.enabled=false").await;
+    shell("helm install coffer charts/coffer --namespace coffer --set csi.enabled=false").await;
     let api_alone = tools.examine(&[]).await;
     let line = api_alone.line("agents.installed", "only coffer-api-server: no pod can mount");
     assert_eq!(line["status"], "warning");
     // without controllers it has no pod
     api_alone.line("api.replicas", "Deployment coffer-api/coffer-api-server is ready: 0 of 2");
-    shell("helm uninstall api --namespace coffer").await;
 
     // a release whose Vault has an authority of its own: it is found in the ConfigMap
     let (file, port) = (ca.certificate_file().display().to_string(), bao.tls_port());
     let vault = format!("--set vault.address=https://localhost:{port} --set-file vault.ca.pem={file}");
-    shell(&format!("helm install coffer charts/coffer --namespace coffer {vault}")).await;
+    shell(&format!("helm upgrade coffer charts/coffer --namespace coffer {vault}")).await;
     play_kubelet(&cluster, "coffer", "coffer-csi").await;
     let installed = tools.examine(&[]).await;
     installed.line("vault.reachable", &format!("https://localhost:{port} answers from here, version 2."));
