@@ -81,6 +81,10 @@ impl AgentMetrics {
         registry.register_collector(Box::new(Arc::clone(&self.class_mounts)));
         registry.register_with_unit("mount_duration", "Time of a mount", Unit::Seconds, self.seconds.clone());
         registry.register("mounts_in_progress", "Mounts not answered yet", self.in_progress.clone());
+        // from zero on, so that an alert on an increase sees the first one
+        for outcome in EventOutcome::ALL {
+            drop(self.events.get_or_create(&EventLabels::of(outcome)));
+        }
         registry.register("events", "Reports of pods by what became of them", self.events.clone());
         read_path.register(&mut registry);
         if with_leases {
@@ -106,6 +110,12 @@ impl AgentMetrics {
 
 impl EventObserver for AgentMetrics {
     fn event(&self, outcome: EventOutcome) {
+        self.events.get_or_create(&EventLabels::of(outcome)).inc();
+    }
+}
+
+impl EventLabels {
+    fn of(outcome: EventOutcome) -> Self {
         let outcome = match outcome {
             EventOutcome::Sent => "sent",
             EventOutcome::Merged => "merged",
@@ -113,7 +123,7 @@ impl EventObserver for AgentMetrics {
             EventOutcome::Refused => "refused",
             EventOutcome::Failed => "failed",
         };
-        self.events.get_or_create(&EventLabels { outcome }).inc();
+        Self { outcome }
     }
 }
 

@@ -42,6 +42,11 @@ pub enum EventOutcome {
     Failed,
 }
 
+impl EventOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 5] = [Self::Sent, Self::Merged, Self::Dropped, Self::Refused, Self::Failed];
+}
+
 /// Port: counts what becomes of reports.
 pub trait EventObserver: Send + Sync {
     /// Counts a report, or a call.

@@ -23,6 +23,7 @@ pub(crate) fn tests(suite: Suite<()>) -> Suite<()> {
             every_value_has_a_comment_and_a_place_in_the_schema,
         )
         .function("the_agent_has_everything_that_leases_need", the_agent_has_everything_that_leases_need)
+        .function("events_can_be_switched_off", events_can_be_switched_off)
         .function(
             "the_right_to_mint_is_left_out_where_kubelet_sends_tokens",
             the_right_to_mint_is_left_out_where_kubelet_sends_tokens,
@@ -208,6 +209,23 @@ fn the_agent_has_everything_that_leases_need() {
         "csi.updateStrategy.rollingUpdate.maxUnavailable=0",
     ]);
     assert!(!watches_pods && !without.to_string().contains("/run/coffer"), "{without}");
+}
+
+fn events_can_be_switched_off() {
+    let parts = |sets: &[&str]| {
+        let arguments: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let objects = objects(&Helm::V4.template(&arguments).unwrap());
+        let rule = json!([
+            { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] }
+        ]);
+        let may_write = objects.iter().any(|object| object["rules"] == rule);
+        let agent = objects.into_iter().find(|object| object["kind"] == "DaemonSet").unwrap();
+        (may_write, agent.to_string())
+    };
+    let (may_write, agent) = parts(&["csi.leases.enabled=false"]);
+    assert!(may_write && agent.contains("NODE_NAME") && !agent.contains("--pod-events"), "{agent}");
+    let (may_write, agent) = parts(&["csi.events.enabled=false"]);
+    assert!(!may_write && agent.contains("--pod-events=false"), "{agent}");
 }
 
 /// No value gives the containers more rights.

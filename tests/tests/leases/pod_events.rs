@@ -1,15 +1,18 @@
 //! Events on pods: what their owners see of rotation and of credentials.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{Kubeconfig, LeaseNode, LeaseSetup, Tenant};
-use coffer_tests::{MountCall, Relay, Suite, TestPod, until, until_true};
+use coffer_tests::{MountCall, Relay, Suite, TestPod, coffer_binary, until, until_true};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 use crate::{LONG, SHORT};
 
@@ -26,6 +29,7 @@ pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
         .test("a_rotation_that_fails_after_a_restart_is_an_event", after_restart)
         .test("a_lease_that_is_lost_and_replaced_is_told_on_the_pod", lease_lost)
         .test("without_the_right_to_events_one_line_is_logged", without_the_right)
+        .test("a_namespace_that_is_deleted_is_no_missing_right", terminating)
         .test("mounts_do_not_wait_for_events_while_kube_apiserver_is_cut_off", cut_off)
         .test("many_failing_pods_make_few_events_a_second", many_pods)
 }
@@ -95,6 +99,10 @@ async fn rotation(setup: Arc<LeaseSetup>) {
     assert!(of(&never_mounted)["good_before"].is_null());
     let text = node.status().await;
     assert!(text.contains("Failing volumes:") && text.contains("never"), "{text}");
+    for document in watched(&node, 2).await {
+        let document: Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["failing"].as_array().unwrap().len(), 2);
+    }
 
     put(&setup, &tenant).await;
     node.mount(&call).await;
@@ -119,6 +127,19 @@ async fn rotation(setup: Arc<LeaseSetup>) {
     // a pod that is gone fails no more
     tenant.namespace.delete_pod(&pod).await;
     until_true("the pod to be forgotten", async || !node.status().await.contains("ago")).await;
+}
+
+/// Returns the first lines of `coffer status --watch`.
+async fn watched(node: &LeaseNode, lines: usize) -> Vec<String> {
+    let mut command = Command::new(coffer_binary("coffer"));
+    command.args(["status", "--watch", "--output=json", "--state-dir"]).arg(node.state());
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut read = Vec::new();
+    while read.len() < lines {
+        read.push(out.next_line().await.unwrap().expect("it goes on"));
+    }
+    read
 }
 
 fn with_secret_call(tenant: &Tenant, pod: &TestPod) -> MountCall {
@@ -215,6 +236,21 @@ async fn without_the_right(setup: Arc<LeaseSetup>) {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("events of pods")).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("cannot create resource") && lines[0].contains("events.k8s.io"), "{lines:?}");
+}
+
+async fn terminating(setup: Arc<LeaseSetup>) {
+    let tenant = setup.tenant("ending", LONG, "1h").await;
+    let node = setup.node("ending").await;
+    let pod = tenant.pod(&node).await;
+    let call = with_secret(&setup, &tenant, &pod).await;
+    node.mount(&call).await;
+    // no controller ends it
+    setup.cluster.kubectl().run(["delete", "namespace", tenant.namespace.name(), "--wait=false"]).await;
+    delete(&setup, &tenant).await;
+    node.csi.mount(&call).await.unwrap_err();
+    until_true("the report to be given up", async || reported(&node, "dropped").await > 0).await;
+    assert_eq!(reported(&node, "refused").await, 0);
+    assert!(!node.csi.log().contains("events of pods"), "{}", node.csi.log());
 }
 
 async fn cut_off(setup: Arc<LeaseSetup>) {
