@@ -76,9 +76,9 @@ async fn rotation(setup: Arc<LeaseSetup>) {
     let call = with_secret(&setup, &tenant, &pod).await;
     node.mount(&call).await;
 
-    delete(&setup, &tenant).await;
-    node.csi.mount(&with_secret_call(&tenant, &never_mounted)).await.unwrap_err();
-    let refusal = node.csi.mount(&call).await.unwrap_err();
+    let bad = |pod| tenant.call(pod).objects(&tenant.namespace.objects("nothing", &[("file", "k")]));
+    node.csi.mount(&bad(&never_mounted)).await.unwrap_err();
+    let refusal = node.csi.mount(&bad(&pod)).await.unwrap_err();
     let failed = event(&setup, &tenant, &pod, "SecretRotationFailed").await;
     assert_eq!(failed.note.unwrap(), format!("SecretProviderClass class: {}", refusal.message));
     let regarding = failed.regarding.unwrap();
@@ -104,15 +104,13 @@ async fn rotation(setup: Arc<LeaseSetup>) {
         assert_eq!(document["failing"].as_array().unwrap().len(), 2);
     }
 
-    put(&setup, &tenant).await;
     node.mount(&call).await;
     let recovered = event(&setup, &tenant, &pod, "SecretRotationRecovered").await;
     assert_eq!(recovered.note.as_deref(), Some("SecretProviderClass class: mounted again"));
     assert_eq!(recovered.type_.as_deref(), Some("Normal"));
 
     // the same failure again is one more of its series
-    delete(&setup, &tenant).await;
-    let again = node.csi.mount(&call).await.unwrap_err();
+    let again = node.csi.mount(&bad(&pod)).await.unwrap_err();
     assert_eq!(again.message, refusal.message);
     let key = (pod.name.clone(), "SecretRotationFailed".to_owned());
     let series = until("a series", async || {
