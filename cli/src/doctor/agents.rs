@@ -31,22 +31,15 @@ pub(super) async fn examine(view: &ClusterView, report: &mut DoctorReport) {
     }
     let titles: Vec<String> = view.agents.iter().map(Workload::title).collect();
     report.ok("agents.installed", format!("coffer-csi is installed: {}", titles.join(", ")));
-    let mut pods = Vec::new();
-    let mut unseen_pods = None;
-    for agent in &view.agents {
-        match view.pods(agent.namespace()).await {
-            Ok(found) => pods.extend(found),
-            Err(unseen) => unseen_pods = Some(unseen),
+    let pods = view.pods_of(&view.agents).await;
+    match &pods {
+        Err(unseen) => report.unknown("agents.nodes", unseen.to_string()),
+        Ok(pods) => {
+            examine_nodes(view, pods, report);
+            examine_neighbours(view, pods, report);
         }
     }
-    match unseen_pods {
-        Some(unseen) => report.unknown("agents.nodes", unseen.to_string()),
-        None => {
-            examine_nodes(view, &pods, report);
-            examine_neighbours(view, &pods, report);
-        }
-    }
-    examine_versions(view, &pods, report);
+    examine_versions(view, &pods.unwrap_or_default(), report);
     examine_sockets(view, report);
 }
 
@@ -168,7 +161,7 @@ fn renewed(workload: &Workload) -> String {
     let (argument, namespace) = (workload.argument(), workload.namespace());
     let is_manual = text(&workload.object["spec"]["updateStrategy"], "type") == "OnDelete";
     if is_manual {
-        let selector = super::nodes::items_of_selector(workload);
+        let selector = super::nodes::selector_of(workload);
         return command(["kubectl", "delete", "pods", "--namespace", namespace, "--selector", &selector]);
     }
     command(["kubectl", "rollout", "status", &argument, "--namespace", namespace])

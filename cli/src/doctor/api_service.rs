@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::command::{command, merge_patch, named};
+use super::needs::version_key;
 use super::nodes::of_pod;
 use super::object::{condition, has_condition, text};
 use super::report::{DoctorReport, DoctorStatus};
-use super::rights::version_key;
 use super::view::{API_SERVICE, ClusterView};
 use super::workload::Workload;
 

@@ -7,11 +7,16 @@ use serde_json::{Value, json};
 use super::agents::provider_name;
 use super::classes::{audience, provider};
 use super::command::merge_patch;
-use super::driver::helm_set;
+use super::driver_chart::helm_set;
+use super::needs::minting;
 use super::object::{items, text};
 use super::report::DoctorReport;
-use super::rights::{has, minting};
+use super::rights::has;
 use super::view::{ClusterView, DRIVER};
+
+/// How the audiences begin that most clusters have for kube-apiserver. No class gets a token for one,
+/// and nobody should request it.
+const CLUSTERS: &str = "https://kubernetes.default";
 
 /// Adds whether the CSIDriver object asks for the audiences that agents and classes need.
 pub(super) async fn examine(view: &ClusterView, object: &Value, report: &mut DoctorReport) {
@@ -54,7 +59,7 @@ fn needed(view: &ClusterView) -> BTreeSet<String> {
     let mut audiences: BTreeSet<String> = providers.iter().map(|name| usual(name).to_owned()).collect();
     let classes = view.classes.iter().flatten().flatten();
     let served = classes.filter(|class| providers.contains(&provider(class)));
-    audiences.extend(served.filter_map(audience));
+    audiences.extend(served.filter_map(audience).filter(|audience| !audience.starts_with(CLUSTERS)));
     audiences
 }
 
@@ -75,14 +80,39 @@ async fn mint_all(view: &ClusterView) -> super::view::Seen<bool> {
 /// Returns the command that adds audiences to those that are there.
 fn added(object: &Value, missing: &[&str]) -> String {
     let mut requests = items(&object["spec"]["tokenRequests"]).to_vec();
-    let first = requests.len();
-    let values = missing.iter().enumerate();
-    let values: Vec<String> =
-        values.map(|(n, audience)| format!("tokenRequests[{}].audience={audience}", first + n)).collect();
-    if let Some(command) = helm_set(object, &values) {
-        return command;
-    }
     requests.extend(missing.iter().map(|audience| json!({ "audience": audience })));
+    // as JSON: an audience that a class names must not set other values of the chart
+    let set = format!("--set-json=tokenRequests={}", json!(requests));
     let patch = json!({ "spec": { "tokenRequests": requests } });
-    merge_patch(&format!("csidriver/{DRIVER}"), None, &patch)
+    helm_set(object, &set).unwrap_or_else(|| merge_patch(&format!("csidriver/{DRIVER}"), None, &patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::added;
+
+    #[test]
+    fn an_audience_sets_nothing_else() {
+        let requests = json!([{ "audience": "vault", "expirationSeconds": 600 }]);
+        let plain = json!({ "spec": { "tokenRequests": requests } });
+        let audience = "x,linux.image.repository=evil'; reboot";
+        let expected = r#"[{"audience":"vault","expirationSeconds":600},{"audience":"x,linux.image.repository=evil'\''; reboot"}]"#;
+        assert_eq!(
+            added(&plain, &[audience]),
+            format!(
+                r#"kubectl patch csidriver/secrets-store.csi.k8s.io --type=merge --patch '{{"spec":{{"tokenRequests":{expected}}}}}'"#
+            )
+        );
+        let mut released = plain.clone();
+        released["metadata"] = json!({
+            "labels": { "helm.sh/chart": "secrets-store-csi-driver-1.6.0" },
+            "annotations": { "meta.helm.sh/release-name": "csi", "meta.helm.sh/release-namespace": "kube-system" },
+        });
+        let command = added(&released, &[audience]);
+        assert!(command.starts_with("helm upgrade csi secrets-store-csi-driver --repo "), "{command}");
+        let set = format!("--reuse-values --version=1.6.0 '--set-json=tokenRequests={expected}'");
+        assert!(command.ends_with(&set), "{command}");
+    }
 }

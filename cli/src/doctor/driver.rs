@@ -5,21 +5,18 @@ use serde_json::{Value, json};
 use super::agents::socket_directory;
 use super::audiences;
 use super::command::{command, merge_patch, named};
-use super::nodes::{of_pod, unserved};
-use super::object::{items, label, name, text};
-use super::placement::excluded;
+use super::driver_chart::{helm_set, install};
+use super::nodes::{logs, unserved};
+use super::object::{items, name, text};
 use super::report::{DoctorReport, DoctorStatus};
 use super::view::{ClusterView, DRIVER};
-use super::workload::{Workload, release};
+use super::workload::Workload;
 
 /// The oldest driver whose calls Coffer serves.
 const OLDEST: (u32, u32) = (1, 3);
 
 /// The first driver that leaves rotation to kubelet.
 const ROTATES_BY_KUBELET: (u32, u32) = (1, 6);
-
-/// Where the driver's chart is.
-const CHARTS: &str = "https://kubernetes-sigs.github.io/secrets-store-csi-driver/charts";
 
 /// Directories in which a driver looks for providers that is started without flags.
 const USUAL_DIRECTORIES: [&str; 2] =
@@ -48,33 +45,6 @@ pub(super) async fn examine(view: &ClusterView, report: &mut DoctorReport) {
     examine_directories(view, report);
 }
 
-/// Returns the command that sets values of the driver's chart, if the object belongs to a release of
-/// it.
-pub(super) fn helm_set(object: &Value, values: &[String]) -> Option<String> {
-    let (release, namespace) = release(object)?;
-    let version = label(object, "helm.sh/chart").strip_prefix("secrets-store-csi-driver-");
-    let version = version.map(|version| format!("--version={version}"));
-    let values: Vec<String> = values.iter().map(|value| format!("--set={value}")).collect();
-    let words = ["helm", "upgrade", release, "secrets-store-csi-driver", "--repo", CHARTS];
-    let words = words.into_iter().chain(["--namespace", namespace, "--reuse-values"]);
-    Some(command(words.chain(version.as_deref()).chain(values.iter().map(String::as_str))))
-}
-
-fn install() -> String {
-    command([
-        "helm",
-        "install",
-        "csi-secrets-store",
-        "secrets-store-csi-driver",
-        "--repo",
-        CHARTS,
-        "--namespace",
-        "kube-system",
-        "--set=enableSecretRotation=true",
-        "--set=tokenRequests[0].audience=vault",
-    ])
-}
-
 fn examine_object(object: &Value, report: &mut DoctorReport) {
     if object["spec"]["podInfoOnMount"] == true {
         return report.ok("driver.object", format!("CSIDriver {DRIVER} is there"));
@@ -99,7 +69,7 @@ fn examine_daemonsets(view: &ClusterView, report: &mut DoctorReport) {
             None => report.ok("driver.version", format!("{title}, a version without a number")),
             Some(version) if is_older(version, OLDEST) => {
                 let message = format!("{title} has version {version}: Coffer serves drivers from 1.3 on");
-                let upgrade = helm_set(&driver.object, &["linux.image.tag=v1.6.0".to_owned()]);
+                let upgrade = helm_set(&driver.object, "--set=linux.image.tag=v1.6.0");
                 let image =
                     format!("{}=registry.k8s.io/csi-secrets-store/driver:v1.6.0", driver.container_name());
                 let set = [
@@ -131,40 +101,23 @@ async fn examine_nodes(view: &ClusterView, report: &mut DoctorReport) {
     if without.is_empty() {
         return report.ok("driver.nodes", format!("the driver is registered on all nodes ({})", nodes.len()));
     }
-    let mut pods = Vec::new();
-    for driver in &view.drivers {
-        match view.pods(driver.namespace()).await {
-            Ok(found) => pods.extend(found),
-            Err(unseen) => return report.unknown("driver.nodes", unseen.to_string()),
-        }
+    let pods = match view.pods_of(&view.drivers).await {
+        Ok(pods) => pods,
+        Err(unseen) => return report.unknown("driver.nodes", unseen.to_string()),
+    };
+    let unserved = unserved(&view.drivers, &pods, &without);
+    let is_explained = |node: &&Value| unserved.iter().any(|it| it.nodes.iter().any(|it| it == name(node)));
+    let unexplained: Vec<&str> =
+        without.iter().filter(|node| !is_explained(node)).map(|it| name(it)).collect();
+    for unserved in &unserved {
+        let status = if unserved.is_left_out { DoctorStatus::Warning } else { DoctorStatus::Error };
+        let command = unserved.command.clone();
+        report.add("driver.nodes", status, unserved.message("the driver"), Some(command));
     }
-    let mut explained = 0;
-    for unserved in unserved(&view.drivers, &pods, &without) {
-        explained += unserved.nodes.len();
-        // an operator may leave nodes out on purpose
-        let is_meant = |node: &&&Value| view.drivers.iter().any(|it| excluded(it.pod(), node).is_none());
-        let is_meant = without
-            .iter()
-            .filter(|node| unserved.nodes.iter().any(|it| it == name(node)))
-            .any(|node| is_meant(&node));
-        let status = if is_meant { DoctorStatus::Error } else { DoctorStatus::Warning };
-        report.add("driver.nodes", status, unserved.message("the driver"), Some(unserved.command));
-    }
-    if explained == without.len() {
-        return;
-    }
-    // its pod is ready there, and yet kubelet does not know it
-    let names: Vec<&str> = without.iter().map(|node| name(node)).collect();
-    for driver in &view.drivers {
-        let Some(pod) =
-            pods.iter().find(|pod| driver.owns(pod) && names.contains(&text(&pod["spec"], "nodeName")))
-        else {
-            continue;
-        };
+    if !unexplained.is_empty() {
         let message =
-            format!("kubelet does not know the driver on {}, though its pod is ready", named(&names));
-        let (_, logs) = of_pod(pod, driver);
-        report.error("driver.nodes", message, logs);
+            format!("kubelet does not know the driver on {}, though its pod is ready", named(&unexplained));
+        report.error("driver.nodes", message, logs(&view.drivers[0]));
     }
 }
 
@@ -173,7 +126,7 @@ fn examine_rotation(view: &ClusterView, object: &Value, report: &mut DoctorRepor
         let title = driver.title();
         if !driver.flag("enable-secret-rotation").is_some_and(|value| value == "true") {
             let message = format!("rotation is off in {title}: files stay as they were at the pod's start");
-            let upgrade = helm_set(&driver.object, &["enableSecretRotation=true".to_owned()]);
+            let upgrade = helm_set(&driver.object, "--set=enableSecretRotation=true");
             let command = upgrade.unwrap_or_else(|| driver.set_flag("enable-secret-rotation", "true"));
             report.warning("driver.rotation", message, command);
         } else if object["spec"]["requiresRepublish"] != true

@@ -8,6 +8,7 @@ use coffer_provider::{Error, ErrorKind, Identity};
 use serde_json::Value;
 
 use super::agents::provider_name;
+use super::audiences::usual;
 use super::classes::{checked_live, manifest, provider};
 use super::command::command;
 use super::object::namespace;
@@ -90,7 +91,12 @@ fn add(
     let message = format!("class {namespace}/{}: {error:#}", class.name);
     match error.kind {
         ErrorKind::LoginRefused => {
-            report.error("login", message, role_written((workload, address), account, class));
+            let audience = class.audience().unwrap_or_else(|| usual(&class.provider));
+            let message = format!(
+                "{message}. The role has to have {name} among its bound_service_account_names, {namespace} among \
+                 its bound_service_account_namespaces, and the audience {audience}"
+            );
+            report.error("login", message, role_shown((workload, address), class));
         }
         ErrorKind::NoToken => {
             let rights =
@@ -102,26 +108,13 @@ fn add(
     }
 }
 
-/// Returns the command that lets the account log in with the class's role. It sets the role's accounts
-/// and audience, and leaves its policies.
-fn role_written(
-    (workload, address): (&Workload, &str),
-    account: &NamedAccount,
-    class: &ClassManifest,
-) -> String {
+/// Returns the command that shows the class's role. None changes it: who writes a class could have
+/// any role given to an account of his. For the same reason it asks the operator's own Vault only.
+fn role_shown((workload, address): (&Workload, &str), class: &ClassManifest) -> String {
     let parameter = |parameter| class.spelled(parameter).map(|name| class.parameters[name].as_str());
     let mount = parameter("AuthMountPath").map(str::to_owned).or(workload.flag("vault-mount"));
     let mount = mount.unwrap_or_else(|| "kubernetes".to_owned());
     let path = format!("auth/{}/role/{}", mount.trim_matches('/'), parameter("RoleName").unwrap_or_default());
-    let audience = class.audience().unwrap_or_else(|| super::audiences::usual(&class.provider));
     let program = if class.provider == "openbao" { "bao" } else { "vault" };
-    command([
-        program,
-        "write",
-        &format!("-address={}", parameter("Address").unwrap_or(address)),
-        &path,
-        &format!("bound_service_account_names={}", account.name),
-        &format!("bound_service_account_namespaces={}", account.namespace),
-        &format!("audience={audience}"),
-    ])
+    command([program, "read", &format!("-address={address}"), &path])
 }

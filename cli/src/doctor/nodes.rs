@@ -15,6 +15,8 @@ pub(super) struct UnservedNodes {
     pub(super) nodes: Vec<String>,
     /// The reason.
     pub(super) reason: String,
+    /// Whether the DaemonSet leaves the nodes out, as an operator may want it.
+    pub(super) is_left_out: bool,
     /// What mends it or, if no command can, what shows more.
     pub(super) command: String,
 }
@@ -30,7 +32,7 @@ impl UnservedNodes {
 /// Returns the nodes on which no workload has a ready pod, by reason. `pods` are those of the
 /// workloads' namespaces.
 pub(super) fn unserved(workloads: &[Workload], pods: &[Value], nodes: &[&Value]) -> Vec<UnservedNodes> {
-    let mut by_reason: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    let mut by_reason: BTreeMap<(String, String, bool), BTreeSet<String>> = BTreeMap::new();
     for node in nodes {
         let on_node = |workload: &Workload| {
             let mut found = pods.iter().filter(|pod| workload.owns(pod));
@@ -45,7 +47,9 @@ pub(super) fn unserved(workloads: &[Workload], pods: &[Value], nodes: &[&Value])
         let meant = workloads.iter().find(|workload| excluded(workload.pod(), node).is_none());
         let Some(workload) = meant.or(workloads.first()) else { continue };
         let is_away = condition(node, "Ready").is_some_and(|ready| text(ready, "status") != "True");
-        let why = match (on_node(workload), excluded(workload.pod(), node)) {
+        let left_out = excluded(workload.pod(), node);
+        let is_left_out = left_out.is_some();
+        let (reason, command) = match (on_node(workload), left_out) {
             _ if is_away => ("the node itself is not ready".to_owned(), "kubectl get nodes".to_owned()),
             (Some(pod), _) => of_pod(pod, workload),
             (None, Some(reason)) => of_placement(&reason, workload, name(node)),
@@ -55,11 +59,12 @@ pub(super) fn unserved(workloads: &[Workload], pods: &[Value], nodes: &[&Value])
                 (format!("{} has no pod there", workload.title()), command(shown))
             }
         };
-        by_reason.entry(why).or_default().insert(name(node).to_owned());
+        by_reason.entry((reason, command, is_left_out)).or_default().insert(name(node).to_owned());
     }
-    let unserved = by_reason.into_iter().map(|((reason, command), nodes)| UnservedNodes {
+    let unserved = by_reason.into_iter().map(|((reason, command, is_left_out), nodes)| UnservedNodes {
         nodes: nodes.into_iter().collect(),
         reason,
+        is_left_out,
         command,
     });
     unserved.collect()
@@ -79,19 +84,10 @@ fn node_of(pod: &Value) -> &str {
 /// one reason is one line.
 pub(super) fn of_pod(pod: &Value, workload: &Workload) -> (String, String) {
     let namespace = workload.namespace();
-    let selector = items_of_selector(workload);
+    let selector = selector_of(workload);
     let described =
         command(["kubectl", "describe", "pods", "--namespace", namespace, "--selector", &selector]);
-    let logs = command([
-        "kubectl",
-        "logs",
-        "--namespace",
-        namespace,
-        "--selector",
-        &selector,
-        "--prefix",
-        "--tail=20",
-    ]);
+    let logs = logs(workload);
     let statuses = &pod["status"];
     let all = ["initContainerStatuses", "containerStatuses"].map(|list| items(&statuses[list])).concat();
     for status in &all {
@@ -116,6 +112,13 @@ pub(super) fn of_pod(pod: &Value, workload: &Workload) -> (String, String) {
         return (format!("its pod is {phase}, and no container has begun"), described);
     }
     ("its readiness probe fails".to_owned(), logs)
+}
+
+/// Returns the command that shows the ends of the logs of a workload's pods.
+pub(super) fn logs(workload: &Workload) -> String {
+    let (namespace, selector) = (workload.namespace(), selector_of(workload));
+    let words = ["kubectl", "logs", "--namespace", namespace, "--selector", &selector];
+    command(words.into_iter().chain(["--prefix", "--tail=20"]))
 }
 
 fn ended_with(ended: &Value) -> String {
@@ -155,7 +158,7 @@ fn of_placement(reason: &Excluded, workload: &Workload, node: &str) -> (String, 
 }
 
 /// Returns the selector of a workload's pods, as kubectl takes it.
-pub(super) fn items_of_selector(workload: &Workload) -> String {
+pub(super) fn selector_of(workload: &Workload) -> String {
     let labels = workload.object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let pairs = labels.into_iter().flatten();
     let pairs = pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));

@@ -105,6 +105,16 @@ impl ClusterView {
         all(&self.connection, "/api/v1", "pods", Some(namespace)).await
     }
 
+    /// Returns the pods of all namespaces of workloads.
+    pub(super) async fn pods_of(&self, workloads: &[Workload]) -> Seen<Vec<Value>> {
+        let namespaces: BTreeSet<&str> = workloads.iter().map(Workload::namespace).collect();
+        let mut pods = Vec::new();
+        for namespace in namespaces {
+            pods.extend(self.pods(namespace).await?);
+        }
+        Ok(pods)
+    }
+
     /// Returns an object of a namespace of the core API, if it is there.
     pub(super) async fn core_object(
         &self,

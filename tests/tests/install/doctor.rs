@@ -174,6 +174,13 @@ const RIGHTS: &[Fault] = &[
         afterwards: "",
     },
     Fault {
+        breaks: "kubectl delete clusterrolebinding/coffer-csi-events",
+        check: "rights.agent",
+        status: "warning",
+        says: "may not create, patch events in the cluster: no event on a pod tells its owner",
+        afterwards: "",
+    },
+    Fault {
         breaks: "kubectl delete rolebinding coffer-csi --namespace coffer",
         check: "rights.agent",
         status: "error",
@@ -270,7 +277,7 @@ END",
     Fault {
         breaks: "true",
         check: "classes.api",
-        status: "error",
+        status: "warning",
         says: "classes of namespace tenant-classes have the annotation",
         afterwards: "",
     },
@@ -396,8 +403,11 @@ async fn a_login_is_tried_where_it_is_asked_for(setup: Arc<DoctorSetup>) {
     setup.shell(&format!("bao write auth/kubernetes/role/{namespace} audience=elsewhere")).await;
     let refused = setup.examine(&[&login]).await;
     assert_eq!(refused.code, 1, "{refused:?}");
-    let line = refused.line("login", "login of service account");
-    setup.shell(line["command"].as_str().unwrap()).await;
+    let line = refused.line("login", "and the audience vault");
+    assert_eq!(line["status"], "error");
+    let role = setup.shell(line["command"].as_str().unwrap()).await;
+    assert!(role.contains("elsewhere"), "{role}");
+    setup.shell(&format!("bao write auth/kubernetes/role/{namespace} audience=vault")).await;
     setup.examine(&[&login]).await.assert_healthy();
 
     let nobody = setup.examine(&[&format!("--login={namespace}/nobody")]).await;
