@@ -41,7 +41,7 @@ pub use controller_manager::ControllerManager;
 pub use driver::DriverProcess;
 pub use etcd::Etcd;
 pub use example::{example_class, example_namespace, example_secret};
-pub use helm::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
+pub use helm::{Helm, chart, objects, render_manifests, render_monitoring, shipped_folder, value_sets};
 pub use installed::{InstalledApi, RunArguments, installed_csi};
 pub use kubeconfig::Kubeconfig;
 pub use kubectl::{Kubectl, KubectlOutput};

@@ -11,6 +11,7 @@ mod image;
 mod leftovers;
 mod openbao;
 mod packages;
+mod prometheus;
 mod python;
 mod pyyaml;
 mod servers;

@@ -10,6 +10,7 @@ use crate::cargo::cargo;
 use crate::leftovers::RunFolder;
 use crate::openbao;
 use crate::packages;
+use crate::prometheus;
 use crate::pyyaml;
 use crate::servers;
 use crate::step::{self, StepEvent};
@@ -27,6 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         eprintln!("{error:#}; the tests that read with them are skipped");
     }
     pyyaml::bring()?;
+    prometheus::bring()?;
     servers::bring(&servers::TESTS)?;
     let mut build = cargo();
     build.args(["build", "--workspace", "--bins"]);

@@ -34,6 +34,17 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{ include "coffer.labels" . }}
 {{- end }}
 
+{{/* The namespace and the labels of objects that are about both programs. */}}
+{{- define "coffer.monitoring.namespace" -}}
+{{ if .Values.csi.enabled }}{{ include "coffer.csi.namespace" . }}{{ else }}{{ include "coffer.api.namespace" . }}{{ end }}
+{{- end }}
+
+{{- define "coffer.monitoring.labels" -}}
+app.kubernetes.io/name: coffer
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{ include "coffer.labels" . }}
+{{- end }}
+
 {{/* Whether coffer-csi may mint tokens: "true" or nothing. */}}
 {{- define "coffer.csi.mintsTokens" -}}
 {{- if kindIs "bool" .Values.csi.mintTokens }}{{ if .Values.csi.mintTokens }}true{{ end }}

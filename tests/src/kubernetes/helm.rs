@@ -104,8 +104,26 @@ pub fn shipped_folder() -> PathBuf {
 /// # Panics
 /// If the chart cannot be rendered.
 pub fn render_manifests() -> BTreeMap<String, String> {
+    render(&["--set=csi.createNamespace=true"])
+}
+
+/// Renders the plain manifests of `deploy/monitoring`, by file name.
+///
+/// # Panics
+/// If the chart cannot be rendered.
+pub fn render_monitoring() -> BTreeMap<String, String> {
+    const FILES: [&str; 4] =
+        ["grafana-dashboard.yaml", "network-policy.yaml", "prometheus-rule.yaml", "service-monitors.yaml"];
+    let parts = ["serviceMonitor", "prometheusRule", "grafanaDashboard"];
+    let values = parts.map(|part| format!("--set={part}.enabled=true"));
+    let mut files = render(&values.each_ref().map(String::as_str));
+    files.retain(|name, _| FILES.contains(&name.as_str()));
+    files
+}
+
+fn render(values: &[&str]) -> BTreeMap<String, String> {
     const HEAD: &str = "# Rendered from charts/coffer by `cargo xtask manifests`.\n";
-    let text = Helm::V4.template(&["--set=csi.createNamespace=true"]).expect("the chart");
+    let text = Helm::V4.template(values).expect("the chart");
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for document in text.split("---\n# Source: coffer/templates/").skip(1) {
         let (name, document) = document.split_once('\n').expect("a document below its name");

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use coffer_tests::kubernetes::{Helm, chart, objects, render_manifests, shipped_folder, value_sets};
+use coffer_tests::kubernetes::{
+    Helm, chart, objects, render_manifests, render_monitoring, shipped_folder, value_sets,
+};
 use coffer_tests::{Suite, coffer_binary};
 use serde_json::{Map, Value, json};
 
@@ -91,6 +93,7 @@ fn values_that_cannot_work_are_refused_with_the_reason() {
         ("csi.updateStrategy.rollingUpdate.maxSurge=10%", "needs csi.updateStrategy with maxSurge: 0"),
         ("vault.ca.pem=x,vault.ca.secret=y", "set one of"),
         ("apiServer.tls.source=secret", "needs apiServer.tls.caBundle"),
+        ("prometheusRule.enabled=true,prometheusRule.disabled={CofferPolicy}", "no alert of this chart"),
         ("apiServer.tls.caBundle=x", "belongs to apiServer.tls.source secret"),
     ] {
         for helm in Helm::ALL {
@@ -356,18 +359,22 @@ fn names_namespaces_and_ports_can_be_set() {
 }
 
 fn the_plain_manifests_are_what_the_chart_renders() {
-    let mut shipped = BTreeMap::new();
-    for entry in fs::read_dir(shipped_folder()).unwrap() {
-        let entry = entry.unwrap();
-        shipped.insert(entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap());
-    }
-    let kustomization = objects(&shipped.remove("kustomization.yaml").unwrap()).remove(0);
-    let rendered = render_manifests();
-    assert_eq!(shipped, rendered, "run `cargo xtask manifests`");
+    for (folder, rendered) in
+        [(shipped_folder(), render_manifests()), (shipped_folder().join("monitoring"), render_monitoring())]
+    {
+        let mut shipped = BTreeMap::new();
+        let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        for file in entries.filter(|path| path.is_file()) {
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            shipped.insert(name, fs::read_to_string(&file).unwrap());
+        }
+        let kustomization = objects(&shipped.remove("kustomization.yaml").unwrap()).remove(0);
+        assert_eq!(shipped, rendered, "run `cargo xtask manifests`");
 
-    let mut listed: Vec<String> = serde_json::from_value(kustomization["resources"].clone()).unwrap();
-    listed.sort();
-    assert_eq!(listed, rendered.into_keys().collect::<Vec<_>>());
+        let mut listed: Vec<String> = serde_json::from_value(kustomization["resources"].clone()).unwrap();
+        listed.sort();
+        assert_eq!(listed, rendered.into_keys().collect::<Vec<_>>());
+    }
 }
 
 fn read(file: &str) -> String {

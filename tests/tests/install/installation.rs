@@ -46,6 +46,7 @@ impl InstallationSetup {
             ("cert-manager.io", "v1", "Certificate", "certificates"),
             ("cert-manager.io", "v1", "Issuer", "issuers"),
             ("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
+            ("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
             ("security.openshift.io", "v1", "SecurityContextConstraints", "securitycontextconstraints"),
         ];
         let mut made: Vec<Value> =
