@@ -59,6 +59,11 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
         "coffer mount --class",
         ParseOnly("a node's socket takes root; cli/tests/mount.rs mounts"),
     ),
+    (
+        "docs/operating.md",
+        "kubectl apply -k deploy/monitoring",
+        ParseOnly("install/installation.rs applies it"),
+    ),
     ("docs/operating.md", "kubectl delete apiservice", ParseOnly("install/installation.rs takes it away so")),
     // the migration from HashiCorp's provider, on a cluster with its DaemonSet and Secret
     ("docs/migrate.md", "kubectl coffer check --cluster", Run),
