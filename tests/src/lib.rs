@@ -17,8 +17,10 @@
 //! | [`MarkdownDocument`], [`CodeBlock`] | the documents for users, and the code in them |
 //! | [`Images`], [`ImageContainer`] | the shipped images, and containers of them |
 //! | [`ProcessLimits`], [`MemoryCgroup`] | the shipped limits of a process |
+//! | [`Plot`], [`PlotPanel`] | curves over time, as an SVG |
 //! | [`Suite`], [`TestProgram`] | tests that share servers |
 //! | [`kubernetes`] | a real cluster with the real driver |
+//! | [`monitoring`] | a real Prometheus that watches all that |
 //!
 //! Functions of the harness panic with what they waited for: a test has no use for their errors. A
 //! process is killed by its own id when its value is dropped, and its log is shown if the test
@@ -39,9 +41,11 @@ mod image;
 pub mod kubernetes;
 mod limits;
 mod metrics;
+pub mod monitoring;
 mod mount;
 mod openbao;
 mod openbao_admin;
+mod plot;
 mod pod;
 mod ports;
 mod postgres;
@@ -72,6 +76,7 @@ pub use metrics::ScrapedMetrics;
 pub use mount::{MountCall, MountRefusal, Mounted, MountedFile, SimulatedDriver, read_answer};
 pub use openbao::{AuditedRequest, OpenBao};
 pub use openbao_admin::JwtRole;
+pub use plot::{Plot, PlotPanel, PlotUnit};
 pub use pod::TestPod;
 pub use postgres::{LeaseTtls, Postgres, postgres_is_installed};
 pub use process::Process;

@@ -1,4 +1,5 @@
-//! Coffer's build tasks: `cargo xtask test | demo | bench | image | manifests | servers | cluster`.
+//! Coffer's build tasks: `cargo xtask test | demo | bench | picture | image | manifests | servers |
+//! cluster`.
 //!
 //! Every command waits until this program is built, so it has one small dependency. What needs the
 //! test harness (the demo, the benchmark) is a binary of `tests/`, which this program builds and
@@ -37,6 +38,7 @@ Usage: cargo xtask <COMMAND>
                or `api` (reads through kube-apiserver); all three without WHAT
     --beside PATH  measures another `coffer-csi` in the same rounds, such as one of an older commit
     --quick        takes short rounds: shows that the benchmark works, with figures that mean nothing
+  picture      draws docs/dashboard.svg from real data: the dashboard during a run of faults
   image        builds the images into target/image with buildah, and runs them
   binaries DIR builds the images' binaries into DIR
   manifests    renders deploy/ from charts/coffer
@@ -66,6 +68,7 @@ fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
             Some(options) => bench::run(&options),
             None => bail!(USAGE),
         },
+        (Some("picture"), []) => picture(),
         (Some("image"), []) => image::run(),
         (Some("binaries"), [out]) => image::binaries(Path::new(out)),
         (Some("manifests"), []) => manifests(),
@@ -87,6 +90,16 @@ fn demo() -> Result<()> {
     }
     servers::bring(&[&servers::CLUSTER[..], &[Server::Driver16]].concat())?;
     cargo::run_built(demo, &["cluster".into()])
+}
+
+fn picture() -> Result<()> {
+    let picture = harness("coffer-picture");
+    openbao::bring()?;
+    packages::bring_postgres()?;
+    prometheus::bring()?;
+    servers::bring(&[&servers::CLUSTER[..], &[Server::Helm4]].concat())?;
+    cargo::build("dev", &[COFFER_CSI, COFFER_API_SERVER, picture])?;
+    cargo::run_built(picture, &[])
 }
 
 fn manifests() -> Result<()> {

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::kubeconfig::Kubeconfig;
+use super::COFFER_NAMESPACE;
+use super::cluster::Cluster;
+use super::namespace::Namespace;
 use crate::binaries::coffer_binary;
 use crate::limits::ProcessLimits;
 use crate::mount::{MountCall, Mounted};
@@ -20,20 +22,31 @@ pub struct LeaseNode {
     name: String,
     vault: String,
     limits: Option<ProcessLimits>,
+    flags: Vec<String>,
     dir: TempDir,
 }
 
 impl LeaseNode {
+    /// Starts a node of a cluster whose agent uses Vault at that address, with further flags.
+    pub async fn on(cluster: &Cluster, name: &str, vault: &str, flags: &[&str]) -> Self {
+        Self::start(cluster, name, vault, None, flags).await
+    }
+
     pub(super) async fn start(
+        cluster: &Cluster,
         name: &str,
         vault: &str,
-        kubernetes: &Kubeconfig,
         limits: Option<ProcessLimits>,
+        flags: &[&str],
     ) -> Self {
+        // as on every node, the agent's own pod exists before the agent starts
+        let coffer = Namespace::existing(cluster.client(), COFFER_NAMESPACE);
+        let own = coffer.pod_on(name, "coffer-csi", "none").await;
         let dir = tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs");
-        kubernetes.write_as_in_pod(&kubeconfig(dir.path()));
-        let csi = options(name, vault, dir.path(), limits.as_ref()).start().await;
-        Self { csi, name: name.to_owned(), vault: vault.to_owned(), limits, dir }
+        cluster.pod_kubeconfig(&own).await.write_as_in_pod(&kubeconfig(dir.path()));
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let csi = options(name, vault, dir.path(), limits.as_ref(), &flags).start().await;
+        Self { csi, name: name.to_owned(), vault: vault.to_owned(), limits, flags, dir }
     }
 
     /// Returns the node's name.
@@ -58,7 +71,7 @@ impl LeaseNode {
 
     /// Returns the options that the agent is started with.
     pub fn options(&self) -> CsiOptions {
-        options(&self.name, &self.vault, self.dir.path(), self.limits.as_ref())
+        options(&self.name, &self.vault, self.dir.path(), self.limits.as_ref(), &self.flags)
     }
 
     /// Returns what `coffer status` prints.
@@ -135,17 +148,24 @@ impl LeaseNode {
     }
 }
 
-fn options(node: &str, vault: &str, dir: &Path, limits: Option<&ProcessLimits>) -> CsiOptions {
+fn options(
+    node: &str,
+    vault: &str,
+    dir: &Path,
+    limits: Option<&ProcessLimits>,
+    flags: &[String],
+) -> CsiOptions {
     let options = match limits {
         Some(limits) => Csi::options().limits(limits),
         None => Csi::options(),
     };
-    options
+    let options = options
         .socket(&dir.join("vault.sock"))
         .env("KUBECONFIG", kubeconfig(dir))
         .env("NODE_NAME", node)
         .flag(format!("-vault-addr={vault}"))
-        .flag(format!("-state-dir={}", state(dir).display()))
+        .flag(format!("-state-dir={}", state(dir).display()));
+    flags.iter().fold(options, CsiOptions::flag)
 }
 
 fn kubeconfig(dir: &Path) -> PathBuf {

@@ -5,7 +5,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::COFFER_NAMESPACE;
 use super::cluster::{Cluster, ClusterOptions};
 use super::lease_node::LeaseNode;
 use super::namespace::Namespace;
@@ -94,10 +93,7 @@ impl LeaseSetup {
     }
 
     async fn start_node(&self, name: &str, vault: &str, limits: Option<ProcessLimits>) -> LeaseNode {
-        // as on every node, the agent's own pod exists before the agent starts
-        let coffer = Namespace::existing(self.cluster.client(), COFFER_NAMESPACE);
-        let own = coffer.pod_on(name, "coffer-csi", "none").await;
-        LeaseNode::start(name, vault, &self.cluster.pod_kubeconfig(&own).await, limits).await
+        LeaseNode::start(&self.cluster, name, vault, limits, &[]).await
     }
 
     /// Starts a mount whose user is created in PostgreSQL, while the relay holds back Vault's

@@ -199,6 +199,13 @@ async fn kubectl_apply_k_installs(setup: Arc<InstallationSetup>) {
     ];
     let applied = kubectl.run(dry).await;
     assert_eq!(applied.lines().count(), setup.installed().await.len(), "{applied}");
+
+    let monitoring = shipped_folder().join("monitoring").display().to_string();
+    let applied = kubectl.run(["apply", "-k", &monitoring]).await;
+    for object in ["prometheusrule", "servicemonitor", "configmap/coffer-dashboard"] {
+        assert!(applied.contains(object), "no {object} in {applied}");
+    }
+    kubectl.run(["delete", "-k", &monitoring]).await;
     uninstall(&setup, &folder).await;
 }
 
