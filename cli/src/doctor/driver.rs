@@ -124,7 +124,7 @@ async fn examine_nodes(view: &ClusterView, report: &mut DoctorReport) {
 fn examine_rotation(view: &ClusterView, object: &Value, report: &mut DoctorReport) {
     for driver in &view.drivers {
         let title = driver.title();
-        if !driver.flag("enable-secret-rotation").is_some_and(|value| value == "true") {
+        if driver.flag("enable-secret-rotation").is_none_or(|value| value != "true") {
             let message = format!("rotation is off in {title}: files stay as they were at the pod's start");
             let upgrade = helm_set(&driver.object, "--set=enableSecretRotation=true");
             let command = upgrade.unwrap_or_else(|| driver.set_flag("enable-secret-rotation", "true"));
