@@ -334,10 +334,10 @@ async fn mended(setup: Arc<DoctorSetup>, faults: &'static [Fault]) {
         assert!(line["command"].is_string(), "{line}");
     }
     follow(&setup, &broken).await;
+    setup.play_kubelet().await;
     for fault in faults.iter().filter(|fault| !fault.afterwards.is_empty()) {
         setup.shell(fault.afterwards).await;
     }
-    setup.play_kubelet().await;
     setup.api_is_available().await;
     setup.examine(&[]).await.assert_healthy();
 }

@@ -13,7 +13,7 @@ use coffer_tests::kubernetes::{
 };
 use coffer_tests::{OpenBao, Servers, coffer_binary, find_bao, until_true, workspace};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -255,10 +255,12 @@ END"
     play_kubelet(cluster, "kube-system", "csi-secrets-store").await;
 }
 
-/// Makes the pods of a DaemonSet that are missing, and reports all of them as ready.
+/// Makes the pods of a DaemonSet that are missing on the nodes that it selects and whose taints it
+/// tolerates, and reports all of them as ready.
 pub(crate) async fn play_kubelet(cluster: &Cluster, namespace: &str, name: &str) {
     let daemonsets: Api<DaemonSet> = Api::namespaced(cluster.client().clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(cluster.client().clone(), namespace);
+    let nodes: Api<Node> = Api::all(cluster.client().clone());
     let template = json!(daemonsets.get(name).await.unwrap().spec.unwrap().template);
     for node in NODES {
         let pod_name = format!("{name}-{node}");
@@ -267,12 +269,26 @@ pub(crate) async fn play_kubelet(cluster: &Cluster, namespace: &str, name: &str)
         pod["spec"]["nodeName"] = json!(node);
         let pod: Pod = serde_json::from_value(pod).unwrap();
         if pods.get_opt(&pod_name).await.unwrap().is_none() {
+            if !takes(&nodes.get(node).await.unwrap(), &template["spec"]) {
+                continue;
+            }
             pods.create(&PostParams::default(), &pod).await.unwrap();
         }
         let ready = json!([{ "type": "Ready", "status": "True" }]);
         let status = json!({ "phase": "Running", "conditions": ready, "containerStatuses": null });
         patch_status(&pods, &pod_name, status).await;
     }
+}
+
+/// Tells whether a DaemonSet's pods run on a node: by labels, and by taints if all are tolerated.
+fn takes(node: &Node, pod: &Value) -> bool {
+    let labels = node.metadata.labels.clone().unwrap_or_default();
+    let mut selector = pod["nodeSelector"].as_object().into_iter().flatten();
+    let is_tainted = node.spec.as_ref().is_some_and(|spec| spec.taints.is_some());
+    let all = json!({ "operator": "Exists" });
+    let tolerates = pod["tolerations"].as_array().is_some_and(|tolerations| tolerations.contains(&all));
+    selector.all(|(key, value)| labels.get(key).is_some_and(|label| value == label))
+        && (tolerates || !is_tainted)
 }
 
 async fn patch_status<K>(api: &Api<K>, name: &str, status: Value)
