@@ -111,7 +111,7 @@ impl Plot {
             chart
                 .configure_series_labels()
                 .position(SeriesLabelPosition::UpperLeft)
-                .background_style(WHITE.mix(0.6))
+                .background_style(WHITE.mix(0.25))
                 .label_font((FONT, 9))
                 .legend_area_size(12)
                 .draw()

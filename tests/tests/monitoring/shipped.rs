@@ -6,7 +6,7 @@ use std::process::Command;
 
 use coffer_tests::kubernetes::{Helm, objects};
 use coffer_tests::monitoring::{AlertRules, Dashboard, promtool};
-use coffer_tests::{CodeBlock, MarkdownDocument, Suite, workspace};
+use coffer_tests::{MarkdownDocument, Suite, workspace};
 use serde_json::{Value, json};
 
 const JOBS: [&str; 2] = ["coffer-csi", "coffer-api-server"];
@@ -58,7 +58,7 @@ fn each_alert_has_a_section_in_the_documents() {
 
 /// The configuration for those without Prometheus Operator keeps the same labels.
 fn the_documents_configure_prometheus() {
-    let blocks = CodeBlock::all();
+    let blocks = MarkdownDocument::all().iter().flat_map(MarkdownDocument::blocks).collect::<Vec<_>>();
     let block = blocks.iter().find(|block| block.text.starts_with("scrape_configs:")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("prometheus.yaml");
