@@ -223,9 +223,10 @@ async fn an_overlay_sets_vault_and_images(setup: Arc<InstallationSetup>) {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let deploy = dir.path().join("deploy");
     fs::create_dir(&deploy).unwrap();
-    for entry in fs::read_dir(shipped_folder()).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), deploy.join(entry.file_name())).unwrap();
+    // the folder of alerts is no part of the kustomization
+    let files = fs::read_dir(shipped_folder()).unwrap().flatten().filter(|entry| entry.path().is_file());
+    for file in files {
+        fs::copy(file.path(), deploy.join(file.file_name())).unwrap();
     }
     let edited = fs::read_to_string(deploy.join("kustomization.yaml")).unwrap();
     let edited = edited
