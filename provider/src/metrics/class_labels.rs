@@ -25,8 +25,8 @@ pub struct ClassLabels<W> {
 }
 
 impl<W> ClassLabels<W> {
-    /// Returns the labels of a class; those of [`Self::other`] where a name is none that Kubernetes
-    /// gives. The class is empty for what belongs to no class.
+    /// Returns the labels of a class; `_other` for both where a name is none that Kubernetes gives.
+    /// The class is empty for what belongs to no class.
     pub fn new(namespace: &str, class: &str, more: W) -> Self {
         if !is_name(namespace, MAX_NAMESPACE) || !(class.is_empty() || is_name(class, MAX_CLASS)) {
             return Self::other(more);
