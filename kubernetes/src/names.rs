@@ -1,4 +1,19 @@
-//! Names of Kubernetes' objects, checked before they become part of a URL.
+//! Names of Kubernetes' objects, checked before they become part of a URL. The client does not
+//! escape names, and `../` in one would lead elsewhere.
+
+use crate::error::CallError;
+
+/// Checks the names of a namespace and of an object in it.
+///
+/// # Errors
+/// [`CallError::NotName`], with the beginning of what is no name.
+pub(crate) fn check_names(namespace: &str, object: &str) -> Result<(), CallError> {
+    let is_name = [(namespace, is_namespace_name(namespace)), (object, is_object_name(object))];
+    match is_name.into_iter().find(|(_, is_name)| !is_name) {
+        Some((text, _)) => Err(CallError::NotName(text.chars().take(80).collect())),
+        None => Ok(()),
+    }
+}
 
 /// Returns whether a text is a DNS-1123 subdomain, as names of most objects are.
 #[must_use]
@@ -22,7 +37,22 @@ fn is_alphanumeric_within(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_namespace_name, is_object_name};
+    use super::{check_names, is_namespace_name, is_object_name};
+
+    #[test]
+    fn a_name_that_would_lead_elsewhere_is_not_asked_for() {
+        assert!(check_names("ns", "default").is_ok());
+        for (namespace, object) in [
+            ("ns", "../other/serviceaccounts/admin"),
+            ("ns", "a?b"),
+            ("ns", ""),
+            ("../ns", "a"),
+            ("n.s", "a"),
+        ] {
+            let error = check_names(namespace, object).expect_err("no name");
+            assert!(error.to_string().contains("is not the name of an object"), "{error}");
+        }
+    }
 
     #[test]
     fn only_names_that_mean_the_same_in_a_url() {

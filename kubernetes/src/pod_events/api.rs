@@ -13,7 +13,7 @@ use serde_json::json;
 use super::queue::OutgoingEvent;
 use crate::connection::call;
 use crate::error::CallError;
-use crate::names::{is_namespace_name, is_object_name};
+use crate::names::check_names;
 use crate::{CALL_TIMEOUT, Kubernetes};
 
 /// Who reports: `reportingController` of all events.
@@ -79,13 +79,7 @@ impl EventApi {
 
     async fn write(&self, event: &OutgoingEvent, is_terminating: &mut bool) -> Result<(), CallError> {
         let (namespace, waiting) = (event.namespace(), &event.waiting);
-        for (text, is_name) in
-            [(namespace, is_namespace_name(namespace)), (&event.pod.name, is_object_name(&event.pod.name))]
-        {
-            if !is_name {
-                return Err(CallError::NotName(text.chars().take(80).collect()));
-            }
-        }
+        check_names(namespace, &event.pod.name)?;
         let client = self.kubernetes.connection().await?.client.clone();
         let events: Api<Event> = Api::namespaced(client, namespace);
         let written = async {
