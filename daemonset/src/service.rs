@@ -109,26 +109,32 @@ impl ProviderService {
         let outcome =
             result.map_or_else(|error| MountOutcome::Failed(error.kind), |()| MountOutcome::Mounted);
         self.metrics.mounted(outcome, took);
-        if let Some(volume) = volume.filter(|_| *self.phase.borrow() != Phase::Ending) {
-            let was_mounted = || volume.has_files || self.provider.gave_files(&volume.pod.uid, &volume.path);
-            let change = self.volumes.record(volume, result, was_mounted, std::time::Instant::now());
-            if let Some(report) = rotation_report(volume, change, result.err()) {
-                self.reporter.report(report);
+        if let Some(reason) = result.err().and_then(|error| error.refused) {
+            self.provider.metrics().refused(reason);
+        }
+        if let Some(volume) = volume {
+            self.metrics.mounted_class(&volume.namespace, &volume.class, outcome);
+            // a mount that the end of this process cut off says nothing of the volume
+            if *self.phase.borrow() != Phase::Ending {
+                self.record(volume, result);
             }
         }
         let namespace = volume.map(|volume| &volume.namespace);
         let (pod, class) = (volume.map(|volume| &volume.pod.name), volume.map(|volume| &volume.class));
         let ms = took.as_millis();
-        if let Some(volume) = volume {
-            self.metrics.mounted_class(&volume.namespace, &volume.class, outcome);
-        }
-        if let Some(reason) = result.err().and_then(|error| error.refused) {
-            self.provider.metrics().refused(reason);
-        }
         if let Err(error) = result {
             tracing::warn!(error = %format_args!("{error:#}"), namespace, pod, class, ms, "mount failed");
         } else {
             tracing::debug!(namespace, pod, class, ms, "mounted");
+        }
+    }
+
+    /// Records what a mount changed for its volume, and reports it on the pod.
+    fn record(&self, volume: &PodVolume, result: Result<(), &Error>) {
+        let was_mounted = || volume.has_files || self.provider.gave_files(&volume.pod.uid, &volume.path);
+        let change = self.volumes.record(volume, result, was_mounted, std::time::Instant::now());
+        if let Some(report) = rotation_report(volume, change, result.err()) {
+            self.reporter.report(report);
         }
     }
 

@@ -154,8 +154,8 @@ impl Volumes {
         now: Instant,
     ) -> VolumeChange {
         let (key, mut table) = (volume.key(), self.lock());
-        table.forget(now);
-        let (last_good, since, class) = match table.entries.remove(&key) {
+        let known = table.entries.remove(&key).filter(|entry| entry.is_kept(table.pods.as_ref(), now));
+        let (last_good, since, class) = match known {
             Some(entry) => (entry.last_good, entry.failure.map(|failure| failure.since), Some(entry.class)),
             None if result.is_err() && was_mounted_before() => (Some(self.started), None, None),
             None => (None, None, None),
@@ -236,7 +236,7 @@ impl Volumes {
         let share = loop {
             match self.shares.try_take(&namespace, bytes, Priority::Common) {
                 Some(share) => break share,
-                None if table.remove_oldest_of(&namespace) => {}
+                None if table.forget(now) || table.remove_oldest_of(&namespace) => {}
                 None => return,
             }
         };
@@ -254,18 +254,11 @@ fn name(text: &str) -> Arc<str> {
 }
 
 impl Table {
-    /// Forgets the volumes of pods that are gone.
-    fn forget(&mut self, now: Instant) {
-        let pods = self.pods.as_ref();
-        self.entries.retain(|_, entry| {
-            let longest = match pods {
-                Some(pods) if pods.contains(&*entry.pod_uid) => return true,
-                Some(_) => UNLISTED,
-                None if entry.failure.is_some() => FORGOTTEN_FAILURE,
-                None => FORGOTTEN,
-            };
-            now.saturating_duration_since(entry.attempted) < longest
-        });
+    /// Forgets the volumes of pods that are gone. Returns whether there was one.
+    fn forget(&mut self, now: Instant) -> bool {
+        let (before, pods) = (self.entries.len(), self.pods.as_ref());
+        self.entries.retain(|_, entry| entry.is_kept(pods, now));
+        self.entries.len() < before
     }
 
     /// Forgets the volume of a namespace that it mounted longest ago. Returns whether there was one.
@@ -277,6 +270,17 @@ impl Table {
 }
 
 impl Entry {
+    /// Returns whether the volume's pod is on this node, as far as that is known.
+    fn is_kept(&self, pods: Option<&HashSet<String>>, now: Instant) -> bool {
+        let longest = match pods {
+            Some(pods) if pods.contains(&*self.pod_uid) => return true,
+            Some(_) => UNLISTED,
+            None if self.failure.is_some() => FORGOTTEN_FAILURE,
+            None => FORGOTTEN,
+        };
+        now.saturating_duration_since(self.attempted) < longest
+    }
+
     fn failing(&self, now: Instant) -> Option<FailingVolume> {
         let failure = self.failure.as_ref()?;
         Some(FailingVolume {
