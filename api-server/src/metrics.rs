@@ -8,7 +8,6 @@ use coffer_provider::{ClassCounter, ReadMetrics, RefusalReason};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -32,11 +31,6 @@ struct CodeLabels {
     code: u16,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-}
-
 impl ApiMetrics {
     pub(crate) fn new(read_path: Arc<ReadMetrics>) -> Self {
         let requests = Family::default();
@@ -45,9 +39,6 @@ impl ApiMetrics {
         let read_seconds =
             Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
         let mut registry = Registry::with_prefix("coffer_api");
-        let build = Family::<BuildLabels, Gauge>::default();
-        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
-        registry.register("build_info", "The version that runs; always 1", build);
         registry.register("requests", "Requests by kind and HTTP status", Family::clone(&requests));
         registry.register_collector(Box::new(Arc::clone(&class_reads)));
         registry.register_with_unit("read_duration", "Time of a read", Unit::Seconds, read_seconds.clone());

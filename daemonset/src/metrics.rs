@@ -39,11 +39,6 @@ struct EventLabels {
     outcome: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-}
-
 /// How a mount ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum MountOutcome {
@@ -74,9 +69,6 @@ impl AgentMetrics {
         with_leases: bool,
     ) -> Registry {
         let mut registry = Registry::with_prefix("coffer");
-        let build = Family::<BuildLabels, Gauge>::default();
-        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
-        registry.register("build_info", "The version that runs; always 1", build);
         registry.register("mounts", "Mounts by outcome", self.mounts.clone());
         registry.register_collector(Box::new(Arc::clone(&self.class_mounts)));
         registry.register_with_unit("mount_duration", "Time of a mount", Unit::Seconds, self.seconds.clone());

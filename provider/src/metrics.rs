@@ -49,6 +49,11 @@ pub const DEFAULT_SERIES: usize = 500;
 const NAMED_STATUSES: [u16; 14] = [200, 204, 301, 302, 307, 400, 403, 404, 405, 412, 429, 500, 502, 503];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     kind: &'static str,
     status: String,
@@ -148,8 +153,11 @@ impl ReadMetrics {
         self.most_series
     }
 
-    /// Adds the read path's metrics to a registry.
+    /// Adds the read path's metrics to a registry, and the version, which all crates share.
     pub fn register(&self, registry: &mut Registry) {
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register("build_info", "The version that runs; always 1", build);
         registry.register(
             "vault_requests",
             "Requests to Vault by kind and HTTP status (\"none\" where no answer came)",
