@@ -13,8 +13,8 @@
 //! pod is gone.
 //!
 //! This crate knows nothing of gRPC, HTTP serving, Kubernetes' API or the node. A process provides
-//! [`TokenMinter`], [`VersionKey`], [`Clock`], [`PodReporter`] and [`StateStore`], and installs rustls's crypto
-//! provider before it uses this crate.
+//! [`TokenMinter`], [`VersionKey`], [`Clock`], [`PodReporter`] and [`StateStore`], and installs
+//! rustls's crypto provider before it uses this crate.
 
 pub mod class;
 mod clock;

@@ -33,8 +33,8 @@ pub enum AuthMethodPresence {
 }
 
 impl Vault<'_> {
-    /// Asks for the server's health. A sealed server, a standby and one without a start are answers
-    /// too.
+    /// Asks for the server's health. Sealed servers, standbys and servers that are not initialized
+    /// answer too.
     ///
     /// # Errors
     /// [`Failure`], also if the answer is none of Vault's.

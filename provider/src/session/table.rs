@@ -67,8 +67,8 @@ impl Sessions {
     /// credential. A namespace with no more than its part of the table loses none to another one.
     ///
     /// # Errors
-    /// [`OverLimit`](crate::ErrorKind::OverLimit), if the namespace has its part of the memory, or its part of the
-    /// table in sessions that cannot be evicted.
+    /// [`OverLimit`](crate::ErrorKind::OverLimit), if the namespace has its part of the memory, or
+    /// its part of the table in sessions that cannot be evicted.
     pub(crate) fn session(&self, key: SessionKey, leases_kept: bool) -> Result<Found, Error> {
         let now = self.clock.now();
         let mut active = self.lock_active();

@@ -108,8 +108,8 @@ impl Prometheus {
         self.try_query(expression).await.unwrap_or_else(|| panic!("Prometheus refuses {expression}"))
     }
 
-    /// Returns the result of a query for a span of time, in seconds since 1970, with a sample for each
-    /// step of that many seconds.
+    /// Returns the result of a query for a span of time, in seconds since 1970, with a sample for
+    /// each step of that many seconds.
     ///
     /// # Panics
     /// If Prometheus refuses the query.

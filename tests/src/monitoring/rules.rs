@@ -38,8 +38,8 @@ impl AlertRules {
         Self(objects(&text).remove(0))
     }
 
-    /// Reads the shipped rules with times that a test can wait for: every `for` is 2 s or 8 s, every range
-    /// 10 s, and volumes are stale after 2 s. Everything else is as shipped.
+    /// Reads the shipped rules with times that a test can wait for: every `for` is 2 s or 8 s, every
+    /// range 10 s, and volumes are stale after 2 s. Everything else is as shipped.
     ///
     /// # Panics
     /// If the limit for stale volumes is not where it was.

@@ -1,5 +1,5 @@
-//! An installation for `coffer doctor`: a real kube-apiserver with the driver's and Coffer's objects,
-//! a real coffer-api-server and OpenBao. The test plays kubelet and the controllers: it makes nodes,
+//! An installation for `coffer doctor`: a real kube-apiserver with the driver's and Coffer's
+//! objects, a real coffer-api-server and OpenBao. The test plays kubelet and the controllers: it makes nodes,
 //! pods and their status.
 
 use std::ffi::OsString;
