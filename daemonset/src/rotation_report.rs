@@ -1,6 +1,6 @@
 //! What the owner of a pod hears of a volume's mounts.
 
-use coffer_provider::{Error, PodReport, Printable, ReportReason};
+use coffer_provider::{Error, PodReport, ReportReason};
 
 use crate::grpc_status::message;
 use crate::volumes::{PodVolume, VolumeChange};
@@ -26,11 +26,7 @@ pub(crate) fn rotation_report(
         pod: volume.pod.clone(),
         reason,
         subject: volume.key().to_string(),
-        note: match volume.class.as_str() {
-            // driver 1.5 does not name it when it rotates
-            "" => what,
-            class => format!("SecretProviderClass {}: {what}", Printable(class)),
-        },
+        note: PodReport::note_of_class(&volume.class, &what),
     })
 }
 

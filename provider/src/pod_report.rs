@@ -1,5 +1,9 @@
 //! What the owner of a pod should hear of: the port, and what goes through it.
 
+use std::fmt::Display;
+
+use coffer_vault::Printable;
+
 use crate::Pod;
 
 /// Port: tells the owners of pods what happens to their volumes and credentials.
@@ -25,6 +29,18 @@ pub struct PodReport {
     pub subject: String,
     /// The text.
     pub note: String,
+}
+
+impl PodReport {
+    /// Returns a note that begins with the class. An empty class is left out: driver 1.5 does not
+    /// name it when it rotates.
+    #[must_use]
+    pub fn note_of_class(class: &str, what: &dyn Display) -> String {
+        match class {
+            "" => what.to_string(),
+            class => format!("SecretProviderClass {}: {what}", Printable(class)),
+        }
+    }
 }
 
 /// What happened to a pod.

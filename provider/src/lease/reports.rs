@@ -15,7 +15,7 @@ impl Background {
         let note = match &due.what {
             Renewable::Token(_) => format!("the token of {} {why}", login_path(&due.session)),
             Renewable::Lease { path, class, .. } => {
-                format!("{}the lease of {} {why}", of_class(class), Printable(path))
+                PodReport::note_of_class(class, &format_args!("the lease of {} {why}", Printable(path)))
             }
         };
         let subject = match &due.what {
@@ -39,12 +39,9 @@ impl Background {
 /// Reports that Vault issued something for a volume that had files before.
 pub(crate) fn report_replaced(reporter: &dyn PodReporter, session: &Session, issued: &AnswerUse) {
     let AnswerUse { class, objects, path } = issued;
-    let note = format!(
-        "{}Vault issued another credential at {}, for the files of {}",
-        of_class(class),
-        Printable(path),
-        Printable(&objects.join(", "))
-    );
+    let (at, files) = (Printable(path), objects.join(", "));
+    let what = format!("Vault issued another credential at {at}, for the files of {}", Printable(&files));
+    let note = PodReport::note_of_class(class, &what);
     report(reporter, session, ReportReason::CredentialReplaced, (path.clone(), note));
 }
 
@@ -58,11 +55,6 @@ fn report(
         let (namespace, pod) = (session.namespace().to_owned(), pod.clone());
         reporter.report(PodReport { namespace, pod, reason, subject, note });
     }
-}
-
-/// Returns the class for the beginning of a text. Driver 1.5 does not name it when it rotates.
-fn of_class(class: &str) -> String {
-    if class.is_empty() { String::new() } else { format!("SecretProviderClass {}: ", Printable(class)) }
 }
 
 fn login_path(session: &Session) -> String {
