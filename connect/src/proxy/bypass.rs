@@ -129,8 +129,10 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
     let (host, port) = (&text[..colon], &text[colon + 1..]);
     let host = match host.strip_prefix('[') {
         // the first bracket that closes must be the one before the colon
-        Some(inner) if inner.find(']') == Some(inner.len() - 1) => &inner[..inner.len() - 1],
-        Some(_) => return whole,
+        Some(inner) => match inner.strip_suffix(']') {
+            Some(host) if !host.contains(']') => host,
+            _ => return whole,
+        },
         None if host.contains(':') => return whole,
         None => host,
     };
@@ -186,6 +188,9 @@ mod tests {
             ("[fd00::1]", "fd00::1", 1, false),
             ("::ffff:10.0.0.0/104", "10.1.1.1", 1, true),
             ("10.0.0.0/8:8200", "10.0.0.1", 8200, false),
+            ("[:8200", "vault", 8200, false),
+            ("[]:8200", "vault", 8200, false),
+            (":8200,:,[,],%,/,.", "vault", 8200, false),
         ] {
             assert_eq!(Bypass::parse(list).covers(host, port), covered, "NO_PROXY={list:?}: {host}:{port}");
         }

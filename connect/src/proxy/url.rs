@@ -209,10 +209,10 @@ fn unescape_host(text: &str) -> Result<String, UrlFault> {
         return Err(UrlFault::Host);
     }
     for (at, _) in text.match_indices('%') {
-        let escaped = text.get(at..at + 3).unwrap_or_default();
-        if escaped != "%25"
-            && !escaped[1..].starts_with(|c: char| c.to_digit(16).is_some_and(|high| high >= 8))
-        {
+        // the text may end here
+        let escaped = &text.as_bytes()[at + 1..];
+        let is_high = |byte: &u8| char::from(*byte).to_digit(16).is_some_and(|high| high >= 8);
+        if !escaped.starts_with(b"25") && !escaped.first().is_some_and(is_high) {
             return Err(UrlFault::Escape);
         }
     }
