@@ -337,6 +337,37 @@ mod tests {
     }
 
     #[test]
+    fn no_part_of_a_secret_is_left_in_vaults_words() {
+        let refused = |error: &str, secrets: &[&str]| {
+            let secrets: Vec<_> = secrets.iter().map(|secret| Secret::from(*secret)).collect();
+            let body = serde_json::json!({ "errors": [error] }).to_string();
+            let Err(Failure::Refused(refusal)) = answer_without(400, &body, &secrets) else {
+                panic!("a refusal")
+            };
+            refusal.words.unwrap_or_default()
+        };
+        // secrets within and across one another, with changed white space, and in quotes
+        for (error, secrets, words) in [
+            ("bad hunter2-long", &["hunter2", "hunter2-long"][..], "bad [redacted]"),
+            ("bad one-two-three", &["one-two", "two-three"], "bad [redacted]"),
+            ("bad one two", &["one\ntwo"], "bad [redacted]"),
+            ("bad one\n two", &["one two"], "bad [redacted]"),
+            ("bad \"one\\\"two\\nthree\"", &["one\"two\nthree"], "bad \"[redacted]\""),
+            ("bad \"a\\u0026bc\"", &["a&bc"], "bad \"[redacted]\""),
+            ("redacted is a word", &["redacted"], "[redacted] is a word"),
+        ] {
+            assert_eq!(refused(error, secrets), words, "{error:?}");
+        }
+        let secret = "secret ".repeat(2000);
+        for before in ["", "bad ", &" ".repeat(8 * 1024 - 10), &"bad ".repeat(2000)] {
+            let words = refused(&format!("{before}{secret}"), &[&secret]);
+            assert!(!words.contains("secret"), "{words}");
+        }
+        let words = refused(&format!("bad{}hunter2", " ".repeat(8 * 1024 - 6)), &["hunter2"]);
+        assert_eq!(words, "bad");
+    }
+
+    #[test]
     fn removing_many_secrets_from_a_long_text_is_bounded() {
         let secrets = vec![Secret::from("reda"); 200];
         let body = format!(r#"{{"errors":["{}"]}}"#, "reda".repeat(100_000));

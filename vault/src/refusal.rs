@@ -1,5 +1,6 @@
 //! What Vault says in an answer with an error status.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -7,17 +8,20 @@ use http::header::RETRY_AFTER;
 
 use crate::Secret;
 use crate::failure::Refusal;
-use crate::json::{JsonValue, strings};
+use crate::json::{Escapes, JsonValue, strings, write_string_with};
 
 /// Maximum length of Vault's own words in an error, in characters.
 const MAX_WORDS: usize = 400;
 
-/// Maximum length of the error text that is searched for secrets, in characters. A server that is
-/// not Vault may send much more.
-const MAX_SEARCHED: usize = 4096;
+/// Maximum length of the error text that is searched for secrets, in bytes. A server that is not
+/// Vault may send much more.
+const MAX_SEARCHED: usize = 8 << 10;
 
-/// Maximum number of secrets that the error text is searched for.
+/// Maximum number of texts that the error text is searched for.
 const MAX_SECRETS: usize = 256;
+
+/// What stands in the place of a secret.
+const REDACTED: &str = "[redacted]";
 
 /// What Vault's words must not repeat.
 pub(crate) struct Confidential<'a> {
@@ -62,32 +66,68 @@ fn words(fields: JsonValue<'_>, confidential: &Confidential<'_>) -> Option<Strin
     let mut said = String::new();
     for error in errors.items() {
         let text = error.string()?;
-        let separator = if said.is_empty() { "" } else { "; " };
-        said.extend(separator.chars().chain(text.expose_str()?.chars().take(MAX_SEARCHED)));
-        if said.len() > MAX_SEARCHED {
-            said = said.chars().take(MAX_SEARCHED).collect();
-            break;
-        }
+        said += if said.is_empty() { "" } else { "; " };
+        said += text.expose_str()?;
     }
     let mut secrets = confidential.arguments.map(strings).unwrap_or_default();
     secrets.extend_from_slice(confidential.secrets);
-    if secrets.len() > MAX_SECRETS {
+    let texts = secrets.iter().filter_map(Secret::expose_str);
+    let forms: Vec<Secret> = texts.take(MAX_SECRETS + 1).flat_map(forms).collect();
+    if forms.len() > MAX_SECRETS {
         return Some("(left out: too many arguments to look for in it)".to_owned());
     }
-    let secrets = secrets.iter().filter_map(Secret::expose_str).filter(|secret| !secret.is_empty());
-    let words = secrets.fold(said, |words, secret| {
-        let cut = words.len();
-        let mut without = words.replace(secret, "[redacted]");
-        // a secret that is part of "[redacted]" must not make the text longer and longer
-        while without.len() > cut {
-            without.pop();
-        }
-        without
-    });
-    let plain: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut shown = said.len();
+    if shown > MAX_SEARCHED {
+        said.truncate(said.floor_char_boundary(MAX_SEARCHED));
+        // at the cut may be the beginning of a secret
+        let longest = forms.iter().map(Secret::len).max().unwrap_or(0);
+        shown = said.floor_char_boundary(said.len().saturating_sub(longest));
+    }
+    let line = on_one_line(&redacted(&said, shown, &forms));
+    // a second time, since a line break in a secret may be a space now
+    let parts: Vec<_> = line.split(REDACTED).map(|part| redacted(part, part.len(), &forms)).collect();
+    let line = parts.join(REDACTED);
     let short: String = line.chars().take(MAX_WORDS).collect();
     Some(short).filter(|words| !words.is_empty())
+}
+
+/// Returns the forms in which an error text may have a secret: as it is, on one line, and with the
+/// escapes of a text in quotes.
+fn forms(secret: &str) -> Vec<Secret> {
+    let mut forms = vec![Secret::from(secret), Secret::new(on_one_line(secret))];
+    for escapes in [Escapes::Required, Escapes::Go] {
+        let mut quoted = Secret::default();
+        write_string_with(&mut quoted, secret, escapes);
+        forms.push(Secret::new(&quoted.expose()[1..quoted.len() - 1]));
+    }
+    forms.dedup_by(|one, other| one.expose() == other.expose());
+    forms.retain(|form| !form.is_empty());
+    forms
+}
+
+fn on_one_line(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns the first `shown` bytes of a text, in which each part that belongs to a secret is
+/// replaced. Secrets may overlap.
+fn redacted(text: &str, shown: usize, secrets: &[Secret]) -> String {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    for secret in secrets.iter().filter_map(Secret::expose_str) {
+        parts.extend(text.match_indices(secret).map(|(at, found)| at..at + found.len()));
+    }
+    parts.sort_unstable_by_key(|part| part.start);
+    let (mut out, mut done) = (String::with_capacity(shown), 0);
+    for part in parts.into_iter().take_while(|part| part.start < shown) {
+        if part.start >= done {
+            out.push_str(&text[done..part.start]);
+            out.push_str(REDACTED);
+        }
+        done = done.max(part.end);
+    }
+    out.push_str(text.get(done..shown).unwrap_or_default());
+    out
 }
 
 /// Returns what happened to a version that was deleted or destroyed. KV v2 answers with HTTP 404
