@@ -1,6 +1,8 @@
 //! The documents of a manifest. Each is parsed by itself, so that a mistake in one document does
 //! not hide mistakes in others.
 
+use std::borrow::Cow;
+
 use coffer_provider::class::Position;
 use coffer_provider::decode_text;
 use serde::de::IgnoredAny;
@@ -98,15 +100,24 @@ impl<'a> YamlDocument<'a> {
     /// Parses the document. Returns `None` if the document is empty. Positions are those in the
     /// file.
     pub(crate) fn parse(&self) -> Result<Option<YamlNode>, ManifestFault> {
-        let mut text = "\n".repeat(self.lines_before) + &" ".repeat(self.columns_before) + self.text;
+        let mut text = Cow::Borrowed(self.text);
         if self.text.trim_start().starts_with('{') {
             // YAML allows what JSON does, except tabs, which JSON allows only between values
-            text = text.replace('\t', " ");
+            text = text.replace('\t', " ").into();
         }
-        serde_saphyr::from_str_with_options(&text, options()).map_err(|error| ManifestFault {
-            at: error.location().map(|at| Position { line: at.line(), column: at.column() }),
-            message: format!("not YAML: {}{}", reason(&error), advice(self.text)),
-        })
+        let node = serde_saphyr::from_str_with_options::<Option<YamlNode>>(&text, options());
+        match node {
+            Ok(node) => Ok(node.map(|mut node| {
+                node.move_positions(&|at| self.in_file(at));
+                node
+            })),
+            Err(error) => Err(ManifestFault {
+                at: error
+                    .location()
+                    .map(|at| self.in_file(Position { line: at.line(), column: at.column() })),
+                message: format!("not YAML: {}{}", reason(&error), advice(self.text)),
+            }),
+        }
     }
 }
 

@@ -61,6 +61,21 @@ impl YamlNode {
         if let YamlValue::Text(text) = &self.value { Some(text) } else { None }
     }
 
+    /// Replaces all positions.
+    pub(super) fn move_positions(&mut self, moved: &impl Fn(Position) -> Position) {
+        self.at = self.at.map(moved);
+        match &mut self.value {
+            YamlValue::Map(members) => {
+                for member in members {
+                    member.at = member.at.map(moved);
+                    member.node.move_positions(moved);
+                }
+            }
+            YamlValue::List(items) => items.iter_mut().for_each(|item| item.move_positions(moved)),
+            YamlValue::Text(_) | YamlValue::Other(_) => {}
+        }
+    }
+
     /// Describes the kind of the value in words.
     pub(crate) fn kind(&self) -> &'static str {
         match self.value {
