@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -11,10 +12,16 @@ use tempfile::TempDir;
 use crate::binaries::{coffer_binary, workspace};
 use crate::process::Process;
 
-/// The built images, in a container store of their own.
+/// A container store of its own.
+#[derive(Debug)]
+pub struct ImageStore(TempDir);
+
+/// The built images of one architecture.
 #[derive(Debug)]
 pub struct Images {
-    store: TempDir,
+    store: Arc<ImageStore>,
+    /// The architecture by Go's name.
+    architecture: String,
     /// Whether the binaries need this machine's libraries: the binaries that tests use are not
     /// static.
     need_libraries: bool,
@@ -44,25 +51,88 @@ pub fn images_forbidden() -> Option<&'static str> {
     crate::kubernetes::mounts_forbidden()
 }
 
+impl ImageStore {
+    /// Returns an empty store.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(tempfile::tempdir().expect("a temporary directory")))
+    }
+
+    /// Writes one index of an image for these architectures as an OCI archive. Returns its digest.
+    ///
+    /// # Panics
+    /// If buildah refuses.
+    pub fn index(&self, name: &str, images: &[Images], file: &Path) -> String {
+        let list = format!("localhost/{name}-index:{}", env!("CARGO_PKG_VERSION"));
+        self.buildah(&["manifest", "create", &list]);
+        for one in images {
+            self.buildah(&["manifest", "add", &list, &one.reference(name)]);
+        }
+        let digest = self.0.path().join("digest");
+        let archive = format!("oci-archive:{}:{}", file.display(), env!("CARGO_PKG_VERSION"));
+        let digest_flag = format!("--digestfile={}", digest.display());
+        self.buildah(&["manifest", "push", "--all", &digest_flag, &list, &archive]);
+        fs::read_to_string(digest).expect("the digest")
+    }
+
+    fn buildah(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("buildah");
+        command
+            .args(["--storage-driver=vfs", "--root"])
+            .arg(self.0.path().join("root"))
+            .arg("--runroot")
+            .arg(self.0.path().join("run"))
+            .args(arguments);
+        succeeded(&mut command)
+    }
+}
+
 impl Images {
-    /// Builds both images: from the static binaries in `binaries/out/`, else from the binaries
-    /// under test.
+    /// Builds both images from the binaries under test.
     ///
     /// # Panics
     /// If an image cannot be built.
-    pub fn build(binaries: Option<&Path>) -> Self {
-        let store = tempfile::tempdir().expect("a temporary directory");
-        let images = Self { need_libraries: binaries.is_none(), store };
-        let place = binaries.map_or_else(|| images.binaries_under_test(), Path::to_owned);
-        for name in IMAGES {
-            images.build_one(name, &place);
-        }
+    pub fn under_test() -> Self {
+        let images = Self {
+            store: ImageStore::new(),
+            architecture: host_architecture().to_owned(),
+            need_libraries: true,
+        };
+        images.build(&images.binaries_under_test());
         images
+    }
+
+    /// Builds both images of an architecture from the static binaries in `place/ARCHITECTURE/out/`.
+    ///
+    /// # Panics
+    /// If an image cannot be built.
+    pub fn shipped(store: &Arc<ImageStore>, place: &Path, architecture: &str) -> Self {
+        let images =
+            Self { store: Arc::clone(store), architecture: architecture.to_owned(), need_libraries: false };
+        images.build(&place.join(architecture));
+        images
+    }
+
+    /// Returns Go's name of the architecture.
+    pub fn architecture(&self) -> &str {
+        &self.architecture
+    }
+
+    fn build(&self, place: &Path) {
+        for name in IMAGES {
+            self.build_one(name, place);
+        }
+    }
+
+    fn reference(&self, name: &str) -> String {
+        format!("localhost/{name}:{}-{}", env!("CARGO_PKG_VERSION"), self.architecture)
     }
 
     /// Returns what `buildah inspect` prints for an image.
     pub fn inspect(&self, name: &str) -> Value {
-        let text = self.buildah(&["inspect", "--type=image", &reference(name)]);
+        let text = self.store.buildah(&["inspect", "--type=image", &self.reference(name)]);
         serde_json::from_str(&text).expect("JSON of buildah")
     }
 
@@ -74,10 +144,12 @@ impl Images {
         size_below(Path::new(&self.mounted(name)))
     }
 
-    /// Writes an image as an OCI archive.
-    pub fn export(&self, name: &str, file: &Path) {
-        let archive = format!("oci-archive:{}:{}", file.display(), reference(name));
-        self.buildah(&["push", &reference(name), &archive]);
+    /// Returns the text of a file in an image.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn file(&self, name: &str, path: &str) -> String {
+        fs::read_to_string(Path::new(&self.mounted(name)).join(path)).expect("a file of the image")
     }
 
     /// Returns a container of an image, not yet running.
@@ -92,6 +164,9 @@ impl Images {
             dir: tempfile::tempdir().expect("a temporary directory"),
             id: format!("coffer-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)),
         };
+        if self.architecture != host_architecture() {
+            container = container.emulated();
+        }
         // As kubelet mounts them into every container.
         for file in ["/etc/hosts", "/etc/resolv.conf"] {
             container = container.mount(Path::new(file), file, "ro");
@@ -107,17 +182,24 @@ impl Images {
 
     /// Returns the root of an image that holds the whole build context.
     pub fn copied_context(&self) -> String {
-        let file = self.store.path().join("Context");
+        let file = self.store.0.path().join("Context");
         fs::write(&file, "FROM scratch\nCOPY . /\n").expect("write a file");
         let (file, context) = (file.display().to_string(), workspace().display().to_string());
-        self.buildah(&["build", "--isolation=chroot", "--file", &file, "--tag=localhost/context", &context]);
-        let container = self.buildah(&["from", "localhost/context"]);
-        self.buildah(&["mount", container.trim()]).trim().to_owned()
+        self.store.buildah(&[
+            "build",
+            "--isolation=chroot",
+            "--file",
+            &file,
+            "--tag=localhost/context",
+            &context,
+        ]);
+        let container = self.store.buildah(&["from", "localhost/context"]);
+        self.store.buildah(&["mount", container.trim()]).trim().to_owned()
     }
 
     /// Collects the binaries under test, in place of the build stage's.
     fn binaries_under_test(&self) -> PathBuf {
-        let place = self.store.path().join("binaries");
+        let place = self.store.0.path().join("binaries");
         let out = place.join("out");
         fs::create_dir_all(&out).expect("make a directory");
         for name in IMAGES {
@@ -125,7 +207,10 @@ impl Images {
                 .or_else(|_| fs::copy(coffer_binary(name), out.join(name)).map(drop))
                 .expect("copy a binary");
         }
-        fs::write(out.join("ca-certificates.crt"), "").expect("write a file");
+        for name in ["ca-certificates.crt", "coffer-csi.cdx.json", "coffer-api-server.cdx.json"] {
+            fs::write(out.join(name), "").expect("write a file");
+        }
+        fs::create_dir(out.join("licenses")).expect("make a directory");
         place
     }
 
@@ -134,9 +219,11 @@ impl Images {
         let context = format!("build={}", place.display());
         let version = format!("VERSION={}", env!("CARGO_PKG_VERSION"));
         let revision = format!("REVISION={}", revision());
-        self.buildah(&[
+        self.store.buildah(&[
             "build",
             "--isolation=chroot",
+            "--arch",
+            &self.architecture,
             "--build-context",
             &context,
             "--build-arg",
@@ -150,30 +237,26 @@ impl Images {
             "--target",
             name,
             "--tag",
-            &reference(name),
+            &self.reference(name),
             &workspace().display().to_string(),
         ]);
     }
 
     /// Creates a container, and returns the path of its root file system.
     fn mounted(&self, name: &str) -> String {
-        let container = self.buildah(&["from", &reference(name)]);
-        self.buildah(&["mount", container.trim()]).trim().to_owned()
-    }
-
-    fn buildah(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("buildah");
-        command
-            .args(["--storage-driver=vfs", "--root"])
-            .arg(self.store.path().join("root"))
-            .arg("--runroot")
-            .arg(self.store.path().join("run"))
-            .args(arguments);
-        succeeded(&mut command)
+        let container = self.store.buildah(&["from", &self.reference(name)]);
+        self.store.buildah(&["mount", container.trim()]).trim().to_owned()
     }
 }
 
 impl ImageContainer {
+    /// Lets qemu run the entrypoint, which is of another architecture. This machine's kernel need not
+    /// know of it.
+    fn emulated(mut self) -> Self {
+        self.entrypoint.insert(0, "/qemu".to_owned());
+        self.mount(Path::new("/usr/bin/qemu-aarch64-static"), "/qemu", "ro")
+    }
+
     /// Mounts a file or directory of this machine, with access `ro` or `rw`.
     #[must_use]
     pub fn mount(mut self, source: &Path, destination: &str, access: &str) -> Self {
@@ -235,8 +318,13 @@ impl Drop for ImageContainer {
     }
 }
 
-fn reference(name: &str) -> String {
-    format!("localhost/{name}:{}", env!("CARGO_PKG_VERSION"))
+/// Returns Go's name of this machine's architecture.
+pub fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
 }
 
 /// Returns the commit of the workspace, or nothing outside of a Git checkout.

@@ -15,7 +15,7 @@
 //! | [`MountCall`], [`Mounted`] | a Mount call as the driver makes it, and its answer |
 //! | [`OpenBaoSetup`], [`FakeVaultSetup`] | a Vault and a provider that uses it: where most tests start |
 //! | [`MarkdownDocument`], [`CodeBlock`] | the documents for users, and the code in them |
-//! | [`Images`], [`ImageContainer`] | the shipped images, and containers of them |
+//! | [`Images`], [`ImageStore`], [`ImageContainer`] | the shipped images, and containers of them |
 //! | [`ProcessLimits`], [`MemoryCgroup`] | the shipped limits of a process |
 //! | [`Plot`], [`PlotPanel`] | curves over time, as an SVG |
 //! | [`Suite`], [`TestProgram`] | tests that share servers |
@@ -70,7 +70,7 @@ pub use fake_vault::{FakeVault, LOGIN, RecordedRequest, ScriptedAnswer};
 pub use forward_proxy::ForwardProxy;
 pub use go_tls::{GoTlsCase, GoTlsCases};
 pub use http::http_client;
-pub use image::{IMAGES, ImageContainer, Images, images_forbidden};
+pub use image::{IMAGES, ImageContainer, ImageStore, Images, host_architecture, images_forbidden};
 pub use limits::ProcessLimits;
 pub use metrics::ScrapedMetrics;
 pub use mount::{MountCall, MountRefusal, Mounted, MountedFile, SimulatedDriver, read_answer};

@@ -5,7 +5,9 @@
 //! test harness (the demo, the benchmark) is a binary of `tests/`, which this program builds and
 //! runs.
 
+mod architecture;
 mod bench;
+mod binaries;
 mod cargo;
 mod cluster;
 mod image;
@@ -15,6 +17,7 @@ mod packages;
 mod prometheus;
 mod python;
 mod pyyaml;
+mod release_tools;
 mod servers;
 mod step;
 mod test;
@@ -25,6 +28,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use self::architecture::Architecture;
 use self::cargo::{COFFER, COFFER_API_SERVER, COFFER_CSI, harness};
 use self::servers::Server;
 
@@ -39,8 +43,11 @@ Usage: cargo xtask <COMMAND>
     --beside PATH  measures another `coffer-csi` in the same rounds, such as one of an older commit
     --quick        takes short rounds: shows that the benchmark works, with figures that mean nothing
   picture      draws docs/dashboard.svg from real data: the dashboard during a run of faults
-  image        builds the images into target/image with buildah, and runs them
-  binaries DIR builds the images' binaries into DIR
+  image [ARCH]...
+               builds the images into target/image with buildah, and runs them: for amd64 and arm64, or
+               for those that are named
+  binaries DIR [ARCH]
+               builds what the images hold into DIR: for this machine, or for amd64 or arm64
   manifests    renders deploy/ from charts/coffer
   servers      builds the tests' servers with Go: etcd, Kubernetes, the CSI driver and Helm; this takes
                minutes once, and `test` does so too
@@ -69,14 +76,20 @@ fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
             None => bail!(USAGE),
         },
         (Some("picture"), []) => picture(),
-        (Some("image"), []) => image::run(),
-        (Some("binaries"), [out]) => image::binaries(Path::new(out)),
+        (Some("image"), []) => image::run(&Architecture::ALL),
+        (Some("image"), names) => image::run(&architectures(names)?),
+        (Some("binaries"), [out]) => binaries::build(Architecture::host()?, Path::new(out)),
+        (Some("binaries"), [out, name]) => binaries::build(Architecture::named(name)?, Path::new(out)),
         (Some("manifests"), []) => manifests(),
         (Some("servers"), []) => servers::bring(&servers::TESTS),
         (Some("cluster"), [action]) if action == "up" => cluster_up(),
         (Some("cluster"), [action]) if action == "down" => cluster::down(),
         _ => bail!(USAGE),
     }
+}
+
+fn architectures(names: &[String]) -> Result<Vec<Architecture>> {
+    names.iter().map(|name| Architecture::named(name)).collect()
 }
 
 fn demo() -> Result<()> {

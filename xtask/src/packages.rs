@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
+use crate::architecture::{self, Architecture};
 use crate::step;
 
 /// Installs what builds images (buildah) and what runs them (runc, which containerd uses too).
@@ -14,6 +15,39 @@ pub(crate) fn bring_container_tools() -> Result<()> {
     const TOOLS: [&str; 2] = ["buildah", "runc"];
     let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !runs(tool, "--version")).collect();
     install("images need", &missing)
+}
+
+/// Installs the C compiler and the C library for another architecture, which link its programs.
+pub(crate) fn bring_cross_linker(architecture: Architecture) -> Result<()> {
+    let packages = match architecture {
+        Architecture::Amd64 => ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
+        Architecture::Arm64 => ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+    };
+    // The compiler prints the path of the library, or nothing but its name.
+    let found = Command::new(architecture.cross_linker()).arg("-print-file-name=libc.a").output();
+    let is_there = found.is_ok_and(|output| output.stdout.starts_with(b"/"));
+    install("programs of another architecture need", if is_there { &[] } else { &packages })
+}
+
+/// Installs Debian's newest Rust with the standard library of another architecture, for machines
+/// where rustup may not download one.
+pub(crate) fn bring_cross_rust(architecture: Architecture) -> Result<()> {
+    if architecture::has_target(architecture::DEBIAN_RUSTC, architecture) {
+        return Ok(());
+    }
+    if is_root() && runs("dpkg", "--version") {
+        let mut add = Command::new("dpkg");
+        add.args(["--add-architecture", architecture.name()]);
+        step::run(&format!("letting dpkg install packages of {}", architecture.name()), &mut add)?;
+    }
+    let library = format!("libstd-rust-web-dev:{}", architecture.name());
+    install("programs of another architecture need", &["rustc-web", &library])
+}
+
+/// Installs what runs programs of another architecture: qemu.
+pub(crate) fn bring_emulator() -> Result<()> {
+    let is_there = runs("qemu-aarch64-static", "--version");
+    install("images of arm64 need", if is_there { &[] } else { &["qemu-user-static"] })
 }
 
 /// Installs PostgreSQL, in which Vault creates users.

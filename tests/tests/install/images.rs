@@ -8,29 +8,63 @@ use std::sync::Arc;
 
 use coffer_tests::kubernetes::{Cluster, ClusterOptions, InstalledApi, shipped_folder};
 use coffer_tests::{
-    HMAC_KEY, IMAGES, Images, OpenBaoSetup, Servers, Suite, TestPod, coffer_binary, images_forbidden,
-    until_true, workspace,
+    HMAC_KEY, IMAGES, ImageStore, Images, OpenBaoSetup, Servers, Suite, TestPod, coffer_binary,
+    host_architecture, images_forbidden, until_true, workspace,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) fn tests(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
+    smoke(suite.skipped_where(images_forbidden()))
+        .test("the_coffer_api_server_image_serves_the_api", the_api_is_served)
+        .test("the_build_context_has_only_what_a_build_needs", nothing_needless_is_sent)
+}
+
+/// Tests of what is shipped for this machine, besides.
+pub(crate) fn shipped_tests(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
     suite
-        .skipped_where(images_forbidden())
+        .skipped_where(images_forbidden().or(not_shipped(host_architecture())))
+        .test("each_image_says_what_is_in_it", each_image_says_what_is_in_it)
+}
+
+/// Tests of the images for ARM 64, which qemu runs on other machines.
+pub(crate) fn arm64_tests(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
+    smoke(suite.skipped_where(images_forbidden().or(not_shipped("arm64"))))
+        .test("each_image_says_what_is_in_it", each_image_says_what_is_in_it)
+}
+
+fn smoke(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
+    suite
         .test("each_image_has_labels_version_and_help", each_image_has_labels_version_and_help)
         .test("each_image_runs_as_its_user_on_a_read_only_root", each_runs_as_its_user)
         .test("the_coffer_csi_image_mounts_a_secret", a_secret_is_mounted)
-        .test("the_coffer_api_server_image_serves_the_api", the_api_is_served)
-        .test("the_build_context_has_only_what_a_build_needs", nothing_needless_is_sent)
+}
+
+/// The folder with the static binaries of each architecture, which `cargo xtask image` passes.
+fn shipped_binaries() -> Option<PathBuf> {
+    std::env::var_os("COFFER_IMAGE_BINARIES").map(PathBuf::from)
+}
+
+fn not_shipped(architecture: &str) -> Option<&'static str> {
+    let is_there = shipped_binaries().is_some_and(|place| place.join(architecture).is_dir());
+    (!is_there).then_some("tests of the shipped images: `cargo xtask image` runs them")
 }
 
 pub(crate) struct BuiltImages(Images);
 
 impl BuiltImages {
-    /// Builds the images from the static binaries that `cargo xtask image` passes; without it, from
-    /// the binaries under test.
+    /// Builds the images of this machine's architecture: as they are shipped, or without such
+    /// binaries from the binaries under test.
     pub(crate) async fn build() -> Self {
-        let binaries = std::env::var_os("COFFER_IMAGE_BINARIES").map(PathBuf::from);
-        Self(Images::build(binaries.as_deref()))
+        match shipped_binaries() {
+            Some(place) => Self(Images::shipped(&ImageStore::new(), &place, host_architecture())),
+            None => Self(Images::under_test()),
+        }
+    }
+
+    /// Builds the images for ARM 64 as they are shipped.
+    pub(crate) async fn for_arm64() -> Self {
+        let place = shipped_binaries().expect("COFFER_IMAGE_BINARIES");
+        Self(Images::shipped(&ImageStore::new(), &place, "arm64"))
     }
 }
 
@@ -59,6 +93,28 @@ async fn each_image_has_labels_version_and_help(images: Arc<BuiltImages>) {
     let containerfile = fs::read_to_string(workspace().join("Containerfile")).unwrap();
     let version = format!("ARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(containerfile.matches(&version).count(), 2);
+}
+
+/// The licences of what is linked into the programs, and an SBOM that scanners read.
+async fn each_image_says_what_is_in_it(images: Arc<BuiltImages>) {
+    for name in IMAGES {
+        let notices = images.0.file(name, "licenses/THIRD-PARTY-NOTICES.txt");
+        let sbom: Value = serde_json::from_str(&images.0.file(name, "sbom.cdx.json")).unwrap();
+        assert_eq!(sbom["bomFormat"], "CycloneDX", "{name}");
+        let components = sbom["components"].as_array().unwrap();
+        for component in components {
+            let line = format!(
+                "  {} {}",
+                component["name"].as_str().unwrap(),
+                component["version"].as_str().unwrap()
+            );
+            let own = line.starts_with("  coffer");
+            assert_eq!(notices.lines().any(|other| other.starts_with(&line)), !own, "{name}: {line}");
+        }
+        assert!(components.iter().any(|component| component["name"] == "rustls"), "{name}");
+        let license = images.0.file(name, "licenses/LICENSE");
+        assert_eq!(license, fs::read_to_string(workspace().join("LICENSE")).unwrap());
+    }
 }
 
 async fn each_runs_as_its_user(images: Arc<BuiltImages>) {

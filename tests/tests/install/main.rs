@@ -30,7 +30,11 @@ fn main() -> ExitCode {
         .suite(Suite::new(rbac::RbacSetup::start).one_at_a_time().module("rbac", rbac::tests))
         .suite(Suite::new(doctor_setup::DoctorSetup::start).one_at_a_time().module("doctor", doctor::tests))
         .suite(Suite::without_servers().module("doctor_release", doctor_release::tests))
-        .suite(Suite::new(images::BuiltImages::build).module("images", images::tests))
+        .suite(
+            Suite::new(images::BuiltImages::build)
+                .module("images", |suite| images::shipped_tests(images::tests(suite))),
+        )
+        .suite(Suite::new(images::BuiltImages::for_arm64).module("images_arm64", images::arm64_tests))
         .suite(
             Suite::new(|| ApiSetup::start(ClusterOptions::default()))
                 .module("example", example::tests)
