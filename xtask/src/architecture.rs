@@ -76,7 +76,7 @@ impl Architecture {
         }
         packages::bring_cross_linker(self)?;
         let linker = Some(self.cross_linker());
-        if has_target("rustc", self) {
+        if has_target("rustc", self) || rustup_adds(self) {
             return Ok(Toolchain { rustc: None, linker });
         }
         packages::bring_cross_rust(self)?;
@@ -85,6 +85,14 @@ impl Architecture {
         }
         bail!("no Rust for {} here: try `rustup target add {}`", self.name(), self.triple())
     }
+}
+
+/// Lets rustup download the standard library of an architecture. Returns whether it is there.
+fn rustup_adds(architecture: Architecture) -> bool {
+    let mut add = Command::new("rustup");
+    // Not every machine has rustup, or may download.
+    let added = add.args(["target", "add", architecture.triple()]).output();
+    added.is_ok_and(|output| output.status.success()) && has_target("rustc", architecture)
 }
 
 /// Returns whether a compiler has the standard library of an architecture.
