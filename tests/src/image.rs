@@ -1,16 +1,15 @@
-//! Builds the images with buildah from the Containerfile and runs them with runc, as a node would.
+//! Builds the images with buildah from the Containerfile, and indexes of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::{coffer_binary, workspace};
-use crate::process::Process;
+use crate::image_container::ImageContainer;
 
 /// A container store of its own.
 #[derive(Debug)]
@@ -25,18 +24,6 @@ pub struct Images {
     /// Whether the binaries need this machine's libraries: the binaries that tests use are not
     /// static.
     need_libraries: bool,
-}
-
-/// A container of one image, with a read-only root file system.
-#[derive(Debug)]
-pub struct ImageContainer {
-    root: PathBuf,
-    entrypoint: Vec<String>,
-    /// `UID:GID` from the image's configuration.
-    pub user: String,
-    mounts: Vec<Value>,
-    dir: TempDir,
-    id: String,
 }
 
 /// The names of the images.
@@ -71,9 +58,11 @@ impl ImageStore {
             self.buildah(&["manifest", "add", &list, &one.reference(name)]);
         }
         let digest = self.0.path().join("digest");
+        // buildah would add to an archive that is there.
+        let _ = fs::remove_file(file);
         let archive = format!("oci-archive:{}:{}", file.display(), env!("CARGO_PKG_VERSION"));
         let digest_flag = format!("--digestfile={}", digest.display());
-        self.buildah(&["manifest", "push", "--all", &digest_flag, &list, &archive]);
+        self.buildah(&["manifest", "push", "--all", "--format=oci", &digest_flag, &list, &archive]);
         fs::read_to_string(digest).expect("the digest")
     }
 
@@ -136,12 +125,33 @@ impl Images {
         serde_json::from_str(&text).expect("JSON of buildah")
     }
 
+    /// Returns the digest of an image's configuration, which has those of the uncompressed layers.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn id(&self, name: &str) -> String {
+        self.inspect(name)["FromImageID"].as_str().expect("an image has an ID").to_owned()
+    }
+
     /// Returns the size in bytes of an image's files, uncompressed.
     ///
     /// # Panics
     /// If there is no such image.
     pub fn size(&self, name: &str) -> u64 {
         size_below(Path::new(&self.mounted(name)))
+    }
+
+    /// Returns the digest of an image as a registry has it, with compressed layers.
+    ///
+    /// # Panics
+    /// If buildah refuses.
+    pub fn digest(&self, name: &str) -> String {
+        let place = self.store.0.path().join(format!("pushed-{name}-{}", self.architecture));
+        let digest = place.with_extension("digest");
+        let (digest_flag, to) =
+            (format!("--digestfile={}", digest.display()), format!("oci:{}", place.display()));
+        self.store.buildah(&["push", &digest_flag, &self.reference(name), &to]);
+        fs::read_to_string(digest).expect("the digest")
     }
 
     /// Returns the text of a file in an image.
@@ -154,16 +164,8 @@ impl Images {
 
     /// Returns a container of an image, not yet running.
     pub fn container(&self, name: &str) -> ImageContainer {
-        static MADE: AtomicU32 = AtomicU32::new(1);
         let config = self.inspect(name)["OCIv1"]["config"].clone();
-        let mut container = ImageContainer {
-            root: self.mounted(name).into(),
-            entrypoint: serde_json::from_value(config["Entrypoint"].clone()).expect("an entrypoint"),
-            user: config["User"].as_str().expect("a user").to_owned(),
-            mounts: vec![json!({ "destination": "/proc", "type": "proc", "source": "proc" })],
-            dir: tempfile::tempdir().expect("a temporary directory"),
-            id: format!("coffer-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)),
-        };
+        let mut container = ImageContainer::new(self.mounted(name).into(), &config);
         if self.architecture != host_architecture() {
             container = container.emulated();
         }
@@ -218,7 +220,8 @@ impl Images {
     fn build_one(&self, name: &str, place: &Path) {
         let context = format!("build={}", place.display());
         let version = format!("VERSION={}", env!("CARGO_PKG_VERSION"));
-        let revision = format!("REVISION={}", revision());
+        let revision = format!("REVISION={}", git(&["rev-parse", "HEAD"]));
+        let timestamp = format!("--timestamp={}", source_date());
         self.store.buildah(&[
             "build",
             "--isolation=chroot",
@@ -230,8 +233,8 @@ impl Images {
             &version,
             "--build-arg",
             &revision,
-            // The same binaries give the same image.
-            "--timestamp=0",
+            // The time of the image and of its files: the same binaries give the same image.
+            &timestamp,
             "--file",
             &workspace().join("Containerfile").display().to_string(),
             "--target",
@@ -249,75 +252,6 @@ impl Images {
     }
 }
 
-impl ImageContainer {
-    /// Lets qemu run the entrypoint, which is of another architecture. This machine's kernel need not
-    /// know of it.
-    fn emulated(mut self) -> Self {
-        self.entrypoint.insert(0, "/qemu".to_owned());
-        self.mount(Path::new("/usr/bin/qemu-aarch64-static"), "/qemu", "ro")
-    }
-
-    /// Mounts a file or directory of this machine, with access `ro` or `rw`.
-    #[must_use]
-    pub fn mount(mut self, source: &Path, destination: &str, access: &str) -> Self {
-        let options = ["rbind", access];
-        self.mounts.push(json!({ "destination": destination, "source": source, "options": options }));
-        self
-    }
-
-    /// Runs the entrypoint with these arguments, and waits for its end.
-    ///
-    /// # Panics
-    /// If runc cannot be run.
-    pub fn output(&self, arguments: &[&str]) -> Output {
-        self.command(arguments, &[]).output().expect("runc runs")
-    }
-
-    /// Starts the entrypoint with these arguments and environment variables.
-    pub fn start(&self, arguments: &[&str], environment: &[String]) -> Process {
-        Process::start("runc", &mut self.command(arguments, environment), self.dir.path().join("log"))
-    }
-
-    /// Returns the runc command with the chart's security settings: the image's user, no
-    /// capabilities, no new privileges, a read-only root file system. The network is this
-    /// machine's, where the servers are.
-    fn command(&self, arguments: &[&str], environment: &[String]) -> Command {
-        let ids = self.user.split(':').map(|id| id.parse().expect("a number"));
-        let [uid, gid]: [u32; 2] = ids.collect::<Vec<_>>().try_into().expect("UID:GID");
-        let command: Vec<&str> =
-            self.entrypoint.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
-        let none: [&str; 0] = [];
-        let capabilities = json!({ "bounding": none, "effective": none, "permitted": none, "inheritable": none, "ambient": none });
-        let config = json!({
-            "ociVersion": "1.0.2",
-            "process": {
-                "user": { "uid": uid, "gid": gid }, "args": command, "env": environment, "cwd": "/",
-                "capabilities": capabilities, "noNewPrivileges": true,
-            },
-            "root": { "path": self.root, "readonly": true },
-            "mounts": self.mounts,
-            "linux": { "namespaces": [{ "type": "mount" }, { "type": "pid" }] },
-        });
-        fs::write(self.dir.path().join("config.json"), config.to_string()).expect("write config.json");
-        let mut command = self.runc();
-        command.args(["run", "--bundle"]).arg(self.dir.path()).arg(&self.id);
-        command
-    }
-
-    fn runc(&self) -> Command {
-        let mut command = Command::new("runc");
-        command.arg("--root").arg(self.dir.path().join("runc"));
-        command
-    }
-}
-
-impl Drop for ImageContainer {
-    fn drop(&mut self) {
-        // The container may have ended already.
-        let _ = self.runc().args(["delete", "--force", &self.id]).stderr(Stdio::null()).status();
-    }
-}
-
 /// Returns Go's name of this machine's architecture.
 pub fn host_architecture() -> &'static str {
     match std::env::consts::ARCH {
@@ -327,9 +261,17 @@ pub fn host_architecture() -> &'static str {
     }
 }
 
-/// Returns the commit of the workspace, or nothing outside of a Git checkout.
-fn revision() -> String {
-    let output = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(workspace()).output();
+/// Returns the time that images carry, in seconds since 1970: `SOURCE_DATE_EPOCH` if it is set, else
+/// that of the commit, else 0.
+fn source_date() -> u64 {
+    let set = std::env::var("SOURCE_DATE_EPOCH");
+    let text = set.unwrap_or_else(|_| git(&["log", "-1", "--format=%ct"]));
+    text.trim().parse().unwrap_or_default()
+}
+
+/// Returns what Git says of the workspace, or nothing outside of a checkout.
+fn git(arguments: &[&str]) -> String {
+    let output = Command::new("git").args(arguments).current_dir(workspace()).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.unwrap_or_default()
 }

@@ -9,7 +9,9 @@ mod architecture;
 mod bench;
 mod binaries;
 mod cargo;
+mod chart;
 mod cluster;
+mod files;
 mod image;
 mod leftovers;
 mod openbao;
@@ -18,6 +20,7 @@ mod prometheus;
 mod python;
 mod pyyaml;
 mod release_tools;
+mod second_build;
 mod servers;
 mod step;
 mod test;
@@ -29,7 +32,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use self::architecture::Architecture;
+use self::binaries::Tree;
 use self::cargo::{COFFER, COFFER_API_SERVER, COFFER_CSI, harness};
+use self::image::ImageOptions;
 use self::servers::Server;
 
 const USAGE: &str = "\
@@ -46,8 +51,11 @@ Usage: cargo xtask <COMMAND>
   image [ARCH]...
                builds the images into target/image with buildah, and runs them: for amd64 and arm64, or
                for those that are named
+    --twice    builds all of it again in another directory, and fails unless the digests are the same
   binaries DIR [ARCH]
                builds what the images hold into DIR: for this machine, or for amd64 or arm64
+  chart REGISTRY
+               packages the chart into target/chart, with the images in REGISTRY as its default
   manifests    renders deploy/ from charts/coffer
   servers      builds the tests' servers with Go: etcd, Kubernetes, the CSI driver and Helm; this takes
                minutes once, and `test` does so too
@@ -76,10 +84,10 @@ fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
             None => bail!(USAGE),
         },
         (Some("picture"), []) => picture(),
-        (Some("image"), []) => image::run(&Architecture::ALL),
-        (Some("image"), names) => image::run(&architectures(names)?),
-        (Some("binaries"), [out]) => binaries::build(Architecture::host()?, Path::new(out)),
-        (Some("binaries"), [out, name]) => binaries::build(Architecture::named(name)?, Path::new(out)),
+        (Some("image"), options) => image::run(&ImageOptions::parse(options)?),
+        (Some("binaries"), [out]) => build_binaries(Architecture::host()?, out),
+        (Some("binaries"), [out, name]) => build_binaries(Architecture::named(name)?, out),
+        (Some("chart"), [registry]) => chart::package(registry),
         (Some("manifests"), []) => manifests(),
         (Some("servers"), []) => servers::bring(&servers::TESTS),
         (Some("cluster"), [action]) if action == "up" => cluster_up(),
@@ -88,8 +96,8 @@ fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
     }
 }
 
-fn architectures(names: &[String]) -> Result<Vec<Architecture>> {
-    names.iter().map(|name| Architecture::named(name)).collect()
+fn build_binaries(architecture: Architecture, out: &str) -> Result<()> {
+    binaries::build(&Tree::workspace(), architecture, Path::new(out))
 }
 
 fn demo() -> Result<()> {

@@ -17,6 +17,7 @@ pub(crate) fn tests(suite: Suite<BuiltImages>) -> Suite<BuiltImages> {
     smoke(suite.skipped_where(images_forbidden()))
         .test("the_coffer_api_server_image_serves_the_api", the_api_is_served)
         .test("the_build_context_has_only_what_a_build_needs", nothing_needless_is_sent)
+        .test("the_same_programs_give_the_same_image", the_same_programs_give_the_same_image)
 }
 
 /// Tests of what is shipped for this machine, besides.
@@ -114,6 +115,14 @@ async fn each_image_says_what_is_in_it(images: Arc<BuiltImages>) {
         assert!(components.iter().any(|component| component["name"] == "rustls"), "{name}");
         let license = images.0.file(name, "licenses/LICENSE");
         assert_eq!(license, fs::read_to_string(workspace().join("LICENSE")).unwrap());
+    }
+}
+
+/// No time and no path of the build gets into an image.
+async fn the_same_programs_give_the_same_image(images: Arc<BuiltImages>) {
+    let again = BuiltImages::build().await;
+    for name in IMAGES {
+        assert_eq!(images.0.id(name), again.0.id(name), "{name}");
     }
 }
 
