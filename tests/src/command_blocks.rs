@@ -13,6 +13,7 @@ pub enum BlockTest {
 }
 
 const BY_CI: &str = "what CI runs, or longer than a test may take";
+const NO_REGISTRY: &str = "there is no release, registry or Sigstore on this machine";
 const TESTED_ELSEWHERE: &str = "another test does the same and more";
 
 /// Each block of commands in README.md, CONTRIBUTING.md and docs/: its document, its first words,
@@ -64,6 +65,9 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
         "kubectl apply -k deploy/monitoring",
         ParseOnly("install/installation.rs applies it"),
     ),
+    ("docs/operating.md", "cosign verify", ParseOnly(NO_REGISTRY)),
+    ("RELEASING.md", "cargo xtask image --twice", ParseOnly(BY_CI)),
+    ("RELEASING.md", "oras push", ParseOnly(NO_REGISTRY)),
     ("docs/operating.md", "kubectl delete apiservice", ParseOnly("install/installation.rs takes it away so")),
     // the migration from HashiCorp's provider, on a cluster with its DaemonSet and Secret
     ("docs/migrate.md", "kubectl coffer check --cluster", Run),

@@ -10,6 +10,9 @@ use coffer_tests::{CommandWords, MarkdownDocument, coffer_binary, find_bao, work
 /// Programs that every system has.
 const USUAL: [&str; 6] = ["base64", "cat", "cd", "diff", "ln", "rm"];
 
+/// Programs that verify and publish releases, which are not on every machine.
+const OF_RELEASES: [&str; 3] = ["cosign", "gh", "oras"];
+
 /// The help texts of the programs that the documents use.
 #[derive(Default)]
 pub(crate) struct Programs {
@@ -51,7 +54,7 @@ impl Programs {
                 self.check(coffer_binary(program), arguments, 0, "--help", &[])
             }
             "cargo" => cargo_mistake(arguments),
-            usual if USUAL.contains(&usual) => None,
+            usual if USUAL.contains(&usual) || OF_RELEASES.contains(&usual) => None,
             path if path.contains('/') && workspace().join(path).is_file() => None,
             _ => Some(format!("{program} is no program that a document may use: teach {} about it", file!())),
         }
