@@ -53,8 +53,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* The SELinux label of coffer-csi's container, or nothing. */}}
 {{- define "coffer.csi.seLinuxOptions" -}}
-{{- $onOpenShift := ternary (dict "type" "spc_t") dict .Values.openshift.enabled }}
-{{- with coalesce .Values.csi.seLinuxOptions .Values.csi.securityContext.seLinuxOptions $onOpenShift }}
+{{- /* OpenShift wants the namespace's own level where the SCC has none. */}}
+{{- $onOpenShift := ternary (dict "type" "spc_t" "level" "s0") dict .Values.openshift.enabled }}
+{{- $own := coalesce .Values.csi.seLinuxOptions .Values.csi.securityContext.seLinuxOptions dict }}
+{{- with merge dict $own $onOpenShift }}
 {{- toYaml . }}
 {{- end }}
 {{- end }}

@@ -276,7 +276,7 @@ fn the_selinux_label_can_be_set() {
     };
     assert_eq!(label(&[]), Value::Null);
     assert_eq!(label(&["csi.seLinuxOptions.type=spc_t"]), json!({ "type": "spc_t" }));
-    assert_eq!(label(&["openshift.enabled=true"]), json!({ "type": "spc_t" }));
+    assert_eq!(label(&["openshift.enabled=true"]), json!({ "type": "spc_t", "level": "s0" }));
     assert_eq!(label(&["csi.securityContext.seLinuxOptions.type=own_t"]), json!({ "type": "own_t" }));
     let both = ["openshift.enabled=true", "csi.seLinuxOptions.type=own_t", "csi.seLinuxOptions.level=s0:c1"];
     assert_eq!(label(&both), json!({ "type": "own_t", "level": "s0:c1" }));
@@ -295,6 +295,8 @@ fn the_scc_fits_the_pods() {
         assert_eq!(template["metadata"]["annotations"]["openshift.io/required-scc"], scc["metadata"]["name"]);
         assert_eq!(scc["runAsUser"], json!({ "type": "MustRunAs", "uid": container["runAsUser"] }));
         assert_eq!(scc["seLinuxContext"]["seLinuxOptions"], container["seLinuxOptions"]);
+        // An SCC without a level gets that of the namespace, which the pods do not ask for.
+        assert_eq!(scc["seLinuxContext"]["seLinuxOptions"]["level"], "s0");
         assert_eq!(scc["requiredDropCapabilities"], container["capabilities"]["drop"]);
         assert_eq!(scc["readOnlyRootFilesystem"], container["readOnlyRootFilesystem"]);
         assert_eq!(scc["allowHostNetwork"], pod["hostNetwork"].as_bool().unwrap_or(false));
