@@ -18,6 +18,7 @@ pub struct ImageContainer {
     /// `UID:GID` from the image's configuration.
     pub user: String,
     mounts: Vec<Value>,
+    environment: Vec<String>,
     dir: TempDir,
     id: String,
 }
@@ -34,6 +35,7 @@ impl ImageContainer {
             entrypoint: serde_json::from_value(config["Entrypoint"].clone()).expect("an entrypoint"),
             user: config["User"].as_str().expect("a user").to_owned(),
             mounts: vec![json!({ "destination": "/proc", "type": "proc", "source": "proc" })],
+            environment: Vec::new(),
             dir: tempfile::tempdir().expect("a temporary directory"),
             id: format!("coffer-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)),
         }
@@ -43,6 +45,9 @@ impl ImageContainer {
     /// know of it.
     pub(crate) fn emulated(mut self) -> Self {
         self.entrypoint.insert(0, "/qemu".to_owned());
+        // With a setting of the allocator the program does not execute itself again: without the
+        // kernel's help qemu would be executed in its place.
+        self.environment.push("MALLOC_ARENA_MAX=1".to_owned());
         self.mount(Path::new("/usr/bin/qemu-aarch64-static"), "/qemu", "ro")
     }
 
@@ -75,6 +80,7 @@ impl ImageContainer {
         let [uid, gid]: [u32; 2] = ids.collect::<Vec<_>>().try_into().expect("UID:GID");
         let command: Vec<&str> =
             self.entrypoint.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        let environment = [&self.environment[..], environment].concat();
         let none: [&str; 0] = [];
         let capabilities = json!({ "bounding": none, "effective": none, "permitted": none, "inheritable": none, "ambient": none });
         let config = json!({

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::architecture::Architecture;
-use crate::cargo::{Binary, COFFER, COFFER_API_SERVER, COFFER_CSI, target_dir, workspace};
+use crate::cargo::{Binary, COFFER, COFFER_API_SERVER, COFFER_CSI, cargo, target_dir, workspace};
 use crate::release_tools::{ABOUT, AUDITABLE, AUDITABLE_TO_CYCLONEDX};
 use crate::{files, step};
 
@@ -115,8 +115,11 @@ fn write_sbom(program: &Path, file: &Path) -> Result<()> {
 }
 
 fn write_notices(tree: &Tree, file: &Path) -> Result<()> {
+    let mut fetch = cargo();
+    step::run("fetching all dependencies", fetch.args(["fetch", "--locked"]).current_dir(&tree.source))?;
     let mut about = Command::new(ABOUT.bring()?);
-    about.current_dir(&tree.source).args(["about", "generate", "--locked", "--fail", "--output-file"]);
+    // Not from the network, whose answers change.
+    about.current_dir(&tree.source).args(["about", "generate", "--frozen", "--fail", "--output-file"]);
     about.arg(file).arg("xtask/src/notices.hbs");
     step::run("collecting the licences", &mut about)?;
     set_mode(file, 0o644)
