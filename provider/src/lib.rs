@@ -30,6 +30,8 @@ mod lease;
 mod lifetime;
 mod memory;
 mod metrics;
+#[cfg(test)]
+mod models;
 mod pod_report;
 mod policy;
 mod raw_endpoint;

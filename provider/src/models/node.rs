@@ -1,0 +1,310 @@
+//! A node with an agent, pods, a driver and a Vault, on which things happen.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::agent::{Agent, SharedPods};
+use super::disk::{AgentStore, Disk};
+use super::operation::{Event, Left, Restart};
+use super::vault::{LONGEST_MOUNT, ModelVault, Mounted, REQUESTS};
+use crate::class::Class;
+use crate::{Address, Identity, Issuing, Pod, PodEvent, ReadRequest, Secret, Settings};
+
+/// Time after which nothing is due at once any more.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// Time in which everything of pods that are gone is revoked, if Vault is well: the longest wait
+/// for a mount, and for a retry.
+const REVOKED_WITHIN: Duration = Duration::from_secs(250);
+
+/// Time for a mount.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Time in which a change is stored for certain.
+const STORED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The node.
+pub(super) struct Node {
+    pub(super) vault: ModelVault,
+    /// The agent; none while it starts anew.
+    agent: Option<Agent>,
+    settings: Settings,
+    disk: Arc<Disk>,
+    pods: SharedPods,
+    /// The uids of the pods, by their numbers.
+    uids: BTreeMap<usize, String>,
+    created: usize,
+    last_dead: Option<String>,
+    /// The class of each volume that was mounted, by pod and volume.
+    volumes: BTreeMap<(String, usize), usize>,
+    mounts: Vec<JoinHandle<()>>,
+    classes: Vec<Arc<Class>>,
+    full_since: Option<Instant>,
+    /// Tokens that earlier agents could not revoke.
+    given_up: usize,
+    _directory: TempDir,
+}
+
+impl Node {
+    pub(super) fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("vault.sock");
+        let vault = ModelVault::start(&socket);
+        let settings = settings(&socket);
+        let (disk, pods) = (Arc::<Disk>::default(), SharedPods::default());
+        let agent = Agent::start(&settings, &vault, AgentStore::new(&disk), &pods);
+        vault.lock().kept_since = Instant::now().checked_sub(LONGEST_MOUNT);
+        Self {
+            vault,
+            agent: Some(agent),
+            classes: classes(&settings),
+            settings,
+            disk,
+            pods,
+            uids: BTreeMap::new(),
+            created: 0,
+            last_dead: None,
+            volumes: BTreeMap::new(),
+            mounts: Vec::new(),
+            full_since: None,
+            given_up: 0,
+            _directory: directory,
+        }
+    }
+
+    /// Lets something happen, and waits until nothing is due at once any more.
+    pub(super) async fn happen(&mut self, event: Event) {
+        match event {
+            Event::Mount { pod, volume, class } => {
+                let pod = self.pod(pod);
+                self.mount(&pod, volume, class);
+            }
+            Event::Republish { pod, volume } => {
+                let Some(pod) = self.uids.get(&pod).cloned() else { return };
+                let Some(class) = self.volumes.get(&(pod.clone(), volume)).copied() else { return };
+                self.mount(&pod, volume, class);
+            }
+            Event::LateMount { volume, class } => {
+                let Some(pod) = self.last_dead.clone() else { return };
+                self.mount(&pod, volume, class);
+            }
+            Event::CancelMount { number } => {
+                self.mounts.retain(|mount| !mount.is_finished());
+                if let Some(mount) = self.mounts.get(number) {
+                    mount.abort();
+                }
+            }
+            Event::DeletePod { pod, is_seen } => self.delete_pod(pod, is_seen),
+            Event::List => self.list(),
+            Event::WatchFails { announced } => self.fail_watch(announced),
+            Event::Restart(restart) => self.restart(restart).await,
+            Event::DiskFull(is_full) => {
+                self.disk.set_full(is_full);
+                if is_full {
+                    self.full_since.get_or_insert(Instant::now());
+                } else {
+                    self.full_since = None;
+                }
+            }
+            Event::Wait(time) => sleep(time).await,
+            Event::VaultTrouble(purpose, trouble) => self.vault.lock().trouble = Some((purpose, trouble)),
+            Event::VaultIsWell => self.vault.lock().trouble = None,
+            Event::RevokeBehind { pod, tokens } => {
+                if let Some(pod) = self.uids.get(&pod) {
+                    self.vault.lock().revoke_behind(pod, tokens);
+                }
+            }
+            Event::Deny(request) => {
+                self.vault.lock().denied = request.map(|at| REQUESTS[at].to_owned()).into_iter().collect();
+            }
+        }
+        self.settle().await;
+    }
+
+    /// Waits until nothing is due at once any more.
+    pub(super) async fn settle(&mut self) {
+        sleep(MOMENT).await;
+    }
+
+    /// Ends all pods, with a Vault that is well, and returns when all is revoked that has to be.
+    pub(super) async fn come_to_rest(&mut self) {
+        self.vault.lock().denied.clear();
+        self.disk.set_full(false);
+        for event in [Event::VaultIsWell, Event::List, Event::Wait(LONGEST_MOUNT)] {
+            self.happen(event).await;
+        }
+        for pod in 0..3 {
+            self.delete_pod(pod, false);
+        }
+        for event in [Event::List, Event::Wait(REVOKED_WITHIN)] {
+            self.happen(event).await;
+        }
+        let given_up = self.given_up + self.agent().given_up();
+        self.vault.lock().check_rest(given_up, Instant::now());
+    }
+
+    /// Starts a mount, and returns it.
+    pub(super) fn mount(&mut self, pod: &str, volume: usize, class: usize) {
+        self.volumes.insert((pod.to_owned(), volume), class);
+        self.mounts.push(tokio::spawn(self.mounting(pod, volume, class)));
+    }
+
+    /// Returns a mount that has not begun.
+    pub(super) fn mounting(
+        &self,
+        pod: &str,
+        volume: usize,
+        class: usize,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let class = Arc::clone(&self.classes[class]);
+        let mounted = Mounted {
+            pod: pod.to_owned(),
+            volume,
+            role: class.role.clone(),
+            requests: class.plan.requests.iter().map(|planned| planned.request.path.clone()).collect(),
+            files: class.objects.len(),
+            began: Instant::now(),
+        };
+        let request = request(class, pod, volume);
+        let (provider, vault) = (Arc::clone(&self.agent().provider), self.vault.clone());
+        async move {
+            if let Ok(bundle) = provider.read(&request).await {
+                vault.lock().note_mounted(&mounted, &bundle.files);
+            }
+        }
+    }
+
+    /// Returns the uid of a pod, which is created if there is none.
+    pub(super) fn pod(&mut self, number: usize) -> String {
+        if let Some(uid) = self.uids.get(&number) {
+            return uid.clone();
+        }
+        self.created += 1;
+        let uid = format!("pod{}", self.created);
+        self.uids.insert(number, uid.clone());
+        let mut pods = self.pods.lock();
+        pods.living.insert(uid.clone());
+        if !pods.is_away {
+            self.agent().send(PodEvent::Appeared(uid.clone()));
+        }
+        uid
+    }
+
+    fn agent(&self) -> &Agent {
+        self.agent.as_ref().expect("an agent")
+    }
+
+    fn delete_pod(&mut self, number: usize, is_seen: bool) {
+        let Some(uid) = self.uids.remove(&number) else { return };
+        let mut pods = self.pods.lock();
+        pods.living.remove(&uid);
+        pods.dead.insert(uid.clone());
+        if is_seen && !pods.is_away {
+            self.vault.lock().known_gone.insert(uid.clone());
+            self.agent().send(PodEvent::Gone(uid.clone()));
+        }
+        self.last_dead = Some(uid);
+    }
+
+    fn list(&mut self) {
+        self.pods.lock().is_away = false;
+        self.agent().send_list(&self.vault, &self.pods);
+    }
+
+    fn fail_watch(&mut self, announced: bool) {
+        self.pods.lock().is_away = true;
+        if announced {
+            self.agent().send(PodEvent::Unwatchable("kube-apiserver is away".to_owned()));
+            self.vault.lock().kept_since = None;
+        }
+    }
+
+    async fn restart(&mut self, Restart { is_killed, left }: Restart) {
+        if is_killed {
+            self.vault.cut();
+            self.agent().cut();
+        }
+        for mount in self.mounts.drain(..) {
+            mount.abort();
+            let _ = mount.await;
+        }
+        let agent = self.agent.take().expect("an agent");
+        self.given_up += agent.given_up();
+        agent.stop().await;
+        let lost_since = self.full_since.or(is_killed.then(Instant::now)).map(|at| at - STORED_WITHIN);
+        let mut state = self.vault.lock();
+        state.note_restart(lost_since, self.full_since.is_none());
+        match left {
+            Left::All => {}
+            Left::OldForm => self.disk.make_old(),
+            Left::Nothing => {
+                self.disk.clear();
+                state.abandon(|_| true);
+            }
+            Left::Truncated(number) => {
+                if let Some((pod, role)) = self.disk.truncate_one(number) {
+                    state.abandon(|token| token.pod == pod && token.role == role);
+                }
+            }
+        }
+        state.kept_since = Instant::now().checked_sub(LONGEST_MOUNT);
+        drop(state);
+        self.vault.accept_next_agent();
+        let store = AgentStore::new(&self.disk);
+        self.agent = Some(Agent::start(&self.settings, &self.vault, store, &self.pods));
+        if !self.pods.lock().is_away {
+            self.list();
+        }
+    }
+}
+
+fn settings(socket: &Path) -> Settings {
+    let address = Address::parse(&format!("unix://{}", socket.display())).expect("an address");
+    Settings { address, ..Settings::default() }
+}
+
+/// Returns the classes. They differ in roles, and share requests.
+fn classes(settings: &Settings) -> Vec<Arc<Class>> {
+    const KV: &str = "- {objectName: kv, secretPath: secret/data/a, secretKey: v}";
+    const APP: &str = "- {objectName: app, secretPath: database/creds/app, secretKey: password}";
+    const SHORT: &str = "- {objectName: short, secretPath: database/creds/short, secretKey: password}";
+    const CERTIFICATE: &str =
+        "- {objectName: cert, secretPath: pki/issue/app, method: POST, secretKey: certificate}";
+    let classes: [(&str, &[&str]); 5] = [
+        ("app", &[KV]),
+        ("app", &[KV, APP]),
+        ("app", &[APP, CERTIFICATE]),
+        ("other", &[APP, SHORT]),
+        ("app", &[SHORT, KV, CERTIFICATE]),
+    ];
+    let class = |(role, objects): (&str, &[&str])| {
+        let parameters = [("roleName", role.to_owned()), ("objects", objects.join("\n"))];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into();
+        Arc::new(Class::parse(&parameters, settings).expect("a class"))
+    };
+    classes.map(class).into()
+}
+
+fn request(class: Arc<Class>, pod: &str, volume: usize) -> ReadRequest {
+    ReadRequest {
+        class,
+        identity: Identity {
+            namespace: "ns".to_owned(),
+            service_account: "account".to_owned(),
+            pod: Some(Pod { name: pod.to_owned(), uid: pod.to_owned() }),
+        },
+        volume: format!("{pod}/{volume}"),
+        tokens: [("vault".to_owned(), Secret::from(pod))].into(),
+        default_mode: 0o644,
+        issuing: Issuing::Allowed,
+        max_bytes: 1 << 20,
+        deadline: Instant::now() + DEADLINE,
+    }
+}
