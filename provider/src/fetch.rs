@@ -52,6 +52,16 @@ struct Wanted<'a> {
     done: Option<Fetched>,
 }
 
+/// An answer of Vault.
+struct Answered {
+    answer: Answer,
+    grant: Grant,
+    /// The token of the request.
+    token: UsedToken,
+    /// When the request was sent.
+    asked: Instant,
+}
+
 /// The result of a read, for one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Fetched {
@@ -116,7 +126,7 @@ impl<'a> Fetch<'a> {
 
     /// Sends a request that is not part of the class, and whose answer is not held.
     pub(crate) async fn ask_beside(&self, request: &Request) -> Result<Answer, Error> {
-        self.ask(request, None).await.map(|(answer, ..)| answer)
+        self.ask(request, None).await.map(|answered| answered.answer)
     }
 
     fn wanted(&self, index: usize, planned: &'a PlannedRequest) -> Wanted<'a> {
@@ -220,14 +230,13 @@ impl<'a> Fetch<'a> {
 
     async fn ask_and_hold(&self, wanted: &Wanted<'a>) -> Result<Arc<Answer>, Error> {
         let place = self.place(wanted)?;
-        let asked = self.now();
-        let (answer, grant, token) = self.ask(&wanted.planned.request, Some(wanted)).await?;
-        let issued = !matches!(grant, Grant::Nothing);
+        let answered = self.ask(&wanted.planned.request, Some(wanted)).await?;
+        let issued = !matches!(answered.grant, Grant::Nothing);
         if let Some(leases) = self.leases.filter(|_| issued || wanted.may_issue) {
             let PlannedRequest { request, id, .. } = wanted.planned;
             leases.journal.note(&self.session.key, request, *id, issued);
         }
-        Ok(self.hold(answer, grant, wanted, &token, asked, place))
+        Ok(self.hold(answered, wanted, place))
     }
 
     /// Takes a place for what Vault may issue, before Vault is asked.
@@ -245,12 +254,10 @@ impl<'a> Fetch<'a> {
     }
 
     /// Sends a request, and once more with another token if Vault denied the first token.
-    async fn ask(
-        &self,
-        request: &Request,
-        wanted: Option<&Wanted<'a>>,
-    ) -> Result<(Answer, Grant, UsedToken), Error> {
+    async fn ask(&self, request: &Request, wanted: Option<&Wanted<'a>>) -> Result<Answered, Error> {
         let mut token = self.token(wanted).await?;
+        // after the wait for a login: the TTL of what is issued begins now
+        let mut asked = self.now();
         let mut answer = self.send(request, &token, wanted).await;
         if answer.as_ref().is_err_and(|failure| failure.classify().is_denial())
             && let Some(other) = self.session.logins.token_after_denial(&token, &self.login).await?
@@ -258,6 +265,7 @@ impl<'a> Fetch<'a> {
             self.save_changes();
             // Vault refused before it did anything, so even a request that issues may be made once
             // more
+            asked = self.now();
             answer = self.send(request, &other, wanted).await;
             token = other;
         }
@@ -267,7 +275,7 @@ impl<'a> Fetch<'a> {
         if matches!(grant, Grant::Lease(_) | Grant::Token) {
             token.note_lease();
         }
-        Ok((answer, grant, token))
+        Ok(Answered { answer, grant, token, asked })
     }
 
     /// Returns the token for a request. The token is stored before it is used.
@@ -318,21 +326,14 @@ impl<'a> Fetch<'a> {
 
     /// Stores an answer in the session, for the term of the grant or the class's `refreshInterval`.
     /// Without either, the answer is not stored.
-    fn hold(
-        &self,
-        answer: Answer,
-        grant: Grant,
-        wanted: &Wanted<'a>,
-        token: &Arc<Token>,
-        asked: Instant,
-        place: Option<HeldBytes>,
-    ) -> Arc<Answer> {
+    fn hold(&self, answered: Answered, wanted: &Wanted<'a>, place: Option<HeldBytes>) -> Arc<Answer> {
+        let Answered { answer, grant, token, asked } = answered;
         let PlannedRequest { request, id, .. } = wanted.planned;
         if !matches!(grant, Grant::Nothing) && self.session.with_files().contains(&self.volume) {
             report_replaced(self.reporter, self.session, &self.answer_use(wanted));
         }
         let term = match grant {
-            Grant::Lease(lease) => lease_term(lease, token, asked),
+            Grant::Lease(lease) => lease_term(lease, &token, asked),
             Grant::Certificate(certificate) => self.certificate_term(&certificate, asked),
             Grant::Token | Grant::Nothing if self.refresh_interval.is_zero() => None,
             Grant::Token | Grant::Nothing => {

@@ -38,6 +38,8 @@ pub(crate) struct Lifetime {
     pub(crate) last: LastRenewal,
     /// When the renewal was due that has failed ever since.
     pub(crate) failing_since: Option<Instant>,
+    /// When the token or lease ends if Vault granted a renewal whose answer was lost.
+    pub(crate) lost_until: Option<Instant>,
 }
 
 /// When the next renewal is due.
@@ -87,12 +89,18 @@ impl Lifetime {
             renewal,
             last: LastRenewal::Granted,
             failing_since: None,
+            lost_until: None,
         }
     }
 
     /// Returns whether the lifetime has ended.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.until <= now
+    }
+
+    /// Returns whether Vault may know the token or lease still, by a grant whose answer was lost.
+    pub(crate) fn may_last(&self, now: Instant) -> bool {
+        now < self.lost_until.map_or(self.until, |lost| lost.max(self.until))
     }
 
     /// Returns when the next renewal is due; none if there is no renewal, or one is in progress.
@@ -176,6 +184,13 @@ impl Lifetime {
         let wait = (self.left(now) / 4).clamp(SHORTEST_RETRY, LONGEST_RETRY);
         self.renewal = Renewal::At(now + wait.mul_f64(0.5 + 0.5 * fraction()));
         self.last = LastRenewal::Failed;
+    }
+
+    /// Schedules the retry of a renewal that was requested at `asked` and whose answer was lost:
+    /// Vault may have granted it.
+    pub(crate) fn retry_lost(&mut self, asked: Instant, now: Instant) {
+        self.retry_later(now);
+        self.lost_until = Some(asked + self.full_ttl);
     }
 
     /// Schedules the retry of a renewal that Vault refused.

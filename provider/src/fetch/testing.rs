@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coffer_vault::{Answer, Grant, Request};
 
-use super::{Fetch, Wanted};
+use super::{Answered, Fetch, Wanted};
 use crate::class::PlannedRequest;
 use crate::session::{TokenNeed, UsedToken};
 
@@ -15,12 +15,12 @@ fn planned(request: &Request) -> PlannedRequest {
 impl Fetch<'_> {
     /// Handles `issued` as Vault's answer to a request of this read.
     pub(crate) async fn answered(&self, request: &Request, issued: Answer) {
-        let asked = self.now();
         let token = self.token(None).await.expect("a token");
         let grant = issued.grant(request.issues());
+        let answered = Answered { answer: issued, grant, token, asked: self.now() };
         let planned = planned(request);
         let wanted = Wanted { index: 0, planned: &planned, may_issue: true, done: None };
-        self.hold(issued, grant, &wanted, &token, asked, None);
+        self.hold(answered, &wanted, None);
     }
 
     pub(crate) fn holds(&self, request: &Request) -> bool {

@@ -75,6 +75,9 @@ struct LifetimeRecord {
     full_ttl: u64,
     until: u64,
     renewal: Option<u64>,
+    /// The end if a renewal was granted whose answer was lost. The release before did not store it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost_until: Option<u64>,
 }
 
 /// A record that cannot be parsed. The error never repeats the text of the record.
@@ -87,7 +90,7 @@ pub(super) struct RecordError {
 /// Returns the record of a session; none if the session has neither tokens nor issued answers.
 pub(super) fn write(session: &Session, clock: &dyn Clock) -> Option<Secret> {
     let now = clock.now();
-    let tokens = session.logins.living(now);
+    let tokens = session.logins.revocable(now);
     let answers = session.issued.living(now);
     if tokens.is_empty() && answers.iter().next().is_none() {
         return None;
@@ -240,6 +243,7 @@ impl LifetimeRecord {
             full_ttl: millis(lifetime.full_ttl),
             until: boot_time.to_millis(lifetime.until),
             renewal: renewal.map(|at| boot_time.to_millis(at)),
+            lost_until: lifetime.lost_until.map(|at| boot_time.to_millis(at)),
         }
     }
 
@@ -251,6 +255,7 @@ impl LifetimeRecord {
             renewal: self.renewal.map_or(Renewal::Never, |at| Renewal::At(boot_time.to_instant(at))),
             last: LastRenewal::Granted,
             failing_since: None,
+            lost_until: self.lost_until.map(|at| boot_time.to_instant(at)),
         }
     }
 }

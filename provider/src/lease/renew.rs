@@ -74,6 +74,10 @@ async fn renew_token(background: &Background, due: DueRenewal, token: &Arc<Token
             background.report_stopped(&due, &format_args!("is renewed no further: {error}"));
             due.finish(Lifetime::refuse_renewals);
         }
+        FailureKind::AnswerLost => {
+            warn(&due, "is not renewed yet", failure, vault);
+            due.finish(|lifetime| lifetime.retry_lost(asked, background.clock.now()));
+        }
         _ => {
             warn(&due, "is not renewed yet", failure, vault);
             due.finish(|lifetime| lifetime.retry_later(background.clock.now()));

@@ -53,7 +53,7 @@ pub(super) async fn revoke_ended(background: Arc<Background>, session: Arc<Sessi
     while !revoke_once(&background, &session, attempt).await {
         attempt = Attempt::Retry;
         if background.clock.now().saturating_duration_since(began) >= GIVE_UP {
-            for token in session.logins.living(background.clock.now()) {
+            for token in session.logins.revocable(background.clock.now()) {
                 give_up(&background, &session, &token, "Vault could not be reached for an hour");
             }
             break;
@@ -67,7 +67,7 @@ pub(super) async fn revoke_ended(background: Arc<Background>, session: Arc<Sessi
 
 /// Tries to revoke every token of a session. Returns whether no token is left.
 async fn revoke_once(background: &Background, session: &Session, attempt: Attempt) -> bool {
-    let tokens = || session.logins.living(background.clock.now());
+    let tokens = || session.logins.revocable(background.clock.now());
     let tenant = session.namespace();
     let Ok(target) = background.targets.handle(&session.key.target, tenant) else {
         return tokens().is_empty();

@@ -36,6 +36,10 @@ impl Disk {
         self.is_full.store(is_full, Ordering::Relaxed);
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
     pub(super) fn clear(&self) {
         self.lock().clear();
     }
@@ -90,7 +94,7 @@ impl AgentStore {
     }
 
     fn write(&self, name: &str, change: impl FnOnce(&mut Stored)) -> Result<(), StoreError> {
-        if self.disk.is_full.load(Ordering::Relaxed) {
+        if self.disk.is_full() {
             let source = io::ErrorKind::StorageFull.into();
             return Err(StoreError { place: PathBuf::from("disk"), source });
         }

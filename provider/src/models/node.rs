@@ -26,6 +26,9 @@ const REVOKED_WITHIN: Duration = Duration::from_secs(250);
 /// Time for a mount.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Time in which all is stored after the disk has room again.
+const STORED_AGAIN_WITHIN: Duration = Duration::from_secs(61);
+
 /// Time in which a change is stored for certain.
 const STORED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -46,6 +49,7 @@ pub(super) struct Node {
     mounts: Vec<JoinHandle<()>>,
     classes: Vec<Arc<Class>>,
     full_since: Option<Instant>,
+    room_since: Option<Instant>,
     /// Tokens that earlier agents could not revoke.
     given_up: usize,
     _directory: TempDir,
@@ -74,6 +78,7 @@ impl Node {
             volumes: BTreeMap::new(),
             mounts: Vec::new(),
             full_since: None,
+            room_since: None,
             given_up: 0,
             _directory: directory,
         }
@@ -105,14 +110,7 @@ impl Node {
             Event::List => self.list(),
             Event::WatchFails { announced } => self.fail_watch(announced),
             Event::Restart(restart) => self.restart(restart).await,
-            Event::DiskFull(is_full) => {
-                self.disk.set_full(is_full);
-                if is_full {
-                    self.full_since.get_or_insert(Instant::now());
-                } else {
-                    self.full_since = None;
-                }
-            }
+            Event::DiskFull(is_full) => self.set_disk_full(is_full),
             Event::Wait(time) => sleep(time).await,
             Event::VaultTrouble(purpose, trouble) => self.vault.lock().trouble = Some((purpose, trouble)),
             Event::VaultIsWell => self.vault.lock().trouble = None,
@@ -197,6 +195,22 @@ impl Node {
         uid
     }
 
+    fn set_disk_full(&mut self, is_full: bool) {
+        if is_full && !self.is_behind() {
+            self.full_since = Some(Instant::now());
+        }
+        if is_full != self.disk.is_full() {
+            self.room_since = Some(Instant::now());
+        }
+        self.disk.set_full(is_full);
+    }
+
+    /// Returns whether something may not be stored yet, since the disk is or was full.
+    fn is_behind(&self) -> bool {
+        let is_behind = self.room_since.is_some_and(|since| since.elapsed() < STORED_AGAIN_WITHIN);
+        self.full_since.is_some() && (self.disk.is_full() || is_behind)
+    }
+
     fn agent(&self) -> &Agent {
         self.agent.as_ref().expect("an agent")
     }
@@ -238,9 +252,10 @@ impl Node {
         let agent = self.agent.take().expect("an agent");
         self.given_up += agent.given_up();
         agent.stop().await;
-        let lost_since = self.full_since.or(is_killed.then(Instant::now)).map(|at| at - STORED_WITHIN);
+        let full_since = self.full_since.filter(|_| self.is_behind());
+        let lost_since = full_since.or(is_killed.then(Instant::now)).map(|at| at - STORED_WITHIN);
         let mut state = self.vault.lock();
-        state.note_restart(lost_since, self.full_since.is_none());
+        state.note_restart(lost_since, full_since.is_none());
         match left {
             Left::All => {}
             Left::OldForm => self.disk.make_old(),

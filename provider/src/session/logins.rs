@@ -25,7 +25,7 @@ const LOGIN_AFTER_DENIAL: Duration = Duration::from_secs(60);
 pub(crate) struct Logins {
     /// Locked during a login, so that one login serves all reads that wait.
     state: tokio::sync::Mutex<LoginState>,
-    /// Tokens that may be valid, the newest last.
+    /// Tokens that Vault may know, the newest last.
     tokens: Mutex<Vec<Arc<Token>>>,
     memory: TenantMemory,
     changes: Arc<Changes>,
@@ -160,15 +160,24 @@ impl Logins {
         if replaced.is_gone() || replaced.owns_leases() || is_in_use {
             return;
         }
-        self.remove_gone(replaced);
-        // after a failure the token ends by its TTL
-        let _ = login.vault.revoke_token(replaced.secret()).await;
+        // after a failure the token is revoked with the others, when the pod is gone
+        if login.vault.revoke_token(replaced.secret()).await.is_ok() {
+            self.remove_gone(replaced);
+        }
     }
 
-    /// Returns the tokens that may be valid, the newest last.
+    /// Returns the tokens that may be used, the newest last.
     pub(crate) fn living(&self, now: Instant) -> Vec<Arc<Token>> {
-        let mut tokens = self.tokens();
+        let mut tokens = self.revocable(now);
         tokens.retain(|token| !token.is_over(now));
+        tokens
+    }
+
+    /// Returns the tokens that Vault may know, the newest last: those that may be used, and those
+    /// that ended unless Vault granted a renewal whose answer was lost.
+    pub(crate) fn revocable(&self, now: Instant) -> Vec<Arc<Token>> {
+        let mut tokens = self.tokens();
+        tokens.retain(|token| token.may_last(now));
         tokens.clone()
     }
 
@@ -220,7 +229,7 @@ impl Logins {
     fn add(&self, token: &Arc<Token>, now: Instant) {
         if token.is_reusable() {
             let mut tokens = self.tokens();
-            tokens.retain(|token| !token.is_over(now));
+            tokens.retain(|token| token.may_last(now));
             tokens.push(Arc::clone(token));
             self.changes.note_urgent();
         }

@@ -128,6 +128,12 @@ impl Token {
         self.is_gone() || self.lifetime().is_some_and(|lifetime| lifetime.is_over(now))
     }
 
+    /// Returns whether Vault may know the token still, even if it has ended by the grants that
+    /// arrived.
+    pub(super) fn may_last(&self, now: Instant) -> bool {
+        !self.is_gone() && self.lifetime().is_none_or(|lifetime| lifetime.may_last(now))
+    }
+
     /// Returns whether the leases of the token need replacements that belong to another token.
     pub(crate) fn needs_replacement(&self, now: Instant) -> bool {
         self.lifetime().is_some_and(|lifetime| lifetime.needs_replacement(now))
