@@ -5,6 +5,7 @@
 //! `PROPTEST_CASES=20000 cargo test -p coffer-provider models` tries more cases.
 
 mod agent;
+mod cancelled;
 mod disk;
 mod node;
 mod operation;

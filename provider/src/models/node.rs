@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::agent::{Agent, SharedPods};
 use super::disk::{AgentStore, Disk};
 use super::operation::{Event, Left, Restart};
-use super::vault::{LONGEST_MOUNT, ModelVault, Mounted, REQUESTS};
+use super::vault::{LONGEST_MOUNT, ModelVault, Mounted, Purpose, REQUESTS};
 use crate::class::Class;
 use crate::{Address, Identity, Issuing, Pod, PodEvent, ReadRequest, Secret, Settings};
 
@@ -89,16 +89,16 @@ impl Node {
         match event {
             Event::Mount { pod, volume, class } => {
                 let pod = self.pod(pod);
-                self.mount(&pod, volume, class);
+                self.mount(&pod, volume, class).await;
             }
             Event::Republish { pod, volume } => {
                 let Some(pod) = self.uids.get(&pod).cloned() else { return };
                 let Some(class) = self.volumes.get(&(pod.clone(), volume)).copied() else { return };
-                self.mount(&pod, volume, class);
+                self.mount(&pod, volume, class).await;
             }
             Event::LateMount { volume, class } => {
                 let Some(pod) = self.last_dead.clone() else { return };
-                self.mount(&pod, volume, class);
+                self.mount(&pod, volume, class).await;
             }
             Event::CancelMount { number } => {
                 self.mounts.retain(|mount| !mount.is_finished());
@@ -148,10 +148,27 @@ impl Node {
         self.vault.lock().check_rest(given_up, Instant::now());
     }
 
-    /// Starts a mount, and returns it.
-    pub(super) fn mount(&mut self, pod: &str, volume: usize, class: usize) {
+    /// Mounts a volume, and waits until nothing is due at once any more. Rule: a mount on which
+    /// nothing else has an influence sends each request twice at most, and logs in once at most.
+    async fn mount(&mut self, pod: &str, volume: usize, class: usize) {
+        self.mounts.retain(|mount| !mount.is_finished());
+        let is_alone = self.mounts.is_empty() && self.vault.lock().trouble.is_none();
+        let before = self.requests();
         self.volumes.insert((pod.to_owned(), volume), class);
         self.mounts.push(tokio::spawn(self.mounting(pod, volume, class)));
+        self.settle().await;
+        let after = self.requests();
+        let most = 2 * self.classes[class].plan.requests.len();
+        if is_alone && (after.0 - before.0 > 1 || after.1 - before.1 > most) {
+            let text = format!("{before:?} logins and other requests before a mount of {most}, then {after:?}");
+            self.vault.lock().violations.push(text);
+        }
+    }
+
+    /// Returns the numbers of logins, and of requests of classes.
+    pub(super) fn requests(&self) -> (usize, usize) {
+        let state = self.vault.lock();
+        (state.requests(Purpose::Login), state.requests(Purpose::Read) + state.requests(Purpose::Issue))
     }
 
     /// Returns a mount that has not begun.

@@ -19,7 +19,7 @@ pub(super) use self::knowledge::{Mounted, REQUESTS};
 pub(super) use self::rules::LONGEST_MOUNT;
 
 /// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Purpose {
     Login,
     Read,
@@ -60,7 +60,7 @@ pub(super) struct VaultState {
     /// Role and requests of the last good mount, by pod and volume.
     volumes: BTreeMap<(String, usize), (String, Vec<String>)>,
     /// The number of requests for each purpose.
-    pub(super) requests: BTreeMap<&'static str, usize>,
+    requests: BTreeMap<Purpose, usize>,
     /// What broke a rule.
     pub(super) violations: Vec<String>,
     /// The number of the agent that may connect. Requests over connections of others are not
@@ -103,8 +103,8 @@ impl ModelVault {
 }
 
 impl VaultState {
-    /// Returns the names of the requests that were counted, with their numbers, and counts anew.
-    pub(super) fn take_requests(&mut self) -> BTreeMap<&'static str, usize> {
-        std::mem::take(&mut self.requests)
+    /// Returns the number of requests for a purpose.
+    pub(super) fn requests(&self, purpose: Purpose) -> usize {
+        self.requests.get(&purpose).copied().unwrap_or_default()
     }
 }

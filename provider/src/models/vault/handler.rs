@@ -37,7 +37,7 @@ pub(super) enum When {
 
 /// Of what the term was granted.
 #[derive(Clone, Copy)]
-enum Grantee {
+pub(super) enum Grantee {
     Token(usize),
     Item(usize),
 }
@@ -53,7 +53,7 @@ impl VaultState {
     pub(super) fn handle(&mut self, call: &HttpCall) -> Reply {
         let now = Instant::now();
         let purpose = purpose(call);
-        *self.requests.entry(purpose.word()).or_default() += 1;
+        *self.requests.entry(purpose).or_default() += 1;
         let trouble = self.trouble.filter(|(of, _)| of.is_none_or(|of| of == purpose));
         match trouble.map(|(_, trouble)| trouble) {
             Some(Trouble::Status(403)) => Reply::new(403, String::new()),
@@ -69,11 +69,15 @@ impl VaultState {
     /// Notes that an answer reached the agent.
     pub(super) fn note_answered(&mut self, reply: &Reply) {
         let Some((grantee, asked, seconds)) = reply.granted else { return };
-        let term = match grantee {
+        self.term(grantee).note_known(asked, seconds, Instant::now());
+    }
+
+    /// Returns the term of a token or of what was issued.
+    pub(super) fn term(&mut self, grantee: Grantee) -> &mut Term {
+        match grantee {
             Grantee::Token(at) => &mut self.tokens[at].term,
             Grantee::Item(at) => &mut self.items[at].term,
-        };
-        term.note_known(asked, seconds, Instant::now());
+        }
     }
 
     fn execute(&mut self, call: &HttpCall, purpose: Purpose, now: Instant) -> Reply {
@@ -96,6 +100,7 @@ impl VaultState {
                 Reply::new(204, String::new())
             }
             "auth/token/renew-self" => {
+                self.check_renewal(Grantee::Token(at), now);
                 let granted = self.tokens[at].term.renew(now);
                 Reply::new(200, auth(at, granted)).granting(Grantee::Token(at), now, granted)
             }
@@ -164,6 +169,7 @@ impl VaultState {
 
     fn renew_lease(&mut self, lease: Option<usize>, now: Instant) -> Reply {
         let Some(at) = self.living_item(lease, now) else { return Reply::error(400, "lease not found") };
+        self.check_renewal(Grantee::Item(at), now);
         let item = &mut self.items[at];
         let granted = item.term.renew(now);
         let body = json!({"lease_id": format!("{}/{at}", item.path), "lease_duration": granted, "renewable": true});
@@ -197,19 +203,6 @@ impl Reply {
 
     fn granting(self, grantee: Grantee, asked: Instant, seconds: u64) -> Self {
         Self { granted: Some((grantee, asked, seconds)), ..self }
-    }
-}
-
-impl Purpose {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::Read => "read",
-            Self::Issue => "issue",
-            Self::Renew => "renew",
-            Self::Revoke => "revoke",
-            Self::Lookup => "lookup",
-        }
     }
 }
 

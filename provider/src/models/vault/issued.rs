@@ -45,6 +45,8 @@ pub(in crate::models) struct Term {
     pub(super) known_until: Instant,
     /// When the last grant reached the agent; none if no answer did.
     pub(super) known_at: Option<Instant>,
+    /// A time, and the number of renewals in the second that began then.
+    pub(super) renewals: (Instant, usize),
     /// Whether leases were kept when it was issued.
     pub(super) was_kept: bool,
     /// Whether the agent cannot know of it any more.
@@ -61,6 +63,7 @@ impl Term {
             latest: now + Duration::from_secs(latest),
             known_until: now + ttl,
             known_at: None,
+            renewals: (now, 0),
             was_kept,
             is_forgotten: false,
         }
@@ -76,6 +79,10 @@ impl Term {
     pub(super) fn note_known(&mut self, asked: Instant, seconds: u64, now: Instant) {
         self.known_until = asked + Duration::from_secs(seconds);
         self.known_at = Some(now);
+    }
+
+    pub(super) fn is_renewed(&self) -> bool {
+        self.until > self.began + self.ttl
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {

@@ -77,14 +77,26 @@ impl VaultState {
     }
 
     /// Notes that the agent ended, and lost what it came to know at `since` or later. `is_stored`:
-    /// the tokens that it had were stored before they were used.
+    /// tokens were stored before they were used, and only their renewals may be lost.
     pub(in crate::models) fn note_restart(&mut self, since: Option<Instant>, is_stored: bool) {
         let tokens = self.tokens.iter_mut().map(|token| (&mut token.term, &mut token.is_abandoned));
         for (term, is_abandoned) in tokens {
-            *is_abandoned |= !term.was_kept || (!is_stored && since.is_some_and(|since| term.began >= since));
+            let is_new = term.known_at.is_some_and(|at| since.is_some_and(|since| at >= since));
+            *is_abandoned |= !term.was_kept || (is_new && (!is_stored || term.is_renewed()));
             term.forget_since(since);
         }
         self.items.iter_mut().for_each(|item| item.term.forget_since(since));
+        if !is_stored || self.kept_since.is_none() {
+            self.volumes.clear();
+        }
+    }
+
+    /// Forgets what reached the agent at `since` or later, for a mount that may have been dropped
+    /// before it saw the answer.
+    pub(in crate::models) fn note_dropped(&mut self, since: Instant) {
+        let tokens = self.tokens.iter_mut().map(|token| &mut token.term);
+        let terms = tokens.chain(self.items.iter_mut().map(|item| &mut item.term));
+        terms.filter(|term| term.known_at.is_some_and(|at| at >= since)).for_each(|term| term.is_forgotten = true);
     }
 
     /// Notes that the agent's records of some tokens are lost.
@@ -92,6 +104,7 @@ impl VaultState {
         for token in self.tokens.iter_mut().filter(|token| picked(token)) {
             token.is_abandoned = true;
             token.term.is_forgotten = true;
+            self.volumes.retain(|(pod, _), (role, _)| *pod != token.pod || *role != token.role);
         }
         for item in self.items.iter_mut().filter(|item| self.tokens[item.token].is_abandoned) {
             item.term.is_forgotten = true;

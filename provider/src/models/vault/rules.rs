@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::handler::Grantee;
 use super::{IssuedItem, IssuedToken, VaultState};
 
 /// Time after which every mount has ended.
 pub(in crate::models) const LONGEST_MOUNT: Duration = Duration::from_secs(31);
+
+/// Maximum number of renewals of one thing in a second: one, its retry, and each once more over a
+/// new connection.
+const RENEWALS_IN_A_SECOND: usize = 4;
 
 /// Minimum time between two logins because of denials.
 const LOGIN_AFTER_DENIAL: Duration = Duration::from_secs(59);
@@ -54,6 +59,18 @@ impl VaultState {
                 of.pod, of.role
             );
             self.violations.push(text);
+        }
+    }
+
+    /// Rule: a token or lease is renewed a few times in a second at most.
+    pub(super) fn check_renewal(&mut self, of: Grantee, now: Instant) {
+        let (began, count) = &mut self.term(of).renewals;
+        if now - *began >= Duration::from_secs(1) {
+            (*began, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count > RENEWALS_IN_A_SECOND {
+            self.violations.push("renewals without a pause".to_owned());
         }
     }
 
