@@ -56,7 +56,12 @@ impl VaultState {
         *self.requests.entry(purpose).or_default() += 1;
         let trouble = self.trouble.filter(|(of, _)| of.is_none_or(|of| of == purpose));
         match trouble.map(|(_, trouble)| trouble) {
-            Some(Trouble::Status(403)) => Reply::new(403, String::new()),
+            Some(Trouble::Status(403)) => {
+                if let Some(at) = self.token_at(call, now) {
+                    self.tokens[at].was_denied = true;
+                }
+                Reply::new(403, String::new())
+            }
             Some(Trouble::Status(status)) => Reply::error(status, "no"),
             Some(Trouble::Stuck) => Reply { when: When::Never, ..Reply::error(500, "no") },
             Some(Trouble::Late(by)) => Reply { when: When::After(by), ..self.execute(call, purpose, now) },
