@@ -7,6 +7,7 @@
 mod agent;
 mod cancelled;
 mod disk;
+mod found;
 mod node;
 mod operation;
 mod vault;

@@ -12,8 +12,8 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::disk::AgentStore;
-use super::{time_of_day, uptime};
 use super::vault::ModelVault;
+use super::{time_of_day, uptime};
 use crate::lease::LeaseManager;
 use crate::version::{Key, PodSeen, VersionKey};
 use crate::{
@@ -48,10 +48,30 @@ impl SharedPods {
     pub(super) fn lock(&self) -> MutexGuard<'_, NodePods> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Returns a list of the pods that live now.
+    pub(super) fn list(&self) -> PodList {
+        let pods = self.lock();
+        let living = pods.living.iter().cloned().collect();
+        PodList { living, dead: pods.dead.clone(), began: Instant::now() }
+    }
+}
+
+/// A list of the node's pods.
+pub(super) struct PodList {
+    living: HashSet<String>,
+    dead: BTreeSet<String>,
+    /// When the list was requested.
+    began: Instant,
 }
 
 impl Agent {
-    pub(super) fn start(settings: &Settings, vault: &ModelVault, store: AgentStore, pods: &SharedPods) -> Self {
+    pub(super) fn start(
+        settings: &Settings,
+        vault: &ModelVault,
+        store: AgentStore,
+        pods: &SharedPods,
+    ) -> Self {
         let metrics = Arc::new(ReadMetrics::default());
         let ports = Ports {
             minter: Arc::new(NoTokens),
@@ -66,7 +86,8 @@ impl Agent {
         let list = Arc::new(Notify::new());
         let pod_events = PodEvents { events, list: Arc::clone(&list) };
         let manager = provider.start_lease_manager(Arc::clone(&store) as Arc<dyn StateStore>, pod_events);
-        let lists = tokio::spawn(answer_lists(list, sender.clone(), vault.clone(), pods.clone())).abort_handle();
+        let lists =
+            tokio::spawn(answer_lists(list, sender.clone(), vault.clone(), pods.clone())).abort_handle();
         Self { provider, store, manager, metrics, pods: sender, lists }
     }
 
@@ -76,8 +97,8 @@ impl Agent {
     }
 
     /// Sends a list of the node's pods.
-    pub(super) fn send_list(&self, vault: &ModelVault, pods: &SharedPods) {
-        self.send(list(vault, pods));
+    pub(super) fn send_list(&self, list: PodList, vault: &ModelVault) {
+        self.send(list.arrive(vault));
     }
 
     /// Changes nothing in the state directory any more.
@@ -95,7 +116,8 @@ impl Agent {
         let (mut registry, mut text) = (Registry::default(), String::new());
         self.metrics.register_leases(&mut registry);
         encode(&mut text, &registry).expect("a text");
-        let value = text.lines().find_map(|line| line.strip_prefix("revocations_total{outcome=\"given_up\"} "));
+        let value =
+            text.lines().find_map(|line| line.strip_prefix("revocations_total{outcome=\"given_up\"} "));
         value.and_then(|value| value.parse().ok()).expect("the counter")
     }
 }
@@ -109,19 +131,25 @@ async fn answer_lists(
 ) {
     loop {
         wish.notified().await;
-        if !pods.lock().is_away && events.send(list(&vault, &pods)).await.is_err() {
+        if pods.lock().is_away {
+            continue;
+        }
+        let list = pods.list().arrive(&vault);
+        if events.send(list).await.is_err() {
             return;
         }
     }
 }
 
-/// Returns a list of the node's pods, which is the evidence that those are gone that are not in it.
-fn list(vault: &ModelVault, pods: &SharedPods) -> PodEvent {
-    let (pods, mut state) = (pods.lock(), vault.lock());
-    state.known_gone.extend(pods.dead.iter().cloned());
-    let now = Instant::now();
-    state.kept_since.get_or_insert(now);
-    PodEvent::Listed(pods.living.iter().cloned().collect::<HashSet<_>>(), now.into_std())
+impl PodList {
+    /// Returns the event of the list's arrival. From now on the agent can know that pods are gone
+    /// that are not in the list.
+    fn arrive(self, vault: &ModelVault) -> PodEvent {
+        let mut state = vault.lock();
+        state.known_gone.extend(self.dead);
+        state.kept_since.get_or_insert(Instant::now());
+        PodEvent::Listed(self.living, self.began.into_std())
+    }
 }
 
 /// The clock of the runtime, which tests move.

@@ -61,7 +61,9 @@ const LEAST_DROPPED: usize = 300;
 fn a_mount_that_is_dropped_at_any_await_leaves_nothing_behind() {
     let mut dropped = 0;
     for before in BEFORE {
-        for (after, class) in AFTER.into_iter().flat_map(|after| (0..CLASSES).map(move |class| (after, class))) {
+        for (after, class) in
+            AFTER.into_iter().flat_map(|after| (0..CLASSES).map(move |class| (after, class)))
+        {
             let last = (0..MOST_POLLS).find(|polls| run(is_complete(before, after, class, *polls)));
             dropped += last.expect("a mount that ends");
         }

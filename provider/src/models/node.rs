@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::agent::{Agent, SharedPods};
+use super::agent::{Agent, PodList, SharedPods};
 use super::disk::{AgentStore, Disk};
 use super::operation::{Event, Left, Restart};
 use super::vault::{LONGEST_MOUNT, ModelVault, Mounted, Purpose, REQUESTS};
@@ -44,6 +44,8 @@ pub(super) struct Node {
     uids: BTreeMap<usize, String>,
     created: usize,
     last_dead: Option<String>,
+    /// A list of the pods that has not arrived yet.
+    slow_list: Option<PodList>,
     /// The class of each volume that was mounted, by pod and volume.
     volumes: BTreeMap<(String, usize), usize>,
     mounts: Vec<JoinHandle<()>>,
@@ -75,6 +77,7 @@ impl Node {
             uids: BTreeMap::new(),
             created: 0,
             last_dead: None,
+            slow_list: None,
             volumes: BTreeMap::new(),
             mounts: Vec::new(),
             full_since: None,
@@ -108,6 +111,10 @@ impl Node {
             }
             Event::DeletePod { pod, is_seen } => self.delete_pod(pod, is_seen),
             Event::List => self.list(),
+            Event::SlowList => match self.slow_list.take() {
+                Some(list) => self.agent().send_list(list, &self.vault),
+                None => self.slow_list = Some(self.pods.list()),
+            },
             Event::WatchFails { announced } => self.fail_watch(announced),
             Event::Restart(restart) => self.restart(restart).await,
             Event::DiskFull(is_full) => self.set_disk_full(is_full),
@@ -160,7 +167,8 @@ impl Node {
         let after = self.requests();
         let most = 2 * self.classes[class].plan.requests.len();
         if is_alone && (after.0 - before.0 > 1 || after.1 - before.1 > most) {
-            let text = format!("{before:?} logins and other requests before a mount of {most}, then {after:?}");
+            let text =
+                format!("{before:?} logins and other requests before a mount of {most}, then {after:?}");
             self.vault.lock().violations.push(text);
         }
     }
@@ -246,11 +254,12 @@ impl Node {
 
     fn list(&mut self) {
         self.pods.lock().is_away = false;
-        self.agent().send_list(&self.vault, &self.pods);
+        self.agent().send_list(self.pods.list(), &self.vault);
     }
 
     fn fail_watch(&mut self, announced: bool) {
         self.pods.lock().is_away = true;
+        self.slow_list = None;
         if announced {
             self.agent().send(PodEvent::Unwatchable("kube-apiserver is away".to_owned()));
             self.vault.lock().kept_since = None;
@@ -262,13 +271,15 @@ impl Node {
             self.vault.cut();
             self.agent().cut();
         }
+        // all at once: one that waits must not go on in place of another
+        self.mounts.iter().for_each(JoinHandle::abort);
         for mount in self.mounts.drain(..) {
-            mount.abort();
             let _ = mount.await;
         }
         let agent = self.agent.take().expect("an agent");
         self.given_up += agent.given_up();
         agent.stop().await;
+        self.slow_list = None;
         let full_since = self.full_since.filter(|_| self.is_behind());
         let lost_since = full_since.or(is_killed.then(Instant::now)).map(|at| at - STORED_WITHIN);
         let mut state = self.vault.lock();

@@ -21,6 +21,8 @@ pub(super) enum Event {
     DeletePod { pod: usize, is_seen: bool },
     /// kube-apiserver lists the node's pods.
     List,
+    /// kube-apiserver lists the node's pods, and the list arrives when this happens again.
+    SlowList,
     /// The watch of pods fails. With `announced` the agent is told.
     WatchFails { announced: bool },
     /// The agent starts anew.
@@ -68,6 +70,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         2 => (0_usize..3).prop_map(|number| Event::CancelMount { number }),
         3 => (pod.clone(), any::<bool>()).prop_map(|(pod, is_seen)| Event::DeletePod { pod, is_seen }),
         2 => Just(Event::List),
+        2 => Just(Event::SlowList),
         1 => any::<bool>().prop_map(|announced| Event::WatchFails { announced }),
         2 => restart().prop_map(Event::Restart),
         1 => any::<bool>().prop_map(Event::DiskFull),

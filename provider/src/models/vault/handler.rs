@@ -125,7 +125,8 @@ impl VaultState {
     }
 
     fn log_in(&mut self, body: &Value, now: Instant) -> Reply {
-        let (pod, role) = (body["jwt"].as_str().unwrap_or_default(), body["role"].as_str().unwrap_or_default());
+        let (pod, role) =
+            (body["jwt"].as_str().unwrap_or_default(), body["role"].as_str().unwrap_or_default());
         self.check_login(pod, role, now);
         let (ttl, latest) = if role == "app" { (1200, 7200) } else { (400, 1000) };
         self.tokens.push(IssuedToken {
@@ -177,7 +178,8 @@ impl VaultState {
         self.check_renewal(Grantee::Item(at), now);
         let item = &mut self.items[at];
         let granted = item.term.renew(now);
-        let body = json!({"lease_id": format!("{}/{at}", item.path), "lease_duration": granted, "renewable": true});
+        let body =
+            json!({"lease_id": format!("{}/{at}", item.path), "lease_duration": granted, "renewable": true});
         Reply::new(200, body.to_string()).granting(Grantee::Item(at), now, granted)
     }
 

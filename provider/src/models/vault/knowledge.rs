@@ -45,8 +45,7 @@ impl VaultState {
         for item in self.items.iter_mut().filter(|item| tokens[item.token].pod == mount.pod) {
             let mut uses = self.volumes.iter().filter(|((pod, _), _)| *pod == mount.pod);
             let role = &tokens[item.token].role;
-            item.is_released |=
-                !uses.any(|(_, (of, requests))| of == role && requests.contains(&item.path));
+            item.is_released |= !uses.any(|(_, (of, requests))| of == role && requests.contains(&item.path));
         }
     }
 
@@ -96,7 +95,9 @@ impl VaultState {
     pub(in crate::models) fn note_dropped(&mut self, since: Instant) {
         let tokens = self.tokens.iter_mut().map(|token| &mut token.term);
         let terms = tokens.chain(self.items.iter_mut().map(|item| &mut item.term));
-        terms.filter(|term| term.known_at.is_some_and(|at| at >= since)).for_each(|term| term.is_forgotten = true);
+        terms
+            .filter(|term| term.known_at.is_some_and(|at| at >= since))
+            .for_each(|term| term.is_forgotten = true);
     }
 
     /// Notes that the agent's records of some tokens are lost.

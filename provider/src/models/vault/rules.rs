@@ -30,7 +30,11 @@ impl VaultState {
         let Some(token) = newest.map(|at| &self.tokens[at]) else { return };
         let may_help = token.was_denied && now - token.term.began >= LOGIN_AFTER_DENIAL;
         if token.is_alive(now) && token.term.is_known_good(now) && !may_help {
-            let text = format!("a second login of {pod} with role {role} while its token is good");
+            let text = format!(
+                "a second login of {pod} with role {role} while its token is good, denied: {}, age {:?}",
+                token.was_denied,
+                now - token.term.began
+            );
             self.violations.push(text);
         }
     }
@@ -85,7 +89,11 @@ impl VaultState {
         let is_replaced = self.tokens[at + 1..].iter().any(is_newer);
         let is_used = |item: &IssuedItem| {
             let is_known = item.term.known_at.is_some() && !item.term.is_forgotten;
-            item.token == at && item.is_lease && is_known && !item.is_released && self.is_item_alive(item, now)
+            item.token == at
+                && item.is_lease
+                && is_known
+                && !item.is_released
+                && self.is_item_alive(item, now)
         };
         let is_in_use = self.items.iter().any(is_used);
         if !is_replaced || is_in_use {
@@ -103,7 +111,8 @@ impl VaultState {
     /// the number of tokens of which the agent told that it cannot revoke them.
     pub(in crate::models) fn check_rest(&mut self, given_up: usize, now: Instant) {
         let is_left = |token: &&IssuedToken| token.is_alive(now) && token.is_used && !token.is_abandoned;
-        let left: Vec<_> = self.tokens.iter().filter(is_left).map(|token| (&token.pod, &token.role)).collect();
+        let left: Vec<_> =
+            self.tokens.iter().filter(is_left).map(|token| (&token.pod, &token.role)).collect();
         if left.len() > given_up {
             let text = format!("tokens are left of pods that are gone: {left:?} ({given_up} given up)");
             self.violations.push(text);

@@ -1,0 +1,47 @@
+//! Events by which faults were found.
+
+use std::time::Duration;
+
+use super::operation::Event;
+use super::vault::{Purpose, Trouble};
+use super::violations;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Lets events happen, and checks that no rule is broken.
+fn check(events: &[Event]) {
+    let violations = violations(events);
+    assert!(violations.is_empty(), "{violations:#?}");
+}
+
+#[test]
+fn the_ttl_of_a_lease_begins_after_the_wait_for_a_login() {
+    check(&[
+        Event::VaultTrouble(Some(Purpose::Login), Trouble::Late(seconds(20))),
+        Event::Mount { pod: 0, volume: 0, class: 3 },
+        Event::Mount { pod: 0, volume: 1, class: 3 },
+    ]);
+}
+
+#[test]
+fn a_token_is_revoked_whose_renewal_was_granted_by_a_lost_answer() {
+    check(&[
+        Event::Mount { pod: 0, volume: 0, class: 0 },
+        Event::VaultTrouble(Some(Purpose::Renew), Trouble::Lost),
+        Event::Wait(seconds(1200)),
+    ]);
+}
+
+#[test]
+fn a_replaced_token_whose_revocation_failed_is_revoked_with_the_pod() {
+    check(&[
+        Event::Deny(Some(0)),
+        Event::Mount { pod: 0, volume: 0, class: 0 },
+        Event::Deny(None),
+        Event::VaultTrouble(Some(Purpose::Revoke), Trouble::Status(503)),
+        Event::Wait(seconds(61)),
+        Event::Mount { pod: 0, volume: 0, class: 0 },
+    ]);
+}
