@@ -33,3 +33,10 @@ pub use version_key::{CachedVersionKey, KeySource};
 
 /// Time limit of a call to kube-apiserver, unless the caller sets another.
 pub const CALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Returns a runtime whose time is not that of the machine: it passes when all tasks wait.
+#[cfg(test)]
+fn model_runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().expect("a runtime")
+}

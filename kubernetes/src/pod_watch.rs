@@ -1,10 +1,13 @@
 //! The watch on the pods of one node: when a pod is gone, what was issued for it can be revoked.
 
+#[cfg(test)]
+mod model;
+
 use std::collections::HashSet;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coffer_provider::{PodEvent, PodEvents, root_cause};
 use futures_util::StreamExt;
@@ -15,7 +18,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::KubeconfigChoice;
 use crate::connection::{KubeConnection, access};
@@ -52,14 +55,8 @@ impl PodWatch {
     pub fn start(node: &str) -> (Self, PodEvents) {
         let (sender, events) = mpsc::channel(QUEUED_EVENTS);
         let list = Arc::new(Notify::new());
-        let follower = PodFollower {
-            node: node.to_owned(),
-            events: sender,
-            grace: RefusalGrace::before_first_list(),
-            logged_failure: None,
-            lists_only: false,
-        };
-        let watch = tokio::spawn(follower.follow(Arc::clone(&list)));
+        let follower = PodFollower::new(node, sender);
+        let watch = tokio::spawn(follower.follow(PodApi::connect, Arc::clone(&list)));
         (Self(watch), PodEvents { events, list })
     }
 }
@@ -138,9 +135,22 @@ struct PodFollower {
 }
 
 impl PodFollower {
-    async fn follow(mut self, list: Arc<Notify>) {
+    fn new(node: &str, events: mpsc::Sender<PodEvent>) -> Self {
+        Self {
+            node: node.to_owned(),
+            events,
+            grace: RefusalGrace::before_first_list(),
+            logged_failure: None,
+            lists_only: false,
+        }
+    }
+
+    async fn follow<F>(mut self, connect: impl Fn() -> F, list: Arc<Notify>)
+    where
+        F: Future<Output = Result<PodApi, PodApiError>>,
+    {
         loop {
-            let end = match PodApi::connect().await {
+            let end = match connect().await {
                 Ok(api) => self.watch(&api, &list).await,
                 Err(error) => WatchEnd::Refused(error.to_string()),
             };
@@ -214,7 +224,7 @@ impl PodFollower {
             Event::InitDone => {
                 list.is_complete = true;
                 self.grace = RefusalGrace::after_list();
-                Some(PodEvent::Listed(std::mem::take(&mut list.uids), list.began))
+                Some(PodEvent::Listed(std::mem::take(&mut list.uids), list.began.into_std()))
             }
             Event::Apply(pod) => pod.metadata.uid.map(PodEvent::Appeared),
             Event::Delete(pod) => pod.metadata.uid.map(PodEvent::Gone),
@@ -252,7 +262,7 @@ impl PodFollower {
     /// Reports that the end of a pod may go unnoticed, unless the refusal is within its grace
     /// period.
     async fn handle_refusal(&mut self, reason: String) {
-        if self.grace.ignores_refusal(Instant::now()) {
+        if self.grace.ignores_refusal(Instant::now().into_std()) {
             return self.log_failure(reason);
         }
         // a receiver that is gone is noticed at the next event

@@ -5,15 +5,18 @@
 //! seconds. All other mounts use the cached key, which is read again in the background every 10
 //! minutes.
 
+#[cfg(test)]
+mod model;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use coffer_provider::{Error, ErrorKind, Key, PodSeen, Secret, VersionKey};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::Kubernetes;
 use crate::key_secret::KeySecretError;
