@@ -9,12 +9,11 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use coffer_kubernetes::call;
+use coffer_kubernetes::{call, list_and_watch};
 use coffer_provider::Settings;
 use futures_util::StreamExt;
 use kube::api::ListParams;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -159,7 +158,7 @@ impl ClassWatch {
             FirstList::Streamed => Config::default().streaming_lists(),
             FirstList::Paged => Config::default().page_size(PAGE),
         };
-        let mut events = pin!(watcher(api.clone(), config).default_backoff());
+        let mut events = pin!(list_and_watch(api.clone(), config));
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => self.apply(event).await,

@@ -84,6 +84,12 @@ impl FakeKube {
         self.store().forget_changes();
     }
 
+    /// Makes the server refuse a watch of what is forgotten with the status 410. Otherwise such a
+    /// watch begins, and ends with an event that says so.
+    pub fn refuse_forgotten(&self, refuse: bool) {
+        self.store().refuses_forgotten = refuse;
+    }
+
     /// Ends every watch, as a restart does.
     pub fn end_watches(&self) {
         self.store().watch_generation += 1;

@@ -19,6 +19,8 @@ pub(crate) struct Store {
     changes: Vec<Change>,
     /// The resource version before which nothing is known any more.
     forgotten: usize,
+    /// Whether a watch of what is forgotten is refused, and not begun and ended by an event.
+    pub(crate) refuses_forgotten: bool,
     /// Watches of an older generation have ended.
     pub(crate) watch_generation: u64,
     /// Watches of an older generation are silent.
@@ -104,12 +106,17 @@ impl Store {
         self.changes.len() + 1
     }
 
+    /// Returns whether the changes after a resource version are not known any more.
+    pub(crate) fn has_forgotten(&self, version: usize) -> bool {
+        version < self.forgotten
+    }
+
     /// Returns the changes after a resource version, each with its own version.
     ///
     /// # Errors
     /// They are forgotten.
     pub(crate) fn changes_since(&self, version: usize) -> Result<Vec<(usize, &Change)>, ApiFailure> {
-        if version < self.forgotten {
+        if self.has_forgotten(version) {
             return Err(EXPIRED);
         }
         let skipped = version.saturating_sub(1);
@@ -160,7 +167,7 @@ impl Store {
             Some((version.parse().ok()?, sent.parse().ok()?))
         });
         let (version, sent): (usize, usize) = token.unwrap_or((self.version(), 0));
-        if version < self.forgotten {
+        if self.has_forgotten(version) {
             return Err(EXPIRED);
         }
         let selector = parameter("fieldSelector").unwrap_or_default();

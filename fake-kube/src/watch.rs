@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower::BoxError;
 use url::Url;
 
-use crate::store::{Change, is_selected};
+use crate::store::{Change, EXPIRED, is_selected};
 use crate::{AnswerBody, FakeKube, RequestFault, RequestFaultKind};
 
 /// Time between two bookmarks.
@@ -47,13 +47,17 @@ impl FakeKube {
     pub(crate) fn watch(&self, url: &Url, fault: RequestFault) -> Response<AnswerBody> {
         let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
         let number = |name: &str| parameter(name).and_then(|text| text.parse().ok());
+        let version = number("resourceVersion").unwrap_or(1);
         let store = self.store();
+        if store.refuses_forgotten && store.has_forgotten(version) {
+            return EXPIRED.answer();
+        }
         let watch = Watch {
             server: self.clone(),
             changed: self.changed.subscribe(),
             collection: format!("{}/", url.path()),
             selector: parameter("fieldSelector").unwrap_or_default().into_owned(),
-            version: number("resourceVersion").unwrap_or(1),
+            version,
             fault,
             generations: (store.watch_generation, store.silent_generation),
             ends: Instant::now() + WATCH_TIME,

@@ -26,7 +26,7 @@ pub use connection::{KubeConnection, Kubernetes, call};
 pub use error::{CallError, ConnectError};
 pub use kubeconfig::{KubeconfigChoice, KubeconfigFault};
 pub use names::{is_namespace_name, is_object_name};
-pub use object_watch::watch_objects;
+pub use object_watch::{list_and_watch, watch_objects};
 pub use pod_events::{EventObserver, EventOutcome, PodEventSender};
 pub use pod_watch::PodWatch;
 pub use version_key::{CachedVersionKey, KeySource};

@@ -14,7 +14,6 @@ use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -23,6 +22,7 @@ use tokio::time::{Instant, sleep};
 use crate::KubeconfigChoice;
 use crate::connection::{KubeConnection, access};
 use crate::error::ConnectError;
+use crate::object_watch::list_and_watch;
 use crate::own_pod::{OwnPodError, own_pod};
 use crate::refusal_grace::RefusalGrace;
 
@@ -170,7 +170,7 @@ impl PodFollower {
     async fn watch(&mut self, api: &PodApi, list_request: &Notify) -> WatchEnd {
         let selector = format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", self.node);
         let config = watcher::Config::default().fields(&selector).page_size(PAGE);
-        let mut watched = pin!(watcher::watcher(api.pods.clone(), config).default_backoff());
+        let mut watched = pin!(list_and_watch(api.pods.clone(), config));
         let mut list = PodList::begin();
         loop {
             let event = tokio::select! {

@@ -209,14 +209,22 @@ fn pod(uid: &str, node: &str, phase: &str) -> serde_json::Value {
         "spec": {"nodeName": node}, "status": {"phase": phase}})
 }
 
-fn run(steps: Vec<Step>, faults: Vec<RequestFault>) {
+fn run(steps: Vec<Step>, faults: Vec<RequestFault>, refuse_forgotten: bool) {
     crate::model_runtime().block_on(async {
         let mut model = Model::new(faults);
+        model.server.refuse_forgotten(refuse_forgotten);
         for step in steps {
             model.run(step).await;
         }
         model.come_to_rest().await;
     });
+}
+
+#[test]
+fn a_watch_that_is_refused_as_forgotten_begins_with_a_list_again() {
+    let begin = Step::Begin { place: 0, on_node: true };
+    let steps = [begin, Step::Wait(1000), Step::Mount(0), Step::EndWatches { forget: true }, Step::Delete(0)];
+    run(steps.to_vec(), Vec::new(), true);
 }
 
 proptest! {
@@ -226,7 +234,8 @@ proptest! {
     fn no_pod_is_gone_while_it_is_there_and_each_end_is_told(
         steps in vec(step(), 1..60),
         faults in drawn_faults(40),
+        refuse_forgotten in proptest::bool::ANY,
     ) {
-        run(steps, faults);
+        run(steps, faults, refuse_forgotten);
     }
 }
