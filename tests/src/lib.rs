@@ -3,6 +3,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`OpenBao`] | a real OpenBao in dev mode, with an audit log that counts requests exactly |
+//! | [`DurableOpenBao`] | one that keeps its data over a restart |
 //! | [`FakeVault`] | a Vault with scripted answers, for faults |
 //! | [`RogueVault`] | the "Vault" of an attacker: bytes by script, without end where the test wants |
 //! | [`ForwardProxy`] | a proxy for HTTP and SOCKS 5, which counts |
@@ -20,6 +21,7 @@
 //! | [`Plot`], [`PlotPanel`] | curves over time, as an SVG |
 //! | [`Suite`], [`TestProgram`] | tests that share servers |
 //! | [`kubernetes`] | a real cluster with the real driver |
+//! | [`soak`] | all that for a long time, with faults |
 //! | [`monitoring`] | a real Prometheus that watches all that |
 //!
 //! Functions of the harness panic with what they waited for: a test has no use for their errors. A
@@ -46,6 +48,7 @@ pub mod monitoring;
 mod mount;
 mod openbao;
 mod openbao_admin;
+mod openbao_durable;
 mod plot;
 mod pod;
 mod ports;
@@ -55,6 +58,8 @@ mod provider;
 mod relay;
 mod rogue_vault;
 mod setup;
+mod small_file_system;
+pub mod soak;
 mod suite;
 mod tls;
 mod token;
@@ -78,6 +83,7 @@ pub use metrics::ScrapedMetrics;
 pub use mount::{MountCall, MountRefusal, Mounted, MountedFile, SimulatedDriver, read_answer};
 pub use openbao::{AuditedRequest, OpenBao};
 pub use openbao_admin::JwtRole;
+pub use openbao_durable::DurableOpenBao;
 pub use plot::{Plot, PlotPanel, PlotUnit};
 pub use pod::TestPod;
 pub use postgres::{LeaseTtls, Postgres, postgres_is_installed};
@@ -86,6 +92,7 @@ pub use provider::{Csi, CsiOptions, HMAC_KEY};
 pub use relay::{Relay, RelayClose};
 pub use rogue_vault::{RogueAct, RogueVault, http_answer};
 pub use setup::{FakeVaultSetup, OpenBaoSetup, READ_APP, call_as_web};
+pub use small_file_system::SmallFileSystem;
 pub use suite::{Servers, Suite, TestProgram};
 pub use tls::{IssuedCertificate, TestCa};
 pub use token::{TokenIssuer, TokenRequest};

@@ -104,6 +104,26 @@ impl OpenBao {
         &self.process
     }
 
+    /// Returns a server whose process runs already.
+    pub(crate) fn running(process: Process, address: String, dir: TempDir) -> Self {
+        Self { process, address, tls_port: 0, http: http_client(), dir }
+    }
+
+    /// Puts another process in the place of the one that ended.
+    pub(crate) fn replace(&mut self, process: Process) {
+        self.process = process;
+    }
+
+    /// Returns the folder with the configuration and the data.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Returns the process, to wait for it.
+    pub(crate) fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
     async fn launch(audit: bool, ca: Option<&TestCa>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (port, tls_port) = (free_port(), free_port());

@@ -48,6 +48,9 @@ impl Postgres {
             .output()
             .expect("run initdb");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        // The administrator needs no password, and the users that Vault creates need theirs.
+        let logins = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(data.join("pg_hba.conf"), logins).expect("write who may log in");
         let port = free_port();
         let process = launch(&data, dir.path(), port);
         let postgres = Self { process, port, dir };
@@ -111,6 +114,11 @@ impl Postgres {
         &self.process
     }
 
+    /// Returns the port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     fn query(&self, sql: &str) -> Option<String> {
         let mut psql = Command::new(program("psql"));
         psql.args(["-h", "127.0.0.1", "-U", "postgres", "-d", "postgres", "-tAc", sql]);
@@ -156,7 +164,7 @@ pub fn postgres_is_installed() -> bool {
 }
 
 /// Debian installs the servers outside of PATH, in a folder named after their version.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     find(name)
         .unwrap_or_else(|| panic!("no {name} in /usr/lib/postgresql: install Debian's package postgresql"))
 }

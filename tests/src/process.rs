@@ -1,6 +1,7 @@
 //! A process that a test started and ends.
 
 use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -37,6 +38,20 @@ impl Process {
     /// Returns everything that the process has printed so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Returns the whole lines that were printed after the first `from` bytes, and the number of
+    /// bytes up to their end.
+    pub fn log_after(&self, from: u64) -> (String, u64) {
+        let mut bytes = Vec::new();
+        let read = File::open(&self.log).and_then(|mut file| {
+            file.seek(SeekFrom::Start(from))?;
+            file.read_to_end(&mut bytes)
+        });
+        // What cannot be read now is read the next time.
+        let end = read.ok().and_then(|_| bytes.iter().rposition(|byte| *byte == b'\n'));
+        bytes.truncate(end.map_or(0, |end| end + 1));
+        (String::from_utf8_lossy(&bytes).into_owned(), from + bytes.len() as u64)
     }
 
     /// Returns the process id.
@@ -104,12 +119,33 @@ impl Process {
     /// # Panics
     /// If the process has ended.
     pub fn resident_kib(&self) -> u64 {
-        self.status_kib("VmRSS:").expect("VmRSS in /proc")
+        self.try_resident_kib().expect("VmRSS in /proc")
+    }
+
+    /// Returns the resident memory in KiB, or nothing if the process has ended.
+    pub fn try_resident_kib(&self) -> Option<u64> {
+        self.status_kib("VmRSS:")
     }
 
     /// Returns the largest resident memory so far in KiB, or nothing if the process has ended.
     pub fn peak_resident_kib(&self) -> Option<u64> {
         self.status_kib("VmHWM:")
+    }
+
+    /// Returns the resident memory that belongs to no file, in KiB, or nothing if the process has
+    /// ended.
+    pub fn anonymous_kib(&self) -> Option<u64> {
+        self.status_kib("RssAnon:")
+    }
+
+    /// Returns the number of open file descriptors; 0 if the process has ended.
+    pub fn descriptors(&self) -> usize {
+        self.entries("fd")
+    }
+
+    /// Returns the number of threads; 0 if the process has ended.
+    pub fn threads(&self) -> usize {
+        self.entries("task")
     }
 
     /// Returns the kernel's limits for the process, as `/proc/PID/limits` lists them.
@@ -136,6 +172,10 @@ impl Process {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix(field))?;
         line.split_whitespace().next()?.parse().ok()
+    }
+
+    fn entries(&self, directory: &str) -> usize {
+        fs::read_dir(format!("/proc/{}/{directory}", self.id())).map_or(0, Iterator::count)
     }
 
     fn proc_file(&self, name: &str) -> String {

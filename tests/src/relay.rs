@@ -1,15 +1,17 @@
 //! A TCP relay in front of a server. The relay can hold answers back, so that a test kills a
-//! process that waits for one, drop all traffic without closing connections, or close a connection
-//! at the next request.
+//! process that waits for one, pass everything on later, drop all traffic without closing connections,
+//! or close a connection at the next request.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 /// A running relay. Dropping the value ends the relay.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ enum RelayMode {
     Open,
     /// Holds back answers to requests that contain this text.
     Holding(String),
+    /// Passes everything on that much later.
+    Slow(Duration),
     /// Closes every connection at once.
     Refused,
     Gone,
@@ -125,6 +129,11 @@ impl Relay {
         self.counts.accepted.load(Ordering::SeqCst)
     }
 
+    /// Passes everything on that much later, in both directions, from now on.
+    pub fn slow(&self, delay: Duration) {
+        self.way.send_replace(RelayMode::Slow(delay));
+    }
+
     /// Closes all connections, and new ones as well, as if the server were down.
     pub fn refuse(&self) {
         self.way.send_replace(RelayMode::Refused);
@@ -184,6 +193,7 @@ async fn relay(
     let (mut from_server, mut to_server) = server.into_split();
     let mute = Arc::new(AtomicBool::new(false));
     let (muted, mut passed) = (Arc::clone(&mute), way.clone());
+    let slow = way.clone();
     let (close, closed) = oneshot::channel();
     let up = async move {
         let mut buffer = vec![0; 64 << 10];
@@ -197,6 +207,7 @@ async fn relay(
             if matches!(&*way.borrow(), RelayMode::Holding(text) if request.contains(text)) {
                 mute.store(true, Ordering::SeqCst);
             }
+            delayed(&way).await;
             if to_server.write_all(&buffer[..read]).await.is_err() {
                 break;
             }
@@ -210,6 +221,7 @@ async fn relay(
                 held.fetch_add(1, Ordering::SeqCst);
                 let _ = passed.wait_for(|way| matches!(way, RelayMode::Open)).await;
             }
+            delayed(&slow).await;
             if to_client.write_all(&buffer[..read]).await.is_err() {
                 return;
             }
@@ -222,6 +234,15 @@ async fn relay(
         Ok(_from_client) = closed => {}
         _ = async { tokio::join!(up, down) } => {}
     }
+}
+
+/// Waits as long as a [slow](Relay::slow) relay does.
+async fn delayed(way: &watch::Receiver<RelayMode>) {
+    let delay = match &*way.borrow() {
+        RelayMode::Slow(delay) => *delay,
+        _ => return,
+    };
+    sleep(delay).await;
 }
 
 /// Whether a connection is to be closed.

@@ -1,5 +1,5 @@
-//! Coffer's build tasks: `cargo xtask test | demo | bench | picture | image | manifests | servers |
-//! cluster`.
+//! Coffer's build tasks: `cargo xtask test | demo | bench | soak | picture | image | manifests |
+//! servers | cluster`.
 //!
 //! Every command waits until this program is built, so it has one small dependency. What needs the
 //! test harness (the demo, the benchmark) is a binary of `tests/`, which this program builds and
@@ -22,6 +22,7 @@ mod pyyaml;
 mod release_tools;
 mod second_build;
 mod servers;
+mod soak;
 mod step;
 mod test;
 
@@ -47,6 +48,14 @@ Usage: cargo xtask <COMMAND>
                or `api` (reads through kube-apiserver); all three without WHAT
     --beside PATH  measures another `coffer-csi` in the same rounds, such as one of an older commit
     --quick        takes short rounds: shows that the benchmark works, with figures that mean nothing
+  soak         runs everything for 20 minutes with pods that come and go and faults, and judges all the
+               time; see docs/soak.md
+    --minutes N          runs that long
+    --seed S             repeats the faults and pods of an earlier run
+    --pods N             has that many pods at a time; 100 otherwise
+    --fault-every N      makes a fault every N seconds; 60 otherwise, and 15 in runs of up to 5 minutes
+    --report DIR         writes report.md and soak.svg there
+    --release            runs the agent as it is shipped
   picture      draws docs/dashboard.svg from real data: the dashboard during a run of faults
   image [ARCH]...
                builds the images into target/image with buildah, and runs them: for amd64 and arm64, or
@@ -83,6 +92,7 @@ fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
             Some(options) => bench::run(&options),
             None => bail!(USAGE),
         },
+        (Some("soak"), arguments) => soak::run(arguments),
         (Some("picture"), []) => picture(),
         (Some("image"), options) => image::run(&ImageOptions::parse(options)?),
         (Some("binaries"), [out]) => build_binaries(Architecture::host()?, out),

@@ -112,11 +112,27 @@ impl Kubelet {
     /// # Panics
     /// If the driver refuses.
     pub async fn unmount(&self, volume: &PodVolume) {
+        self.try_unmount(volume).await.expect("the volume is unmounted");
+    }
+
+    /// Publishes a volume once, whatever becomes of it.
+    ///
+    /// # Errors
+    /// The driver's error.
+    pub(crate) async fn publish_once(&self, volume: &PodVolume) -> Result<(), Status> {
+        self.driver.publish(request(volume)).await
+    }
+
+    /// Unpublishes a volume.
+    ///
+    /// # Errors
+    /// The driver's error.
+    pub(crate) async fn try_unmount(&self, volume: &PodVolume) -> Result<(), Status> {
         let request = NodeUnpublishVolumeRequest {
             volume_id: volume.id(),
             target_path: volume.target.display().to_string(),
         };
-        self.driver.unpublish(request).await.expect("the volume is unmounted");
+        self.driver.unpublish(request).await
     }
 
     /// Requests the pod's token for an audience, bound to the pod.
@@ -145,16 +161,7 @@ impl Kubelet {
 
     /// The driver's watch delivers a new class only after a moment; kubelet retries as well.
     async fn publish_once_known(&self, volume: &PodVolume) -> Result<(), Status> {
-        let parent = volume.target.parent().expect("a target below a directory");
-        fs::create_dir_all(parent).expect("make the volume's directory");
-        let request = NodePublishVolumeRequest {
-            volume_id: volume.id(),
-            target_path: volume.target.display().to_string(),
-            volume_capability: Some(VolumeCapability::mount()),
-            readonly: true,
-            secrets: volume.secrets.clone(),
-            volume_context: volume.context.clone(),
-        };
+        let request = request(volume);
         until("the driver to know the class", async || match self.driver.publish(request.clone()).await {
             Err(status) if is_unknown_class(&status) => None,
             answer => Some(answer),
@@ -224,6 +231,20 @@ impl PodVolume {
 
     fn id(&self) -> String {
         format!("csi-{}-{}", self.pod.uid, self.name)
+    }
+}
+
+/// Makes the directory of a volume, and returns the request to publish the volume.
+fn request(volume: &PodVolume) -> NodePublishVolumeRequest {
+    let parent = volume.target.parent().expect("a target below a directory");
+    fs::create_dir_all(parent).expect("make the volume's directory");
+    NodePublishVolumeRequest {
+        volume_id: volume.id(),
+        target_path: volume.target.display().to_string(),
+        volume_capability: Some(VolumeCapability::mount()),
+        readonly: true,
+        secrets: volume.secrets.clone(),
+        volume_context: volume.context.clone(),
     }
 }
 

@@ -1,14 +1,12 @@
 //! Faults of the state directory: missing, unsuitable, full or damaged.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
 use coffer_tests::kubernetes::{LeaseSetup, user};
-use coffer_tests::{BoundDirectory, Suite, until_true};
+use coffer_tests::{BoundDirectory, SmallFileSystem, Suite, until_true};
 
 use crate::{LONG, SHORT};
 
@@ -98,8 +96,8 @@ async fn on_disk(setup: Arc<LeaseSetup>) {
 async fn read_only(setup: Arc<LeaseSetup>) {
     let mut node = setup.node("readonly").await;
     node.stop().await;
-    let small = SmallFileSystem::mount();
-    let options = node.options().flag(format!("-state-dir={}", small.0.path().display()));
+    let small = SmallFileSystem::mount(64);
+    let options = node.options().flag(format!("-state-dir={}", small.path().display()));
     small.remount("ro");
     let mut refused = options.clone().spawn();
     assert!(!refused.wait().await.success());
@@ -114,53 +112,19 @@ async fn read_only(setup: Arc<LeaseSetup>) {
     setup.end(&tenant, &node, &[&pod]).await;
 }
 
-/// A mounted tmpfs of 64 KiB.
-struct SmallFileSystem(tempfile::TempDir);
-
-impl SmallFileSystem {
-    fn mount() -> Self {
-        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"]).arg(dir.path());
-        assert!(mount.status().unwrap().success());
-        Self(dir)
-    }
-
-    fn remount(&self, how: &str) {
-        let mut mount = Command::new("mount");
-        mount.args(["-o", &format!("remount,{how}")]).arg(self.0.path());
-        assert!(mount.status().unwrap().success());
-    }
-
-    fn fill(&self) {
-        let mut file = fs::File::create(self.filler()).unwrap();
-        while file.write_all(&[0; 1024]).is_ok() {}
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.path().join("filler.tmp")
-    }
-}
-
-impl Drop for SmallFileSystem {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
 async fn full(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("full", LONG, "1h").await;
     let mut node = setup.node("full").await;
     node.stop().await;
-    let small = SmallFileSystem::mount();
-    node.csi = node.options().flag(format!("-state-dir={}", small.0.path().display())).start().await;
+    let small = SmallFileSystem::mount(64);
+    node.csi = node.options().flag(format!("-state-dir={}", small.path().display())).start().await;
     small.fill();
     let (one, two) = (tenant.pod(&node).await, tenant.pod(&node).await);
     let first = node.mount(&tenant.call(&one)).await;
     assert!(node.csi.log().contains("leases and tokens are not stored"), "{}", node.csi.log());
     assert_eq!(user(&node.mount(&tenant.call(&one)).await), user(&first), "the lease is reused from memory");
 
-    fs::remove_file(small.filler()).unwrap();
+    small.free();
     node.mount(&tenant.call(&two)).await;
     until_true("the leases to be stored again", async || node.csi.log().contains("are stored again")).await;
     setup.end(&tenant, &node, &[&one, &two]).await;

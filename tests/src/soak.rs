@@ -1,0 +1,38 @@
+//! A long run with faults: `cargo xtask soak`. What it does and how it judges is written in
+//! `docs/soak.md`.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `draw` | what happens when, drawn from the seed |
+//! | `world`, `node` | the servers |
+//! | `pods` | pods that come and go, and kubelet's part for them |
+//! | `values` | what was written into Vault, and when |
+//! | `fault` | the faults, each with its begin and its end |
+//! | `fault_log` | which faults were on when |
+//! | `watch` | reads all files, all users of PostgreSQL and the agent's figures again and again |
+//! | `judge` | what must hold of them; pure |
+//! | `agent_log` | which lines of the agent's log a fault explains; pure |
+//! | `figures` | what must not grow; pure |
+//! | `report` | the report and the plot |
+//!
+//! Times are counted from the start of the run, when all pods are mounted.
+
+mod agent_log;
+mod breach;
+mod database;
+mod draw;
+mod fault;
+mod fault_log;
+mod figures;
+mod judge;
+mod node;
+mod options;
+mod pods;
+mod report;
+mod run;
+mod values;
+mod watch;
+mod world;
+
+pub use options::SoakOptions;
+pub use run::run_soak;

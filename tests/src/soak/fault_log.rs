@@ -1,0 +1,71 @@
+//! Which faults were on when.
+
+use std::time::Duration;
+
+/// The faults so far.
+#[derive(Debug, Default)]
+pub(super) struct FaultLog(Vec<FaultSpan>);
+
+/// A fault, from before its begin until everything that it stopped runs again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FaultSpan {
+    pub(super) name: &'static str,
+    pub(super) begin: Duration,
+    /// `None` while the fault is on.
+    pub(super) end: Option<Duration>,
+}
+
+impl FaultLog {
+    /// Notes the begin of a fault.
+    pub(super) fn begin(&mut self, name: &'static str, now: Duration) {
+        self.0.push(FaultSpan { name, begin: now, end: None });
+    }
+
+    /// Notes the end of the latest fault.
+    pub(super) fn end(&mut self, now: Duration) {
+        if let Some(span) = self.0.last_mut() {
+            span.end = Some(now);
+        }
+    }
+
+    /// Returns the faults so far.
+    pub(super) fn spans(&self) -> &[FaultSpan] {
+        &self.0
+    }
+
+    /// Returns how long a fault was on between two times.
+    pub(super) fn length(&self, from: Duration, to: Duration) -> Duration {
+        let part = |span: &FaultSpan| {
+            let end = span.end.unwrap_or(to).min(to);
+            end.saturating_sub(span.begin.max(from))
+        };
+        self.0.iter().map(part).sum()
+    }
+
+    /// Returns the names of the faults that were on within `before` until `now`.
+    pub(super) fn on(&self, now: Duration, before: Duration) -> Vec<&'static str> {
+        let from = now.saturating_sub(before);
+        let on = self.0.iter().filter(|span| span.begin <= now && span.end.is_none_or(|end| end >= from));
+        on.map(|span| span.name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_faults_is_counted_within_the_two_times() {
+        let at = Duration::from_secs;
+        let mut log = FaultLog::default();
+        log.begin("one", at(10));
+        log.end(at(20));
+        log.begin("two", at(60));
+        assert_eq!(log.length(at(0), at(15)), at(5));
+        assert_eq!(log.length(at(12), at(65)), at(13));
+        assert_eq!(log.length(at(30), at(50)), at(0));
+        assert_eq!(log.on(at(25), at(5)), ["one"]);
+        assert_eq!(log.on(at(61), at(5)), ["two"]);
+        assert!(log.on(at(40), at(5)).is_empty());
+    }
+}

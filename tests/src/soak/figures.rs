@@ -1,0 +1,147 @@
+//! What must not grow: memory, file descriptors, threads.
+
+use std::time::Duration;
+
+use super::breach::{Breach, BreachKind};
+
+/// The age from which a process counts: what it makes at its start is made by then. Short runs have
+/// less time for that.
+const WARM: Duration = Duration::from_secs(30);
+
+/// By how much the resident memory may grow, in KiB.
+const MEMORY: f64 = 1024.0;
+
+/// By how many the descriptors may grow: the pool of connections keeps two idle ones, or none.
+const DESCRIPTORS: f64 = 2.0;
+
+/// By how many the threads may grow.
+const THREADS: f64 = 0.0;
+
+/// How often a quarter must have been measured.
+const ENOUGH: usize = 5;
+
+/// The agent's figures at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AgentSample {
+    /// When.
+    pub(super) at: Duration,
+    /// How long the process had been running.
+    pub(super) age: Duration,
+    /// Resident memory in KiB.
+    pub(super) resident: u64,
+    /// The part of it that belongs to no file.
+    pub(super) anonymous: u64,
+    /// Open file descriptors.
+    pub(super) descriptors: usize,
+    /// Threads.
+    pub(super) threads: usize,
+}
+
+/// Medians of a quarter of the run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuarterFigures {
+    pub(super) resident: f64,
+    pub(super) anonymous: f64,
+    pub(super) descriptors: f64,
+    pub(super) threads: f64,
+}
+
+/// Returns the figures of the first and of the last quarter; `None` for one with too few samples.
+pub(super) fn quarters(samples: &[AgentSample], length: Duration) -> [Option<QuarterFigures>; 2] {
+    let quarter = length / 4;
+    let warm = WARM.min(length / 16);
+    let between = |from: Duration, to: Duration| {
+        let within = samples.iter().filter(|sample| (from..to).contains(&sample.at) && sample.age >= warm);
+        QuarterFigures::of(&within.collect::<Vec<_>>())
+    };
+    [between(Duration::ZERO, quarter), between(length - quarter, length)]
+}
+
+/// Judges the last quarter by the first.
+pub(super) fn judge_growth(quarters: &[Option<QuarterFigures>; 2]) -> Vec<Breach> {
+    let breach = |subject: &str, kind| Breach { subject: subject.to_owned(), file: String::new(), kind };
+    let [Some(first), Some(last)] = quarters else {
+        return vec![breach("the agent's figures", BreachKind::NotMeasured)];
+    };
+    let figures = [
+        ("resident memory in KiB", first.resident, last.resident, MEMORY),
+        ("open file descriptors", first.descriptors, last.descriptors, DESCRIPTORS),
+        ("threads", first.threads, last.threads, THREADS),
+    ];
+    let grown = figures.into_iter().filter(|(_, first, last, allowed)| last - first > *allowed);
+    grown
+        .map(|(subject, first, last, allowed)| breach(subject, BreachKind::Grown { first, last, allowed }))
+        .collect()
+}
+
+impl QuarterFigures {
+    fn of(samples: &[&AgentSample]) -> Option<Self> {
+        if samples.len() < ENOUGH {
+            return None;
+        }
+        let median = |figure: fn(&AgentSample) -> f64| median(samples.iter().map(|sample| figure(sample)));
+        Some(Self {
+            resident: median(|sample| sample.resident as f64),
+            anonymous: median(|sample| sample.anonymous as f64),
+            descriptors: median(|sample| sample.descriptors as f64),
+            threads: median(|sample| sample.threads as f64),
+        })
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// A process that runs for an hour, with these figures in its last quarter.
+    fn run(resident: u64, descriptors: usize, threads: usize) -> Vec<AgentSample> {
+        let sample = |second: u64| {
+            let at = Duration::from_secs(second);
+            let last = second >= 2700;
+            AgentSample {
+                at,
+                age: at,
+                resident: if last { resident } else { 10_000 },
+                anonymous: 4_000,
+                descriptors: if last { descriptors } else { 20 },
+                threads: if last { threads } else { 3 },
+            }
+        };
+        (0..3600).step_by(10).map(sample).collect()
+    }
+
+    fn grown(samples: &[AgentSample]) -> Vec<String> {
+        judge_growth(&quarters(samples, HOUR)).into_iter().map(|breach| breach.subject).collect()
+    }
+
+    #[test]
+    fn what_grows_is_a_breach() {
+        assert!(grown(&run(11_000, 21, 3)).is_empty());
+        assert_eq!(grown(&run(12_048, 20, 3)), ["resident memory in KiB"]);
+        assert_eq!(grown(&run(10_000, 23, 3)), ["open file descriptors"]);
+        assert_eq!(grown(&run(10_000, 20, 4)), ["threads"]);
+    }
+
+    #[test]
+    fn a_process_that_has_just_started_does_not_count() {
+        let mut samples = run(10_000, 20, 3);
+        for sample in samples.iter_mut().filter(|sample| sample.at >= Duration::from_secs(3000)) {
+            (sample.age, sample.resident) = (Duration::from_secs(5), 90_000);
+        }
+        assert!(grown(&samples).is_empty());
+    }
+
+    #[test]
+    fn a_quarter_that_was_not_measured_is_a_breach() {
+        let samples = run(10_000, 20, 3);
+        assert_eq!(grown(&samples[..samples.len() / 2]), ["the agent's figures"]);
+    }
+}
