@@ -44,6 +44,7 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
     ("CONTRIBUTING.md", "cargo xtask test --test leases", ParseOnly(BY_CI)),
     ("docs/leases.md", "coffer status", ParseOnly("the tests of leases run it, on a node of theirs")),
     ("docs/benchmarks.md", "cargo xtask bench", ParseOnly(BY_CI)),
+    ("docs/soak.md", "cargo xtask soak", ParseOnly(BY_CI)),
     // a Vault for the cluster's pods
     ("docs/operating.md", "vault auth enable kubernetes", Run),
     ("docs/operating.md", "bao auth enable kubernetes", Run),
