@@ -16,6 +16,9 @@ const REPLACED_EVERY: Duration = Duration::from_secs(12);
 /// The mean time between two writes of a secret.
 const WRITTEN_EVERY: Duration = Duration::from_secs(8);
 
+/// How long the fault stays that lets most mounts wait at once: no two runs of a process differ in it.
+const MOST_WAIT: Duration = Duration::from_secs(15);
+
 /// What a run does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Draw {
@@ -52,15 +55,26 @@ impl Draw {
     }
 }
 
-/// Draws the faults: each kind once, in any order, then each kind again. The agent is ended only
-/// between the first quarter and the last third of the run, since its memory is compared between
-/// the two.
+/// Draws the faults: each kind once, in any order, then each kind again.
+///
+/// The agent's memory is compared between the first and the last quarter. So the agent is ended only
+/// between the first quarter and the last third, and both begin with the fault that lets most mounts
+/// wait at once: the allocator keeps what they took.
 fn draw_faults(rng: &mut Rng, options: &SoakOptions) -> Vec<PlannedFault> {
     let mut bag: Vec<SoakFault> = Vec::new();
     let mut faults = Vec::new();
     let mut at = options.fault_every / 4;
+    let last_third = options.length * 2 / 3;
     while at + options.fault_every * 3 / 4 <= options.length {
-        let ends_agent = (options.length / 4..options.length * 2 / 3).contains(&at);
+        let is_first =
+            at < options.fault_every || (last_third..last_third + options.fault_every).contains(&at);
+        if is_first {
+            let length = MOST_WAIT.min(options.fault_every / 2);
+            faults.push(PlannedFault { at, length, fault: SoakFault::ConnectionsDead });
+            at += options.fault_every;
+            continue;
+        }
+        let ends_agent = (options.length / 4..last_third).contains(&at);
         let may = |fault: &SoakFault| ends_agent || !fault.ends_agent();
         if !bag.iter().any(may) {
             bag.extend(all(rng));
@@ -140,7 +154,7 @@ mod tests {
     }
 
     /// The first faults of seed 1.
-    const KNOWN: [&str; 3] = ["connections reset", "vault sealed", "connections refused"];
+    const KNOWN: [&str; 3] = ["connections dead", "connections reset", "vault sealed"];
 
     #[test]
     fn an_hour_has_each_fault_and_ends_the_agent_only_in_between() {
@@ -153,6 +167,9 @@ mod tests {
             }
             let ends = draw.faults.iter().filter(|planned| planned.fault.ends_agent());
             assert!(ends.map(|planned| planned.at.as_secs()).all(|at| (900..2400).contains(&at)));
+            let first = draw.faults.iter().find(|planned| planned.at.as_secs() >= 2400);
+            let firsts = [draw.faults.first(), first].map(|planned| planned.map(|planned| &planned.fault));
+            assert_eq!(firsts, [Some(&SoakFault::ConnectionsDead); 2]);
             assert!(draw.faults.iter().all(|planned| planned.length < Duration::from_secs(20)));
             assert!((200..400).contains(&draw.replaced.len()), "{}", draw.replaced.len());
             assert!(draw.replaced.iter().all(|(at, pod)| at.as_secs() < 3600 && *pod < 100));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::draw::TENANTS;
+use super::judge::ANSWERS_LOST;
 use super::pods;
 use super::world::SoakWorld;
 use crate::relay::RelayClose;
@@ -81,7 +82,7 @@ impl SoakFault {
             Self::PostgresRestarted => "postgresql restarted",
             Self::KubernetesFrozen => "kube-apiserver frozen",
             Self::ConnectionsRefused => "connections refused",
-            Self::ConnectionsDead => "connections dead",
+            Self::ConnectionsDead => ANSWERS_LOST,
             Self::ConnectionsReset => "connections reset",
             Self::NetworkSlow => "network slow",
             Self::StateDirectoryFull => "state directory full",

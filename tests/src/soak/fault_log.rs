@@ -42,6 +42,14 @@ impl FaultLog {
         self.0.iter().map(part).sum()
     }
 
+    /// Returns how often a fault of that name was on between two times.
+    pub(super) fn times(&self, name: &str, from: Duration, to: Duration) -> u32 {
+        let on = |span: &&FaultSpan| {
+            span.name == name && span.begin <= to && span.end.is_none_or(|end| end >= from)
+        };
+        self.0.iter().filter(on).map(|_| 1).sum()
+    }
+
     /// Returns the names of the faults that were on within `before` until `now`.
     pub(super) fn on(&self, now: Duration, before: Duration) -> Vec<&'static str> {
         let from = now.saturating_sub(before);
@@ -64,6 +72,7 @@ mod tests {
         assert_eq!(log.length(at(0), at(15)), at(5));
         assert_eq!(log.length(at(12), at(65)), at(13));
         assert_eq!(log.length(at(30), at(50)), at(0));
+        assert_eq!([log.times("one", at(15), at(30)), log.times("one", at(21), at(30))], [1, 0]);
         assert_eq!(log.on(at(25), at(5)), ["one"]);
         assert_eq!(log.on(at(61), at(5)), ["two"]);
         assert!(log.on(at(40), at(5)).is_empty());

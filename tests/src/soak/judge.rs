@@ -21,6 +21,13 @@ pub(super) const MARGIN: Duration = Duration::from_secs(20);
 /// may refuse OpenBao's first attempt, which makes the second one ten seconds later and more.
 pub(super) const REVOKED_WITHIN: Duration = Duration::from_secs(45);
 
+/// The fault in which answers are lost without a word.
+pub(super) const ANSWERS_LOST: &str = "connections dead";
+
+/// How long a login, an issue or a revocation waits for a lost answer: nobody knows what became of
+/// it, so it is not sent again, and the time limit of a mount ends it.
+const LOST_ANSWER: Duration = Duration::from_secs(60);
+
 /// Which class a volume is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VolumeKind {
@@ -134,9 +141,14 @@ pub(super) fn judge_volume(
 
 /// Judges a pod that waits for its first mount since that time.
 pub(super) fn judge_waiting(pod: &str, since: Duration, now: Duration, faults: &FaultLog) -> Option<Breach> {
-    let (age, allowed) = (now.saturating_sub(since), RETRY + MARGIN + faults.length(since, now));
+    let (age, allowed) = (now.saturating_sub(since), RETRY + MARGIN + lost(since, now, faults));
     let kind = BreachKind::NotMounted { age, allowed };
     (age > allowed).then(|| Breach { subject: pod.to_owned(), file: String::new(), kind })
+}
+
+/// Returns the time that faults took from what may be sent only once.
+fn lost(since: Duration, now: Duration, faults: &FaultLog) -> Duration {
+    faults.length(since, now) + LOST_ANSWER * faults.times(ANSWERS_LOST, since, now)
 }
 
 /// A user in the volume of a pod.
@@ -161,7 +173,7 @@ pub(super) fn judge_users(
             (None, false) => BreachKind::UserDropped,
             (Some(since), true) => {
                 let age = now.saturating_sub(*since);
-                let allowed = REVOKED_WITHIN + faults.length(*since, now);
+                let allowed = REVOKED_WITHIN + lost(*since, now, faults);
                 if age <= allowed {
                     return None;
                 }
@@ -298,6 +310,11 @@ mod tests {
         faults.begin("vault sealed", AT(5));
         faults.end(AT(20));
         assert!(judge_waiting("red/db-1", AT(10), AT(45), &faults).is_none());
+        assert!(judge_waiting("red/db-1", AT(10), AT(46), &faults).is_some());
+        faults.begin(ANSWERS_LOST, AT(40));
+        faults.end(AT(45));
+        assert!(judge_waiting("red/db-1", AT(10), AT(110), &faults).is_none());
+        assert!(judge_waiting("red/db-1", AT(10), AT(111), &faults).is_some());
     }
 
     #[test]

@@ -77,16 +77,15 @@ impl SoakReport<'_> {
     }
 
     fn figures(&self) -> String {
-        let mut text =
-            "| figure of the agent, median | first quarter | last quarter |\n|---|---|---|\n".to_owned();
+        let mut text = "| figure of the agent | first quarter | last quarter |\n|---|---|---|\n".to_owned();
         let mut row = |name: &str, figure: &dyn Fn(&QuarterFigures) -> String| {
             let [first, last] = self.quarters.map(|quarter| quarter.as_ref().map(figure).unwrap_or_default());
             let _ = writeln!(text, "| {name} | {first} | {last} |");
         };
-        row("resident memory", &|figures| format!("{:.2} MiB", figures.resident / 1024.0));
-        row("of it without files", &|figures| format!("{:.2} MiB", figures.anonymous / 1024.0));
-        row("file descriptors", &|figures| format!("{}", figures.descriptors));
-        row("threads", &|figures| format!("{}", figures.threads));
+        row("resident memory, median", &|figures| format!("{:.2} MiB", figures.resident / 1024.0));
+        row("of it without files, median", &|figures| format!("{:.2} MiB", figures.anonymous / 1024.0));
+        row("file descriptors, least", &|figures| format!("{}", figures.descriptors));
+        row("threads, median", &|figures| format!("{}", figures.threads));
 
         let (ledger, end) = (self.ledger, self.ledger.end);
         let requests: f64 = ledger.requests.iter().map(|(_, number)| number).sum();
