@@ -5,6 +5,8 @@ mod cluster;
 mod conversion;
 mod document;
 mod file;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod go_text;
 mod injection;
 mod known;

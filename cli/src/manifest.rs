@@ -78,7 +78,7 @@ fn parse_class(file: &Path, text: &str, name: Option<&str>) -> Result<ClassManif
 }
 
 /// Returns the classes in a text, and the titles of all objects in the text.
-fn classes_and_titles(text: &str) -> Result<(Vec<LocatedClass>, Vec<String>), ManifestFault> {
+pub(crate) fn classes_and_titles(text: &str) -> Result<(Vec<LocatedClass>, Vec<String>), ManifestFault> {
     let (mut classes, mut titles) = (Vec::new(), Vec::new());
     for document in document::split(text) {
         let Some(document) = document.parse()? else { continue };

@@ -13,6 +13,8 @@ mod connect_failure;
 mod connection_use;
 mod connector;
 mod dial;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http_client;
 mod http_failure;
 mod link;

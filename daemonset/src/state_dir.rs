@@ -114,18 +114,7 @@ impl StateDir {
         }
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
         (&file).take(MAX_RECORD).read_to_end(&mut bytes)?;
-        let bytes = Secret::new(bytes);
-        let line = bytes.expose().iter().position(|b| *b == b'\n').ok_or(Damage::Foreign)?;
-        let (header, record) = (&bytes.expose()[..line], &bytes.expose()[line + 1..]);
-        if header == self::header(record).trim_end().as_bytes() {
-            return Ok(Secret::new(record));
-        }
-        let mut words = str::from_utf8(header).unwrap_or_default().split(' ');
-        Err(match (words.next(), words.next()) {
-            (Some(FORMAT), Some(VERSION)) => Damage::Checksum,
-            (Some(FORMAT), Some(_)) => Damage::OtherVersion,
-            _ => Damage::Foreign,
-        })
+        record_of(&Secret::new(bytes))
     }
 }
 
@@ -217,9 +206,24 @@ impl StateStore for StateDir {
     }
 }
 
+/// Returns the record in a file, after format and checksum were checked.
+pub(crate) fn record_of(file: &Secret) -> Result<Secret, Damage> {
+    let line = file.expose().iter().position(|b| *b == b'\n').ok_or(Damage::Foreign)?;
+    let (header, record) = (&file.expose()[..line], &file.expose()[line + 1..]);
+    if header == self::header(record).trim_end().as_bytes() {
+        return Ok(Secret::new(record));
+    }
+    let mut words = str::from_utf8(header).unwrap_or_default().split(' ');
+    Err(match (words.next(), words.next()) {
+        (Some(FORMAT), Some(VERSION)) => Damage::Checksum,
+        (Some(FORMAT), Some(_)) => Damage::OtherVersion,
+        _ => Damage::Foreign,
+    })
+}
+
 /// Why a file is not a record.
 #[derive(Debug, thiserror::Error)]
-enum Damage {
+pub(crate) enum Damage {
     #[error("{0}")]
     Unreadable(#[from] io::Error),
     #[error("its checksum is another one")]
@@ -242,6 +246,6 @@ fn is_record(name: &str) -> bool {
 }
 
 /// Returns the first line of a record's file.
-fn header(record: &[u8]) -> String {
+pub(crate) fn header(record: &[u8]) -> String {
     format!("{FORMAT} {VERSION} {}\n", HEXLOWER.encode(digest::digest(&digest::SHA256, record).as_ref()))
 }

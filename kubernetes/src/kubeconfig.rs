@@ -149,11 +149,11 @@ fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigFault> {
     })
 }
 
-fn malformed(path: &Path, error: KubeconfigError) -> KubeconfigFault {
+pub(crate) fn malformed(path: &Path, error: KubeconfigError) -> KubeconfigFault {
     KubeconfigFault::Malformed { path: path.to_owned(), source: Box::new(error) }
 }
 
-async fn of_kubeconfig(
+pub(crate) async fn of_kubeconfig(
     mut kubeconfig: Kubeconfig,
     chosen: Option<&str>,
 ) -> Result<ClusterAccess, KubeconfigFault> {

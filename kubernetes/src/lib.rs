@@ -8,6 +8,8 @@ mod access_review;
 mod auth_fault;
 mod connection;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http_service;
 mod key_secret;
 mod kubeconfig;

@@ -3,6 +3,8 @@
 mod cache;
 mod file_path;
 mod finding;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod json_pointer;
 mod key_filter;
 mod mode;
@@ -21,6 +23,10 @@ use std::time::Duration;
 
 use coffer_vault::{Request, Target};
 
+#[cfg(fuzzing)]
+pub use self::fuzzing::secret_path;
+#[cfg(fuzzing)]
+pub use self::objects::printed_objects;
 pub use cache::ClassCache;
 pub use file_path::{BadFilePath, FilePath};
 pub use finding::{Finding, Findings, Position};

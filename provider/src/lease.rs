@@ -6,6 +6,8 @@
 //! that may issue something.
 
 mod boot_time;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod inventory;
 mod journal;
 mod manager;
@@ -18,6 +20,8 @@ mod schedule;
 mod store;
 mod turn;
 
+#[cfg(fuzzing)]
+pub use self::fuzzing::stored_session;
 pub use inventory::{Entry, FailingMount, Inventory, InventorySource, Kind};
 pub(crate) use journal::Journal;
 pub(crate) use manager::Background;

@@ -22,6 +22,8 @@ mod countdown;
 mod digest;
 mod error;
 mod fetch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod glob;
 pub mod go_duration;
 mod go_json;

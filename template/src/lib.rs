@@ -17,6 +17,8 @@ mod fault;
 mod fields;
 mod float;
 mod functions;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json_text;
 mod lexer;
 mod literal;

@@ -45,6 +45,7 @@ pub const COMMAND_BLOCKS: &[(&str, &str, BlockTest)] = &[
     ("docs/leases.md", "coffer status", ParseOnly("the tests of leases run it, on a node of theirs")),
     ("docs/benchmarks.md", "cargo xtask bench", ParseOnly(BY_CI)),
     ("docs/soak.md", "cargo xtask soak", ParseOnly(BY_CI)),
+    ("docs/fuzzing.md", "cargo xtask fuzz", ParseOnly(BY_CI)),
     // a Vault for the cluster's pods
     ("docs/operating.md", "vault auth enable kubernetes", Run),
     ("docs/operating.md", "bao auth enable kubernetes", Run),

@@ -199,7 +199,7 @@ impl<'a> Vault<'a> {
     /// Sends a request once. `may_repeat`: it is sent again if the connection turns out to be dead.
     pub(crate) async fn send(&self, sending: &Sending<'_>, may_repeat: bool) -> Result<Answer, Failure> {
         let target = self.at.target;
-        let request = self.http_request(sending.request, sending.token)?;
+        let request = http_request(&target.base, self.at.namespace, sending.request, sending.token)?;
         let patience = Patience { deadline: self.deadline, may_repeat };
         let began = Arc::new(OnceLock::new());
         let exchange = match &target.others {
@@ -220,28 +220,34 @@ impl<'a> Vault<'a> {
         target.observer.request_ended(sending.kind, status, began.get().map(Instant::elapsed));
         Answer::new(exchange?, &sending.confidential)
     }
+}
 
-    fn http_request(&self, request: &Request, token: Option<&Secret>) -> Result<HttpRequest, Failure> {
-        let mut middleware = EndpointMiddleware {
-            token: token.and_then(Secret::expose_str).unwrap_or_default().to_owned(),
-            // the base URL of the target ends in /v1 already
-            version: String::new(),
-            wrap: None,
-            namespace: self.at.namespace.map(ToOwned::to_owned),
-        };
-        let built = VaultEndpoint(request).with_middleware(&middleware).request(&self.at.target.base);
-        middleware.token.zeroize();
-        let mut built = built.map_err(|_| Failure::NoRequest)?.map(|body| Full::new(Bytes::from(body)));
-        built.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        built.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
-        if let Some(token) = built.headers_mut().get_mut("X-Vault-Token") {
-            token.set_sensitive(true);
-        }
-        if request.body.is_some() {
-            built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        Ok(built)
+/// Returns a request over HTTP. `base` is the base URL of the target, which ends in `/v1`.
+pub(crate) fn http_request(
+    base: &str,
+    namespace: Option<&str>,
+    request: &Request,
+    token: Option<&Secret>,
+) -> Result<HttpRequest, Failure> {
+    let mut middleware = EndpointMiddleware {
+        token: token.and_then(Secret::expose_str).unwrap_or_default().to_owned(),
+        // the base URL of the target ends in /v1 already
+        version: String::new(),
+        wrap: None,
+        namespace: namespace.map(ToOwned::to_owned),
+    };
+    let built = VaultEndpoint(request).with_middleware(&middleware).request(base);
+    middleware.token.zeroize();
+    let mut built = built.map_err(|_| Failure::NoRequest)?.map(|body| Full::new(Bytes::from(body)));
+    built.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    built.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
+    if let Some(token) = built.headers_mut().get_mut("X-Vault-Token") {
+        token.set_sensitive(true);
     }
+    if request.body.is_some() {
+        built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(built)
 }
 
 fn lease_request(path: &str, id: &str) -> Request {

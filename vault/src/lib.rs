@@ -15,6 +15,8 @@ mod client;
 mod error;
 mod exchange;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod heavy_turn;
 pub mod json;

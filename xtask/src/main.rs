@@ -1,4 +1,4 @@
-//! Coffer's build tasks: `cargo xtask test | demo | bench | soak | picture | image | manifests |
+//! Coffer's build tasks: `cargo xtask test | fuzz | demo | bench | soak | picture | image | manifests |
 //! servers | cluster`.
 //!
 //! Every command waits until this program is built, so it has one small dependency. What needs the
@@ -12,8 +12,10 @@ mod cargo;
 mod chart;
 mod cluster;
 mod files;
+mod fuzz;
 mod image;
 mod leftovers;
+mod nightly;
 mod openbao;
 mod packages;
 mod prometheus;
@@ -42,6 +44,9 @@ const USAGE: &str = "\
 Usage: cargo xtask <COMMAND>
 
   test [ARGS]  runs every test of the workspace, against real servers; ARGS go to `cargo test`
+  fuzz [TARGET…]  runs the fuzz targets of fuzz/, or those named, each for a minute; with a target and
+               files it repeats these inputs
+    --minutes N  runs each for that long
   demo         mounts secrets from a real OpenBao and changes one; shows credentials that end with
                their pod, and kubectl
   bench [WHAT] measures speed, CPU and memory: WHAT is `csi` (mounts), `leases` (renewed and revoked)
@@ -87,6 +92,7 @@ fn main() -> ExitCode {
 fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
     match (command, arguments) {
         (Some("test"), arguments) => test::run(arguments),
+        (Some("fuzz"), arguments) => fuzz::run(&fuzz::FuzzOptions::parse(arguments)?),
         (Some("demo"), []) => demo(),
         (Some("bench"), arguments) => match bench::BenchOptions::parse(arguments) {
             Some(options) => bench::run(&options),

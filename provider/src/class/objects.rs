@@ -4,6 +4,8 @@ mod boolean;
 mod check;
 pub(super) mod fields;
 mod fingerprint;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod output;
 mod shape;
 mod template;
@@ -13,6 +15,8 @@ use serde_saphyr::{Budget, Options};
 
 use self::check::ObjectCheck;
 use self::fields::{ObjectFields, ObjectsSeed};
+#[cfg(fuzzing)]
+pub use self::fuzzing::printed_objects;
 use super::file_path::FilePath;
 use super::finding::{Finding, Findings, Position};
 use super::object::{Object, Source};
