@@ -38,13 +38,14 @@ pub enum KubeconfigFault {
         /// The system's error.
         source: io::Error,
     },
-    /// The file is no kubeconfig. Its text is not repeated, which has credentials.
-    #[error("{} is no kubeconfig{}", path.display(), place(source))]
+    /// The file is no kubeconfig. The parser's error is not kept: it repeats lines of the file, which
+    /// has credentials.
+    #[error("{} is no kubeconfig{what}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The parser's error.
-        source: Box<KubeconfigError>,
+        /// What is wrong and where, without a word of the file.
+        what: String,
     },
     /// No context is chosen.
     #[error("the kubeconfig has no current context: choose one by --context ({})", list(contexts))]
@@ -122,7 +123,7 @@ fn read(choice: &KubeconfigChoice) -> Result<Kubeconfig, KubeconfigFault> {
             Err(KubeconfigFault::Unreadable { source, .. }) if is_missing(&source) => {}
             read => {
                 let next = read?;
-                merged = merged.merge(next).map_err(|error| malformed(&path, error))?;
+                merged = merged.merge(next).map_err(|error| malformed(&path, &error))?;
             }
         }
     }
@@ -145,12 +146,19 @@ fn read_file(path: &Path) -> Result<Kubeconfig, KubeconfigFault> {
         KubeconfigError::ReadConfig(source, _) => {
             KubeconfigFault::Unreadable { path: path.to_owned(), source }
         }
-        error => malformed(path, error),
+        error => malformed(path, &error),
     })
 }
 
-pub(crate) fn malformed(path: &Path, error: KubeconfigError) -> KubeconfigFault {
-    KubeconfigFault::Malformed { path: path.to_owned(), source: Box::new(error) }
+pub(crate) fn malformed(path: &Path, error: &KubeconfigError) -> KubeconfigFault {
+    let what = match error {
+        KubeconfigError::Parse(error) => error
+            .location()
+            .map(|at| format!(": line {}, column {} is wrong", at.line(), at.column()))
+            .unwrap_or_default(),
+        error => format!(": {error}"),
+    };
+    KubeconfigFault::Malformed { path: path.to_owned(), what }
 }
 
 pub(crate) async fn of_kubeconfig(
@@ -213,17 +221,6 @@ fn environment() -> ProxyRules {
     ProxyRules::from_environment(&|name| std::env::var(name).ok())
 }
 
-/// Returns where a file is wrong, without a word of it.
-fn place(error: &KubeconfigError) -> String {
-    match error {
-        KubeconfigError::Parse(error) => error
-            .location()
-            .map(|at| format!(": line {}, column {} is wrong", at.line(), at.column()))
-            .unwrap_or_default(),
-        error => format!(": {error}"),
-    }
-}
-
 /// Lists some names.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 10;
@@ -235,5 +232,21 @@ fn list(names: &[String]) -> String {
         (true, _) => "none".to_owned(),
         (false, 0) => names.join(", "),
         (false, left) => format!("{} and {left} more", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_file_is_not_repeated() {
+        let broken = "users:\n- name: u\n  user: {token: hunter2, %\n";
+        let error = Kubeconfig::from_yaml(broken).expect_err("not YAML");
+        assert!(format!("{error} {error:?}").contains("hunter2"), "the parser repeats it no more");
+        let fault = malformed(Path::new("config"), &error);
+        assert_eq!(fault.to_string(), "config is no kubeconfig: line 3, column 26 is wrong");
+        assert!(!format!("{fault:?}").contains("hunter2"));
+        assert!(std::error::Error::source(&fault).is_none());
     }
 }
