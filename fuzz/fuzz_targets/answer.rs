@@ -1,10 +1,10 @@
 //! Answers of Vault: the index of the body, files in every format, and Vault's own words.
 #![no_main]
 
-use coffer_fuzz::{Fields, MemoryBound, PLANTED};
+use coffer_fuzz::{Fields, InputBound, PLANTED};
 use libfuzzer_sys::fuzz_target;
 
-const BOUND: MemoryBound = MemoryBound { per_byte: 4000, constant: 16 << 20 };
+const BOUND: InputBound = InputBound { per_byte: 4000, constant: 16 << 20 };
 
 fuzz_target!(|data: &[u8]| BOUND.check(data, |data| {
     let mut fields = Fields::of(data);

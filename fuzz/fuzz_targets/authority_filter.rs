@@ -2,11 +2,11 @@
 #![no_main]
 
 use coffer_daemonset::fuzzing::filtered;
-use coffer_fuzz::MemoryBound;
+use coffer_fuzz::InputBound;
 use coffer_fuzz::http2::{frames, headers};
 use libfuzzer_sys::fuzz_target;
 
-const BOUND: MemoryBound = MemoryBound { per_byte: 200, constant: 1 << 20 };
+const BOUND: InputBound = InputBound { per_byte: 200, constant: 1 << 20 };
 
 fuzz_target!(|data: &[u8]| BOUND.check(data, |data| {
     let Some((count, rest)) = data.split_first() else { return };

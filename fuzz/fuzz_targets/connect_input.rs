@@ -1,10 +1,10 @@
 //! What says how to connect: proxies, PEM files and kubeconfigs.
 #![no_main]
 
-use coffer_fuzz::{Fields, MemoryBound, PLANTED};
+use coffer_fuzz::{Fields, InputBound, PLANTED};
 use libfuzzer_sys::fuzz_target;
 
-const BOUND: MemoryBound = MemoryBound { per_byte: 400, constant: 8 << 20 };
+const BOUND: InputBound = InputBound { per_byte: 400, constant: 8 << 20 };
 
 fuzz_target!(|data: &[u8]| BOUND.check(data, |data| {
     let Some((kind, data)) = data.split_first() else { return };

@@ -2,10 +2,10 @@
 #![no_main]
 
 use coffer_daemonset::fuzzing::{MountTexts, driver_request};
-use coffer_fuzz::{Fields, MemoryBound, PLANTED};
+use coffer_fuzz::{Fields, InputBound, PLANTED};
 use libfuzzer_sys::fuzz_target;
 
-const BOUND: MemoryBound = MemoryBound { per_byte: 100, constant: 1 << 20 };
+const BOUND: InputBound = InputBound { per_byte: 100, constant: 1 << 20 };
 
 fuzz_target!(|data: &[u8]| BOUND.check(data, |data| {
     let mut fields = Fields::of(data);

@@ -1,10 +1,10 @@
 //! The state directory: files, stored sessions and journals.
 #![no_main]
 
-use coffer_fuzz::{Fields, MemoryBound, PLANTED};
+use coffer_fuzz::{Fields, InputBound, PLANTED};
 use libfuzzer_sys::fuzz_target;
 
-const BOUND: MemoryBound = MemoryBound { per_byte: 1000, constant: 8 << 20 };
+const BOUND: InputBound = InputBound { per_byte: 1000, constant: 8 << 20 };
 
 fuzz_target!(|data: &[u8]| BOUND.check(data, |data| {
     let record = coffer_daemonset::fuzzing::state_file(data, PLANTED);

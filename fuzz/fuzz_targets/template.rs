@@ -1,10 +1,10 @@
 //! Templates: the parser, and the evaluator within its budgets.
 #![no_main]
 
-use coffer_fuzz::{Fields, MemoryBound, PLANTED};
+use coffer_fuzz::{Fields, InputBound, PLANTED};
 use libfuzzer_sys::fuzz_target;
 
-const BOUND: MemoryBound = MemoryBound { per_byte: 400, constant: 16 << 20 };
+const BOUND: InputBound = InputBound { per_byte: 400, constant: 16 << 20 };
 
 fuzz_target!(|data: &[u8]| BOUND.check(data, |data| {
     let mut fields = Fields::of(data);

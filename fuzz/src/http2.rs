@@ -1,6 +1,6 @@
 //! Another reader of HTTP/2's frames and headers, to compare with.
 
-use fluke_hpack::Decoder;
+use loona_hpack::Decoder;
 
 /// Length of the preface, which a client sends before any frame.
 const PREFACE: usize = 24;

@@ -1,9 +1,9 @@
-//! What all fuzz targets share: how an input is divided, and the memory that an input takes.
+//! What all fuzz targets share: how an input is divided, and what an input may take.
 
 pub mod http2;
-mod memory;
+mod input_bound;
 
-pub use memory::MemoryBound;
+pub use input_bound::InputBound;
 
 /// A secret that targets plant. No output and no message may have it.
 pub const PLANTED: &str = "hvs.PlantedSecret7";

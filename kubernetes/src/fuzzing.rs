@@ -27,10 +27,13 @@ pub fn kubeconfig(text: &str, context: &str, planted: &str) {
             let chosen = Some(context).filter(|context| !context.is_empty());
             match runtime.block_on(of_kubeconfig(kubeconfig, chosen)) {
                 Ok(access) => format!("{:?}", access.proxies),
-                Err(fault) => chain(&fault),
+                Err(fault) => format!("{} {fault:?}", chain(&fault)),
             }
         }
-        Err(error) => chain(&malformed(Path::new("config"), error)),
+        Err(error) => {
+            let fault = malformed(Path::new("config"), &error);
+            format!("{} {fault:?}", chain(&fault))
+        }
     };
     assert!(!said.contains(planted), "{said}");
 }

@@ -159,7 +159,7 @@ fn run_target(target: &str, minutes: f64) -> Result<FuzzRun> {
     }
     let before = files(&artifacts);
     let mut command = Command::new(binary(target));
-    command.arg(&corpus).arg(dir("seeds")).args(["-timeout=10", "-rss_limit_mb=1024", "-max_len=8192"]);
+    command.arg(&corpus).arg(dir("seeds")).args(["-timeout=120", "-rss_limit_mb=1024", "-max_len=8192"]);
     command.arg("-print_final_stats=1");
     command.arg(format!("-max_total_time={}", (minutes * 60.0).ceil()));
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));

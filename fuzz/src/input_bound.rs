@@ -1,7 +1,14 @@
-//! Counts the memory that an input takes.
+//! Bounds the memory and the time that an input takes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Time of the processor that an input may take. Inputs have at most 8 KiB. It is not the time of
+/// day, so that a busy machine changes nothing.
+const MAX_TIME: Duration = Duration::from_secs(2);
 
 /// Memory that Rust code has allocated, in bytes.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -44,26 +51,35 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// How much memory an input may take at one time.
+/// How much memory an input may take at one time. Besides, no input may take over two
+/// seconds of a processor.
 #[derive(Debug, Clone, Copy)]
-pub struct MemoryBound {
+pub struct InputBound {
     /// Bytes for each byte of the input.
     pub per_byte: usize,
     /// Bytes besides.
     pub constant: usize,
 }
 
-impl MemoryBound {
+impl InputBound {
     /// Runs a function over an input.
     ///
     /// # Panics
-    /// If the function takes more memory than the bound.
+    /// If the function takes more memory or time than the bound.
     pub fn check(self, data: &[u8], run: impl FnOnce(&[u8])) {
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
+        let began = processor_time();
         run(data);
+        let time = processor_time().saturating_sub(began);
+        assert!(time <= MAX_TIME, "{} bytes of input took {time:?}", data.len());
         let taken = PEAK.load(Ordering::Relaxed).saturating_sub(before);
         let allowed = self.constant + self.per_byte * data.len();
         assert!(taken <= allowed, "{} bytes of input took {taken} bytes, more than {allowed}", data.len());
     }
+}
+
+/// Returns the time that this process has had of processors.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
