@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::architecture::Architecture;
 use crate::cargo::{Binary, COFFER, COFFER_API_SERVER, COFFER_CSI, cargo, target_dir, workspace};
-use crate::release_tools::{ABOUT, AUDITABLE, AUDITABLE_TO_CYCLONEDX};
+use crate::cargo_tools::{ABOUT, AUDITABLE, AUDITABLE_TO_CYCLONEDX};
 use crate::{files, step};
 
 /// The programs that are shipped.

@@ -10,18 +10,16 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::{cargo, run as run_command, target_dir, workspace};
+use crate::cargo::{run as run_command, target_dir, workspace};
+use crate::cargo_tools::FUZZ;
 use crate::nightly::{has_nightly, nightly};
 use crate::step::{self, StepEvent};
-
-/// The version of cargo-fuzz that is installed.
-const CARGO_FUZZ: &str = "0.13.1";
 
 /// Number of targets that run at once.
 const AT_ONCE: usize = 2;
 
-/// Lines of a failed target's output that are shown.
-const SHOWN_LINES: usize = 30;
+/// Lines of a failed target's output that are shown: the panic, and where it was.
+const SHOWN_LINES: usize = 50;
 
 /// What is fuzzed, and for how long.
 pub(crate) struct FuzzOptions {
@@ -96,8 +94,7 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
         eprintln!("fuzzing is skipped: there is no nightly toolchain (rustup toolchain install nightly)");
         return Ok(());
     }
-    let cargo_fuzz = bring()?;
-    let mut build = nightly(&cargo_fuzz);
+    let mut build = nightly(&FUZZ.bring()?);
     build.args(["fuzz", "build", "--sanitizer", "none", "--target-dir"]).arg(target_dir().join("fuzz"));
     step::run("building the fuzz targets", &mut build)?;
 
@@ -130,22 +127,6 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("{} fuzz targets failed", failed.len()) }
 }
 
-/// Returns the path of cargo-fuzz, which is installed if it is not there.
-fn bring() -> Result<PathBuf> {
-    let home = target_dir().join("cargo-fuzz");
-    let program = home.join("bin/cargo-fuzz");
-    let version = Command::new(&program).args(["fuzz", "--version"]).output();
-    let is_here = version.is_ok_and(|output| output.stdout.trim_ascii().ends_with(CARGO_FUZZ.as_bytes()));
-    if !is_here {
-        let mut install = cargo();
-        install
-            .args(["install", "--quiet", "--locked", "--version", CARGO_FUZZ, "cargo-fuzz", "--root"])
-            .arg(&home);
-        step::run(&format!("installing cargo-fuzz {CARGO_FUZZ}"), &mut install)?;
-    }
-    Ok(program)
-}
-
 fn binary(target: &str) -> PathBuf {
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     target_dir().join("fuzz").join(triple).join("release").join(target)
@@ -168,19 +149,18 @@ fn run_target(target: &str, minutes: f64) -> Result<FuzzRun> {
         command.arg(format!("-dict={}", dictionary.display()));
     }
     eprintln!("fuzzing {target} …");
-    let (mut status, mut last) = (FuzzStatus::default(), VecDeque::new());
+    let (mut status, mut said) = (FuzzStatus::default(), Vec::new());
     let ended = step::watch(&mut command, |event| {
-        if let StepEvent::Line(line) = event {
-            status.read(line);
-            last.push_back(line.to_owned());
-            if last.len() > SHOWN_LINES {
-                last.pop_front();
-            }
+        if let StepEvent::Line(line) = event
+            && !status.read(line)
+            && said.len() < SHOWN_LINES
+        {
+            said.push(line.to_owned());
         }
     })?;
     let crashes: Vec<PathBuf> = files(&artifacts).into_iter().filter(|file| !before.contains(file)).collect();
     if !ended.success() {
-        last.iter().for_each(|line| eprintln!("{target}: {line}"));
+        said.iter().for_each(|line| eprintln!("{target}: {line}"));
         if crashes.is_empty() {
             bail!("the fuzz target {target} failed: {ended}");
         }
@@ -203,8 +183,9 @@ struct FuzzStatus {
 }
 
 impl FuzzStatus {
-    /// Reads a line such as `#8192 pulse cov: 12 ft: 34 corp: 5/67b …`, or a final figure.
-    fn read(&mut self, line: &str) {
+    /// Reads a line such as `#8192 pulse cov: 12 ft: 34 corp: 5/67b …`, or a final figure. Returns
+    /// whether it was one.
+    fn read(&mut self, line: &str) -> bool {
         let words: Vec<&str> = line.split_whitespace().collect();
         let after = |name: &str| {
             let at = words.iter().position(|word| *word == name)?;
@@ -218,8 +199,9 @@ impl FuzzStatus {
             }
             Some(&"stat::number_of_executed_units:") => self.runs = words[1..].concat(),
             Some(&"stat::new_units_added:") => self.new = words[1..].concat(),
-            _ => {}
+            _ => return false,
         }
+        true
     }
 }
 

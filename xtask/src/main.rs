@@ -1,5 +1,4 @@
-//! Coffer's build tasks: `cargo xtask test | fuzz | demo | bench | soak | picture | image | manifests |
-//! servers | cluster`.
+//! Coffer's build tasks: `cargo xtask test`, `demo`, `bench`, `soak` and others.
 //!
 //! Every command waits until this program is built, so it has one small dependency. What needs the
 //! test harness (the demo, the benchmark) is a binary of `tests/`, which this program builds and
@@ -9,6 +8,7 @@ mod architecture;
 mod bench;
 mod binaries;
 mod cargo;
+mod cargo_tools;
 mod chart;
 mod cluster;
 mod files;
@@ -21,7 +21,6 @@ mod packages;
 mod prometheus;
 mod python;
 mod pyyaml;
-mod release_tools;
 mod second_build;
 mod servers;
 mod soak;
