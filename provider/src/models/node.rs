@@ -191,7 +191,6 @@ impl Node {
             pod: pod.to_owned(),
             volume,
             role: class.role.clone(),
-            requests: class.plan.requests.iter().map(|planned| planned.request.path.clone()).collect(),
             files: class.objects.len(),
             began: Instant::now(),
         };

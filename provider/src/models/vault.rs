@@ -57,8 +57,8 @@ pub(super) struct VaultState {
     pub(super) known_gone: BTreeSet<String>,
     /// Since when the agent keeps leases; none while it cannot see the ends of pods.
     pub(super) kept_since: Option<Instant>,
-    /// Role and requests of the last good mount, by pod and volume.
-    volumes: BTreeMap<(String, usize), (String, Vec<String>)>,
+    /// What the last good mount gave, by pod and volume.
+    volumes: BTreeMap<(String, usize), BTreeSet<usize>>,
     /// The number of requests for each purpose.
     requests: BTreeMap<Purpose, usize>,
     /// What broke a rule.

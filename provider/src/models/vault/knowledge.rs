@@ -1,5 +1,7 @@
 //! What the agent knows of what the fake has issued, and what it loses.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 use super::{IssuedToken, VaultState};
@@ -19,7 +21,6 @@ pub(in crate::models) struct Mounted {
     pub(in crate::models) pod: String,
     pub(in crate::models) volume: usize,
     pub(in crate::models) role: String,
-    pub(in crate::models) requests: Vec<String>,
     pub(in crate::models) files: usize,
     pub(in crate::models) began: Instant,
 }
@@ -31,25 +32,27 @@ impl VaultState {
         if files.len() != mount.files {
             self.violations.push(format!("{} of {} files", files.len(), mount.files));
         }
+        let mut given = BTreeSet::new();
         for file in files {
             let text = file.contents.expose_str().unwrap_or_default();
             if let Some((pod, at)) = text.split_once(':') {
-                self.note_delivered(mount, pod, at.parse().expect("a number"));
+                let at = at.parse().expect("a number");
+                self.check_given(mount, pod, at);
+                given.insert(at);
             } else if text != REQUESTS[0] {
                 self.violations.push(format!("a file with {text:?}"));
             }
         }
-        let use_now = (mount.role.clone(), mount.requests.clone());
-        self.volumes.insert((mount.pod.clone(), mount.volume), use_now);
-        let tokens = &self.tokens;
-        for item in self.items.iter_mut().filter(|item| tokens[item.token].pod == mount.pod) {
-            let mut uses = self.volumes.iter().filter(|((pod, _), _)| *pod == mount.pod);
-            let role = &tokens[item.token].role;
-            item.is_released |= !uses.any(|(_, (of, requests))| of == role && requests.contains(&item.path));
+        self.volumes.insert((mount.pod.clone(), mount.volume), given);
+        for (at, item) in self.items.iter_mut().enumerate() {
+            if self.tokens[item.token].pod == mount.pod {
+                let mut volumes = self.volumes.iter().filter(|((pod, _), _)| *pod == mount.pod);
+                item.is_released |= !volumes.any(|(_, given)| given.contains(&at));
+            }
         }
     }
 
-    fn note_delivered(&mut self, mount: &Mounted, pod: &str, at: usize) {
+    fn check_given(&mut self, mount: &Mounted, pod: &str, at: usize) {
         let item = &self.items[at];
         let token = &self.tokens[item.token];
         if pod != mount.pod || token.role != mount.role {
@@ -105,7 +108,7 @@ impl VaultState {
         for token in self.tokens.iter_mut().filter(|token| picked(token)) {
             token.is_abandoned = true;
             token.term.is_forgotten = true;
-            self.volumes.retain(|(pod, _), (role, _)| *pod != token.pod || *role != token.role);
+            self.volumes.retain(|(pod, _), _| *pod != token.pod);
         }
         for item in self.items.iter_mut().filter(|item| self.tokens[item.token].is_abandoned) {
             item.term.is_forgotten = true;
