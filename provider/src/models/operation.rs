@@ -68,7 +68,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         8 => (pod.clone(), volume.clone()).prop_map(|(pod, volume)| Event::Republish { pod, volume }),
         1 => (volume, class).prop_map(|(volume, class)| Event::LateMount { volume, class }),
         2 => (0_usize..3).prop_map(|number| Event::CancelMount { number }),
-        3 => (pod.clone(), any::<bool>()).prop_map(|(pod, is_seen)| Event::DeletePod { pod, is_seen }),
+        5 => (pod.clone(), any::<bool>()).prop_map(|(pod, is_seen)| Event::DeletePod { pod, is_seen }),
         2 => Just(Event::List),
         2 => Just(Event::SlowList),
         1 => any::<bool>().prop_map(|announced| Event::WatchFails { announced }),
@@ -78,7 +78,7 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         4 => (purpose(), trouble()).prop_map(|(purpose, trouble)| Event::VaultTrouble(purpose, trouble)),
         4 => Just(Event::VaultIsWell),
         1 => (pod, any::<bool>()).prop_map(|(pod, tokens)| Event::RevokeBehind { pod, tokens }),
-        1 => proptest::option::of(0_usize..5).prop_map(Event::Deny),
+        3 => proptest::option::of(0_usize..5).prop_map(Event::Deny),
     ]
 }
 
