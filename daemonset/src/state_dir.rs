@@ -5,6 +5,8 @@
 
 mod locked;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -32,8 +34,14 @@ const VERSION: &str = "1";
 /// Length of a record's name: 16 bytes in hexadecimal.
 const NAME_LENGTH: usize = 32;
 
+/// End of a journal's name.
+const JOURNAL: &str = ".journal";
+
 /// Maximum size of a record, in bytes, more than a session with all that it may hold.
 const MAX_RECORD: u64 = 16 << 20;
+
+/// What is no file is not opened: neither a link is followed, nor is waited at a named pipe.
+const OPEN_FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
 
 /// A state directory, locked against other agents while this value lives.
 pub(crate) struct StateDir {
@@ -106,8 +114,7 @@ impl StateDir {
 
     /// Reads a record, and checks owner, format and checksum.
     fn read(&self, name: &str) -> Result<Secret, Damage> {
-        let file =
-            OpenOptions::new().read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(self.file(name))?;
+        let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS.bits()).open(self.file(name))?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.uid() != geteuid().as_raw() || metadata.len() > MAX_RECORD {
             return Err(Damage::Foreign);
@@ -127,18 +134,27 @@ impl StateStore for StateDir {
                 return Vec::new();
             }
         };
-        let mut names = Vec::new();
+        let (mut names, mut journals) = (Vec::new(), Vec::new());
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(".tmp") {
                 // the process ended during this write
-                let _ = fs::remove_file(entry.path());
+                if fs::remove_file(entry.path()).is_err() {
+                    self.set_aside(&name, &Damage::Foreign);
+                }
+            } else if let Some(record) = name.strip_suffix(JOURNAL) {
+                journals.push(record.to_owned());
             } else if is_record(&name) {
                 names.push(name);
             } else if !name.contains('.') {
                 self.set_aside(&name, &Damage::Foreign);
             }
         }
+        // the process ended while it removed the record
+        journals
+            .iter()
+            .filter(|record| !names.contains(record))
+            .for_each(|record| self.remove_journal(record));
         names
     }
 
@@ -173,12 +189,7 @@ impl StateStore for StateDir {
                 return Err(io::Error::new(io::ErrorKind::NotFound, "the locked directory is gone"));
             }
             let mut options = OpenOptions::new();
-            options
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .custom_flags(OFlag::O_NOFOLLOW.bits());
+            options.write(true).create(true).truncate(true).mode(0o600).custom_flags(OPEN_FLAGS.bits());
             let mut file = options.open(&staged)?;
             file.write_all(header(record.expose()).as_bytes())?;
             file.write_all(record.expose())?;
@@ -198,6 +209,7 @@ impl StateStore for StateDir {
     fn set_aside(&self, name: &str, reason: &dyn fmt::Display) {
         let aside = self.file(&format!("{name}.damaged"));
         let moved = fs::rename(self.file(name), &aside);
+        self.remove_journal(name);
         tracing::warn!(
             file = %self.file(name).display(),
             "not a stored session: {reason}. Its pod logs in anew; the file {}",
@@ -237,7 +249,7 @@ pub(crate) enum Damage {
 /// Returns the name of the journal beside a record. A release without journals takes no notice of
 /// names with a dot.
 fn journal(record: &str) -> String {
-    format!("{record}.journal")
+    format!("{record}{JOURNAL}")
 }
 
 /// Returns whether a file has the name of a record.

@@ -153,3 +153,42 @@ async fn nothing_is_written_into_a_directory_that_is_not_the_locked_one() {
     drop(other);
     assert!(directory.check().expect("mended") && directory.save(NAME, &Secret::from("x")).is_ok());
 }
+
+#[tokio::test]
+async fn a_named_pipe_blocks_neither_reading_nor_writing() {
+    let place = tmpfs();
+    let directory = open(place.path()).await;
+    let pipe = |name: &str| {
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&directory.file(name), mode).expect("a pipe");
+    };
+    pipe(NAME);
+    assert!(names(&directory).is_empty());
+    pipe(&format!("{NAME}.tmp"));
+    assert!(directory.save(NAME, &Secret::from("x")).is_err());
+    directory.save(NAME, &Secret::from("x")).expect("the pipe is gone");
+}
+
+#[tokio::test]
+async fn a_journal_goes_with_its_record() {
+    let place = tmpfs();
+    let directory = open(place.path()).await;
+    for damage in [|path: &Path| fs::write(path, "damaged"), |path: &Path| fs::remove_file(path)] {
+        directory.save(NAME, &Secret::from("x")).expect("saved");
+        directory.save_journal(NAME, &Secret::from("path")).expect("saved");
+        damage(&directory.file(NAME)).expect("damaged");
+        assert!(names(&directory).is_empty());
+        directory.save(NAME, &Secret::from("y")).expect("saved");
+        assert!(directory.load(NAME).expect("a record").journal.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_directory_in_the_way_of_a_write_is_set_aside() {
+    let place = tmpfs();
+    let directory = open(place.path()).await;
+    fs::create_dir(directory.file(&format!("{NAME}.tmp"))).expect("a directory");
+    assert!(directory.save(NAME, &Secret::from("x")).is_err());
+    assert!(names(&directory).is_empty());
+    directory.save(NAME, &Secret::from("x")).expect("saved");
+}
