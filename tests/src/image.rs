@@ -261,8 +261,8 @@ pub fn host_architecture() -> &'static str {
     }
 }
 
-/// Returns the time that images carry, in seconds since 1970: `SOURCE_DATE_EPOCH` if it is set, else
-/// that of the commit, else 0.
+/// Returns the time that images carry, in seconds since 1970: `SOURCE_DATE_EPOCH` if it is set,
+/// else that of the commit, else 0.
 fn source_date() -> u64 {
     let set = std::env::var("SOURCE_DATE_EPOCH");
     let text = set.unwrap_or_else(|_| git(&["log", "-1", "--format=%ct"]));

@@ -41,8 +41,8 @@ impl ImageContainer {
         }
     }
 
-    /// Lets qemu run the entrypoint, which is of another architecture. This machine's kernel need not
-    /// know of it.
+    /// Lets qemu run the entrypoint, which is of another architecture. This machine's kernel need
+    /// not know of it.
     pub(crate) fn emulated(mut self) -> Self {
         self.entrypoint.insert(0, "/qemu".to_owned());
         // With a setting of the allocator the program does not execute itself again: without the

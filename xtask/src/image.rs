@@ -1,4 +1,5 @@
-//! `cargo xtask image`: builds the images of each architecture and one index of them, and runs them.
+//! `cargo xtask image`: builds the images of each architecture and one index of them, and runs
+//! them.
 
 use std::ffi::OsString;
 
