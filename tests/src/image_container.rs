@@ -45,8 +45,8 @@ impl ImageContainer {
     /// not know of it.
     pub(crate) fn emulated(mut self) -> Self {
         self.entrypoint.insert(0, "/qemu".to_owned());
-        // With a setting of the allocator the program does not execute itself again: without the
-        // kernel's help qemu would be executed in its place.
+        // With a setting of the allocator the program does not execute itself again, which takes a
+        // kernel that knows of qemu.
         self.environment.push("MALLOC_ARENA_MAX=1".to_owned());
         self.mount(Path::new("/usr/bin/qemu-aarch64-static"), "/qemu", "ro")
     }
