@@ -44,8 +44,7 @@ fn violations(events: &[Event]) -> Vec<String> {
             node.happen(*event).await;
         }
         node.come_to_rest().await;
-        let violations = std::mem::take(&mut node.vault.lock().violations);
-        violations
+        node.vault.lock().take_violations()
     })
 }
 

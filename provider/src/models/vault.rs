@@ -103,6 +103,11 @@ impl ModelVault {
 }
 
 impl VaultState {
+    /// Takes what broke a rule.
+    pub(super) fn take_violations(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.violations)
+    }
+
     /// Returns the number of requests for a purpose.
     pub(super) fn requests(&self, purpose: Purpose) -> usize {
         self.requests.get(&purpose).copied().unwrap_or_default()
