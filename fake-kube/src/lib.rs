@@ -102,6 +102,12 @@ impl FakeKube {
         self.changed.send_replace(());
     }
 
+    /// Returns what tells after each request and change.
+    #[must_use]
+    pub fn changes(&self) -> channel::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }

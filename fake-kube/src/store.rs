@@ -66,11 +66,7 @@ impl Store {
             Method::GET => self.object(path).cloned().ok_or(NOT_FOUND),
             Method::POST => self.create(path, sent()?),
             Method::PUT => self.replace(path, sent()?),
-            Method::PATCH => {
-                let mut object = self.object(path).cloned().ok_or(NOT_FOUND)?;
-                merge(&mut object, &sent()?);
-                Ok(self.write(path, object))
-            }
+            Method::PATCH => self.patch(path, &sent()?),
             _ => Err(BAD_REQUEST),
         }
     }
@@ -139,10 +135,14 @@ impl Store {
 
     fn replace(&mut self, path: &str, object: Value) -> Result<Value, ApiFailure> {
         let current = self.object(path).ok_or(NOT_FOUND)?;
-        let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
-        if version(&object).is_some_and(|version_sent| Some(version_sent) != version(current)) {
-            return Err(CONFLICT);
-        }
+        refuse_outdated(&object, current)?;
+        Ok(self.write(path, object))
+    }
+
+    fn patch(&mut self, path: &str, patch: &Value) -> Result<Value, ApiFailure> {
+        let mut object = self.object(path).cloned().ok_or(NOT_FOUND)?;
+        refuse_outdated(patch, &object)?;
+        merge(&mut object, patch);
         Ok(self.write(path, object))
     }
 
@@ -184,6 +184,13 @@ impl Store {
         Ok(json!({"kind": "List", "apiVersion": "v1", "items": page,
             "metadata": {"resourceVersion": version.to_string(), "continue": next}}))
     }
+}
+
+/// Refuses what names another resource version than that of the object.
+fn refuse_outdated(sent: &Value, current: &Value) -> Result<(), ApiFailure> {
+    let version = |object: &Value| object.pointer("/metadata/resourceVersion").cloned();
+    let is_outdated = version(sent).is_some_and(|sent| Some(sent) != version(current));
+    if is_outdated { Err(CONFLICT) } else { Ok(()) }
 }
 
 /// Returns whether a path names a collection. Only pods are listed.

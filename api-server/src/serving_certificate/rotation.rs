@@ -16,6 +16,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Time for which a new CA is announced before it issues certificates.
 const ANNOUNCED_FOR: Duration = DAY;
 
+/// Time for which the APIService trusts CAs that are not in the Secret, from when the serving
+/// certificate was issued. If the Secret was deleted, other replicas serve with certificates of
+/// those until they read it again.
+const LOST_FOR: Duration = Duration::from_secs(3600);
+
+/// CAs that are not in the Secret and that the APIService trusts, at most.
+const MAX_LOST: usize = 8;
+
 /// The CAs, the newest last, and the serving certificate issued by one of them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub(crate) struct CertificateSet {
@@ -34,7 +42,7 @@ impl CertificateSet {
             .authorities
             .iter()
             .filter_map(|pair| Some((pair.clone(), x509::validity(&pair.certificate).ok()?)))
-            .filter(|(_, validity)| now < validity.until)
+            .filter(|(_, validity)| validity.covers(now))
             .collect();
         let newest = authorities.last().map(|(_, validity)| *validity);
         if newest.is_none_or(|validity| needs_renewal(validity, now)) {
@@ -51,7 +59,22 @@ impl CertificateSet {
         Ok(Self { authorities, serving: Some(serving) })
     }
 
-    /// Returns all CAs in one PEM bundle, for the APIService to trust.
+    /// Returns the PEM bundle for the APIService to trust, which trusts `trusted` so far.
+    pub(crate) fn announced(&self, trusted: &str, now: SystemTime) -> String {
+        let is_own =
+            |certificate: &str| self.authorities.iter().any(|own| own.certificate.trim() == certificate);
+        let serving = self.serving.as_ref().and_then(|pair| x509::validity(&pair.certificate).ok());
+        let lost: Vec<&str> = match serving {
+            Some(serving) if now < serving.from + BACKDATED + LOST_FOR => {
+                pem_certificates(trusted).filter(|certificate| !is_own(certificate)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let kept = lost.iter().skip(lost.len().saturating_sub(MAX_LOST));
+        kept.map(|certificate| format!("{certificate}\n")).chain([self.bundle()]).collect()
+    }
+
+    /// Returns all CAs in one PEM bundle.
     pub(crate) fn bundle(&self) -> String {
         self.authorities.iter().map(|pair| pair.certificate.as_str()).collect()
     }
@@ -72,10 +95,17 @@ fn is_current(
     names: &[String],
     now: SystemTime,
 ) -> bool {
-    x509::validity(&serving.certificate).is_ok_and(|validity| !needs_renewal(validity, now))
+    x509::validity(&serving.certificate)
+        .is_ok_and(|validity| validity.covers(now) && !needs_renewal(validity, now))
         && x509::is_issued_by(&serving.certificate, &issuer.certificate)
         && x509::has_names(&serving.certificate, names)
         && server_config(serving.certificate.as_bytes(), serving.key.expose()).is_ok()
+}
+
+/// Returns the certificates of a PEM bundle, each without space around it.
+fn pem_certificates(bundle: &str) -> impl Iterator<Item = &str> {
+    let blocks = bundle.split_inclusive("-----END CERTIFICATE-----").map(str::trim);
+    blocks.filter(|block| block.starts_with("-----BEGIN CERTIFICATE-----"))
 }
 
 /// Returns whether two thirds of the time are over.
@@ -88,7 +118,7 @@ fn needs_renewal(validity: Validity, now: SystemTime) -> bool {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{ANNOUNCED_FOR, CertificateSet, DAY};
+    use super::{ANNOUNCED_FOR, CertificateSet, DAY, LOST_FOR};
     use crate::server_tls::server_config;
     use crate::serving_certificate::x509::{CA_LIFE, SERVING_LIFE, is_issued_by};
 
@@ -173,5 +203,26 @@ mod tests {
         broken.authorities[0].certificate = "no certificate".to_owned();
         let repaired = next(&broken, now);
         assert_eq!((repaired.authorities.len(), issuer(&repaired)), (1, 0));
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_left_is_replaced() {
+        let now = SystemTime::now();
+        let ahead = next(&CertificateSet::default(), now + CA_LIFE * 2);
+        let replaced = next(&ahead, now);
+        assert!(replaced.authorities != ahead.authorities && replaced.serving != ahead.serving);
+        assert!(next(&replaced, now + DAY) == replaced);
+    }
+
+    #[test]
+    fn a_ca_that_is_not_in_the_secret_stays_announced_for_an_hour() {
+        let now = SystemTime::now();
+        let lost = next(&CertificateSet::default(), now - DAY);
+        let current = next(&CertificateSet::default(), now);
+        let both = format!("{}{}", lost.bundle(), current.bundle());
+        assert_eq!(current.announced(&lost.bundle(), now), both);
+        assert_eq!(current.announced(&both, now), both);
+        assert_eq!(current.announced(&both, now + LOST_FOR + Duration::from_secs(1)), current.bundle());
+        assert_eq!(current.announced("no certificate", now), current.bundle());
     }
 }

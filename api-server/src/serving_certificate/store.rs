@@ -7,7 +7,7 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::rotation::CertificateSet;
-use super::x509::CertificateAndKey;
+use super::x509::{CertificateAndKey, belong_together};
 
 /// Serving certificate and key, named as in a `kubernetes.io/tls` Secret.
 const SERVING: (&str, &str) = ("tls.crt", "tls.key");
@@ -18,7 +18,8 @@ const BUNDLE: &str = "ca.crt";
 /// CAs that are read, at most. The oldest is `ca-0.crt` with `ca-0.key`, and so on.
 const MAX_CAS: usize = 8;
 
-/// Reads the data of a Secret. A missing or broken certificate is left out, and replaced later.
+/// Reads the data of a Secret. A missing or broken certificate, and a CA with
+/// another key, is left out, and replaced later.
 pub(crate) fn read(data: &BTreeMap<String, ByteString>) -> CertificateSet {
     let text = |name: &str| data.get(name).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
     let pair = |certificate: &str, key: &str| {
@@ -32,6 +33,7 @@ pub(crate) fn read(data: &BTreeMap<String, ByteString>) -> CertificateSet {
     CertificateSet {
         authorities: (0..MAX_CAS)
             .filter_map(|n| pair(&format!("ca-{n}.crt"), &format!("ca-{n}.key")))
+            .filter(belong_together)
             .collect(),
         serving: pair(SERVING.0, SERVING.1),
     }
@@ -71,6 +73,11 @@ mod tests {
         assert!(read(&data) == certificates);
         data.insert("tls.key".to_owned(), ByteString(b"no key".to_vec()));
         assert!(read(&data).serving.is_none());
+        data.insert("ca-0.key".to_owned(), data["tls.crt"].clone());
+        assert!(read(&data) == CertificateSet::default());
+        let other = CertificateSet::default().next(&names, SystemTime::now()).expect("certificates");
+        data.insert("ca-0.key".to_owned(), write(&other)["ca-0.key"].clone());
+        assert!(read(&data) == CertificateSet::default());
         data.remove("ca-0.key");
         assert!(read(&data) == CertificateSet::default());
     }

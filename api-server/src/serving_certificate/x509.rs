@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use coffer_provider::Secret;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use x509_parser::pem::Pem;
 
@@ -39,6 +39,14 @@ pub(crate) enum X509Error {
 pub(crate) struct Validity {
     pub(crate) from: SystemTime,
     pub(crate) until: SystemTime,
+}
+
+impl Validity {
+    /// Returns whether a certificate is valid at `now`. It is not yet if the clock that it was made
+    /// by was wrong.
+    pub(crate) fn covers(&self, now: SystemTime) -> bool {
+        self.from <= now && now < self.until
+    }
 }
 
 /// Issues a CA. Its name has the time, since two CAs with one name would be mistaken for each
@@ -112,6 +120,13 @@ pub(crate) fn has_names(certificate: &str, names: &[String]) -> bool {
         dns.collect::<Vec<_>>()
     });
     found.is_ok_and(|found| found == names)
+}
+
+/// Returns whether a certificate is for its key.
+pub(crate) fn belong_together(pair: &CertificateAndKey) -> bool {
+    let key = pair.key.expose_str().and_then(|key| KeyPair::from_pem(key).ok());
+    let certified = with_parsed(&pair.certificate, |certificate| certificate.public_key().raw.to_vec());
+    matches!((key, certified), (Some(key), Ok(certified)) if key.subject_public_key_info() == certified)
 }
 
 fn with_parsed<T>(

@@ -26,7 +26,7 @@ const UNLISTED_GRACE: Duration = Duration::from_secs(30);
 const PLACES: usize = 24;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum PodStep {
     /// A pod begins in a place; one that is there is deleted first.
     Begin { place: usize, on_node: bool },
     /// The pod in a place has finished for good.
@@ -47,24 +47,24 @@ enum Step {
     Wait(u64),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = PodStep> {
     let place = || 0..PLACES;
     prop_oneof![
-        6 => (place(), proptest::bool::weighted(0.9)).prop_map(|(place, on_node)| Step::Begin { place, on_node }),
-        2 => place().prop_map(Step::Finish),
-        3 => place().prop_map(Step::Delete),
-        5 => place().prop_map(Step::Mount),
-        1 => Just(Step::Forget),
-        2 => proptest::bool::ANY.prop_map(|forget| Step::EndWatches { forget }),
-        1 => Just(Step::Silence),
-        1 => Just(Step::RequestList),
-        3 => (0..500_u64).prop_map(Step::Wait),
-        3 => (0..100_000_u64).prop_map(Step::Wait),
+        6 => (place(), proptest::bool::weighted(0.9)).prop_map(|(place, on_node)| PodStep::Begin { place, on_node }),
+        2 => place().prop_map(PodStep::Finish),
+        3 => place().prop_map(PodStep::Delete),
+        5 => place().prop_map(PodStep::Mount),
+        1 => Just(PodStep::Forget),
+        2 => proptest::bool::ANY.prop_map(|forget| PodStep::EndWatches { forget }),
+        1 => Just(PodStep::Silence),
+        1 => Just(PodStep::RequestList),
+        3 => (0..500_u64).prop_map(PodStep::Wait),
+        3 => (0..100_000_u64).prop_map(PodStep::Wait),
     ]
 }
 
 /// A cluster, the watch on one of its nodes, and what the lease manager knows through it.
-struct Model {
+struct PodModel {
     server: FakeKube,
     faults: FaultQueue,
     events: mpsc::Receiver<PodEvent>,
@@ -80,7 +80,7 @@ struct Model {
     is_watched: bool,
 }
 
-impl Model {
+impl PodModel {
     fn new(faults: Vec<RequestFault>) -> Self {
         let (server, queue) = (FakeKube::default(), FaultQueue::default());
         server.put("/api/v1/pods/own", pod("own", NODE, "Running"));
@@ -107,33 +107,33 @@ impl Model {
         }
     }
 
-    async fn run(&mut self, step: Step) {
+    async fn run(&mut self, step: PodStep) {
         match step {
-            Step::Begin { place, on_node } => self.begin(place, on_node),
-            Step::Finish(place) => {
+            PodStep::Begin { place, on_node } => self.begin(place, on_node),
+            PodStep::Finish(place) => {
                 if let Some(uid) = self.running.remove(&place) {
                     self.server.put(&path(place), pod(&uid, NODE, "Succeeded"));
                 }
             }
-            Step::Delete(place) => {
+            PodStep::Delete(place) => {
                 self.running.remove(&place);
                 self.server.delete(&path(place));
             }
-            Step::Mount(place) => {
+            PodStep::Mount(place) => {
                 if let Some(uid) = self.running.get(&place) {
                     self.sessions.entry(uid.clone()).or_insert_with(Instant::now);
                 }
             }
-            Step::Forget => self.server.forget_changes(),
-            Step::EndWatches { forget } => {
+            PodStep::Forget => self.server.forget_changes(),
+            PodStep::EndWatches { forget } => {
                 self.server.end_watches();
                 if forget {
                     self.server.forget_changes();
                 }
             }
-            Step::Silence => self.server.silence_watches(),
-            Step::RequestList => self.list.notify_one(),
-            Step::Wait(millis) => sleep(Duration::from_millis(millis)).await,
+            PodStep::Silence => self.server.silence_watches(),
+            PodStep::RequestList => self.list.notify_one(),
+            PodStep::Wait(millis) => sleep(Duration::from_millis(millis)).await,
         }
         self.take_events();
     }
@@ -209,9 +209,9 @@ fn pod(uid: &str, node: &str, phase: &str) -> serde_json::Value {
         "spec": {"nodeName": node}, "status": {"phase": phase}})
 }
 
-fn run(steps: Vec<Step>, faults: Vec<RequestFault>, refuse_forgotten: bool) {
+fn run(steps: Vec<PodStep>, faults: Vec<RequestFault>, refuse_forgotten: bool) {
     crate::model_runtime().block_on(async {
-        let mut model = Model::new(faults);
+        let mut model = PodModel::new(faults);
         model.server.refuse_forgotten(refuse_forgotten);
         for step in steps {
             model.run(step).await;
@@ -222,13 +222,19 @@ fn run(steps: Vec<Step>, faults: Vec<RequestFault>, refuse_forgotten: bool) {
 
 #[test]
 fn a_watch_that_is_refused_as_forgotten_begins_with_a_list_again() {
-    let begin = Step::Begin { place: 0, on_node: true };
-    let steps = [begin, Step::Wait(1000), Step::Mount(0), Step::EndWatches { forget: true }, Step::Delete(0)];
+    let begin = PodStep::Begin { place: 0, on_node: true };
+    let steps = [
+        begin,
+        PodStep::Wait(1000),
+        PodStep::Mount(0),
+        PodStep::EndWatches { forget: true },
+        PodStep::Delete(0),
+    ];
     run(steps.to_vec(), Vec::new(), true);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_pod_is_gone_while_it_is_there_and_each_end_is_told(

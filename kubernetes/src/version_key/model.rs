@@ -23,7 +23,7 @@ const AGENTS: usize = 3;
 const PATH: &str = "/api/v1/namespaces/coffer/secrets/key";
 
 #[derive(Debug, Clone)]
-enum Step {
+enum KeyStep {
     /// An agent mounts a volume, and gives up after some milliseconds.
     Mount { agent: usize, new_pod: bool, gives_up: u64 },
     /// An agent starts again.
@@ -38,7 +38,7 @@ enum Step {
     Wait(u64),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = KeyStep> {
     let broken = prop_oneof![
         Just(json!({})),
         Just(json!({"data": {}})),
@@ -48,32 +48,32 @@ fn step() -> impl Strategy<Value = Step> {
     let gives_up = prop_oneof![2 => Just(100_000_u64), 1 => 0..20_000_u64];
     prop_oneof![
         8 => (0..AGENTS, proptest::bool::ANY, gives_up)
-            .prop_map(|(agent, new_pod, gives_up)| Step::Mount { agent, new_pod, gives_up }),
-        1 => (0..AGENTS).prop_map(Step::Restart),
-        1 => Just(Step::Delete),
-        1 => Just(Step::Replace),
-        1 => broken.prop_map(Step::Break),
-        3 => (0..200_u64).prop_map(Step::Wait),
-        2 => (0..700_000_u64).prop_map(Step::Wait),
+            .prop_map(|(agent, new_pod, gives_up)| KeyStep::Mount { agent, new_pod, gives_up }),
+        1 => (0..AGENTS).prop_map(KeyStep::Restart),
+        1 => Just(KeyStep::Delete),
+        1 => Just(KeyStep::Replace),
+        1 => broken.prop_map(KeyStep::Break),
+        3 => (0..200_u64).prop_map(KeyStep::Wait),
+        2 => (0..700_000_u64).prop_map(KeyStep::Wait),
     ]
 }
 
-struct Agent {
+struct KeyUser {
     key: CachedVersionKey,
     /// The place of its last version in the history of the Secret.
     last: Mutex<Option<usize>>,
 }
 
-struct Model {
+struct KeyModel {
     server: FakeKube,
     faults: FaultQueue,
-    agents: Vec<Arc<Agent>>,
+    agents: Vec<Arc<KeyUser>>,
     mounts: JoinSet<()>,
     /// Keys that were put into the Secret by hand, and deletions: each explains one more key.
     changes: usize,
 }
 
-impl Model {
+impl KeyModel {
     fn new(faults: Vec<RequestFault>) -> Self {
         let (server, queue) = (FakeKube::default(), FaultQueue::default());
         queue.set(faults);
@@ -81,27 +81,27 @@ impl Model {
         Self { server, faults: queue, agents, mounts: JoinSet::new(), changes: 0 }
     }
 
-    async fn run(&mut self, step: Step) {
+    async fn run(&mut self, step: KeyStep) {
         match step {
-            Step::Mount { agent, new_pod, gives_up } => {
+            KeyStep::Mount { agent, new_pod, gives_up } => {
                 let (agent, server) = (Arc::clone(&self.agents[agent]), self.server.clone());
                 self.mounts.spawn(async move {
                     let mount = agent.mount(&server, new_pod);
                     let _ = timeout(Duration::from_millis(gives_up), mount).await;
                 });
             }
-            Step::Restart(n) => self.agents[n] = agent(&self.server, &self.faults),
-            Step::Delete => {
+            KeyStep::Restart(n) => self.agents[n] = agent(&self.server, &self.faults),
+            KeyStep::Delete => {
                 self.changes += 1;
                 self.server.delete(PATH);
             }
-            Step::Replace => {
+            KeyStep::Replace => {
                 self.changes += 1;
                 let key = BASE64.encode(format!("key {}", self.changes).as_bytes());
                 self.server.put(PATH, secret(&json!({"data": {"key": key}})));
             }
-            Step::Break(how) => self.server.put(PATH, secret(&how)),
-            Step::Wait(millis) => sleep(Duration::from_millis(millis)).await,
+            KeyStep::Break(how) => self.server.put(PATH, secret(&how)),
+            KeyStep::Wait(millis) => sleep(Duration::from_millis(millis)).await,
         }
         while let Some(mount) = self.mounts.try_join_next() {
             mount.expect("a mount");
@@ -131,7 +131,7 @@ impl Model {
     }
 }
 
-impl Agent {
+impl KeyUser {
     /// Returns the version that a mount gives a file; none without a key.
     async fn mount(&self, server: &FakeKube, new_pod: bool) -> Option<String> {
         let key = self.key.key(if new_pod { PodSeen::New } else { PodSeen::Before }).await.ok()?;
@@ -147,11 +147,11 @@ impl Agent {
     }
 }
 
-fn agent(server: &FakeKube, faults: &FaultQueue) -> Arc<Agent> {
+fn agent(server: &FakeKube, faults: &FaultQueue) -> Arc<KeyUser> {
     let client = server.client("coffer", faults);
     let kubernetes = Kubernetes::from(KubeConnection { client, namespace: "coffer".to_owned() });
     let key = CachedVersionKey::new(KeySource::Secret("key".to_owned()), Arc::new(kubernetes));
-    Arc::new(Agent { key, last: Mutex::default() })
+    Arc::new(KeyUser { key, last: Mutex::default() })
 }
 
 fn secret(fields: &Value) -> Value {
@@ -172,9 +172,9 @@ fn version_of(secret: &Value) -> Option<String> {
     Some(Key::new(&key(secret)?).version(b"path", b"content"))
 }
 
-fn run(steps: Vec<Step>, faults: Vec<RequestFault>) {
+fn run(steps: Vec<KeyStep>, faults: Vec<RequestFault>) {
     crate::model_runtime().block_on(async {
-        let mut model = Model::new(faults);
+        let mut model = KeyModel::new(faults);
         for step in steps {
             model.run(step).await;
         }
@@ -183,7 +183,7 @@ fn run(steps: Vec<Step>, faults: Vec<RequestFault>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn all_agents_end_with_the_one_stored_key(steps in vec(step(), 1..50), faults in drawn_faults(50)) {
