@@ -32,7 +32,7 @@ use crate::store::{ApiFailure, Store};
 use crate::watch::READ_TIMEOUT;
 
 /// The body of an answer.
-type AnswerBody = UnsyncBoxBody<Bytes, BoxError>;
+type FakeBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A kube-apiserver in memory. A clone is the same server.
 #[derive(Clone)]
@@ -113,7 +113,7 @@ impl FakeKube {
     }
 
     /// Does what a request asks for.
-    fn answer(&self, method: &Method, url: &Url, body: &[u8], fault: RequestFault) -> Response<AnswerBody> {
+    fn answer(&self, method: &Method, url: &Url, body: &[u8], fault: RequestFault) -> Response<FakeBody> {
         let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
         let result = if parameter("watch").is_some() {
             return self.watch(url, fault);
@@ -139,7 +139,7 @@ impl FakeConnection {
         server: FakeKube,
         fault: RequestFault,
         request: Request<Body>,
-    ) -> Result<Response<AnswerBody>, BoxError> {
+    ) -> Result<Response<FakeBody>, BoxError> {
         sleep(fault.before).await;
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
@@ -166,9 +166,9 @@ impl FakeConnection {
 }
 
 impl Service<Request<Body>> for FakeConnection {
-    type Response = Response<AnswerBody>;
+    type Response = Response<FakeBody>;
     type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<AnswerBody>, BoxError>>;
+    type Future = BoxFuture<'static, Result<Response<FakeBody>, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -180,7 +180,7 @@ impl Service<Request<Body>> for FakeConnection {
 }
 
 /// Returns an answer with a JSON body.
-fn json_answer(status: u16, value: &Value) -> Response<AnswerBody> {
+fn json_answer(status: u16, value: &Value) -> Response<FakeBody> {
     let body = Full::from(value.to_string()).map_err(|never: Infallible| match never {}).boxed_unsync();
     let mut answer = Response::new(body);
     *answer.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();

@@ -4,7 +4,7 @@ use http::{Method, Response};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::{AnswerBody, json_answer};
+use crate::{FakeBody, json_answer};
 
 /// A write. Its position in the history is its resource version.
 pub(crate) struct Change {
@@ -51,7 +51,7 @@ impl ApiFailure {
             "message": reason, "reason": reason, "code": code})
     }
 
-    pub(crate) fn answer(&self) -> Response<AnswerBody> {
+    pub(crate) fn answer(&self) -> Response<FakeBody> {
         json_answer(self.code, &self.status())
     }
 }

@@ -16,7 +16,7 @@ use tower::BoxError;
 use url::Url;
 
 use crate::store::{Change, EXPIRED, is_selected};
-use crate::{AnswerBody, FakeKube, RequestFault, RequestFaultKind};
+use crate::{FakeBody, FakeKube, RequestFault, RequestFaultKind};
 
 /// Time between two bookmarks.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ struct Watch {
 
 impl FakeKube {
     /// Answers a request for a watch.
-    pub(crate) fn watch(&self, url: &Url, fault: RequestFault) -> Response<AnswerBody> {
+    pub(crate) fn watch(&self, url: &Url, fault: RequestFault) -> Response<FakeBody> {
         let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
         let number = |name: &str| parameter(name).and_then(|text| text.parse().ok());
         let version = number("resourceVersion").unwrap_or(1);

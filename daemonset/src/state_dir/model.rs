@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_oneof, proptest};
 use serde::{Deserialize, Serialize};
 
-use self::agent::{Progress, run_agent};
+use self::agent::{AgentProgress, run_agent};
 use self::foreign::{Foreign, foreign};
 use super::{StateDir, journal};
 
@@ -93,7 +93,7 @@ fn life() -> impl Strategy<Value = Life> {
 /// What may be stored under a name: the texts of the record and of the journal, as last told and,
 /// after a crash, as asked for then.
 #[derive(Debug, Clone, Default)]
-struct Expected {
+struct ExpectedState {
     record: Vec<Option<String>>,
     journal: Vec<Option<String>>,
 }
@@ -133,12 +133,12 @@ impl StateModel {
     }
 
     /// Returns what may be stored after the actions of a life.
-    fn expected(&self, actions: &[Action], progress: &Progress) -> Vec<Expected> {
+    fn expected(&self, actions: &[Action], progress: &AgentProgress) -> Vec<ExpectedState> {
         let known = |name: usize| {
             let (record, journal) = self.stored.get(&name).cloned().unzip();
-            Expected { record: vec![record], journal: vec![journal.flatten()] }
+            ExpectedState { record: vec![record], journal: vec![journal.flatten()] }
         };
-        let mut all: Vec<Expected> = (0..NAMES.len()).map(known).collect();
+        let mut all: Vec<ExpectedState> = (0..NAMES.len()).map(known).collect();
         for (n, action) in actions.iter().enumerate() {
             let expected = &mut all[action.name];
             let text = |size| Some(text(self.lives, n, action.name, size));
@@ -166,7 +166,7 @@ impl StateModel {
     }
 
     /// Returns what is stored, as the next agent finds it.
-    fn read(&self, expected: &[Expected]) -> BTreeMap<usize, (String, Option<String>)> {
+    fn read(&self, expected: &[ExpectedState]) -> BTreeMap<usize, (String, Option<String>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let directory = runtime.block_on(StateDir::open(&self.path)).expect("the directory opens");
         let names = directory.names();

@@ -20,12 +20,12 @@ const TASK: &str = "COFFER_STATE_MODEL";
 
 /// What the agent told before it ended: for each action that it finished, whether that succeeded.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct AgentProgress {
     pub(super) told: Vec<bool>,
 }
 
 /// Runs an agent to its end.
-pub(super) fn run_agent(path: &Path, life: usize, actions: &[Action], end: LifeEnd) -> Progress {
+pub(super) fn run_agent(path: &Path, life: usize, actions: &[Action], end: LifeEnd) -> AgentProgress {
     let task = serde_json::to_string(&(path, life, actions, end)).expect("JSON");
     let mut agent = Command::new(env::current_exe().expect("this program"))
         .args(["--exact", "state_dir::model::agent::the_agent_itself", "--ignored", "--nocapture"])
@@ -53,7 +53,7 @@ pub(super) fn run_agent(path: &Path, life: usize, actions: &[Action], end: LifeE
     // the kill may have reaped it
     let _ = agent.wait();
     let told = rest.lines().filter_map(|line| line.strip_prefix("done ")).map(|ok| ok == "true").collect();
-    Progress { told }
+    AgentProgress { told }
 }
 
 /// Lets the agent begin.

@@ -14,11 +14,11 @@ pub(super) enum Foreign {
     /// A file of another name.
     Notes,
     /// A link to a file elsewhere.
-    Link(Place),
+    Link(ForeignPlace),
     /// A named pipe, which blocks who opens it.
-    Pipe(Place),
+    Pipe(ForeignPlace),
     /// A directory with a file.
-    Directory(Place),
+    Directory(ForeignPlace),
     /// The record without its end.
     CutRecord(u64),
     /// The record of another name.
@@ -29,13 +29,13 @@ pub(super) enum Foreign {
 
 /// Where it is put.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum ForeignPlace {
     Record,
     StagedRecord,
 }
 
 pub(super) fn foreign() -> impl Strategy<Value = Foreign> {
-    let place = || prop_oneof![Just(Place::Record), Just(Place::StagedRecord)];
+    let place = || prop_oneof![Just(ForeignPlace::Record), Just(ForeignPlace::StagedRecord)];
     prop_oneof![
         Just(Foreign::Notes),
         place().prop_map(Foreign::Link),
@@ -52,14 +52,14 @@ impl Foreign {
     pub(super) fn put(self, directory: &Path, name: &str, elsewhere: &Path) -> bool {
         let record = directory.join(name);
         let staged = directory.join(format!("{name}.tmp"));
-        let clear = |place: Place| {
+        let clear = |place: ForeignPlace| {
             let path = match place {
-                Place::Record => &record,
-                Place::StagedRecord => &staged,
+                ForeignPlace::Record => &record,
+                ForeignPlace::StagedRecord => &staged,
             };
             let _ = fs::remove_file(path);
             let _ = fs::remove_dir_all(path);
-            (path, matches!(place, Place::Record))
+            (path, matches!(place, ForeignPlace::Record))
         };
         match self {
             Self::Notes => {
@@ -89,7 +89,7 @@ impl Foreign {
                 true
             }
             Self::OtherFormat => {
-                clear(Place::Record);
+                clear(ForeignPlace::Record);
                 fs::write(&record, "coffer-state 2 00\nrecord").expect("written");
                 true
             }
