@@ -61,7 +61,9 @@ impl Foreign {
             let _ = fs::remove_dir_all(path);
             (path, matches!(place, ForeignPlace::Record))
         };
+        let is_file = fs::symlink_metadata(&record).is_ok_and(|record| record.is_file());
         match self {
+            Self::CutRecord(_) | Self::Staged if !is_file => false,
             Self::Notes => {
                 fs::write(directory.join("notes"), "of someone").expect("written");
                 false
@@ -83,7 +85,7 @@ impl Foreign {
                 is_lost
             }
             Self::CutRecord(by) => {
-                let Ok(file) = OpenOptions::new().write(true).open(&record) else { return false };
+                let file = OpenOptions::new().write(true).open(&record).expect("a file");
                 let length = file.metadata().expect("metadata").len();
                 file.set_len(length.saturating_sub(by + 1)).expect("cut");
                 true
@@ -94,7 +96,8 @@ impl Foreign {
                 true
             }
             Self::Staged => {
-                let _ = fs::copy(&record, &staged);
+                clear(ForeignPlace::StagedRecord);
+                fs::copy(&record, &staged).expect("copied");
                 false
             }
         }
