@@ -6,6 +6,7 @@
 
 mod agent;
 mod cancelled;
+mod classes;
 mod disk;
 mod found;
 mod node;

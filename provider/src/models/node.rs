@@ -1,7 +1,6 @@
 //! A node with an agent, pods, a driver and a Vault, on which things happen.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +9,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::agent::{Agent, PodList, SharedPods};
+use super::classes::{classes, request, settings};
 use super::disk::{AgentStore, Disk};
 use super::operation::{Event, Left, Restart};
 use super::vault::{LONGEST_MOUNT, ModelVault, Mounted, Purpose, REQUESTS};
 use crate::class::Class;
-use crate::{Address, Identity, Issuing, Pod, PodEvent, ReadRequest, Secret, Settings};
+use crate::{PodEvent, Settings};
 
 /// Time after which nothing is due at once any more.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -22,9 +22,6 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// Time in which everything of pods that are gone is revoked, if Vault is well: the longest wait
 /// for a mount, and for a retry.
 const REVOKED_WITHIN: Duration = Duration::from_secs(250);
-
-/// Time for a mount.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Time in which all is stored after the disk has room again.
 const STORED_AGAIN_WITHIN: Duration = Duration::from_secs(61);
@@ -304,49 +301,5 @@ impl Node {
         if !self.pods.lock().is_away {
             self.list();
         }
-    }
-}
-
-fn settings(socket: &Path) -> Settings {
-    let address = Address::parse(&format!("unix://{}", socket.display())).expect("an address");
-    Settings { address, ..Settings::default() }
-}
-
-/// Returns the classes. They differ in roles, and share requests.
-fn classes(settings: &Settings) -> Vec<Arc<Class>> {
-    const KV: &str = "- {objectName: kv, secretPath: secret/data/a, secretKey: v}";
-    const APP: &str = "- {objectName: app, secretPath: database/creds/app, secretKey: password}";
-    const SHORT: &str = "- {objectName: short, secretPath: database/creds/short, secretKey: password}";
-    const CERTIFICATE: &str =
-        "- {objectName: cert, secretPath: pki/issue/app, method: POST, secretKey: certificate}";
-    let classes: [(&str, &[&str]); 5] = [
-        ("app", &[KV]),
-        ("app", &[KV, APP]),
-        ("app", &[APP, CERTIFICATE]),
-        ("other", &[APP, SHORT]),
-        ("app", &[SHORT, KV, CERTIFICATE]),
-    ];
-    let class = |(role, objects): (&str, &[&str])| {
-        let parameters = [("roleName", role.to_owned()), ("objects", objects.join("\n"))];
-        let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into();
-        Arc::new(Class::parse(&parameters, settings).expect("a class"))
-    };
-    classes.map(class).into()
-}
-
-fn request(class: Arc<Class>, pod: &str, volume: usize) -> ReadRequest {
-    ReadRequest {
-        class,
-        identity: Identity {
-            namespace: "ns".to_owned(),
-            service_account: "account".to_owned(),
-            pod: Some(Pod { name: pod.to_owned(), uid: pod.to_owned() }),
-        },
-        volume: format!("{pod}/{volume}"),
-        tokens: [("vault".to_owned(), Secret::from(pod))].into(),
-        default_mode: 0o644,
-        issuing: Issuing::Allowed,
-        max_bytes: 1 << 20,
-        deadline: Instant::now() + DEADLINE,
     }
 }

@@ -81,6 +81,11 @@ impl Term {
         self.known_at = Some(now);
     }
 
+    /// Returns whether there was a grant since then, or one reached the agent.
+    pub(super) fn is_granted_since(&self, since: Instant) -> bool {
+        self.renewals.0 >= since || self.known_at.is_some_and(|at| at >= since)
+    }
+
     pub(super) fn is_renewed(&self) -> bool {
         self.until > self.began + self.ttl
     }

@@ -83,7 +83,7 @@ impl VaultState {
     pub(in crate::models) fn note_restart(&mut self, since: Option<Instant>, is_stored: bool) {
         let tokens = self.tokens.iter_mut().map(|token| (&mut token.term, &mut token.is_abandoned));
         for (term, is_abandoned) in tokens {
-            let is_new = term.known_at.is_some_and(|at| since.is_some_and(|since| at >= since));
+            let is_new = since.is_some_and(|since| term.is_granted_since(since));
             *is_abandoned |= !term.was_kept || (is_new && (!is_stored || term.is_renewed()));
             term.forget_since(since);
         }
