@@ -26,7 +26,7 @@ use self::step::{ANOTHER_KEY, ReplicaStep, age, step};
 use super::{CertificateSet, ManagedCertificate, store};
 
 /// Cases of one run.
-const CASES: u32 = 40;
+const CASES: u32 = 24;
 
 const REPLICAS: usize = 2;
 
