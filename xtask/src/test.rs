@@ -39,7 +39,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).env("TMPDIR", folder.path());
     let mut report = TestReport::default();
     eprintln!("testing …");
-    let status = step::watch(with_threads(&mut command), |event| report.take(&event));
+    with_threads(&mut command);
+    with_same_cases(&mut command);
+    let status = step::watch(&mut command, |event| report.take(&event));
     let left = folder.clear();
     let success = status?.success();
     report.print(success);
@@ -53,13 +55,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 }
 
 /// Lets more tests run at once than there are cores: most of their time they wait for a server.
-fn with_threads(command: &mut Command) -> &mut Command {
+fn with_threads(command: &mut Command) {
     const NAME: &str = "RUST_TEST_THREADS";
     if std::env::var_os(NAME).is_none() {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         command.env(NAME, cores.max(4).to_string());
     }
-    command
+}
+
+/// Draws the same cases of properties and models in each run, so that a change that passes here
+/// passes everywhere. `cargo test` draws others each time.
+fn with_same_cases(command: &mut Command) {
+    const NAME: &str = "PROPTEST_RNG_SEED";
+    if std::env::var_os(NAME).is_none() {
+        command.env(NAME, "1");
+    }
 }
 
 /// The results of the run so far.

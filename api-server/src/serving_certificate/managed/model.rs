@@ -170,7 +170,7 @@ impl ReplicaModel {
         });
         match (secret["data"].as_object_mut(), with) {
             (Some(data), Some(with)) => {
-                drop(data.insert(entry.to_owned(), json!(BASE64.encode(with.as_bytes()))))
+                drop(data.insert(entry.to_owned(), json!(BASE64.encode(with.as_bytes()))));
             }
             (Some(data), None) => drop(data.remove(entry)),
             (None, _) => {}
