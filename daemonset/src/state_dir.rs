@@ -34,6 +34,9 @@ const VERSION: &str = "1";
 /// Length of a record's name: 16 bytes in hexadecimal.
 const NAME_LENGTH: usize = 32;
 
+/// Names that are tried for what is set aside.
+const MAX_ASIDE: usize = 8;
+
 /// End of a journal's name.
 const JOURNAL: &str = ".journal";
 
@@ -207,13 +210,17 @@ impl StateStore for StateDir {
     }
 
     fn set_aside(&self, name: &str, reason: &dyn fmt::Display) {
-        let aside = self.file(&format!("{name}.damaged"));
-        let moved = fs::rename(self.file(name), &aside);
+        // a file takes the place of the one before; a directory needs a name of its own
+        let names = (1..MAX_ASIDE).map(|n| format!("{name}.{n}.damaged"));
+        let is_moved = [format!("{name}.damaged")]
+            .into_iter()
+            .chain(names)
+            .any(|aside| fs::rename(self.file(name), self.file(&aside)).is_ok());
         self.remove_journal(name);
         tracing::warn!(
             file = %self.file(name).display(),
             "not a stored session: {reason}. Its pod logs in anew; the file {}",
-            if moved.is_ok() { "is now called *.damaged" } else { "cannot be renamed" }
+            if is_moved { "is now called *.damaged" } else { "cannot be renamed" }
         );
     }
 }

@@ -191,4 +191,12 @@ async fn a_directory_in_the_way_of_a_write_is_set_aside() {
     assert!(directory.save(NAME, &Secret::from("x")).is_err());
     assert!(names(&directory).is_empty());
     directory.save(NAME, &Secret::from("x")).expect("saved");
+    // also where files and directories of that name were set aside before
+    fs::write(directory.file(&format!("{NAME}.damaged")), "of someone").expect("written");
+    for _ in 0..2 {
+        directory.remove(NAME);
+        fs::create_dir_all(directory.file(NAME).join("notes")).expect("a directory");
+        assert!(names(&directory).is_empty());
+        directory.save(NAME, &Secret::from("x")).expect("saved");
+    }
 }
