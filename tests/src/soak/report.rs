@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::draw::Draw;
 use super::figures::QuarterFigures;
+use super::ledger::Ledger;
 use super::options::SoakOptions;
-use super::world::Ledger;
 use crate::plot::{Plot, PlotPanel, PlotUnit};
 
 /// How long after a fault's end what is seen still counts as the fault's.
