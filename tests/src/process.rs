@@ -1,5 +1,6 @@
 //! A process that a test started and ends.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -141,6 +142,22 @@ impl Process {
     /// Returns the number of open file descriptors; 0 if the process has ended.
     pub fn descriptors(&self) -> usize {
         self.entries("fd")
+    }
+
+    /// Returns the number of TCP connections to a port of this host; 0 if the process has ended.
+    pub fn connections_to(&self, port: u16) -> usize {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.id())).into_iter().flatten().flatten();
+        let links = descriptors.filter_map(|entry| fs::read_link(entry.path()).ok());
+        let sockets: BTreeSet<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.id())).unwrap_or_default();
+        let peer = format!(":{port:04X}");
+        let is_ours = |line: &&str| {
+            // number, own address, address of the peer, … and in the tenth column the inode
+            let columns: Vec<_> = line.split_whitespace().collect();
+            matches!(columns[..], [_, _, to, _, _, _, _, _, _, inode, ..]
+                if to.ends_with(&peer) && sockets.contains(&format!("socket:[{inode}]")))
+        };
+        table.lines().filter(is_ours).count()
     }
 
     /// Returns the number of threads; 0 if the process has ended.

@@ -71,7 +71,7 @@ mod tests {
     fn an_error_needs_a_fault_that_explains_it() {
         let at = Duration::from_secs;
         let mut faults = FaultLog::default();
-        faults.begin("state directory full", at(10));
+        faults.begin("state directory full", None, at(10));
         faults.end(at(20));
         let mut log = AgentLog::default();
         assert_eq!(log.take(FULL, at(15), &faults).len(), 0);

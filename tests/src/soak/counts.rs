@@ -13,6 +13,8 @@ pub(super) struct EndCounts {
     pub(super) users: usize,
     /// Requests for a user whose answer the agent did not get, by its log.
     pub(super) lost: usize,
+    /// Credentials that were replaced, and whose tokens have not ended yet.
+    pub(super) replaced: usize,
     /// Users that came up while a fault kept Vault from storing their leases.
     pub(super) unleased: usize,
     /// Tokens of logins in Vault.
@@ -21,7 +23,7 @@ pub(super) struct EndCounts {
 
 impl EndCounts {
     /// Judges the counts: each pod has one lease and one user. Beside them there are at most those
-    /// of requests whose answer was lost, and users without a lease.
+    /// of requests whose answer was lost, those that were replaced, and users without a lease.
     pub(super) fn judge(self) -> Vec<Breach> {
         let count = |subject: &str, found, least, most| {
             let kind = BreachKind::Count { found, least, most };
@@ -30,7 +32,12 @@ impl EndCounts {
         };
         let beside = self.leases.saturating_sub(self.pods);
         let judged = [
-            count("leases in Vault at the end", self.leases, self.pods, self.pods + self.lost),
+            count(
+                "leases in Vault at the end",
+                self.leases,
+                self.pods,
+                self.pods + self.lost + self.replaced,
+            ),
             count(
                 "users in PostgreSQL at the end",
                 self.users,

@@ -70,7 +70,7 @@ fn draw_faults(rng: &mut Rng, options: &SoakOptions) -> Vec<PlannedFault> {
             at < options.fault_every || (last_third..last_third + options.fault_every).contains(&at);
         if is_first {
             let length = MOST_WAIT.min(options.fault_every / 2);
-            faults.push(PlannedFault { at, length, fault: SoakFault::ConnectionsDead });
+            faults.push(PlannedFault { at, length, fault: SoakFault::AnswersHeld });
             at += options.fault_every;
             continue;
         }
@@ -106,6 +106,7 @@ fn all(rng: &mut Rng) -> Vec<SoakFault> {
         SoakFault::ConnectionsDead,
         SoakFault::ConnectionsReset,
         SoakFault::NetworkSlow,
+        SoakFault::AnswersHeld,
         SoakFault::StateDirectoryFull,
         SoakFault::ClockStepped(step),
         SoakFault::RequestsLimited,
@@ -169,7 +170,7 @@ mod tests {
             assert!(ends.map(|planned| planned.at.as_secs()).all(|at| (900..2400).contains(&at)));
             let first = draw.faults.iter().find(|planned| planned.at.as_secs() >= 2400);
             let firsts = [draw.faults.first(), first].map(|planned| planned.map(|planned| &planned.fault));
-            assert_eq!(firsts, [Some(&SoakFault::ConnectionsDead); 2]);
+            assert_eq!(firsts, [Some(&SoakFault::AnswersHeld); 2]);
             assert!(draw.faults.iter().all(|planned| planned.length < Duration::from_secs(20)));
             assert!((200..400).contains(&draw.replaced.len()), "{}", draw.replaced.len());
             assert!(draw.replaced.iter().all(|(at, pod)| at.as_secs() < 3600 && *pod < 100));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::draw::TENANTS;
-use super::judge::ANSWERS_LOST;
+use super::judge::{ANSWERS_LOST, RENEWAL_REFUSED};
 use super::pods;
 use super::world::SoakWorld;
 use crate::relay::RelayClose;
@@ -39,12 +39,14 @@ pub(super) enum SoakFault {
     KubernetesFrozen,
     /// Nobody listens at Vault's address.
     ConnectionsRefused,
-    /// All traffic to Vault is lost, and connections that were open then are dead for good.
+    /// Connections to Vault that are open now are dead for good, as if a balancer forgot them.
     ConnectionsDead,
     /// Connections to Vault are reset by what is sent over them next.
     ConnectionsReset,
     /// Everything arrives late.
     NetworkSlow,
+    /// Vault gets all requests, and its answers arrive only at the end.
+    AnswersHeld,
     /// The state directory takes nothing more.
     StateDirectoryFull,
     /// The clock of the node is wrong.
@@ -85,13 +87,24 @@ impl SoakFault {
             Self::ConnectionsDead => ANSWERS_LOST,
             Self::ConnectionsReset => "connections reset",
             Self::NetworkSlow => "network slow",
+            Self::AnswersHeld => "answers held",
             Self::StateDirectoryFull => "state directory full",
             Self::ClockStepped(_) => "clock stepped",
             Self::RequestsLimited => "requests limited",
-            Self::LoginRefused(_) => "login refused",
+            Self::LoginRefused(_) => RENEWAL_REFUSED,
             Self::PolicyTaken(_) => "policy taken",
             Self::SecretsWritten => "secrets written",
             Self::PodsReplaced(_) => "pods replaced",
+        }
+    }
+
+    /// Returns the tenant that it concerns, if it is one alone.
+    pub(super) fn tenant(&self) -> Option<usize> {
+        match self {
+            Self::LoginRefused(tenant) | Self::PolicyTaken(tenant) | Self::PodsReplaced(tenant) => {
+                Some(*tenant)
+            }
+            _ => None,
         }
     }
 
@@ -133,14 +146,19 @@ impl SoakFault {
                 sleep(length).await;
                 world.cluster.api_server().thaw().await;
             }
-            Self::ConnectionsRefused | Self::ConnectionsDead | Self::NetworkSlow => {
+            Self::ConnectionsRefused | Self::NetworkSlow | Self::AnswersHeld => {
                 match self {
                     Self::ConnectionsRefused => world.relay.refuse(),
-                    Self::ConnectionsDead => world.relay.cut(),
-                    _ => world.relay.slow(SLOW),
+                    Self::NetworkSlow => world.relay.slow(SLOW),
+                    // every request contains this
+                    _ => world.relay.hold(""),
                 }
                 sleep(length).await;
                 world.relay.pass();
+            }
+            Self::ConnectionsDead => {
+                world.relay.go_dark();
+                sleep(length).await;
             }
             Self::ConnectionsReset => {
                 world.relay.close_at_next_request(RelayClose::Reset);

@@ -10,6 +10,8 @@ pub(super) struct FaultLog(Vec<FaultSpan>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FaultSpan {
     pub(super) name: &'static str,
+    /// The tenant that it concerns, if it is one alone.
+    pub(super) tenant: Option<usize>,
     pub(super) begin: Duration,
     /// `None` while the fault is on.
     pub(super) end: Option<Duration>,
@@ -17,8 +19,8 @@ pub(super) struct FaultSpan {
 
 impl FaultLog {
     /// Notes the begin of a fault.
-    pub(super) fn begin(&mut self, name: &'static str, now: Duration) {
-        self.0.push(FaultSpan { name, begin: now, end: None });
+    pub(super) fn begin(&mut self, name: &'static str, tenant: Option<usize>, now: Duration) {
+        self.0.push(FaultSpan { name, tenant, begin: now, end: None });
     }
 
     /// Notes the end of the latest fault.
@@ -44,17 +46,28 @@ impl FaultLog {
 
     /// Returns how often a fault of that name was on between two times.
     pub(super) fn times(&self, name: &str, from: Duration, to: Duration) -> u32 {
-        let on = |span: &&FaultSpan| {
-            span.name == name && span.begin <= to && span.end.is_none_or(|end| end >= from)
-        };
+        let on = |span: &&FaultSpan| span.name == name && span.was_on(from, to);
         self.0.iter().filter(on).map(|_| 1).sum()
+    }
+
+    /// Returns whether a fault of that name concerned a tenant between two times.
+    pub(super) fn concerned(&self, name: &str, tenant: usize, from: Duration, to: Duration) -> bool {
+        let concerned =
+            |span: &FaultSpan| span.name == name && span.tenant == Some(tenant) && span.was_on(from, to);
+        self.0.iter().any(concerned)
     }
 
     /// Returns the names of the faults that were on within `before` until `now`.
     pub(super) fn on(&self, now: Duration, before: Duration) -> Vec<&'static str> {
         let from = now.saturating_sub(before);
-        let on = self.0.iter().filter(|span| span.begin <= now && span.end.is_none_or(|end| end >= from));
+        let on = self.0.iter().filter(|span| span.was_on(from, now));
         on.map(|span| span.name).collect()
+    }
+}
+
+impl FaultSpan {
+    fn was_on(&self, from: Duration, to: Duration) -> bool {
+        self.begin <= to && self.end.is_none_or(|end| end >= from)
     }
 }
 
@@ -66,12 +79,14 @@ mod tests {
     fn the_time_of_faults_is_counted_within_the_two_times() {
         let at = Duration::from_secs;
         let mut log = FaultLog::default();
-        log.begin("one", at(10));
+        log.begin("one", Some(3), at(10));
         log.end(at(20));
-        log.begin("two", at(60));
+        log.begin("two", None, at(60));
         assert_eq!(log.length(at(0), at(15)), at(5));
         assert_eq!(log.length(at(12), at(65)), at(13));
         assert_eq!(log.length(at(30), at(50)), at(0));
+        assert!(log.concerned("one", 3, at(15), at(30)) && !log.concerned("one", 3, at(21), at(30)));
+        assert!(!log.concerned("one", 2, at(15), at(30)) && !log.concerned("two", 3, at(61), at(62)));
         assert_eq!([log.times("one", at(15), at(30)), log.times("one", at(21), at(30))], [1, 0]);
         assert_eq!(log.on(at(25), at(5)), ["one"]);
         assert_eq!(log.on(at(61), at(5)), ["two"]);

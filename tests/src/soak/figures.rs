@@ -11,8 +11,11 @@ const WARM: Duration = Duration::from_secs(30);
 /// By how much the resident memory may grow, in KiB.
 const MEMORY: f64 = 1024.0;
 
-/// By how many the least number of descriptors may grow: there are more or fewer idle connections.
-const DESCRIPTORS: f64 = 2.0;
+/// By how many the descriptors may grow that are no connections to Vault.
+const DESCRIPTORS: f64 = 0.0;
+
+/// How many idle connections to Vault the agent keeps at most.
+const IDLE_CONNECTIONS: f64 = 16.0;
 
 /// By how many the threads may grow.
 const THREADS: f64 = 0.0;
@@ -31,8 +34,10 @@ pub(super) struct AgentSample {
     pub(super) resident: u64,
     /// The part of it that belongs to no file.
     pub(super) anonymous: u64,
-    /// Open file descriptors.
+    /// Open file descriptors that are no connections to Vault.
     pub(super) descriptors: usize,
+    /// Connections to Vault.
+    pub(super) connections: usize,
     /// Threads.
     pub(super) threads: usize,
 }
@@ -43,8 +48,9 @@ pub(super) struct QuarterFigures {
     /// Medians, in KiB.
     pub(super) resident: f64,
     pub(super) anonymous: f64,
-    /// The least: connections come and go, and one that is forgotten stays.
+    /// The least numbers: what is forgotten stays.
     pub(super) descriptors: f64,
+    pub(super) connections: f64,
     /// The median.
     pub(super) threads: f64,
 }
@@ -69,6 +75,7 @@ pub(super) fn judge_growth(quarters: &[Option<QuarterFigures>; 2]) -> Vec<Breach
     let figures = [
         ("resident memory in KiB", first.resident, last.resident, MEMORY),
         ("open file descriptors", first.descriptors, last.descriptors, DESCRIPTORS),
+        ("connections to Vault", 0.0, last.connections, IDLE_CONNECTIONS),
         ("threads", first.threads, last.threads, THREADS),
     ];
     let grown = figures.into_iter().filter(|(_, first, last, allowed)| last - first > *allowed);
@@ -87,6 +94,7 @@ impl QuarterFigures {
             resident: median(|sample| sample.resident as f64),
             anonymous: median(|sample| sample.anonymous as f64),
             descriptors: samples.iter().map(|sample| sample.descriptors).min()? as f64,
+            connections: samples.iter().map(|sample| sample.connections).min()? as f64,
             threads: median(|sample| sample.threads as f64),
         })
     }
@@ -106,6 +114,15 @@ mod tests {
 
     /// A process that runs for an hour, with these figures in its last quarter.
     fn run(resident: u64, descriptors: usize, threads: usize) -> Vec<AgentSample> {
+        run_with_connections(resident, descriptors, threads, 16)
+    }
+
+    fn run_with_connections(
+        resident: u64,
+        descriptors: usize,
+        threads: usize,
+        connections: usize,
+    ) -> Vec<AgentSample> {
         let sample = |second: u64| {
             let at = Duration::from_secs(second);
             let last = second >= 2700;
@@ -115,6 +132,7 @@ mod tests {
                 resident: if last { resident } else { 10_000 },
                 anonymous: 4_000,
                 descriptors: if last { descriptors } else { 20 },
+                connections: if last { connections } else { 3 },
                 threads: if last { threads } else { 3 },
             }
         };
@@ -127,9 +145,10 @@ mod tests {
 
     #[test]
     fn what_grows_is_a_breach() {
-        assert!(grown(&run(11_000, 21, 3)).is_empty());
+        assert!(grown(&run(11_000, 20, 3)).is_empty());
         assert_eq!(grown(&run(12_048, 20, 3)), ["resident memory in KiB"]);
-        assert_eq!(grown(&run(10_000, 23, 3)), ["open file descriptors"]);
+        assert_eq!(grown(&run(10_000, 21, 3)), ["open file descriptors"]);
+        assert_eq!(grown(&run_with_connections(10_000, 20, 3, 17)), ["connections to Vault"]);
         assert_eq!(grown(&run(10_000, 20, 4)), ["threads"]);
     }
 

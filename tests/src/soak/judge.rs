@@ -21,8 +21,14 @@ pub(super) const MARGIN: Duration = Duration::from_secs(20);
 /// may refuse OpenBao's first attempt, which makes the second one ten seconds later and more.
 pub(super) const REVOKED_WITHIN: Duration = Duration::from_secs(45);
 
-/// The fault in which answers are lost without a word.
+/// The fault in which answers are lost without a word, and its dead connections may be used later.
 pub(super) const ANSWERS_LOST: &str = "connections dead";
+
+/// The fault in which Vault refuses to renew tokens of a tenant.
+pub(super) const RENEWAL_REFUSED: &str = "login refused";
+
+/// The TTL of tokens: so long after a refused renewal the token ends, and what was issued to it.
+pub(super) const TOKEN_TTL: Duration = Duration::from_mins(4);
 
 /// How long a login, an issue or a revocation waits for a lost answer: nobody knows what became of
 /// it, so it is not sent again, and the time limit of a mount ends it.
@@ -74,6 +80,7 @@ impl VolumeKind {
 pub(super) struct VolumeSeen<'a> {
     pub(super) at: Duration,
     pub(super) pod: &'a str,
+    pub(super) tenant: usize,
     pub(super) kind: VolumeKind,
     pub(super) files: &'a BTreeMap<String, Vec<u8>>,
 }
@@ -87,6 +94,8 @@ pub(super) struct VolumeVerdict {
     pub(super) breaches: Vec<Breach>,
     /// How long Vault has had another value than the oldest file.
     pub(super) staleness: Duration,
+    /// Whether the credential was replaced in time, since Vault refused to renew its token.
+    pub(super) replaced: bool,
 }
 
 /// Judges a volume.
@@ -122,7 +131,7 @@ pub(super) fn judge_volume(
             breach(file, BreachKind::Stale { age, allowed });
         }
     }
-    let mut now = Vec::new();
+    let (mut now, mut replaced) = (Vec::new(), false);
     for file in seen.kind.credential() {
         match seen.files.get(*file) {
             Some(content) if !content.is_empty() => now.push(content.clone()),
@@ -132,10 +141,16 @@ pub(super) fn judge_volume(
     }
     if now.len() == seen.kind.credential().len() {
         if credential.as_ref().is_some_and(|before| *before != now) {
-            breach(seen.kind.credential()[0], BreachKind::Replaced);
+            let refused = seen.at.saturating_sub(TOKEN_TTL);
+            if faults.concerned(RENEWAL_REFUSED, seen.tenant, refused, seen.at) {
+                replaced = true;
+            } else {
+                breach(seen.kind.credential()[0], BreachKind::Replaced);
+            }
         }
         *credential = Some(now);
     }
+    verdict.replaced = replaced;
     verdict
 }
 
@@ -148,7 +163,8 @@ pub(super) fn judge_waiting(pod: &str, since: Duration, now: Duration, faults: &
 
 /// Returns the time that faults took from what may be sent only once.
 fn lost(since: Duration, now: Duration, faults: &FaultLog) -> Duration {
-    faults.length(since, now) + LOST_ANSWER * faults.times(ANSWERS_LOST, since, now)
+    let lost = faults.times(ANSWERS_LOST, since.saturating_sub(LOST_ANSWER), now);
+    faults.length(since, now) + LOST_ANSWER * lost
 }
 
 /// A user in the volume of a pod.
@@ -206,7 +222,7 @@ mod tests {
     }
 
     fn judged(files: &BTreeMap<String, Vec<u8>>, at: u64, faults: &FaultLog) -> Vec<BreachKind> {
-        let seen = VolumeSeen { at: AT(at), pod: "red/app-1", kind: VolumeKind::App, files };
+        let seen = VolumeSeen { at: AT(at), pod: "red/app-1", tenant: 0, kind: VolumeKind::App, files };
         let verdict = judge_volume(seen, &history(), faults, &mut None);
         verdict.breaches.into_iter().map(|breach| breach.kind).collect()
     }
@@ -220,7 +236,7 @@ mod tests {
         assert_eq!(stale.len(), 5);
         assert_eq!(stale[0], BreachKind::Stale { age: AT(51), allowed: AT(50) });
         let mut faults = FaultLog::default();
-        faults.begin("vault sealed", AT(90));
+        faults.begin("vault sealed", None, AT(90));
         faults.end(AT(110));
         assert_eq!(judged(&app("one"), 160, &faults), []);
         assert_eq!(judged(&app("one"), 161, &faults).len(), 5);
@@ -249,17 +265,31 @@ mod tests {
     #[test]
     fn another_credential_is_a_breach() {
         let mut known = None;
-        let mut look = |password: &str| {
+        let mut faults = FaultLog::default();
+        let mut look = |password: &str, faults: &FaultLog| {
             let text = [("host", "u-three"), ("db-user", "v-1"), ("db-password", password)];
             let files = text.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into();
-            let seen = VolumeSeen { at: AT(501), pod: "red/db-1", kind: VolumeKind::Database, files: &files };
-            let verdict = judge_volume(seen, &history(), &FaultLog::default(), &mut known);
-            verdict.breaches.into_iter().map(|breach| breach.kind).collect::<Vec<_>>()
+            let seen = VolumeSeen {
+                at: AT(501),
+                pod: "red/db-1",
+                tenant: 0,
+                kind: VolumeKind::Database,
+                files: &files,
+            };
+            let verdict = judge_volume(seen, &history(), faults, &mut known);
+            let kinds: Vec<_> = verdict.breaches.into_iter().map(|breach| breach.kind).collect();
+            (kinds, verdict.replaced)
         };
-        assert_eq!(look("first"), []);
-        assert_eq!(look("first"), []);
-        assert_eq!(look("second"), [BreachKind::Replaced]);
-        assert_eq!(look(""), [BreachKind::NeverInVault]);
+        assert_eq!(look("first", &faults), (vec![], false));
+        assert_eq!(look("first", &faults), (vec![], false));
+        assert_eq!(look("second", &faults), (vec![BreachKind::Replaced], false));
+        assert_eq!(look("", &faults), (vec![BreachKind::NeverInVault], false));
+        faults.begin(RENEWAL_REFUSED, Some(1), AT(490));
+        faults.end(AT(500));
+        assert_eq!(look("third", &faults), (vec![BreachKind::Replaced], false), "another tenant's");
+        faults.begin(RENEWAL_REFUSED, Some(0), AT(490));
+        faults.end(AT(500));
+        assert_eq!(look("fourth", &faults), (vec![], true));
     }
 
     #[test]
@@ -267,14 +297,16 @@ mod tests {
         let mut faults = FaultLog::default();
         assert!(judge_waiting("red/db-1", AT(10), AT(35), &faults).is_none());
         assert!(judge_waiting("red/db-1", AT(10), AT(36), &faults).is_some());
-        faults.begin("vault sealed", AT(5));
+        faults.begin("vault sealed", None, AT(5));
         faults.end(AT(20));
         assert!(judge_waiting("red/db-1", AT(10), AT(45), &faults).is_none());
         assert!(judge_waiting("red/db-1", AT(10), AT(46), &faults).is_some());
-        faults.begin(ANSWERS_LOST, AT(40));
+        faults.begin(ANSWERS_LOST, None, AT(40));
         faults.end(AT(45));
         assert!(judge_waiting("red/db-1", AT(10), AT(110), &faults).is_none());
         assert!(judge_waiting("red/db-1", AT(10), AT(111), &faults).is_some());
+        assert!(judge_waiting("red/db-1", AT(100), AT(185), &faults).is_none());
+        assert!(judge_waiting("red/db-1", AT(106), AT(132), &faults).is_some());
     }
 
     #[test]

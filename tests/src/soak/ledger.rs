@@ -25,6 +25,8 @@ pub(super) struct Ledger {
     pub(super) refused: Vec<Duration>,
     /// How many publishes succeeded.
     pub(super) published: usize,
+    /// When a credential was replaced since Vault refused to renew its token.
+    pub(super) replaced: Vec<Duration>,
     /// When each user was first seen in PostgreSQL.
     pub(super) users: BTreeMap<String, Duration>,
     /// How often files, users and logins were judged.

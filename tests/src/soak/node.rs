@@ -28,6 +28,8 @@ pub(super) struct SoakAgent {
     options: CsiOptions,
     /// When the process was started.
     since: Instant,
+    /// The port of Vault, for what the process sees.
+    vault: u16,
     /// How much of the process's log has been read.
     read: u64,
     /// The clock of all its processes.
@@ -47,7 +49,7 @@ impl SoakAgent {
             .flag(format!("-state-dir={}", state.path().display()));
         let options = clock.options(options);
         node.restart_with(options.clone()).await;
-        Self { node, options, since: Instant::now(), read: 0, clock, state }
+        Self { node, options, since: Instant::now(), vault: port(vault), read: 0, clock, state }
     }
 
     /// Kills the process, without a word.
@@ -87,12 +89,14 @@ impl SoakAgent {
             return Err(ended());
         }
         let process = self.node.csi.process();
+        let connections = process.connections_to(self.vault);
         Ok(AgentSample {
             at,
             age: self.since.elapsed(),
             resident: process.try_resident_kib().ok_or_else(ended)?,
             anonymous: process.anonymous_kib().ok_or_else(ended)?,
-            descriptors: process.descriptors(),
+            descriptors: process.descriptors().saturating_sub(connections),
+            connections,
             threads: process.threads(),
         })
     }
@@ -102,6 +106,10 @@ impl SoakAgent {
         let (status, text) = self.node.csi.get("/metrics").await?;
         (status == 200).then_some(ScrapedMetrics(text))
     }
+}
+
+fn port(address: &str) -> u16 {
+    address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address with a port")
 }
 
 /// The driver. Its files are in the node's directory.

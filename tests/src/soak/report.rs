@@ -68,7 +68,14 @@ impl SoakReport<'_> {
     }
 
     fn markdown(&self) -> String {
-        let mut text = format!("{}.\n\n{}\n{}\n", self.summary(), self.figures(), self.faults());
+        let SoakOptions { length, fault_every, seed, pods, .. } = self.options;
+        let command = format!(
+            "`cargo xtask soak --minutes {} --seed {seed} --pods {pods} --fault-every {}`",
+            length.as_secs() / 60,
+            fault_every.as_secs()
+        );
+        let summary = self.summary();
+        let mut text = format!("{command}\n\n{summary}.\n\n{}\n{}\n", self.figures(), self.faults());
         if self.ledger.breaches.len() > 0 {
             let lines = self.ledger.breaches.lines();
             let _ = writeln!(text, "Breaches:\n\n- {}", lines.join("\n- "));
@@ -84,7 +91,8 @@ impl SoakReport<'_> {
         };
         row("resident memory, median", &|figures| format!("{:.2} MiB", figures.resident / 1024.0));
         row("of it without files, median", &|figures| format!("{:.2} MiB", figures.anonymous / 1024.0));
-        row("file descriptors, least", &|figures| format!("{}", figures.descriptors));
+        row("connections to Vault, least", &|figures| format!("{}", figures.connections));
+        row("other file descriptors, least", &|figures| format!("{}", figures.descriptors));
         row("threads, median", &|figures| format!("{}", figures.threads));
 
         let (ledger, end) = (self.ledger, self.ledger.end);
@@ -101,6 +109,7 @@ impl SoakReport<'_> {
             ("lines `WARN` in the agent's log", ledger.log.warnings),
             ("lines `ERROR` in the agent's log, each explained by its fault", ledger.log.errors),
             ("users whose request got no answer, by the agent's log", ledger.log.lost),
+            ("credentials replaced, since Vault refused to renew their token", ledger.replaced.len()),
             ("at the end: pods with a user", end.pods),
             ("at the end: users in PostgreSQL", end.users),
             ("at the end: leases of users in Vault", end.leases),
@@ -115,12 +124,15 @@ impl SoakReport<'_> {
     }
 
     fn faults(&self) -> String {
-        let header = "| fault | times | seconds in all | publishes that failed | oldest file |\n|---|---|---|---|---|\n";
-        let mut text = header.to_owned();
-        for (name, row) in self.rows() {
+        let mut text = "| mark | fault | times | seconds in all | publishes that failed | oldest file |
+\
+                        |---|---|---|---|---|---|
+"
+        .to_owned();
+        for (mark, (name, row)) in (1..).zip(self.rows()) {
             let _ = writeln!(
                 text,
-                "| {name} | {} | {} | {} | {} s |",
+                "| {mark} | {name} | {} | {} | {} | {} s |",
                 row.count,
                 row.seconds.as_secs(),
                 row.refused,
@@ -171,10 +183,11 @@ impl SoakReport<'_> {
                 vec![("oldest", staleness.collect())],
             ),
             panel(
-                "Descriptors and threads of the agent",
+                "Descriptors, connections and threads of the agent",
                 PlotUnit::Number,
                 vec![
-                    ("file descriptors", samples(|sample| sample.descriptors as f64)),
+                    ("connections to Vault", samples(|sample| sample.connections as f64)),
+                    ("other file descriptors", samples(|sample| sample.descriptors as f64)),
                     ("threads", samples(|sample| sample.threads as f64)),
                 ],
             ),

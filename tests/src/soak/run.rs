@@ -97,7 +97,7 @@ async fn make_faults(world: Arc<SoakWorld>, planned: Vec<PlannedFault>, tell: bo
     for PlannedFault { at, length, fault } in planned {
         world.until(at).await;
         let begin = world.now();
-        world.ledger().faults.begin(fault.name(), begin);
+        world.ledger().faults.begin(fault.name(), fault.tenant(), begin);
         fault.make(&world, length).await;
         let end = world.now();
         world.ledger().faults.end(end);

@@ -50,11 +50,14 @@ fn look_at_files(world: &SoakWorld, pods: &[Arc<SoakPod>]) {
             // It may have been unmounted while it was read.
             continue;
         }
-        let seen = VolumeSeen { at, pod: &pod.name, kind: pod.kind, files: &files };
+        let seen = VolumeSeen { at, pod: &pod.name, tenant: pod.tenant, kind: pod.kind, files: &files };
         let history = world.tenants[pod.tenant].history();
-        let VolumeVerdict { breaches: found, staleness } =
+        let VolumeVerdict { breaches: found, staleness, replaced } =
             judge_volume(seen, &history, &world.ledger().faults, &mut pod.seen());
         breaches.extend(found);
+        if replaced {
+            world.ledger().replaced.push(at);
+        }
         oldest = oldest.max(staleness);
     }
     let now = world.now();

@@ -12,6 +12,7 @@ use super::breach::Breach;
 use super::counts::EndCounts;
 use super::database::DatabaseView;
 use super::draw::TENANTS;
+use super::judge::TOKEN_TTL;
 use super::ledger::Ledger;
 use super::node::{self, SoakAgent, SoakDriver};
 use super::pods::PodTable;
@@ -147,6 +148,7 @@ impl SoakWorld {
             leases,
             users: users.len(),
             lost: ledger.log.lost,
+            replaced: ledger.replaced.iter().filter(|at| **at + TOKEN_TTL >= self.now()).count(),
             unleased,
             tokens,
         })
