@@ -155,7 +155,7 @@ mod tests {
     }
 
     /// The first faults of seed 1.
-    const KNOWN: [&str; 3] = ["connections dead", "connections reset", "vault sealed"];
+    const KNOWN: [&str; 3] = ["answers held", "connections reset", "vault sealed"];
 
     #[test]
     fn an_hour_has_each_fault_and_ends_the_agent_only_in_between() {
