@@ -11,8 +11,9 @@ const WARM: Duration = Duration::from_secs(30);
 /// By how much the resident memory may grow, in KiB.
 const MEMORY: f64 = 1024.0;
 
-/// By how many the descriptors may grow that are no connections to Vault.
-const DESCRIPTORS: f64 = 0.0;
+/// By how many the descriptors may grow that are no connections to Vault: one connection more of the
+/// driver, and one more to kube-apiserver, which both are made anew after faults.
+const DESCRIPTORS: f64 = 2.0;
 
 /// How many idle connections to Vault the agent keeps at most.
 const IDLE_CONNECTIONS: f64 = 16.0;
@@ -145,9 +146,9 @@ mod tests {
 
     #[test]
     fn what_grows_is_a_breach() {
-        assert!(grown(&run(11_000, 20, 3)).is_empty());
+        assert!(grown(&run(11_000, 22, 3)).is_empty());
         assert_eq!(grown(&run(12_048, 20, 3)), ["resident memory in KiB"]);
-        assert_eq!(grown(&run(10_000, 21, 3)), ["open file descriptors"]);
+        assert_eq!(grown(&run(10_000, 23, 3)), ["open file descriptors"]);
         assert_eq!(grown(&run_with_connections(10_000, 20, 3, 17)), ["connections to Vault"]);
         assert_eq!(grown(&run(10_000, 20, 4)), ["threads"]);
     }
