@@ -59,8 +59,8 @@ impl DurableOpenBao {
         self.bao.process_mut().wait().await;
     }
 
-    /// Starts the server again after [`Self::stop`], on the same port and the same data, and unseals
-    /// it.
+    /// Starts the server again after [`Self::stop`], on the same port and the same data, and
+    /// unseals it.
     pub async fn start_again(&mut self) {
         let process = launch(self.bao.directory());
         self.bao.replace(process);

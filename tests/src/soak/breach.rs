@@ -147,8 +147,8 @@ struct BreachLine {
 }
 
 impl BreachLog {
-    /// Adds a breach that was seen at that time, while these faults were on. Returns whether it is a
-    /// new one.
+    /// Adds a breach that was seen at that time, while these faults were on. Returns whether it is
+    /// a new one.
     pub(super) fn add(&mut self, at: Duration, breach: Breach, faults: &[&'static str]) -> bool {
         let text = breach.kind.text();
         // Each line of a log is a breach of its own.

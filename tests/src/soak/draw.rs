@@ -16,7 +16,7 @@ const REPLACED_EVERY: Duration = Duration::from_secs(12);
 /// The mean time between two writes of a secret.
 const WRITTEN_EVERY: Duration = Duration::from_secs(8);
 
-/// How long the fault stays that lets most mounts wait at once: no two runs of a process differ in it.
+/// How long the fault stays that lets most mounts wait at once: the same for each process.
 const MOST_WAIT: Duration = Duration::from_secs(15);
 
 /// What a run does.
@@ -57,9 +57,9 @@ impl Draw {
 
 /// Draws the faults: each kind once, in any order, then each kind again.
 ///
-/// The agent's memory is compared between the first and the last quarter. So the agent is ended only
-/// between the first quarter and the last third, and both begin with the fault that lets most mounts
-/// wait at once: the allocator keeps what they took.
+/// The agent's memory is compared between the first and the last quarter. So the agent is ended
+/// only between the first quarter and the last third, and both begin with the fault that lets most
+/// mounts wait at once: the allocator keeps what they took.
 fn draw_faults(rng: &mut Rng, options: &SoakOptions) -> Vec<PlannedFault> {
     let mut bag: Vec<SoakFault> = Vec::new();
     let mut faults = Vec::new();

@@ -11,8 +11,8 @@ const WARM: Duration = Duration::from_secs(30);
 /// By how much the resident memory may grow, in KiB.
 const MEMORY: f64 = 1024.0;
 
-/// By how many the descriptors may grow that are no connections to Vault: one connection more of the
-/// driver, and one more to kube-apiserver, which both are made anew after faults.
+/// By how many the descriptors may grow that are no connections to Vault: one connection more of
+/// the driver, and one more to kube-apiserver, which both are made anew after faults.
 const DESCRIPTORS: f64 = 2.0;
 
 /// How many idle connections to Vault the agent keeps at most.

@@ -36,7 +36,8 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Returns whether a fault kept Vault from storing the lease of a user that was first seen then.
+    /// Returns whether a fault kept Vault from storing the lease of a user that was first seen
+    /// then.
     pub(super) fn cut_an_issue(&self, seen: Duration) -> bool {
         const CUTTING: [&str; 4] =
             ["vault restarted", "vault sealed", "postgresql restarted", "connections refused"];

@@ -121,8 +121,8 @@ async fn write_secrets(world: Arc<SoakWorld>, planned: Vec<(Duration, usize)>) {
     }
 }
 
-/// Waits until all pods are republished and everything of the pods that are gone is revoked, at most
-/// for [`QUIET`], and keeps the counts that are found then.
+/// Waits until all pods are republished and everything of the pods that are gone is revoked, at
+/// most for [`QUIET`], and keeps the counts that are found then.
 async fn settle(world: &SoakWorld) {
     let begun = Instant::now();
     loop {
