@@ -141,7 +141,7 @@ async fn settle(world: &SoakWorld) {
 /// Judges the figures, writes the report, and returns whether all held.
 fn finish(world: &SoakWorld, options: &SoakOptions, draw: &Draw) -> bool {
     let quarters = quarters(&world.ledger().samples, options.length);
-    world.note(judge_growth(&quarters));
+    world.note(judge_growth(&quarters, options.is_short()));
     let ledger = world.ledger();
     let report = SoakReport { options, draw, ledger: &ledger, quarters };
     if let Some(directory) = &options.report {
