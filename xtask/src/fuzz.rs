@@ -24,23 +24,28 @@ const SHOWN_LINES: usize = 50;
 /// What is fuzzed, and for how long.
 pub(crate) struct FuzzOptions {
     minutes: f64,
+    /// What the inputs are drawn from; the time otherwise.
+    seed: Option<u32>,
     targets: Vec<String>,
     /// Inputs that are repeated instead.
     inputs: Vec<String>,
 }
 
 impl FuzzOptions {
-    /// Parses `[--minutes N] [TARGET…]` or `TARGET FILE…`. Without targets all run, each for one
+    /// Parses `[--minutes N] [--seed S] [TARGET…]` or `TARGET FILE…`. Without targets all run, each for one
     /// minute.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let all = targets()?;
-        let mut options = Self { minutes: 1.0, targets: Vec::new(), inputs: Vec::new() };
+        let mut options = Self { minutes: 1.0, seed: None, targets: Vec::new(), inputs: Vec::new() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             if argument == "--minutes" {
                 let minutes = arguments.next().and_then(|text| text.parse().ok());
                 options.minutes =
                     minutes.filter(|minutes| *minutes > 0.0).context("--minutes takes a number")?;
+            } else if argument == "--seed" {
+                let seed = arguments.next().and_then(|text| text.parse().ok());
+                options.seed = Some(seed.filter(|seed| *seed > 0).context("--seed takes a number above 0")?);
             } else if all.contains(argument) {
                 options.targets.push(argument.clone());
             } else if options.targets.len() == 1 && Path::new(argument).is_file() {
@@ -108,7 +113,7 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
     let worker = || -> Result<Vec<FuzzRun>> {
         let mut runs = Vec::new();
         while let Some(target) = next() {
-            runs.push(run_target(&target, options.minutes)?);
+            runs.push(run_target(&target, options)?);
         }
         Ok(runs)
     };
@@ -132,7 +137,7 @@ fn binary(target: &str) -> PathBuf {
     target_dir().join("fuzz").join(triple).join("release").join(target)
 }
 
-fn run_target(target: &str, minutes: f64) -> Result<FuzzRun> {
+fn run_target(target: &str, options: &FuzzOptions) -> Result<FuzzRun> {
     let dir = |kind: &str| fuzz_dir().join(kind).join(target);
     let (corpus, artifacts) = (dir("corpus"), dir("artifacts"));
     for dir in [&corpus, &artifacts] {
@@ -142,8 +147,9 @@ fn run_target(target: &str, minutes: f64) -> Result<FuzzRun> {
     let mut command = Command::new(binary(target));
     command.arg(&corpus).arg(dir("seeds")).args(["-timeout=120", "-rss_limit_mb=1024", "-max_len=8192"]);
     command.arg("-print_final_stats=1");
-    command.arg(format!("-max_total_time={}", (minutes * 60.0).ceil()));
+    command.arg(format!("-max_total_time={}", (options.minutes * 60.0).ceil()));
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+    command.args(options.seed.map(|seed| format!("-seed={seed}")));
     let dictionary = fuzz_dir().join("dictionaries").join(format!("{target}.dict"));
     if dictionary.is_file() {
         command.arg(format!("-dict={}", dictionary.display()));

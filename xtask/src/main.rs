@@ -46,6 +46,7 @@ Usage: cargo xtask <COMMAND>
   fuzz [TARGET…]  runs the fuzz targets of fuzz/, or those named, each for a minute; with a target and
                files it repeats these inputs
     --minutes N  runs each for that long
+    --seed S     draws the inputs from this number, not from the time
   demo         mounts secrets from a real OpenBao and changes one; shows credentials that end with
                their pod, and kubectl
   bench [WHAT] measures speed, CPU and memory: WHAT is `csi` (mounts), `leases` (renewed and revoked)
