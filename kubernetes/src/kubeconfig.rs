@@ -38,8 +38,8 @@ pub enum KubeconfigFault {
         /// The system's error.
         source: io::Error,
     },
-    /// The file is no kubeconfig. The parser's error is not kept: it repeats lines of the file, which
-    /// has credentials.
+    /// The file is no kubeconfig. The parser's error is not kept: it repeats lines of the file,
+    /// which has credentials.
     #[error("{} is no kubeconfig{what}", path.display())]
     Malformed {
         /// The file.

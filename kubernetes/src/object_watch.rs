@@ -35,8 +35,8 @@ where
     events.default_backoff()
 }
 
-/// Watches the objects of `api` as [`list_and_watch`] does, where the last known state stays in use after a
-/// failure. A failure is logged with the name `objects`.
+/// Watches the objects of `api` as [`list_and_watch`] does, where the last known state stays in use
+/// after a failure. A failure is logged with the name `objects`.
 pub fn watch_objects<K>(api: Api<K>, config: Config, objects: &'static str) -> impl Stream<Item = Event<K>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,

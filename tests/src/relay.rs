@@ -1,6 +1,6 @@
 //! A TCP relay in front of a server. The relay can hold answers back, so that a test kills a
-//! process that waits for one, pass everything on later, drop all traffic without closing connections,
-//! or close a connection at the next request.
+//! process that waits for one, pass everything on later, drop all traffic without closing
+//! connections, or close a connection at the next request.
 
 use std::pin::pin;
 use std::sync::Arc;

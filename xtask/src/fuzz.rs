@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: builds the fuzz targets of `fuzz/` with cargo-fuzz on a nightly toolchain, and
-//! runs them.
+//! `cargo xtask fuzz`: builds the fuzz targets of `fuzz/` with cargo-fuzz on a nightly toolchain,
+//! and runs them.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -32,8 +32,8 @@ pub(crate) struct FuzzOptions {
 }
 
 impl FuzzOptions {
-    /// Parses `[--minutes N] [--seed S] [TARGET…]` or `TARGET FILE…`. Without targets all run, each for one
-    /// minute.
+    /// Parses `[--minutes N] [--seed S] [TARGET…]` or `TARGET FILE…`. Without targets all run, each
+    /// for one minute.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let all = targets()?;
         let mut options = Self { minutes: 1.0, seed: None, targets: Vec::new(), inputs: Vec::new() };
