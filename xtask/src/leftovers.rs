@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 const PREFIX: &str = "coffer-";
 
@@ -51,6 +51,15 @@ impl RunFolder {
             found.push(format!("{} itself: {e}", self.path().display()));
         }
         found
+    }
+
+    /// Removes the directory and what was left behind.
+    ///
+    /// # Errors
+    /// If something was.
+    pub(crate) fn end(&self) -> Result<()> {
+        let left = self.clear();
+        if left.is_empty() { Ok(()) } else { bail!("left behind, and removed now:\n{}", left.join("\n")) }
     }
 
     /// Returns the processes with the directory's path in their arguments or environment: ids and

@@ -32,11 +32,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         .env("TMPDIR", folder.path())
         .env("COFFER_BIN_DIR", target_dir().join(if profile == "dist" { "dist" } else { "debug" }));
     let status = command.status();
-    let left = folder.clear();
+    let ended = folder.end();
     let success = status?.success();
-    if !left.is_empty() {
-        bail!("left behind, and removed now:\n{}", left.join("\n"));
-    }
+    ended?;
     if !success {
         bail!("the soak failed");
     }

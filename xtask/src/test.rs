@@ -42,12 +42,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     with_threads(&mut command);
     with_same_cases(&mut command);
     let status = step::watch(&mut command, |event| report.take(&event));
-    let left = folder.clear();
+    let ended = folder.end();
     let success = status?.success();
     report.print(success);
-    if !left.is_empty() {
-        bail!("left behind, and removed now:\n{}", left.join("\n"));
-    }
+    ended?;
     if !success {
         bail!("cargo test failed");
     }
