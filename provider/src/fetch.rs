@@ -1,6 +1,7 @@
 //! Sends the requests of a plan in parallel; requests that issue something come last.
 
 mod in_order;
+mod renew_first;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -161,6 +162,11 @@ impl<'a> Fetch<'a> {
             for wanted in wanted.iter_mut().filter(|wanted| wanted.done.is_none()) {
                 wanted.done = self.held(wanted.planned);
             }
+            let mut renewals = InOrder::default();
+            for wanted in wanted.iter_mut().filter(|wanted| wanted.done.is_none()) {
+                renewals.start(self.renew_first(wanted)).await;
+            }
+            renewals.finish().await;
         }
         let mut reads = InOrder::default();
         for wanted in wanted.iter() {

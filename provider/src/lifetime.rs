@@ -135,6 +135,11 @@ impl Lifetime {
         is_last && self.left(now) * 3 < self.full_ttl
     }
 
+    /// Returns whether Vault may grant another renewal.
+    pub(crate) fn may_be_renewed(&self, now: Instant) -> bool {
+        self.renewal != Renewal::Never && !self.is_over(now)
+    }
+
     /// Returns whether a renewal has been due for some time without being granted, or Vault refused
     /// it for good.
     pub(crate) fn is_renewal_overdue(&self, now: Instant) -> bool {

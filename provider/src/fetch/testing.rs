@@ -27,6 +27,14 @@ impl Fetch<'_> {
         self.held(&planned(request)).is_some()
     }
 
+    /// Returns whether a renewal spares the replacement of what the session holds.
+    pub(crate) async fn is_renewed_first(&self, request: &Request) -> bool {
+        let planned = planned(request);
+        let mut wanted = Wanted { index: 0, planned: &planned, may_issue: true, done: None };
+        Fetch { ..*self }.renew_first(&mut wanted).await;
+        wanted.done.is_some()
+    }
+
     pub(crate) fn has_fallback(&self, request: &Request) -> bool {
         self.fallback(&planned(request)).is_some()
     }

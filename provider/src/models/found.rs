@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::node::Node;
 use super::operation::Event;
 use super::vault::{Purpose, Trouble};
-use super::violations;
+use super::{run, violations};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -44,4 +45,23 @@ fn a_replaced_token_whose_revocation_failed_is_revoked_with_the_pod() {
         Event::Wait(seconds(61)),
         Event::Mount { pod: 0, volume: 0, class: 0 },
     ]);
+}
+
+#[test]
+fn a_mount_renews_a_lease_before_it_has_another_one_issued() {
+    run(async {
+        let mut node = Node::new();
+        for event in [
+            Event::Mount { pod: 0, volume: 0, class: 1 },
+            Event::VaultTrouble(Some(Purpose::Renew), Trouble::Status(400)),
+            Event::Wait(seconds(215)),
+            Event::VaultIsWell,
+            Event::Mount { pod: 0, volume: 0, class: 1 },
+            Event::Wait(seconds(1)),
+        ] {
+            node.happen(event).await;
+        }
+        assert_eq!(node.vault.lock().requests(Purpose::Issue), 1);
+        node.come_to_rest().await;
+    });
 }

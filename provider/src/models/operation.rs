@@ -76,6 +76,8 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         1 => any::<bool>().prop_map(Event::DiskFull),
         8 => wait().prop_map(Event::Wait),
         4 => (purpose(), trouble()).prop_map(|(purpose, trouble)| Event::VaultTrouble(purpose, trouble)),
+        // what Vault answers while the system behind an engine is away
+        1 => Just(Event::VaultTrouble(Some(Purpose::Renew), Trouble::Status(400))),
         4 => Just(Event::VaultIsWell),
         1 => (pod, any::<bool>()).prop_map(|(pod, tokens)| Event::RevokeBehind { pod, tokens }),
         3 => proptest::option::of(0_usize..5).prop_map(Event::Deny),

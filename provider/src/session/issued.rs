@@ -91,6 +91,22 @@ impl Issued {
         (!held.term.is_over(now)).then(|| Arc::clone(&held.answer))
     }
 
+    /// Returns the lease of a request's answer, by its ID, and the token that the lease belongs to, if
+    /// a replacement is due and a renewal could still spare it.
+    pub(crate) fn lease_to_renew(&self, request: RequestId, now: Instant) -> Option<(String, Arc<Token>)> {
+        let answers = self.lock();
+        match &answers.get(request)?.term {
+            IssuedTerm::Lease { id, lifetime, token }
+                if lifetime.needs_replacement(now)
+                    && lifetime.may_be_renewed(now)
+                    && !token.needs_replacement(now) =>
+            {
+                Some((id.clone(), Arc::clone(token)))
+            }
+            _ => None,
+        }
+    }
+
     /// Stores an issued answer in the place that was taken for it. An answer that is too large for
     /// the namespace's part of the memory is not stored.
     pub(crate) fn put(

@@ -2,6 +2,7 @@
 //! replaced otherwise.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use coffer_tests::kubernetes::{LeaseNode, LeaseSetup, Tenant, user};
 use coffer_tests::{
@@ -21,6 +22,7 @@ pub(crate) fn tests(suite: Suite<LeaseSetup>) -> Suite<LeaseSetup> {
         .test("a_mount_that_finds_its_token_revoked_replaces_token_and_leases", token_revoked_unnoticed)
         .test("a_lease_with_a_shortened_ttl_is_still_renewed", time_cut)
         .test("a_lease_whose_renewal_is_refused_is_replaced_in_time", refused)
+        .test("a_lease_that_vault_renews_again_is_kept", refused_for_a_while)
         .test("a_token_at_its_max_ttl_is_replaced_in_time", token_ends)
         .test("a_token_near_its_end_is_still_used_where_nobody_can_log_in", login_away)
         .test("few_renewals_run_at_a_time_however_many_are_due", |_| few_at_a_time())
@@ -185,6 +187,25 @@ async fn refused(setup: Arc<LeaseSetup>) {
         "both users exist for a while: {users:?}"
     );
     assert!(node.csi.log().contains("past the max TTL"), "{}", node.csi.log());
+    setup.end(&tenant, &node, &[&pod]).await;
+}
+
+async fn refused_for_a_while(setup: Arc<LeaseSetup>) {
+    let usual = LeaseTtls { ttl: "30s", max_ttl: "1h" };
+    let tenant = setup.tenant("awhile", usual, "1h").await;
+    let node = setup.node("awhile").await;
+    let pod = tenant.pod(&node).await;
+    let began = Instant::now();
+    let first = node.mount(&tenant.call(&pod)).await;
+    // less than the age of the lease when its renewal is due
+    Postgres::role(&setup.bao, tenant.namespace.name(), LeaseTtls { ttl: "5s", max_ttl: "5s" }).await;
+    until_true("a refusal in the lease's last third", async || {
+        node.csi.log().contains("past the max TTL") && began.elapsed() > Duration::from_secs(21)
+    })
+    .await;
+    Postgres::role(&setup.bao, tenant.namespace.name(), usual).await;
+    assert_eq!(user(&node.mount(&tenant.call(&pod)).await), user(&first));
+    assert_eq!(setup.issued(&tenant.namespace), 1);
     setup.end(&tenant, &node, &[&pod]).await;
 }
 
