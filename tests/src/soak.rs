@@ -38,5 +38,5 @@ mod values;
 mod watch;
 mod world;
 
-pub use options::SoakOptions;
+pub use options::{SoakOptions, WrongOption};
 pub use run::run_soak;

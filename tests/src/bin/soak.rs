@@ -5,15 +5,19 @@ use std::process::ExitCode;
 use coffer_tests::soak::{SoakOptions, run_soak};
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str =
-    "Usage: coffer-soak [--minutes N] [--seed S] [--pods N] [--fault-every SECONDS] [--report DIR]";
+const USAGE: &str = "\
+Usage: cargo xtask soak [--minutes N] [--seed S] [--pods N] [--fault-every SECONDS] [--report DIR]
+                        [--release]";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(options) = SoakOptions::parse(&arguments) else {
-        eprintln!("{USAGE}");
-        return ExitCode::FAILURE;
+    let options = match SoakOptions::parse(&arguments) {
+        Ok(options) => options,
+        Err(wrong) => {
+            eprintln!("{wrong}\n{USAGE}");
+            return ExitCode::FAILURE;
+        }
     };
     let mut terminate = signal(SignalKind::terminate()).expect("a signal handler");
     let mut interrupt = signal(SignalKind::interrupt()).expect("a signal handler");

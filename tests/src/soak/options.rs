@@ -1,6 +1,8 @@
 //! What was asked for on the command line.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The options of a soak.
@@ -18,10 +20,22 @@ pub struct SoakOptions {
     pub report: Option<PathBuf>,
 }
 
+/// An argument that is no option, or has no right value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WrongOption(String);
+
+impl fmt::Display for WrongOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl SoakOptions {
-    /// Reads `[--minutes N] [--seed S] [--pods N] [--fault-every SECONDS] [--report DIR]`; `None`
-    /// if the arguments are anything else.
-    pub fn parse(arguments: &[String]) -> Option<Self> {
+    /// Reads `[--minutes N] [--seed S] [--pods N] [--fault-every SECONDS] [--report DIR]`.
+    ///
+    /// # Errors
+    /// [`WrongOption`], for the first argument that is anything else.
+    pub fn parse(arguments: &[String]) -> Result<Self, WrongOption> {
         let mut options = Self {
             length: Duration::from_mins(20),
             fault_every: Duration::from_mins(1),
@@ -32,20 +46,20 @@ impl SoakOptions {
         let (mut seed, mut every) = (None, None);
         let mut arguments = arguments.iter();
         while let Some(name) = arguments.next() {
-            let value = arguments.next()?;
+            let mut value = || arguments.next().map(String::as_str).unwrap_or_default();
             match name.as_str() {
-                "--minutes" => options.length = Duration::from_mins(at_least_one(value)?),
-                "--fault-every" => every = Some(Duration::from_secs(at_least_one(value)?)),
-                "--seed" => seed = Some(value.parse().ok()?),
-                "--pods" => options.pods = usize::try_from(at_least_one(value)?).ok()?,
-                "--report" => options.report = Some(value.into()),
-                _ => return None,
+                "--minutes" => options.length = Duration::from_mins(number(name, value(), 1)?),
+                "--fault-every" => every = Some(Duration::from_secs(number(name, value(), 1)?)),
+                "--seed" => seed = Some(number(name, value(), 0)?),
+                "--pods" => options.pods = number(name, value(), 1)?,
+                "--report" => options.report = Some(directory(name, value())?),
+                _ => return Err(WrongOption(format!("there is no option {name:?}"))),
             }
         }
         // A short run would have few faults otherwise.
         options.fault_every = every.unwrap_or(Duration::from_secs(if options.is_short() { 15 } else { 60 }));
         options.seed = seed.unwrap_or_else(now);
-        Some(options)
+        Ok(options)
     }
 
     /// Returns whether nobody waits for the run long enough to be told how it goes on.
@@ -54,8 +68,21 @@ impl SoakOptions {
     }
 }
 
-fn at_least_one(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|number| *number > 0)
+fn number<N: FromStr + PartialOrd + fmt::Display>(
+    name: &str,
+    text: &str,
+    least: N,
+) -> Result<N, WrongOption> {
+    let number = text.parse().ok().filter(|number| *number >= least);
+    number
+        .ok_or_else(|| WrongOption(format!("{name} takes a whole number of at least {least}, not {text:?}")))
+}
+
+fn directory(name: &str, text: &str) -> Result<PathBuf, WrongOption> {
+    let is_given = !text.is_empty() && !text.starts_with("--");
+    is_given
+        .then(|| text.into())
+        .ok_or_else(|| WrongOption(format!("{name} takes a directory, not {text:?}")))
 }
 
 fn now() -> u64 {
@@ -66,7 +93,7 @@ fn now() -> u64 {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Option<SoakOptions> {
+    fn parse(line: &str) -> Result<SoakOptions, WrongOption> {
         SoakOptions::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     }
 
@@ -84,8 +111,15 @@ mod tests {
         };
         assert_eq!(all, expected);
         assert_eq!(parse("--minutes 2").expect("options").fault_every.as_secs(), 15);
-        for wrong in ["--minutes", "--minutes 0", "--pods many", "--fault-every 0", "2"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
+        for (wrong, words) in [
+            ("--minutes", "--minutes takes a whole number of at least 1, not \"\""),
+            ("--minutes 0", "--minutes takes a whole number of at least 1, not \"0\""),
+            ("--pods many", "--pods takes a whole number of at least 1, not \"many\""),
+            ("--seed -1", "--seed takes a whole number of at least 0, not \"-1\""),
+            ("--report --seed 1", "--report takes a directory, not \"--seed\""),
+            ("--sead 2", "there is no option \"--sead\""),
+        ] {
+            assert_eq!(parse(wrong).unwrap_err().to_string(), words);
         }
     }
 }
