@@ -162,11 +162,7 @@ impl<'a> Fetch<'a> {
             for wanted in wanted.iter_mut().filter(|wanted| wanted.done.is_none()) {
                 wanted.done = self.held(wanted.planned);
             }
-            let mut renewals = InOrder::default();
-            for wanted in wanted.iter_mut().filter(|wanted| wanted.done.is_none()) {
-                renewals.start(self.renew_first(wanted)).await;
-            }
-            renewals.finish().await;
+            self.renew_first(wanted).await;
         }
         let mut reads = InOrder::default();
         for wanted in wanted.iter() {

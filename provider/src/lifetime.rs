@@ -135,9 +135,9 @@ impl Lifetime {
         is_last && self.left(now) * 3 < self.full_ttl
     }
 
-    /// Returns whether Vault may grant another renewal.
-    pub(crate) fn may_be_renewed(&self, now: Instant) -> bool {
-        self.renewal != Renewal::Never && !self.is_over(now)
+    /// Returns whether a replacement is due because Vault refused the last renewal.
+    pub(crate) fn is_refused_and_due(&self, now: Instant) -> bool {
+        self.last == LastRenewal::Refused && self.needs_replacement(now) && !self.is_over(now)
     }
 
     /// Returns whether a renewal has been due for some time without being granted, or Vault refused
@@ -180,6 +180,15 @@ impl Lifetime {
         };
     }
 
+    /// Sets the lifetime of a token to what Vault granted by a renewal that was requested at
+    /// `asked`. Without a TTL the token is renewed no further.
+    pub(crate) fn renewed_token(&mut self, asked: Instant, ttl: Option<Duration>, renewable: bool) {
+        match ttl {
+            Some(ttl) => self.renewed(asked, ttl, renewable),
+            None => self.end_renewals(),
+        }
+    }
+
     /// Schedules the retry of a renewal that failed: sooner if less time is left, and with jitter,
     /// so that an outage of Vault is not followed by all retries at once.
     pub(crate) fn retry_later(&mut self, now: Instant) {
@@ -195,6 +204,12 @@ impl Lifetime {
     /// Vault may have granted it.
     pub(crate) fn retry_lost(&mut self, asked: Instant, now: Instant) {
         self.retry_later(now);
+        self.note_lost(asked);
+    }
+
+    /// Notes that Vault may have granted a renewal that was requested at `asked`, and whose answer
+    /// did not arrive.
+    pub(crate) fn note_lost(&mut self, asked: Instant) {
         self.lost_until = Some(asked + self.full_ttl);
     }
 
@@ -205,7 +220,7 @@ impl Lifetime {
     }
 
     /// Notes that there is nothing to renew any more.
-    pub(crate) fn end_renewals(&mut self) {
+    fn end_renewals(&mut self) {
         self.renewal = Renewal::Never;
     }
 

@@ -30,9 +30,9 @@ impl Fetch<'_> {
     /// Returns whether a renewal spares the replacement of what the session holds.
     pub(crate) async fn is_renewed_first(&self, request: &Request) -> bool {
         let planned = planned(request);
-        let mut wanted = Wanted { index: 0, planned: &planned, may_issue: true, done: None };
+        let mut wanted = [Wanted { index: 0, planned: &planned, may_issue: true, done: None }];
         Fetch { ..*self }.renew_first(&mut wanted).await;
-        wanted.done.is_some()
+        wanted[0].done.is_some()
     }
 
     pub(crate) fn has_fallback(&self, request: &Request) -> bool {

@@ -57,10 +57,7 @@ async fn renew_token(background: &Background, due: DueRenewal, token: &Arc<Token
     let asked = background.clock.now();
     let failure = match vault.renew_token(token.secret()).await {
         Ok(login) => {
-            return due.finish(|lifetime| match login.ttl {
-                Some(ttl) => lifetime.renewed(asked, ttl, login.renewable),
-                None => lifetime.end_renewals(),
-            });
+            return due.finish(|lifetime| lifetime.renewed_token(asked, login.ttl, login.renewable));
         }
         Err(failure) => failure,
     };

@@ -91,15 +91,12 @@ impl Issued {
         (!held.term.is_over(now)).then(|| Arc::clone(&held.answer))
     }
 
-    /// Returns the lease of a request's answer, by its ID, and the token that the lease belongs to, if
-    /// a replacement is due and a renewal could still spare it.
-    pub(crate) fn lease_to_renew(&self, request: RequestId, now: Instant) -> Option<(String, Arc<Token>)> {
-        let answers = self.lock();
-        match &answers.get(request)?.term {
+    /// Returns the ID and the token of a request's lease whose last renewal Vault refused, if a
+    /// replacement is due.
+    pub(crate) fn refused_lease(&self, request: RequestId, now: Instant) -> Option<(String, Arc<Token>)> {
+        match &self.lock().get(request)?.term {
             IssuedTerm::Lease { id, lifetime, token }
-                if lifetime.needs_replacement(now)
-                    && lifetime.may_be_renewed(now)
-                    && !token.needs_replacement(now) =>
+                if lifetime.is_refused_and_due(now) && !token.needs_replacement(now) =>
             {
                 Some((id.clone(), Arc::clone(token)))
             }

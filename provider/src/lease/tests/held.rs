@@ -116,37 +116,46 @@ async fn a_lease_that_vault_lost_is_dropped() {
 
 #[tokio::test]
 async fn a_mount_renews_a_lease_that_it_would_replace() {
-    let (bed, _) = Bed::with_leases(10).await;
-    let session = bed.pod_session();
-    let read = bed.fetch(&session);
-    read.answered(&creds("r"), lease(60)).await;
-    bed.clock.advance(Duration::from_secs(50));
-    assert!(!read.is_renewed_first(&creds("r")).await, "no replacement is due");
-    bed.fake.renewal.store(400, Ordering::Relaxed);
-    renew_due(&session, &bed).await;
-    assert!(!read.is_renewed_first(&creds("r")).await, "Vault refuses still");
-    assert_eq!(bed.fake.renewals(), 2);
-    bed.fake.renewal.store(200, Ordering::Relaxed);
-    assert!(read.is_renewed_first(&creds("r")).await);
-    assert!(session.changes.are_pending());
-    bed.clock.advance(Duration::from_secs(39));
-    assert!(read.holds(&creds("r")));
+    // Vault refuses with 403 for good, and with 400 until the next try
+    for status in [400, 403] {
+        let (bed, _) = Bed::with_leases(10).await;
+        let session = bed.pod_session();
+        let read = bed.fetch(&session);
+        read.answered(&creds("r"), lease(60)).await;
+        bed.clock.advance(Duration::from_secs(50));
+        assert!(read.is_renewed_first(&creds("r")).await, "no replacement is due");
+        assert_eq!(bed.fake.renewals(), 0);
+        bed.fake.renewal.store(status, Ordering::Relaxed);
+        renew_due(&session, &bed).await;
+        assert!(!read.holds(&creds("r")));
+        assert!(!read.is_renewed_first(&creds("r")).await, "Vault refuses still");
+        assert_eq!(bed.fake.renewals(), 2);
+        bed.fake.renewal.store(200, Ordering::Relaxed);
+        assert!(read.is_renewed_first(&creds("r")).await);
+        assert!(session.changes.are_pending());
+        bed.clock.advance(Duration::from_secs(39));
+        assert!(read.holds(&creds("r")));
+    }
 }
 
 #[tokio::test]
-async fn a_mount_renews_no_lease_whose_renewal_vault_refused_for_good() {
+async fn a_mount_renews_a_token_that_it_would_replace() {
     let (bed, _) = Bed::with_leases(10).await;
     let session = bed.pod_session();
     let read = bed.fetch(&session);
-    read.answered(&creds("r"), lease(60)).await;
-    bed.clock.advance(Duration::from_secs(50));
-    bed.fake.renewal.store(403, Ordering::Relaxed);
-    bed.fake.lookup.store(200, Ordering::Relaxed);
+    let first = bed.token(&session).await;
+    session.note_mount(0, &[]);
+    read.answered(&creds("r"), lease(86_400)).await;
+    bed.fake.renewal.store(400, Ordering::Relaxed);
+    bed.clock.advance(Duration::from_secs(2500));
     renew_due(&session, &bed).await;
+    assert!(!read.holds(&creds("r")), "the lease would end with its token");
+    assert!(!read.is_renewed_first(&creds("r")).await, "Vault refuses still");
     bed.fake.renewal.store(200, Ordering::Relaxed);
-    assert!(!read.holds(&creds("r")));
-    assert!(!read.is_renewed_first(&creds("r")).await);
-    assert_eq!(bed.fake.renewals(), 1);
+    assert!(read.is_renewed_first(&creds("r")).await);
+    assert!(Arc::ptr_eq(&*read.token_for(&creds("r")).await, &first));
+    bed.clock.advance(Duration::from_secs(2500));
+    assert!(Schedule::of(&session, bed.clock.now()).due.iter().any(|due| due.attempt == Attempt::First));
 }
 
 #[tokio::test]
