@@ -15,6 +15,7 @@ mod files;
 mod fuzz;
 mod image;
 mod leftovers;
+mod miri;
 mod nightly;
 mod openbao;
 mod packages;
@@ -47,6 +48,7 @@ Usage: cargo xtask <COMMAND>
                files it repeats these inputs
     --minutes N  runs each for that long
     --seed S     draws the inputs from this number, not from the time
+  miri         runs tests of parsers and of pure logic in Miri, which sees undefined behaviour
   demo         mounts secrets from a real OpenBao and changes one; shows credentials that end with
                their pod, and kubectl
   bench [WHAT] measures speed, CPU and memory: WHAT is `csi` (mounts), `leases` (renewed and revoked)
@@ -93,6 +95,7 @@ fn run(command: Option<&str>, arguments: &[String]) -> Result<()> {
     match (command, arguments) {
         (Some("test"), arguments) => test::run(arguments),
         (Some("fuzz"), arguments) => fuzz::run(&fuzz::FuzzOptions::parse(arguments)?),
+        (Some("miri"), []) => miri::run(),
         (Some("demo"), []) => demo(),
         (Some("bench"), arguments) => match bench::BenchOptions::parse(arguments) {
             Some(options) => bench::run(&options),

@@ -1,4 +1,4 @@
-//! The nightly toolchain, which only fuzzing needs.
+//! The nightly toolchain, which only fuzzing and Miri need.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -80,7 +80,7 @@ fn depth_and_number_of_values_are_limited() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 512 }))]
     #[test]
     fn any_bytes_are_judged_as_serde_json_does(bytes in r#"[\[\]{},:"\\ue0-9.+a-f\n é-]{0,24}"#, size in 1_usize..5) {
         let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&bytes).is_ok();
