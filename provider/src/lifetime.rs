@@ -49,7 +49,7 @@ pub(crate) enum Renewal {
     At(Instant),
     /// The renewal was due at this time, and is in progress.
     InProgress(Instant),
-    /// Vault renews no further.
+    /// The lease manager renews no further.
     Never,
 }
 
@@ -121,6 +121,11 @@ impl Lifetime {
         })
     }
 
+    /// Returns whether a renewal is in progress.
+    pub(crate) fn is_claimed(&self) -> bool {
+        matches!(self.renewal, Renewal::InProgress(_))
+    }
+
     /// Releases a claim without a result, so that the renewal is due again.
     pub(crate) fn release_claim(&mut self) {
         if let Renewal::InProgress(at) = self.renewal {
@@ -128,11 +133,11 @@ impl Lifetime {
         }
     }
 
-    /// Returns whether a replacement is due: Vault renews no further, and less than a third is
-    /// left.
+    /// Returns whether a replacement is due: the last renewal was refused or the last one, and less
+    /// than a third is left.
     pub(crate) fn needs_replacement(&self, now: Instant) -> bool {
         let is_last = self.renewal == Renewal::Never || self.last == LastRenewal::Refused;
-        is_last && self.left(now) * 3 < self.full_ttl
+        is_last && self.is_in_last_third(now)
     }
 
     /// Returns whether a replacement is due because Vault refused the last renewal.
@@ -189,6 +194,16 @@ impl Lifetime {
         }
     }
 
+    /// Sets the lifetime to what Vault granted to a mount after it refused the renewal before.
+    /// If the end is near all the same, a replacement stays due.
+    pub(crate) fn renewed_after_refusal(&mut self, asked: Instant, ttl: Option<Duration>, renewable: bool) {
+        self.last = LastRenewal::Granted;
+        self.renewed_token(asked, ttl, renewable);
+        if self.is_in_last_third(asked) {
+            self.last = LastRenewal::Refused;
+        }
+    }
+
     /// Schedules the retry of a renewal that failed: sooner if less time is left, and with jitter,
     /// so that an outage of Vault is not followed by all retries at once.
     pub(crate) fn retry_later(&mut self, now: Instant) {
@@ -224,10 +239,14 @@ impl Lifetime {
         self.renewal = Renewal::Never;
     }
 
-    /// Notes that Vault refused to renew, for good.
+    /// Notes that Vault refused to renew, and that the lease manager tries it no more.
     pub(crate) fn refuse_renewals(&mut self) {
         self.end_renewals();
         self.last = LastRenewal::Refused;
+    }
+
+    fn is_in_last_third(&self, now: Instant) -> bool {
+        self.left(now) * 3 < self.full_ttl
     }
 
     /// Returns the time until the end.

@@ -95,6 +95,15 @@ impl<'a> VaultNamespace<'a> {
 }
 
 impl<'a> Vault<'a> {
+    /// Returns a client for requests that end within `time`, and within a quarter of the time that
+    /// is left, so that others may follow.
+    #[must_use]
+    pub fn within(self, time: Duration) -> Self {
+        let now = Instant::now();
+        let left = self.deadline.saturating_duration_since(now);
+        Self { deadline: now + time.min(left / 4), ..self }
+    }
+
     /// Returns the connections to the server.
     #[must_use]
     pub fn target(&self) -> &'a TargetHandle {

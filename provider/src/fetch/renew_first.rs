@@ -3,22 +3,23 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use coffer_vault::{FailureKind, Vault};
 
 use super::in_order::InOrder;
 use super::{Fetch, Wanted};
 
-/// Timeout of a renewal, so that enough of the mount's time is left for a replacement.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum time for the token's renewal, and again for those of all leases.
+const TIME: Duration = Duration::from_secs(4);
 
 impl Fetch<'_> {
     /// Renews the current token and then the leases of missing answers, if Vault refused their last
-    /// renewal and a replacement is due. If there is no grant, nothing changes.
+    /// renewal and a replacement is due. Without a grant the replacement stays due.
     pub(super) async fn renew_first(&self, wanted: &mut [Wanted<'_>]) {
         self.renew_token_first().await;
+        let vault = self.login.vault.within(TIME);
         let mut renewals = InOrder::default();
         for wanted in wanted.iter_mut().filter(|wanted| wanted.done.is_none()) {
-            renewals.start(self.renew_lease_first(wanted)).await;
+            renewals.start(self.renew_lease_first(wanted, &vault)).await;
         }
         renewals.finish().await;
     }
@@ -26,31 +27,46 @@ impl Fetch<'_> {
     async fn renew_token_first(&self) {
         let Some(token) = self.session.logins.living(self.now()).pop() else { return };
         let asked = self.now();
-        if !token.lifetime().is_some_and(|lifetime| lifetime.is_refused_and_due(asked)) {
+        let Some(before) = token.lifetime().filter(|lifetime| lifetime.is_refused_and_due(asked)) else {
             return;
-        }
-        // the mount may be dropped before the answer is here
+        };
+        // noted before the answer: the mount may be dropped while it waits
         token.change_lifetime(|lifetime| lifetime.note_lost(asked));
-        let renewal = self.login.vault.renew_token(token.secret());
-        if let Ok(Ok(login)) = timeout(TIMEOUT, renewal).await {
-            token.change_lifetime(|lifetime| lifetime.renewed_token(asked, login.ttl, login.renewable));
+        self.session.changes.note();
+        match self.login.vault.within(TIME).renew_token(token.secret()).await {
+            Ok(login) => {
+                token.change_lifetime(|lifetime| {
+                    lifetime.renewed_after_refusal(asked, login.ttl, login.renewable);
+                });
+                self.log_grant("the token");
+            }
+            Err(failure) if failure.classify() == FailureKind::AnswerLost => {}
+            Err(_) => token.change_lifetime(|lifetime| lifetime.lost_until = before.lost_until),
         }
         self.session.changes.note();
     }
 
-    async fn renew_lease_first(&self, wanted: &mut Wanted<'_>) {
+    async fn renew_lease_first(&self, wanted: &mut Wanted<'_>, vault: &Vault<'_>) {
         let issued = &self.session.issued;
         let request = wanted.planned.id;
         let asked = self.now();
-        if let Some((id, token)) = issued.refused_lease(request, asked) {
-            let renewal = self.login.vault.renew_lease(token.secret(), &id);
-            if let Ok(Ok(grant)) = timeout(TIMEOUT, renewal).await {
-                issued.change_lease(request, &id, |lifetime| {
-                    lifetime.renewed(asked, grant.duration, grant.renewable);
-                });
-                self.session.changes.note();
-            }
+        if let Some((id, token)) = issued.refused_lease(request, asked)
+            && let Ok(grant) = vault.renew_lease(token.secret(), &id).await
+        {
+            issued.change_lease(request, &id, |lifetime| {
+                lifetime.renewed_after_refusal(asked, Some(grant.duration), grant.renewable);
+            });
+            self.session.changes.note();
+            self.log_grant(&format!("the lease of {}", wanted.planned.request.path));
         }
         wanted.done = self.held(wanted.planned);
+    }
+
+    fn log_grant(&self, what: &str) {
+        tracing::info!(
+            namespace = self.session.key.identity.namespace,
+            pod = self.session.pod_name(),
+            "{what} is renewed, which Vault had refused"
+        );
     }
 }

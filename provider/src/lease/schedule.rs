@@ -81,9 +81,14 @@ impl Schedule {
 }
 
 impl DueRenewal {
-    /// Ends the claim, and changes the lifetime by the result of the renewal.
+    /// Ends the claim, and changes the lifetime by the result of the renewal, unless a mount has
+    /// renewed the lease meanwhile.
     pub(super) fn finish(mut self, outcome: impl FnOnce(&mut Lifetime)) {
-        self.change_lifetime(outcome);
+        self.change_lifetime(|lifetime| {
+            if lifetime.is_claimed() {
+                outcome(lifetime);
+            }
+        });
         self.is_finished = true;
     }
 

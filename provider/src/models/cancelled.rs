@@ -1,5 +1,5 @@
 //! Mounts that are dropped at any of their awaits: in a login, a request that issues something, a
-//! lookup, a revocation, or while they wait for each other.
+//! lookup, a revocation or a renewal, or while they wait for each other.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -27,6 +27,8 @@ enum Before {
     Denial,
     /// Vault does not know the token any more.
     LostToken,
+    /// Vault refused renewals, and grants them late now.
+    RefusedRenewals,
 }
 
 /// What happens after the mount was dropped.
@@ -37,13 +39,14 @@ enum After {
     DeletedPod,
 }
 
-const BEFORE: [Before; 6] = [
+const BEFORE: [Before; 7] = [
     Before::Nothing,
     Before::SlowLogin,
     Before::SlowIssue,
     Before::OtherMount,
     Before::Denial,
     Before::LostToken,
+    Before::RefusedRenewals,
 ];
 
 const AFTER: [After; 3] = [After::Mount, After::KilledAgent, After::DeletedPod];
@@ -124,6 +127,13 @@ async fn prepare(node: &mut Node, before: Before, class: usize) {
         Before::LostToken => {
             vec![mount, Event::RevokeBehind { pod: 0, tokens: true }, Event::Wait(Duration::from_secs(1))]
         }
+        // in the last third of the lease, and of the token of the class with two leases
+        Before::RefusedRenewals => vec![
+            mount,
+            Event::VaultTrouble(Some(Purpose::Renew), Trouble::Status(400)),
+            Event::Wait(Duration::from_secs(285)),
+            Event::VaultTrouble(Some(Purpose::Renew), LATE),
+        ],
     };
     for event in events {
         node.happen(event).await;

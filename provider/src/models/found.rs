@@ -63,5 +63,6 @@ fn a_mount_renews_a_lease_before_it_has_another_one_issued() {
         }
         assert_eq!(node.vault.lock().requests(Purpose::Issue), 1);
         node.come_to_rest().await;
+        assert!(node.vault.lock().take_violations().is_empty());
     });
 }

@@ -96,7 +96,9 @@ impl Issued {
     pub(crate) fn refused_lease(&self, request: RequestId, now: Instant) -> Option<(String, Arc<Token>)> {
         match &self.lock().get(request)?.term {
             IssuedTerm::Lease { id, lifetime, token }
-                if lifetime.is_refused_and_due(now) && !token.needs_replacement(now) =>
+                if lifetime.is_refused_and_due(now)
+                    && !token.is_over(now)
+                    && !token.needs_replacement(now) =>
             {
                 Some((id.clone(), Arc::clone(token)))
             }

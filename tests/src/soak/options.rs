@@ -30,6 +30,8 @@ impl fmt::Display for WrongOption {
     }
 }
 
+impl std::error::Error for WrongOption {}
+
 impl SoakOptions {
     /// Reads `[--minutes N] [--seed S] [--pods N] [--fault-every SECONDS] [--report DIR]`.
     ///

@@ -195,8 +195,8 @@ async fn refused_for_a_while(setup: Arc<LeaseSetup>) {
     let tenant = setup.tenant("awhile", usual, "1h").await;
     let node = setup.node("awhile").await;
     let pod = tenant.pod(&node).await;
-    let began = Instant::now();
     let first = node.mount(&tenant.call(&pod)).await;
+    let began = Instant::now();
     // less than the age of the lease when its renewal is due
     Postgres::role(&setup.bao, tenant.namespace.name(), LeaseTtls { ttl: "5s", max_ttl: "5s" }).await;
     until_true("a refusal in the lease's last third", async || {

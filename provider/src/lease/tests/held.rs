@@ -131,6 +131,9 @@ async fn a_mount_renews_a_lease_that_it_would_replace() {
         assert!(!read.is_renewed_first(&creds("r")).await, "Vault refuses still");
         assert_eq!(bed.fake.renewals(), 2);
         bed.fake.renewal.store(200, Ordering::Relaxed);
+        bed.fake.granted.store(10, Ordering::Relaxed);
+        assert!(!read.is_renewed_first(&creds("r")).await, "the end stays near");
+        bed.fake.granted.store(60, Ordering::Relaxed);
         assert!(read.is_renewed_first(&creds("r")).await);
         assert!(session.changes.are_pending());
         bed.clock.advance(Duration::from_secs(39));

@@ -54,6 +54,8 @@ pub(crate) struct StubVault {
     /// Status of renewals, of tokens and leases.
     pub(crate) renewal: AtomicU16,
     renewals: AtomicU16,
+    /// TTL of leases that are renewed, in seconds.
+    pub(crate) granted: AtomicU16,
 }
 
 impl StubVault {
@@ -70,6 +72,7 @@ impl StubVault {
             hangs: AtomicBool::default(),
             renewal: AtomicU16::new(200),
             renewals: AtomicU16::default(),
+            granted: AtomicU16::new(60),
         });
         let server = Arc::clone(&fake);
         tokio::spawn(async move {
@@ -114,10 +117,13 @@ impl StubVault {
             (self.login.load(Ordering::Relaxed), body)
         } else if path.contains("/renew") {
             self.renewals.fetch_add(1, Ordering::Relaxed);
-            let body = r#"{"lease_id":"l","lease_duration":60,"renewable":true,
-                "auth":{"client_token":"t","lease_duration":3600,"renewable":true}}"#;
+            let body = format!(
+                r#"{{"lease_id":"l","lease_duration":{},"renewable":true,
+                "auth":{{"client_token":"t","lease_duration":3600,"renewable":true}}}}"#,
+                self.granted.load(Ordering::Relaxed)
+            );
             match self.renewal.load(Ordering::Relaxed) {
-                200 => (200, body.to_owned()),
+                200 => (200, body),
                 status => (status, r#"{"errors":["no"]}"#.to_owned()),
             }
         } else if path.contains("/leases/lookup") {
