@@ -318,7 +318,9 @@ impl<'a> Fetch<'a> {
         let entry = self.leases.filter(|_| may_issue).map(|leases| leases.begin(self.session, &request.path));
         // without leases nothing is known of earlier answers
         let issues_nothing = wanted.is_some() && self.leases.is_some() && !may_issue;
-        let answer = self.login.vault.read(request, token.secret(), issues_nothing).await;
+        let is_refused = wanted.is_some_and(|wanted| self.is_refused(wanted.planned));
+        let vault = if is_refused { self.login.vault.without_retries() } else { self.login.vault };
+        let answer = vault.read(request, token.secret(), issues_nothing).await;
         let is_lost = answer.as_ref().is_err_and(|failure| failure.classify() == FailureKind::AnswerLost);
         if let Some(entry) = entry.filter(|_| !is_lost) {
             entry.settle();

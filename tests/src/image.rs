@@ -26,6 +26,15 @@ pub struct Images {
     need_libraries: bool,
 }
 
+/// An image of one architecture in a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushedImage {
+    /// The digest of its manifest.
+    pub digest: String,
+    /// The bytes that a node downloads.
+    pub size: u64,
+}
+
 /// The names of the images.
 pub const IMAGES: [&str; 2] = ["coffer-csi", "coffer-api-server"];
 
@@ -141,17 +150,18 @@ impl Images {
         size_below(Path::new(&self.mounted(name)))
     }
 
-    /// Returns the digest of an image as a registry has it, with compressed layers.
+    /// Returns what a registry has of an image: compressed layers.
     ///
     /// # Panics
     /// If buildah refuses.
-    pub fn digest(&self, name: &str) -> String {
+    pub fn pushed(&self, name: &str) -> PushedImage {
         let place = self.store.0.path().join(format!("pushed-{name}-{}", self.architecture));
         let digest = place.with_extension("digest");
         let (digest_flag, to) =
             (format!("--digestfile={}", digest.display()), format!("oci:{}", place.display()));
         self.store.buildah(&["push", &digest_flag, &self.reference(name), &to]);
-        fs::read_to_string(digest).expect("the digest")
+        let digest = fs::read_to_string(digest).expect("the digest");
+        PushedImage { digest, size: size_below(&place.join("blobs")) }
     }
 
     /// Returns the text of a file in an image.

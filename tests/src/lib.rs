@@ -76,7 +76,7 @@ pub use fake_vault::{FakeVault, LOGIN, RecordedRequest, ScriptedAnswer};
 pub use forward_proxy::ForwardProxy;
 pub use go_tls::{GoTlsCase, GoTlsCases};
 pub use http::http_client;
-pub use image::{IMAGES, ImageStore, Images, host_architecture, images_forbidden};
+pub use image::{IMAGES, ImageStore, Images, PushedImage, host_architecture, images_forbidden};
 pub use image_container::ImageContainer;
 pub use limits::ProcessLimits;
 pub use metrics::ScrapedMetrics;

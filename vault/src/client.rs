@@ -43,6 +43,8 @@ pub struct VaultNamespace<'a> {
 pub struct Vault<'a> {
     at: VaultNamespace<'a>,
     deadline: Instant,
+    /// How often a request of a class or a login is sent again.
+    pub(crate) retries: usize,
 }
 
 /// The purpose of a request to Vault.
@@ -90,7 +92,7 @@ impl<'a> VaultNamespace<'a> {
     /// Returns a client for requests that end by `deadline`.
     #[must_use]
     pub fn until(self, deadline: Instant) -> Vault<'a> {
-        Vault { at: self, deadline }
+        Vault { at: self, deadline, retries: self.target.max_retries }
     }
 }
 
@@ -102,6 +104,12 @@ impl<'a> Vault<'a> {
         let now = Instant::now();
         let left = self.deadline.saturating_duration_since(now);
         Self { deadline: now + time.min(left / 4), ..self }
+    }
+
+    /// Returns a client that sends no request of a class again.
+    #[must_use]
+    pub fn without_retries(self) -> Self {
+        Self { retries: 0, ..self }
     }
 
     /// Returns the connections to the server.

@@ -78,7 +78,7 @@ impl Vault<'_> {
         sending: &Sending<'_>,
         twice: Twice,
     ) -> Result<Answer, Failure> {
-        let retries = self.target().max_retries;
+        let retries = self.retries;
         let is_harmless = AtomicBool::new(twice == Twice::Nothing);
         let attempt = || async {
             let may_repeat = retries > 0 && is_harmless.load(Ordering::Relaxed);

@@ -3,13 +3,18 @@
 
 use std::time::Duration;
 
-use coffer_vault::{FailureKind, Vault};
+use coffer_vault::{FailureKind, LeaseGrant, Secret, Vault};
+use tokio::time::sleep;
 
 use super::in_order::InOrder;
 use super::{Fetch, Wanted};
+use crate::class::PlannedRequest;
 
 /// Maximum time for the token's renewal, and again for those of all leases.
 const TIME: Duration = Duration::from_secs(4);
+
+/// Waits between the tries of a lease's renewal.
+const WAITS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(200)];
 
 impl Fetch<'_> {
     /// Renews the current token and then the leases of missing answers, if Vault refused their last
@@ -46,12 +51,19 @@ impl Fetch<'_> {
         self.session.changes.note();
     }
 
+    /// Returns whether what is asked for would replace a lease that Vault refused to renew. Then it is
+    /// asked for once. What lets Vault issue again lets it renew, too: a later try might find an
+    /// engine that is back only now, and the pod would have lost a credential that lives on.
+    pub(super) fn is_refused(&self, planned: &PlannedRequest) -> bool {
+        self.leases.is_some() && self.session.issued.refused_lease(planned.id, self.now()).is_some()
+    }
+
     async fn renew_lease_first(&self, wanted: &mut Wanted<'_>, vault: &Vault<'_>) {
         let issued = &self.session.issued;
         let request = wanted.planned.id;
         let asked = self.now();
         if let Some((id, token)) = issued.refused_lease(request, asked)
-            && let Ok(grant) = vault.renew_lease(token.secret(), &id).await
+            && let Some(grant) = renew(vault, token.secret(), &id).await
         {
             issued.change_lease(request, &id, |lifetime| {
                 lifetime.renewed_after_refusal(asked, Some(grant.duration), grant.renewable);
@@ -69,4 +81,16 @@ impl Fetch<'_> {
             "{what} is renewed, which Vault had refused"
         );
     }
+}
+
+/// Renews a lease. While the system behind the engine is away, Vault answers with HTTP 400.
+async fn renew(vault: &Vault<'_>, token: &Secret, lease: &str) -> Option<LeaseGrant> {
+    for wait in WAITS.into_iter().map(Some).chain([None]) {
+        match (vault.renew_lease(token, lease).await, wait) {
+            (Ok(grant), _) => return Some(grant),
+            (Err(failure), Some(wait)) if failure.classify() == FailureKind::BadRequest => sleep(wait).await,
+            (Err(_), _) => return None,
+        }
+    }
+    None
 }

@@ -4,10 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use coffer_tests::{IMAGES, ImageStore, Images};
+use coffer_tests::{IMAGES, ImageStore, Images, PushedImage};
 
-/// The largest size of an image, in bytes.
-const MOST: u64 = 10_000_000;
+/// The largest size of an image in a registry, in bytes: what a node downloads.
+const MOST: u64 = 6_000_000;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -29,8 +29,10 @@ fn build(place: &Path, architectures: &[String]) -> Vec<(String, String)> {
     let mut digests = Vec::new();
     for name in IMAGES {
         for one in &images {
-            let (architecture, size, digest) = (one.architecture(), one.size(name), one.digest(name));
-            println!("{name} for {architecture}: {:.2} MB, {digest}", size as f64 / 1e6);
+            let (architecture, unpacked, PushedImage { digest, size }) =
+                (one.architecture(), one.size(name), one.pushed(name));
+            let (packed, unpacked) = (size as f64 / 1e6, unpacked as f64 / 1e6);
+            println!("{name} for {architecture}: {packed:.2} MB, unpacked {unpacked:.2} MB, {digest}");
             assert!(size < MOST, "{name} has {size} bytes; {MOST} is the most");
             digests.push((format!("{name} for {architecture}"), digest));
         }

@@ -121,7 +121,7 @@ mod tests {
             ("--report --seed 1", "--report takes a directory, not \"--seed\""),
             ("--sead 2", "there is no option \"--sead\""),
         ] {
-            assert_eq!(parse(wrong).unwrap_err().to_string(), words);
+            assert_eq!(parse(wrong).expect_err(wrong).to_string(), words);
         }
     }
 }
