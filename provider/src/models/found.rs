@@ -47,22 +47,41 @@ fn a_replaced_token_whose_revocation_failed_is_revoked_with_the_pod() {
     ]);
 }
 
+/// Lets a lease come to its last third with refused renewals.
+async fn with_refused_lease() -> Node {
+    let mut node = Node::new();
+    node.happen(Event::Mount { pod: 0, volume: 0, class: 1 }).await;
+    node.happen(Event::VaultTrouble(Some(Purpose::Renew), Trouble::Status(400))).await;
+    node.happen(Event::Wait(seconds(215))).await;
+    node
+}
+
 #[test]
 fn a_mount_renews_a_lease_before_it_has_another_one_issued() {
     run(async {
-        let mut node = Node::new();
-        for event in [
-            Event::Mount { pod: 0, volume: 0, class: 1 },
-            Event::VaultTrouble(Some(Purpose::Renew), Trouble::Status(400)),
-            Event::Wait(seconds(215)),
-            Event::VaultIsWell,
-            Event::Mount { pod: 0, volume: 0, class: 1 },
-            Event::Wait(seconds(1)),
-        ] {
-            node.happen(event).await;
-        }
+        let mut node = with_refused_lease().await;
+        node.happen(Event::VaultIsWell).await;
+        node.happen(Event::Mount { pod: 0, volume: 0, class: 1 }).await;
+        node.happen(Event::Wait(seconds(1))).await;
         assert_eq!(node.vault.lock().requests(Purpose::Issue), 1);
         node.come_to_rest().await;
         assert!(node.vault.lock().take_violations().is_empty());
+    });
+}
+
+#[test]
+fn an_engine_that_is_back_during_a_mount_costs_no_credential() {
+    run(async {
+        let mut node = with_refused_lease().await;
+        node.vault.lock().troubles.push((Some(Purpose::Issue), Trouble::Status(500)));
+        node.happen(Event::Mount { pod: 0, volume: 0, class: 1 }).await;
+        node.happen(Event::Wait(seconds(30))).await;
+        assert_eq!(node.vault.lock().requests(Purpose::Issue), 2, "it is asked for once");
+        node.happen(Event::VaultIsWell).await;
+        node.happen(Event::Mount { pod: 0, volume: 0, class: 1 }).await;
+        node.come_to_rest().await;
+        let mut vault = node.vault.lock();
+        assert_eq!(vault.requests(Purpose::Issue), 2);
+        assert!(vault.take_violations().is_empty());
     });
 }

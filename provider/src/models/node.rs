@@ -116,8 +116,8 @@ impl Node {
             Event::Restart(restart) => self.restart(restart).await,
             Event::DiskFull(is_full) => self.set_disk_full(is_full),
             Event::Wait(time) => sleep(time).await,
-            Event::VaultTrouble(purpose, trouble) => self.vault.lock().trouble = Some((purpose, trouble)),
-            Event::VaultIsWell => self.vault.lock().trouble = None,
+            Event::VaultTrouble(purpose, trouble) => self.vault.lock().troubles = vec![(purpose, trouble)],
+            Event::VaultIsWell => self.vault.lock().troubles.clear(),
             Event::RevokeBehind { pod, tokens } => {
                 if let Some(pod) = self.uids.get(&pod) {
                     self.vault.lock().revoke_behind(pod, tokens);
@@ -156,7 +156,7 @@ impl Node {
     /// nothing else has an influence sends each request twice at most, and logs in once at most.
     async fn mount(&mut self, pod: &str, volume: usize, class: usize) {
         self.mounts.retain(|mount| !mount.is_finished());
-        let is_alone = self.mounts.is_empty() && self.vault.lock().trouble.is_none();
+        let is_alone = self.mounts.is_empty() && self.vault.lock().troubles.is_empty();
         let before = self.requests();
         self.volumes.insert((pod.to_owned(), volume), class);
         self.mounts.push(tokio::spawn(self.mounting(pod, volume, class)));

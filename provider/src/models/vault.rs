@@ -49,8 +49,8 @@ pub(super) enum Trouble {
 pub(super) struct VaultState {
     pub(super) tokens: Vec<IssuedToken>,
     pub(super) items: Vec<IssuedItem>,
-    /// The trouble with requests for a purpose, or with all.
-    pub(super) trouble: Option<(Option<Purpose>, Trouble)>,
+    /// What is wrong with requests for a purpose, or with all.
+    pub(super) troubles: Vec<(Option<Purpose>, Trouble)>,
     /// Paths that the policies of new tokens deny.
     pub(super) denied: BTreeSet<String>,
     /// Pods that are gone, and of which the agent was told so.

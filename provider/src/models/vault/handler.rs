@@ -54,8 +54,8 @@ impl VaultState {
         let now = Instant::now();
         let purpose = purpose(call);
         *self.requests.entry(purpose).or_default() += 1;
-        let trouble = self.trouble.filter(|(of, _)| of.is_none_or(|of| of == purpose));
-        match trouble.map(|(_, trouble)| trouble) {
+        let is_meant = |(of, _): &&(Option<Purpose>, Trouble)| of.is_none_or(|of| of == purpose);
+        match self.troubles.iter().find(is_meant).map(|(_, trouble)| *trouble) {
             Some(Trouble::Status(403)) => {
                 if let Some(at) = self.token_at(call, now) {
                     self.tokens[at].was_denied = true;
