@@ -44,6 +44,11 @@ impl FaultLog {
         self.0.iter().map(part).sum()
     }
 
+    /// Returns how many faults were on between two times.
+    pub(super) fn count(&self, from: Duration, to: Duration) -> u32 {
+        self.0.iter().filter(|span| span.was_on(from, to)).map(|_| 1).sum()
+    }
+
     /// Returns how often a fault of that name was on between two times.
     pub(super) fn times(&self, name: &str, from: Duration, to: Duration) -> u32 {
         let on = |span: &&FaultSpan| span.name == name && span.was_on(from, to);

@@ -125,7 +125,7 @@ pub(super) fn judge_volume(
         }
         let Some(superseded) = held.superseded else { continue };
         let age = seen.at.saturating_sub(superseded);
-        let allowed = REPUBLISH + MARGIN + faults.length(superseded, seen.at);
+        let allowed = REPUBLISH + MARGIN + REPUBLISH * faults.count(superseded, seen.at);
         verdict.staleness = verdict.staleness.max(age);
         if age > allowed {
             breach(file, BreachKind::Stale { age, allowed });
@@ -238,8 +238,8 @@ mod tests {
         let mut faults = FaultLog::default();
         faults.begin("vault sealed", None, AT(90));
         faults.end(AT(110));
-        assert_eq!(judged(&app("one"), 160, &faults), []);
-        assert_eq!(judged(&app("one"), 161, &faults).len(), 5);
+        assert_eq!(judged(&app("one"), 180, &faults), []);
+        assert_eq!(judged(&app("one"), 181, &faults).len(), 5);
     }
 
     #[test]
