@@ -133,8 +133,8 @@ impl Lifetime {
         }
     }
 
-    /// Returns whether a replacement is due: the last renewal was refused or the last one, and less
-    /// than a third is left.
+    /// Returns whether a replacement is due: less than a third is left, and Vault refused the last
+    /// renewal or renews no further.
     pub(crate) fn needs_replacement(&self, now: Instant) -> bool {
         let is_last = self.renewal == Renewal::Never || self.last == LastRenewal::Refused;
         is_last && self.is_in_last_third(now)
