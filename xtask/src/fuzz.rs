@@ -24,8 +24,6 @@ const SHOWN_LINES: usize = 50;
 /// What is fuzzed, and for how long.
 pub(crate) struct FuzzOptions {
     minutes: f64,
-    /// Whether the targets are built and not run.
-    builds_only: bool,
     /// What the inputs are drawn from; the time otherwise.
     seed: Option<u32>,
     targets: Vec<String>,
@@ -34,17 +32,14 @@ pub(crate) struct FuzzOptions {
 }
 
 impl FuzzOptions {
-    /// Parses `[--build] [--minutes N] [--seed S] [TARGET…]` or `TARGET FILE…`. Without targets all
-    /// run, each for one minute.
+    /// Parses `[--minutes N] [--seed S] [TARGET…]` or `TARGET FILE…`. Without targets all run, each
+    /// for one minute.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let all = targets()?;
-        let mut options =
-            Self { minutes: 1.0, builds_only: false, seed: None, targets: Vec::new(), inputs: Vec::new() };
+        let mut options = Self { minutes: 1.0, seed: None, targets: Vec::new(), inputs: Vec::new() };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
-            if argument == "--build" {
-                options.builds_only = true;
-            } else if argument == "--minutes" {
+            if argument == "--minutes" {
                 let minutes = arguments.next().and_then(|text| text.parse().ok());
                 options.minutes =
                     minutes.filter(|minutes| *minutes > 0.0).context("--minutes takes a number")?;
@@ -107,9 +102,6 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
     let mut build = nightly(&FUZZ.bring()?);
     build.args(["fuzz", "build", "--sanitizer", "none", "--target-dir"]).arg(target_dir().join("fuzz"));
     step::run("building the fuzz targets", &mut build)?;
-    if options.builds_only {
-        return Ok(());
-    }
 
     if let [target] = &options.targets[..]
         && !options.inputs.is_empty()

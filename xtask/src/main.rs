@@ -46,7 +46,6 @@ Usage: cargo xtask <COMMAND>
   test [ARGS]  runs every test of the workspace, against real servers; ARGS go to `cargo test`
   fuzz [TARGET…]  runs the fuzz targets of fuzz/, or those named, each for a minute; with a target and
                files it repeats these inputs
-    --build      builds them, and runs none
     --minutes N  runs each for that long
     --seed S     draws the inputs from this number, not from the time
   miri         runs tests of parsers and of pure logic in Miri, which sees undefined behaviour
