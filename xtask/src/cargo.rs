@@ -56,6 +56,14 @@ pub(crate) fn build(profile: &str, binaries: &[Binary]) -> Result<()> {
     step::run(&format!("building {} (profile {profile})", names.join(", ")), &mut command)
 }
 
+/// Builds all binaries with the profile `dev`, as the tests use them: a part of them would be built
+/// with other features of their dependencies, and so anew.
+pub(crate) fn build_all() -> Result<()> {
+    let mut command = cargo();
+    command.args(["build", "--workspace", "--bins"]);
+    step::run("building the binaries", &mut command)
+}
+
 /// Runs a binary that was built with the profile `dev`. Its output is shown as it comes.
 pub(crate) fn run_built(binary: Binary, arguments: &[OsString]) -> Result<()> {
     let mut command = Command::new(target_dir().join("debug").join(binary.name));

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::cargo::{self, COFFER_CSI, harness, target_dir};
+use crate::cargo::{self, COFFER_CSI, target_dir};
 use crate::leftovers::RunFolder;
 use crate::servers::{self, Server};
 use crate::{openbao, packages};
@@ -19,12 +19,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     packages::bring_postgres()?;
     packages::bring_fake_time()?;
     servers::bring(&[&servers::CLUSTER[..], &[Server::Driver16]].concat())?;
-    let soak = harness("coffer-soak");
-    cargo::build(profile, &[COFFER_CSI])?;
-    cargo::build("dev", &[soak])?;
+    if profile == "dist" {
+        cargo::build(profile, &[COFFER_CSI])?;
+    }
+    cargo::build_all()?;
 
     let folder = RunFolder::new("soak")?;
-    let mut command = Command::new(target_dir().join("debug").join(soak.name));
+    let mut command = Command::new(target_dir().join("debug/coffer-soak"));
     command
         .args(arguments.map(OsString::from))
         // The report's directory is meant from where the user is.

@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-use crate::cargo::cargo;
+use crate::cargo::{build_all, cargo};
 use crate::leftovers::RunFolder;
 use crate::openbao;
 use crate::packages;
@@ -30,9 +30,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     pyyaml::bring()?;
     prometheus::bring()?;
     servers::bring(&servers::TESTS)?;
-    let mut build = cargo();
-    build.args(["build", "--workspace", "--bins"]);
-    step::run("building the binaries", &mut build)?;
+    build_all()?;
 
     let folder = RunFolder::new("test")?;
     let mut command = cargo();
