@@ -32,8 +32,8 @@ pub(crate) struct FuzzOptions {
 }
 
 impl FuzzOptions {
-    /// Parses `[--minutes N] [--seed S] [TARGET…]` or `TARGET FILE…`. Without targets all run, each
-    /// for one minute.
+    /// Parses `[--minutes N] [--seed S] [TARGET…]` or `TARGET FILE…`. Without targets all run,
+    /// each for one minute.
     pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
         let all = targets()?;
         let mut options = Self { minutes: 1.0, seed: None, targets: Vec::new(), inputs: Vec::new() };

@@ -51,9 +51,8 @@ impl Fetch<'_> {
         self.session.changes.note();
     }
 
-    /// Returns whether what is asked for would replace a lease that Vault refused to renew. Then it is
-    /// asked for once. What lets Vault issue again lets it renew, too: a later try might find an
-    /// engine that is back only now, and the pod would have lost a credential that lives on.
+    /// Returns whether a request would replace a lease that Vault refused to renew. Such a request
+    /// is sent once: if the engine comes back later, the next mount renews the lease instead.
     pub(super) fn is_refused(&self, planned: &PlannedRequest) -> bool {
         self.leases.is_some() && self.session.issued.refused_lease(planned.id, self.now()).is_some()
     }
