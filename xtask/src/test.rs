@@ -80,8 +80,8 @@ struct TestReport {
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-struct TestCounts {
-    passed: u32,
+pub(crate) struct TestCounts {
+    pub(crate) passed: u32,
     failed: u32,
     ignored: u32,
 }
@@ -155,7 +155,7 @@ fn reason(line: &str) -> Option<&str> {
 }
 
 /// Returns the counts of `test result: ok. 5 passed; 0 failed; 1 ignored; …`.
-fn counts(line: &str) -> Option<TestCounts> {
+pub(crate) fn counts(line: &str) -> Option<TestCounts> {
     let (_, rest) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let mut counts = TestCounts::default();
     for part in rest.split("; ") {
