@@ -46,27 +46,27 @@ impl FaultLog {
 
     /// Returns how many faults were on between two times.
     pub(super) fn count(&self, from: Duration, to: Duration) -> u32 {
-        self.0.iter().filter(|span| span.was_on(from, to)).map(|_| 1).sum()
+        self.during(from, to).map(|_| 1).sum()
     }
 
     /// Returns how often a fault of that name was on between two times.
     pub(super) fn times(&self, name: &str, from: Duration, to: Duration) -> u32 {
-        let on = |span: &&FaultSpan| span.name == name && span.was_on(from, to);
-        self.0.iter().filter(on).map(|_| 1).sum()
+        self.during(from, to).filter(|span| span.name == name).map(|_| 1).sum()
     }
 
     /// Returns whether a fault of that name concerned a tenant between two times.
     pub(super) fn concerned(&self, name: &str, tenant: usize, from: Duration, to: Duration) -> bool {
-        let concerned =
-            |span: &FaultSpan| span.name == name && span.tenant == Some(tenant) && span.was_on(from, to);
-        self.0.iter().any(concerned)
+        self.during(from, to).any(|span| span.name == name && span.tenant == Some(tenant))
     }
 
     /// Returns the names of the faults that were on within `before` until `now`.
     pub(super) fn on(&self, now: Duration, before: Duration) -> Vec<&'static str> {
-        let from = now.saturating_sub(before);
-        let on = self.0.iter().filter(|span| span.was_on(from, now));
-        on.map(|span| span.name).collect()
+        self.during(now.saturating_sub(before), now).map(|span| span.name).collect()
+    }
+
+    /// Returns the faults that were on between two times.
+    fn during(&self, from: Duration, to: Duration) -> impl Iterator<Item = &FaultSpan> {
+        self.0.iter().filter(move |span| span.was_on(from, to))
     }
 }
 
