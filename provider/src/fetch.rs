@@ -14,7 +14,9 @@ use crate::lease::{LeaseStore, report_replaced};
 use crate::lifetime::Lifetime;
 use crate::memory::HeldBytes;
 use crate::raw_endpoint::advice_on_raw;
-use crate::session::{AnswerUse, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId};
+use crate::session::{
+    AnswerUse, IssuedAnswer, IssuedTerm, LoginContext, Session, Token, TokenNeed, UsedToken, VolumeId,
+};
 use crate::vault_error::error_of;
 use crate::{Error, ErrorKind, PodReporter};
 
@@ -238,7 +240,7 @@ impl<'a> Fetch<'a> {
             let PlannedRequest { request, id, .. } = wanted.planned;
             leases.journal.note(&self.session.key, request, *id, issued);
         }
-        Ok(self.hold(answered, wanted, place))
+        Ok(self.hold(answered, wanted, place).await)
     }
 
     /// Takes a place for what Vault may issue, before Vault is asked.
@@ -328,14 +330,32 @@ impl<'a> Fetch<'a> {
         answer
     }
 
-    /// Stores an answer in the session, for the term of the grant or the class's `refreshInterval`.
-    /// Without either, the answer is not stored.
-    fn hold(&self, answered: Answered, wanted: &Wanted<'a>, place: Option<HeldBytes>) -> Arc<Answer> {
-        let Answered { answer, grant, token, asked } = answered;
-        let PlannedRequest { request, id, .. } = wanted.planned;
-        if !matches!(grant, Grant::Nothing) && self.session.with_files().contains(&self.volume) {
+    /// Stores an answer in the session, and tells the pod's owner of a credential that replaces
+    /// another one. Returns the answer; that of before if its lease is renewed after all.
+    async fn hold(&self, answered: Answered, wanted: &Wanted<'a>, place: Option<HeldBytes>) -> Arc<Answer> {
+        let issued = !matches!(answered.grant, Grant::Nothing);
+        let (answer, before) = self.store(answered, wanted, place);
+        if let Some(before) = before
+            && let Some(answer) = self.renew_replaced(before).await
+        {
+            return answer;
+        }
+        if issued && self.session.with_files().contains(&self.volume) {
             report_replaced(self.reporter, self.session, &self.answer_use(wanted));
         }
+        answer
+    }
+
+    /// Stores an answer for the term of the grant or the class's `refreshInterval`. Without either,
+    /// the answer is not stored. Returns the answer, and the issued one that it replaces.
+    fn store(
+        &self,
+        answered: Answered,
+        wanted: &Wanted<'a>,
+        place: Option<HeldBytes>,
+    ) -> (Arc<Answer>, Option<IssuedAnswer>) {
+        let Answered { answer, grant, token, asked } = answered;
+        let PlannedRequest { request, id, .. } = wanted.planned;
         let term = match grant {
             Grant::Lease(lease) => lease_term(lease, &token, asked),
             Grant::Certificate(certificate) => self.certificate_term(&certificate, asked),
@@ -343,7 +363,7 @@ impl<'a> Fetch<'a> {
             Grant::Token | Grant::Nothing => {
                 let about = self.answer_use(wanted);
                 self.session.issued.remove(*id);
-                return self.session.reads.put(*id, about, answer, asked, self.volume);
+                return (self.session.reads.put(*id, about, answer, asked, self.volume), None);
             }
         };
         match term.filter(|_| self.leases.is_some()) {
@@ -351,7 +371,7 @@ impl<'a> Fetch<'a> {
                 self.session.reads.remove(*id);
                 self.session.issued.put(request, self.answer_use(wanted), answer, term, self.volume, place)
             }
-            None => Arc::new(answer),
+            None => (Arc::new(answer), None),
         }
     }
 

@@ -1,14 +1,16 @@
 //! Renewals by the mount that would replace a token or a lease because Vault refused to renew it.
 //! What made Vault refuse may have passed since: then the pod keeps its credentials.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use coffer_vault::{FailureKind, LeaseGrant, Secret, Vault};
+use coffer_vault::{Answer, FailureKind, LeaseGrant, Secret, Vault};
 use tokio::time::sleep;
 
 use super::in_order::InOrder;
 use super::{Fetch, Wanted};
 use crate::class::PlannedRequest;
+use crate::session::{IssuedAnswer, IssuedTerm};
 
 /// Maximum time for the token's renewal, and again for those of all leases.
 const TIME: Duration = Duration::from_secs(4);
@@ -62,7 +64,7 @@ impl Fetch<'_> {
         let request = wanted.planned.id;
         let asked = self.now();
         if let Some((id, token)) = issued.refused_lease(request, asked)
-            && let Some(grant) = renew(vault, token.secret(), &id).await
+            && let Some(grant) = renew(vault, token.secret(), &id, &WAITS).await
         {
             issued.change_lease(request, &id, |lifetime| {
                 lifetime.renewed_after_refusal(asked, Some(grant.duration), grant.renewable);
@@ -71,6 +73,25 @@ impl Fetch<'_> {
             self.log_grant(&format!("the lease of {}", wanted.planned.request.path));
         }
         wanted.done = self.held(wanted.planned);
+    }
+
+    /// Renews a lease that was just replaced once more: the system behind the engine may have come
+    /// back after the renewal and before the issue. Returns the answer of before if the lease is
+    /// kept. The other lease is not used then: it ends by its TTL, or with its token.
+    pub(super) async fn renew_replaced(&self, mut before: IssuedAnswer) -> Option<Arc<Answer>> {
+        let asked = self.now();
+        let (id, token) = before.term.refused_lease(asked)?;
+        let grant = renew(&self.login.vault.within(TIME), token.secret(), &id, &[]).await?;
+        let IssuedTerm::Lease { lifetime, .. } = &mut before.term else { return None };
+        lifetime.renewed_after_refusal(asked, Some(grant.duration), grant.renewable);
+        if lifetime.needs_replacement(self.now()) {
+            return None;
+        }
+        let (answer, path) = (Arc::clone(&before.answer), before.about.path.clone());
+        self.session.issued.put_back(before);
+        self.log_grant(&format!("the lease of {path}"));
+        tracing::info!(path, "what Vault issued in place of a lease is not used: the lease is renewed");
+        Some(answer)
     }
 
     fn log_grant(&self, what: &str) {
@@ -82,9 +103,10 @@ impl Fetch<'_> {
     }
 }
 
-/// Renews a lease. While the system behind the engine is away, Vault answers with HTTP 400.
-async fn renew(vault: &Vault<'_>, token: &Secret, lease: &str) -> Option<LeaseGrant> {
-    for wait in WAITS.into_iter().map(Some).chain([None]) {
+/// Renews a lease, and again after each wait while Vault answers with HTTP 400, as it does while
+/// the system behind the engine is away.
+async fn renew(vault: &Vault<'_>, token: &Secret, lease: &str, waits: &[Duration]) -> Option<LeaseGrant> {
+    for wait in waits.iter().copied().map(Some).chain([None]) {
         match (vault.renew_lease(token, lease).await, wait) {
             (Ok(grant), _) => return Some(grant),
             (Err(failure), Some(wait)) if failure.classify() == FailureKind::BadRequest => sleep(wait).await,

@@ -20,7 +20,7 @@ impl Fetch<'_> {
         let answered = Answered { answer: issued, grant, token, asked: self.now() };
         let planned = planned(request);
         let wanted = Wanted { index: 0, planned: &planned, may_issue: true, done: None };
-        self.hold(answered, &wanted, None);
+        self.hold(answered, &wanted, None).await;
     }
 
     pub(crate) fn holds(&self, request: &Request) -> bool {

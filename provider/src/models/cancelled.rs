@@ -29,6 +29,8 @@ enum Before {
     LostToken,
     /// Vault refused renewals, and grants them late now.
     RefusedRenewals,
+    /// Vault refuses renewals until it issues something.
+    EngineBack,
 }
 
 /// What happens after the mount was dropped.
@@ -39,7 +41,7 @@ enum After {
     DeletedPod,
 }
 
-const BEFORE: [Before; 7] = [
+const BEFORE: [Before; 8] = [
     Before::Nothing,
     Before::SlowLogin,
     Before::SlowIssue,
@@ -47,6 +49,7 @@ const BEFORE: [Before; 7] = [
     Before::Denial,
     Before::LostToken,
     Before::RefusedRenewals,
+    Before::EngineBack,
 ];
 
 const AFTER: [After; 3] = [After::Mount, After::KilledAgent, After::DeletedPod];
@@ -112,6 +115,7 @@ async fn is_complete(before: Before, after: After, class: usize, polls: usize) -
 
 async fn prepare(node: &mut Node, before: Before, class: usize) {
     const LATE: Trouble = Trouble::Late(Duration::from_secs(3));
+    const REFUSED: Event = Event::VaultTrouble(Some(Purpose::Renew), Trouble::Status(400));
     let mount = Event::Mount { pod: 0, volume: 1, class };
     let events = match before {
         Before::Nothing => vec![],
@@ -130,13 +134,17 @@ async fn prepare(node: &mut Node, before: Before, class: usize) {
         // in the last third of the lease, and of the token of the class with two leases
         Before::RefusedRenewals => vec![
             mount,
-            Event::VaultTrouble(Some(Purpose::Renew), Trouble::Status(400)),
+            REFUSED,
             Event::Wait(Duration::from_secs(285)),
             Event::VaultTrouble(Some(Purpose::Renew), LATE),
         ],
+        Before::EngineBack => vec![mount, REFUSED, Event::Wait(Duration::from_secs(285))],
     };
     for event in events {
         node.happen(event).await;
+    }
+    if matches!(before, Before::EngineBack) {
+        node.vault.lock().troubles.push((Some(Purpose::Issue), Trouble::Over));
     }
 }
 

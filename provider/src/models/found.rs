@@ -85,3 +85,25 @@ fn an_engine_that_is_back_during_a_mount_costs_no_credential() {
         assert!(vault.take_violations().is_empty());
     });
 }
+
+#[test]
+fn a_lease_is_kept_if_the_engine_is_back_between_its_renewal_and_the_issue() {
+    run(async {
+        let mut node = with_refused_lease().await;
+        node.vault.lock().troubles.push((Some(Purpose::Issue), Trouble::Over));
+        node.happen(Event::Mount { pod: 0, volume: 0, class: 1 }).await;
+        node.happen(Event::Wait(seconds(1))).await;
+        assert_eq!(node.vault.lock().requests(Purpose::Issue), 2);
+        // past the end of both leases, had the first not been renewed
+        node.happen(Event::Wait(seconds(200))).await;
+        node.happen(Event::Republish { pod: 0, volume: 0 }).await;
+        node.happen(Event::Wait(seconds(200))).await;
+        node.happen(Event::Republish { pod: 0, volume: 0 }).await;
+        let renewed: Vec<bool> = node.vault.lock().items.iter().map(|item| item.term.is_renewed()).collect();
+        assert_eq!(renewed, [true, false], "the lease that was issued in between is not used");
+        node.come_to_rest().await;
+        let mut vault = node.vault.lock();
+        assert_eq!(vault.requests(Purpose::Issue), 2);
+        assert!(vault.take_violations().is_empty());
+    });
+}

@@ -42,6 +42,8 @@ pub(super) enum Trouble {
     Silent,
     /// Neither is the request executed, nor does an answer come.
     Stuck,
+    /// The request is executed, and nothing is wrong any more.
+    Over,
 }
 
 /// All that the fake has issued, and how it behaves.

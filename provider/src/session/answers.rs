@@ -61,16 +61,18 @@ impl<T> AnswerList<T> {
         self.0.iter_mut()
     }
 
-    /// Adds an answer, and removes the old answer to the same request. The volumes of the old
+    /// Adds an answer, and returns the old answer to the same request. The volumes of the old
     /// answer use the new one.
-    pub(crate) fn put(&mut self, mut held: HeldAnswer<T>) {
-        if let Some(at) = self.0.iter().position(|other| other.request == held.request) {
-            let before = self.0.swap_remove(at);
-            let others: Vec<_> =
-                before.volumes.into_iter().filter(|volume| !held.volumes.contains(volume)).collect();
-            held.volumes.extend(others);
+    pub(crate) fn put(&mut self, mut held: HeldAnswer<T>) -> Option<HeldAnswer<T>> {
+        let at = self.0.iter().position(|other| other.request == held.request);
+        let before = at.map(|at| self.0.swap_remove(at));
+        for volume in before.iter().flat_map(|before| &before.volumes) {
+            if !held.volumes.contains(volume) {
+                held.volumes.push(*volume);
+            }
         }
         self.0.push(held);
+        before
     }
 
     /// Drops the answer to a request. Returns whether there was one.

@@ -94,20 +94,12 @@ impl Issued {
     /// Returns the ID and the token of a request's lease whose last renewal Vault refused, if a
     /// replacement is due.
     pub(crate) fn refused_lease(&self, request: RequestId, now: Instant) -> Option<(String, Arc<Token>)> {
-        match &self.lock().get(request)?.term {
-            IssuedTerm::Lease { id, lifetime, token }
-                if lifetime.is_refused_and_due(now)
-                    && !token.is_over(now)
-                    && !token.needs_replacement(now) =>
-            {
-                Some((id.clone(), Arc::clone(token)))
-            }
-            _ => None,
-        }
+        self.lock().get(request)?.term.refused_lease(now)
     }
 
     /// Stores an issued answer in the place that was taken for it. An answer that is too large for
-    /// the namespace's part of the memory is not stored.
+    /// the namespace's part of the memory is not stored. Returns the answer, and the one that it
+    /// replaces.
     pub(crate) fn put(
         &self,
         request: &Request,
@@ -116,7 +108,7 @@ impl Issued {
         term: IssuedTerm,
         volume: VolumeId,
         place: Option<HeldBytes>,
-    ) -> Arc<Answer> {
+    ) -> (Arc<Answer>, Option<IssuedAnswer>) {
         answer.shrink();
         let mut place = place.or_else(|| self.place());
         if !place.as_mut().is_some_and(|place| place.fit(answer.bytes())) {
@@ -128,10 +120,10 @@ impl Issued {
                 path = request.path,
                 "no memory left to keep what was issued: it is issued again at the next mount"
             );
-            return Arc::new(answer);
+            return (Arc::new(answer), None);
         };
         let answer = Arc::new(answer);
-        self.lock().put(HeldAnswer {
+        let before = self.lock().put(HeldAnswer {
             request: request.id(),
             about,
             answer: Arc::clone(&answer),
@@ -140,7 +132,13 @@ impl Issued {
             _bytes: place,
         });
         self.changes.note();
-        answer
+        (answer, before)
+    }
+
+    /// Stores an answer again in place of the one that replaced it.
+    pub(crate) fn put_back(&self, before: IssuedAnswer) {
+        self.lock().put(before);
+        self.changes.note();
     }
 
     /// Notes which answers a volume uses. The lease of an answer that no volume uses is not renewed
@@ -222,6 +220,14 @@ impl IssuedTerm {
             }
             Self::Certificate { until, .. } => *until,
         }
+    }
+
+    /// Returns the ID and the token of a lease whose last renewal Vault refused, if a replacement is
+    /// due.
+    pub(crate) fn refused_lease(&self, now: Instant) -> Option<(String, Arc<Token>)> {
+        let Self::Lease { id, lifetime, token } = self else { return None };
+        let is_due = lifetime.is_refused_and_due(now) && !token.is_over(now) && !token.needs_replacement(now);
+        is_due.then(|| (id.clone(), Arc::clone(token)))
     }
 
     /// Returns whether the renewal of a lease is overdue, or a replacement is late.

@@ -14,6 +14,9 @@ const EXPLAINED: [(&str, &[&str]); 1] = [("leases and tokens are not stored", &[
 /// The message about a request that may have issued something, and whose answer was lost.
 const ANSWER_LOST: &str = "no answer came while this path was asked for";
 
+/// The message about what was issued in place of a lease that is renewed after all.
+const NOT_USED: &str = "what Vault issued in place of a lease is not used";
+
 /// What the agent has logged.
 #[derive(Debug, Default)]
 pub(super) struct AgentLog {
@@ -23,6 +26,8 @@ pub(super) struct AgentLog {
     pub(super) warnings: usize,
     /// Credentials of the database that may have been issued without anybody knowing them.
     pub(super) lost: usize,
+    /// Credentials of the database that the agent does not use, and that end by their TTL.
+    pub(super) unused: usize,
 }
 
 impl AgentLog {
@@ -32,8 +37,9 @@ impl AgentLog {
         let on = faults.on(now, AFTERWARDS);
         let mut breaches = Vec::new();
         for line in text.lines() {
-            if line.contains(ANSWER_LOST) && line.contains("database/creds/") {
-                self.lost += 1;
+            if line.contains("database/creds/") {
+                self.lost += usize::from(line.contains(ANSWER_LOST));
+                self.unused += usize::from(line.contains(NOT_USED));
             }
             match level(line) {
                 Some("ERROR") => self.errors += 1,
@@ -80,6 +86,8 @@ mod tests {
         assert_eq!(log.take("2026-11-27T13:00:00.1Z  WARN coffer: ERROR", at(15), &faults).len(), 0);
         let lost = format!("2026-11-27T13:00:00.1Z  WARN {ANSWER_LOST} path=database/creds/red-1");
         assert_eq!(log.take(&lost, at(15), &faults).len(), 0);
-        assert_eq!((log.errors, log.warnings, log.lost), (3, 2, 1));
+        let unused = format!("2026-11-27T13:00:00.1Z  INFO {NOT_USED}: path=database/creds/red-1");
+        assert_eq!(log.take(&unused, at(15), &faults).len(), 0);
+        assert_eq!((log.errors, log.warnings, log.lost, log.unused), (3, 2, 1, 1));
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct EndCounts {
     pub(super) users: usize,
     /// Requests for a user whose answer the agent did not get, by its log.
     pub(super) lost: usize,
+    /// Users that the agent does not use, by its log.
+    pub(super) unused: usize,
     /// Credentials that were replaced, and whose tokens have not ended yet.
     pub(super) replaced: usize,
     /// Users that came up while a fault kept Vault from storing their leases.
@@ -23,7 +25,8 @@ pub(super) struct EndCounts {
 
 impl EndCounts {
     /// Judges the counts: each pod has one lease and one user. Beside them there are at most those
-    /// of requests whose answer was lost, those that were replaced, and users without a lease.
+    /// of requests whose answer was lost, those that are not used or were replaced, and users
+    /// without a lease.
     pub(super) fn judge(self) -> Vec<Breach> {
         let count = |subject: &str, found, least, most| {
             let kind = BreachKind::Count { found, least, most };
@@ -36,7 +39,7 @@ impl EndCounts {
                 "leases in Vault at the end",
                 self.leases,
                 self.pods,
-                self.pods + self.lost + self.replaced,
+                self.pods + self.lost + self.unused + self.replaced,
             ),
             count(
                 "users in PostgreSQL at the end",
@@ -62,6 +65,7 @@ mod tests {
         let no_subjects: Vec<String> = Vec::new();
         assert_eq!(subjects(good), no_subjects);
         assert_eq!(subjects(EndCounts { leases: 31, users: 31, lost: 1, ..good }), no_subjects);
+        assert_eq!(subjects(EndCounts { leases: 31, users: 31, unused: 1, ..good }), no_subjects);
         assert_eq!(subjects(EndCounts { users: 31, unleased: 1, ..good }), no_subjects);
         let leases = "leases in Vault at the end";
         let users = "users in PostgreSQL at the end";

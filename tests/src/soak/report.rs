@@ -109,6 +109,7 @@ impl SoakReport<'_> {
             ("lines `WARN` in the agent's log", ledger.log.warnings),
             ("lines `ERROR` in the agent's log, each explained by its fault", ledger.log.errors),
             ("users whose request got no answer, by the agent's log", ledger.log.lost),
+            ("users that are not used, since the lease before was renewed after all", ledger.log.unused),
             ("credentials replaced, since Vault refused to renew their token", ledger.replaced.len()),
             ("at the end: pods with a user", end.pods),
             ("at the end: users in PostgreSQL", end.users),

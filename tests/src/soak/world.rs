@@ -148,6 +148,7 @@ impl SoakWorld {
             leases,
             users: users.len(),
             lost: ledger.log.lost,
+            unused: ledger.log.unused,
             replaced: ledger.replaced.iter().filter(|at| **at + TOKEN_TTL >= self.now()).count(),
             unleased,
             tokens,

@@ -67,6 +67,10 @@ impl VaultState {
             Some(Trouble::Late(by)) => Reply { when: When::After(by), ..self.execute(call, purpose, now) },
             Some(Trouble::Lost) => Reply { when: When::Closed, ..self.execute(call, purpose, now) },
             Some(Trouble::Silent) => Reply { when: When::Never, ..self.execute(call, purpose, now) },
+            Some(Trouble::Over) => {
+                self.troubles.clear();
+                self.execute(call, purpose, now)
+            }
             None => self.execute(call, purpose, now),
         }
     }

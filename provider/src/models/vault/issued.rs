@@ -24,7 +24,7 @@ pub(in crate::models) struct IssuedItem {
     pub(super) path: String,
     /// The index of the token.
     pub(super) token: usize,
-    pub(super) term: Term,
+    pub(in crate::models) term: Term,
     /// Whether it ends with its token.
     pub(super) is_lease: bool,
     pub(super) is_revoked: bool,
@@ -86,7 +86,7 @@ impl Term {
         self.renewals.0 >= since || self.known_at.is_some_and(|at| at >= since)
     }
 
-    pub(super) fn is_renewed(&self) -> bool {
+    pub(in crate::models) fn is_renewed(&self) -> bool {
         self.until > self.began + self.ttl
     }
 
