@@ -15,9 +15,6 @@ use crate::cargo_tools::FUZZ;
 use crate::nightly::{has_nightly, nightly};
 use crate::step::{self, StepEvent};
 
-/// Number of targets that run at once.
-const AT_ONCE: usize = 2;
-
 /// Lines of a failed target's output that are shown: the panic, and where it was.
 const SHOWN_LINES: usize = 50;
 
@@ -118,7 +115,8 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
         Ok(runs)
     };
     let mut runs: Vec<FuzzRun> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
         let done =
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a thread panicked")));
         done.collect::<Result<Vec<_>>>().map(|runs| runs.into_iter().flatten().collect())
