@@ -90,7 +90,12 @@ impl Fetch<'_> {
         let (answer, path) = (Arc::clone(&before.answer), before.about.path.clone());
         self.session.issued.put_back(before);
         self.log_grant(&format!("the lease of {path}"));
-        tracing::info!(path, "what Vault issued in place of a lease is not used: the lease is renewed");
+        tracing::info!(
+            namespace = self.session.key.identity.namespace,
+            pod = self.session.pod_name(),
+            path,
+            "what Vault issued in place of a lease is not used: the lease is renewed"
+        );
         Some(answer)
     }
 
