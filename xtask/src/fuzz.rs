@@ -39,7 +39,7 @@ impl FuzzOptions {
             if argument == "--minutes" {
                 let minutes = arguments.next().and_then(|text| text.parse().ok());
                 options.minutes =
-                    minutes.filter(|minutes| *minutes > 0.0).context("--minutes takes a number")?;
+                    minutes.filter(|minutes| *minutes > 0.0).context("--minutes takes a number above 0")?;
             } else if argument == "--seed" {
                 let seed = arguments.next().and_then(|text| text.parse().ok());
                 options.seed = Some(seed.filter(|seed| *seed > 0).context("--seed takes a number above 0")?);
